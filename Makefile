@@ -1,0 +1,43 @@
+# Every target makes what it needs: a machine with Python >= 3.11, git and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A machine with an NVIDIA driver gets the CUDA build of ONNX Runtime, another the CPU build.
+ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	    --editable '.[$(ORT),torch,metrics,dev]'
+	touch $@
+
+demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print before and after
+	$(BIN)/wrg-onnx prune models/tiny_unet.onnx --ratio 0.6 --output build/tiny_unet.pruned.onnx --force
+
+test: $(VENV)/.stamp  ## run the tests
+	$(BIN)/pytest --numprocesses $(JOBS)
+
+check: $(VENV)/.stamp  ## formatting, lint, types, layers, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+format: $(VENV)/.stamp  ## format the code and sort imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.stamp  ## measure what the documentation claims
+	$(BIN)/python tools/bench_prune.py
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build

@@ -1,0 +1,1 @@
+"""Id arrays: which positions of which tensors live or die together."""

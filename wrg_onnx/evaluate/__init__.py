@@ -1,0 +1,1 @@
+"""Saliency metrics, latency in ONNX Runtime, and cost."""

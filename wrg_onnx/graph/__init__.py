@@ -1,0 +1,1 @@
+"""Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""

@@ -1,0 +1,273 @@
+"""From an ONNX file to the records of ``model.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from google.protobuf.message import DecodeError
+from onnx import external_data_helper, inliner, numpy_helper
+
+from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Value
+
+LARGE_BYTES = 4096
+"""Tensors above this size leave the protobuf message as soon as it is parsed."""
+
+OLDEST_OPSET = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What the records do not hold and a faithful copy of the file needs.
+
+    Attributes:
+        surgeon: The graph as onnx-graphsurgeon reads it.
+        header: The model's message with an empty graph: versions, producer, metadata.
+        fed_initializers: Initializers that are graph inputs as well, in the file's order.
+        input_names: All graph inputs, in the file's order, such initializers included.
+    """
+
+    surgeon: gs.Graph
+    header: onnx.ModelProto
+    fed_initializers: frozenset[str]
+    input_names: tuple[str, ...]
+
+
+def load(path: Path | str) -> Graph:
+    """Read an ONNX model; local functions are inlined.
+
+    Weights may be initializers, Constant nodes, initializers that are graph inputs too, and
+    external data beside the file.
+
+    Args:
+        path: The ``.onnx`` file.
+
+    Returns:
+        The model. Each weight is held once, as a read-only array.
+
+    Raises:
+        ModelError: If the file is absent, is not an ONNX model, is truncated, lacks its external
+            data, or uses an opset older than 7.
+    """
+    path = Path(path)
+    model = _parse(path)
+    try:
+        external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"'{path}': its external data cannot be read ({_one_line(error)}); "
+            "put the data file beside the model"
+        ) from error
+    return from_proto(model, name=str(path))
+
+
+def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
+    """Turn a parsed model into records; takes the message over and empties it.
+
+    Args:
+        model: The model, external data loaded. Its large tensors are cleared.
+        name: What messages call it.
+
+    Raises:
+        ModelError: If the graph is not a valid one.
+    """
+    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+    if opsets.get("", OLDEST_OPSET) < OLDEST_OPSET:
+        raise ModelError(
+            f"'{name}': opset {opsets['']} is older than {OLDEST_OPSET}, the oldest supported; "
+            "convert it with onnx.version_converter"
+        )
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    weights = _take_weights(model.graph, name)
+    # A fresh copy, because a protobuf arena keeps the memory of cleared fields.
+    slim = onnx.ModelProto()
+    slim.CopyFrom(model)
+    del model
+    initializers = {t.name for t in slim.graph.initializer}
+    initializers |= {t.values.name for t in slim.graph.sparse_initializer}
+    input_names = tuple(value.name for value in slim.graph.input)
+    surgeon = gs.import_onnx(slim)
+    _attach(surgeon, weights)
+    _sort(surgeon, name)
+    header = onnx.ModelProto()
+    header.CopyFrom(slim)
+    header.ClearField("graph")
+    source = Source(surgeon, header, frozenset(initializers & set(input_names)), input_names)
+    return read_records(source, name=name, opsets=opsets)
+
+
+def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
+    """Read the records off an onnx-graphsurgeon graph."""
+    return _read_graph(source.surgeon, name, dict(opsets), source)
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except FileNotFoundError as error:
+        raise ModelError(f"'{path}': no such file") from error
+    except OSError as error:
+        raise ModelError(f"'{path}': cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise ModelError(
+            f"'{path}': not an ONNX model, or a truncated one "
+            f"({path.stat().st_size} bytes do not parse); export or copy it again"
+        ) from error
+    if not model.ir_version or not model.opset_import or not model.graph.node:
+        raise ModelError(f"'{path}': not an ONNX model (no IR version, opset or node in it)")
+    return model
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield the initializers and the attribute tensors of a graph and of its bodies."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield attribute.t
+            elif attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _tensors(attribute.g)
+
+
+def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
+    """Move the large tensors out of the message; a key stands in for each."""
+    weights: dict[str, Array] = {}
+    for number, tensor in enumerate(_tensors(graph)):
+        if len(tensor.raw_data) < LARGE_BYTES and tensor.ByteSize() < LARGE_BYTES:
+            continue
+        try:
+            array = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError) as error:
+            raise ModelError(
+                f"'{name}': tensor '{tensor.name}' does not hold its {list(tensor.dims)} values "
+                f"({_one_line(error)})"
+            ) from error
+        key = f"weight {number}"
+        weights[key] = array
+        for payload in ("raw_data", "float_data", "int32_data", "int64_data", "double_data",
+                        "uint64_data", "string_data", "external_data"):  # fmt: skip
+            tensor.ClearField(payload)
+        tensor.ClearField("data_location")
+        tensor.doc_string = key
+    return weights
+
+
+def _attach(surgeon: gs.Graph, weights: Mapping[str, Array]) -> None:
+    """Give the graph's constants their arrays; no protobuf message stays behind."""
+    for graph in [surgeon, *surgeon.subgraphs(recursive=True)]:
+        held = [t for t in graph.tensors().values() if isinstance(t, gs.Constant)]
+        held += [v for n in graph.nodes for v in n.attrs.values() if isinstance(v, gs.Constant)]
+        for tensor in held:
+            lazy = tensor._values  # noqa: SLF001 - the public property would load the empty message
+            key = getattr(getattr(lazy, "tensor", None), "doc_string", "")
+            if key in weights:
+                tensor.values = weights[key]
+            elif not isinstance(lazy, np.ndarray):
+                tensor.values = np.asarray(tensor.values)
+            tensor.data_location = None
+            tensor.values.setflags(write=False)
+
+
+def _sort(surgeon: gs.Graph, name: str) -> None:
+    """Bring the nodes into topological order where the file does not have them so."""
+    made = {t.name for t in surgeon.inputs}
+    for node in surgeon.nodes:
+        for tensor in node.inputs:
+            if tensor.inputs and tensor.name not in made and not isinstance(tensor, gs.Constant):
+                try:
+                    surgeon.toposort()
+                except Exception as error:  # graphsurgeon raises a bare exception of its own
+                    raise ModelError(
+                        f"'{name}': the graph has a cycle (through {node.op} '{node.name}')"
+                    ) from error
+                return
+        made.update(t.name for t in node.outputs)
+
+
+def _read_graph(surgeon: gs.Graph, name: str, opsets: dict[str, int], source: Any) -> Graph:
+    constants: dict[str, Array] = {}
+    nodes = []
+    for tensor in surgeon.tensors().values():
+        if isinstance(tensor, gs.Constant):
+            constants[tensor.name] = tensor.values
+    for index, node in enumerate(surgeon.nodes):
+        if node.op == "Constant" and not node.domain:
+            value = _constant_value(node)
+            if value is not None:
+                constants[node.outputs[0].name] = value
+                continue
+        domain = "" if node.domain in (None, "", "ai.onnx") else node.domain
+        nodes.append(
+            Node(
+                index=index,
+                name=node.name or f"{node.op}_{index}",
+                op=node.op,
+                domain=domain,
+                version=opsets.get(domain, 1),
+                inputs=tuple(t.name for t in node.inputs),
+                outputs=tuple(t.name for t in node.outputs),
+                attributes={k: _attribute(v, name, opsets) for k, v in node.attrs.items()},
+            )
+        )
+    return Graph(
+        name=name,
+        nodes=tuple(nodes),
+        constants=constants,
+        inputs=tuple(_value(t) for t in surgeon.inputs),
+        outputs=tuple(_value(t) for t in surgeon.outputs),
+        opsets=opsets,
+        source=source,
+    )
+
+
+def _constant_value(node: gs.Node) -> Array | None:
+    """Return the tensor of a Constant node, None for forms that stay nodes (sparse, strings)."""
+    for name, value in node.attrs.items():
+        if isinstance(value, gs.Constant):
+            return np.asarray(value.values)
+        if name in ("value_float", "value_floats"):
+            return np.asarray(value, np.float32)
+        if name in ("value_int", "value_ints"):
+            return np.asarray(value, np.int64)
+    return None
+
+
+def _attribute(value: Any, name: str, opsets: dict[str, int]) -> Attribute:
+    if isinstance(value, gs.Constant):
+        return np.asarray(value.values)
+    if isinstance(value, gs.Graph):
+        return _read_graph(value, name, opsets, value)
+    if isinstance(value, list):
+        return tuple(value)
+    return value  # type: ignore[no-any-return]
+
+
+def _value(tensor: gs.Tensor) -> Value:
+    shape = tensor.shape
+    dims = None if shape is None else tuple(_dim(d) for d in shape)
+    dtype = np.dtype(np.float32) if tensor.dtype is None else _dtype(tensor.dtype)
+    return Value(tensor.name, dtype, dims)
+
+
+def _dim(dim: Any) -> int | str | None:
+    if isinstance(dim, str):
+        return dim or None
+    # A size of 0 or below is an exporter's way to say "unknown".
+    return int(dim) if dim is not None and int(dim) > 0 else None
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    if isinstance(dtype, int):
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(dtype))
+    return np.dtype(dtype)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,1 @@
+"""From a plan to a smaller graph, and the proof that it is right."""

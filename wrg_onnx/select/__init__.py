@@ -1,0 +1,1 @@
+"""From statistics to the units that die: criteria, budgets and the choice. Pure numpy."""

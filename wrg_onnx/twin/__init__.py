@@ -1,0 +1,1 @@
+"""An ONNX graph as a differentiable torch module; with `calibrate.gradients` the only code that knows torch."""
