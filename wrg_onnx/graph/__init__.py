@@ -1,1 +1,28 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
+
+from wrg_onnx.graph.edit import Edit, edited
+from wrg_onnx.graph.errors import (
+    BudgetError,
+    DataError,
+    MissingPackageError,
+    ModelError,
+    OutputError,
+    StatisticsError,
+    UnsupportedOperatorError,
+    UsageError,
+    ValidationError,
+    WrgError,
+)
+from wrg_onnx.graph.load import from_proto, load
+from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
+from wrg_onnx.graph.save import check_output, save
+from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
+from wrg_onnx.graph.shapes import bind_sizes, infer_shapes, random_feeds
+
+__all__ = [
+    "Array", "Attribute", "BudgetError", "DataError", "Edit", "Graph", "MissingPackageError",
+    "ModelError", "Node", "OutputError", "Provider", "Session", "Shape", "StatisticsError",
+    "UnsupportedOperatorError", "UsageError", "ValidationError", "Value", "WrgError",
+    "bind_sizes", "check_output", "edited", "from_proto", "infer_shapes", "load", "open_session",
+    "random_feeds", "resolve_provider", "save",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,18 @@ import onnx
 import onnx_graphsurgeon as gs
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, inliner, numpy_helper
+from onnx_graphsurgeon.logger import G_LOGGER
 
 from wrg_onnx.graph.errors import ModelError
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Value
 
-LARGE_BYTES = 4096
-"""Tensors above this size leave the protobuf message as soon as it is parsed."""
+LARGE_COUNT = 1024
+"""Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""
 
 OLDEST_OPSET = 7
+
+# The library reports through exceptions alone; graphsurgeon would print what it then raises.
+G_LOGGER.severity = G_LOGGER.CRITICAL + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +145,7 @@ def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
     """Move the large tensors out of the message; a key stands in for each."""
     weights: dict[str, Array] = {}
     for number, tensor in enumerate(_tensors(graph)):
-        if len(tensor.raw_data) < LARGE_BYTES and tensor.ByteSize() < LARGE_BYTES:
+        if math.prod(tensor.dims) < LARGE_COUNT:
             continue
         try:
             array = numpy_helper.to_array(tensor)

@@ -1,0 +1,129 @@
+"""Write a model file that is complete and loads, or none at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+
+from wrg_onnx.graph.errors import OutputError
+from wrg_onnx.graph.export import embed, to_proto
+from wrg_onnx.graph.model import Array, Graph
+
+ONE_FILE_BYTES = 2**31 - 2**24
+"""Protobuf messages end at 2 GiB; larger weights go to ``NAME.data`` beside the model."""
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse an output path early, before the work is done.
+
+    Raises:
+        OutputError: If the file exists and ``force`` is off, or its folder is not there.
+    """
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; name a file, such as '{path / 'model.onnx'}'")
+    if path.exists() and not force:
+        raise OutputError(f"'{path}' exists; --force replaces it, --output names another file")
+    for parent in path.absolute().parents:
+        if parent.exists():
+            if not parent.is_dir() or not os.access(parent, os.W_OK):
+                raise OutputError(f"'{path}': '{parent}' is not a folder that can be written to")
+            return
+
+
+def save(graph: Graph, path: Path, *, force: bool = False) -> int:
+    """Write a graph as an ONNX file, after the checker with full shape inference passed.
+
+    The file is written under a temporary name in the same folder and then renamed, so that a
+    reader never sees a part of it.
+
+    Args:
+        graph: The model.
+        path: Where to. Missing folders are made.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        The size of the model with its weights in bytes.
+
+    Raises:
+        OutputError: If the path is taken or cannot be written, or the checker refuses the model.
+    """
+    check_output(path, force=force)
+    model, weights = to_proto(graph)
+    size = sum(array.nbytes for array in weights.values())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if size < ONE_FILE_BYTES:
+            embed(model, weights)
+            data = model.SerializeToString()
+            del model
+            with _renamed(path) as part:
+                part.write_bytes(data)
+                del data
+                _check(part, path)
+        else:
+            sidecar = path.with_name(path.name + ".data")
+            with _renamed(sidecar) as data_part, _renamed(path) as part:
+                _write_sidecar(model, weights, data_part)
+                _check_large(model, data_part, part, path)
+                _point_to(model, sidecar.name)
+                part.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
+    return path.stat().st_size + (size if size >= ONE_FILE_BYTES else 0)
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place when all went well."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _check(part: Path, path: Path) -> None:
+    try:
+        onnx.checker.check_model(str(part), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise OutputError(
+            f"'{path}': not written, because the ONNX checker refuses the result ({reason})"
+        ) from error
+
+
+def _write_sidecar(model: onnx.ModelProto, weights: dict[str, Array], part: Path) -> None:
+    """Write the weights one after another, each at a multiple of 4 KiB, and note where."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    with part.open("wb") as stream:
+        for name, array in weights.items():
+            stream.write(b"\0" * (-stream.tell() % 4096))
+            entries = tensors[name].external_data
+            entries.add(key="offset", value=str(stream.tell()))
+            entries.add(key="length", value=str(array.nbytes))
+            stream.write(memoryview(array.tobytes()))
+
+
+def _point_to(model: onnx.ModelProto, location: str) -> None:
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = location
+
+
+def _check_large(model: onnx.ModelProto, data: Path, part: Path, path: Path) -> None:
+    """Run the checker on the file as it lies on disk, with the sidecar under its temporary name."""
+    _point_to(model, data.name)
+    part.write_bytes(model.SerializeToString())
+    _check(part, path)

@@ -1,0 +1,163 @@
+"""ONNX Runtime sessions that read the weights from our memory, without a copy."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wrg_onnx.graph.errors import DataError, MissingPackageError, ModelError, UsageError
+from wrg_onnx.graph.export import to_proto
+from wrg_onnx.graph.model import Array, Graph
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class Provider(enum.Enum):
+    """Where ONNX Runtime computes."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def runtime() -> Any:
+    """Import ONNX Runtime.
+
+    Raises:
+        MissingPackageError: If neither of its packages is installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError(
+            "onnxruntime", purpose="running a model", extra="cpu", otherwise="'wrg-onnx[gpu]'"
+        ) from error
+    onnxruntime.set_default_logger_severity(4)
+    return onnxruntime
+
+
+def resolve_provider(provider: Provider) -> Provider:
+    """Turn ``auto`` into CUDA where ONNX Runtime has it, into CPU elsewhere.
+
+    Raises:
+        UsageError: If CUDA is asked for and this ONNX Runtime does not have it.
+    """
+    has_cuda = "CUDAExecutionProvider" in runtime().get_available_providers()
+    if provider is Provider.CUDA and not has_cuda:
+        raise UsageError(
+            "provider cuda: this ONNX Runtime has no CUDA; pip install 'wrg-onnx[gpu]' "
+            "(after removing onnxruntime), or use --provider cpu"
+        )
+    if provider is Provider.AUTO:
+        return Provider.CUDA if has_cuda else Provider.CPU
+    return provider
+
+
+def _providers(provider: Provider) -> list[str]:
+    if resolve_provider(provider) is Provider.CUDA:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    return ["CPUExecutionProvider"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """A model ready to run.
+
+    Attributes:
+        outputs: The names of what ``run`` returns.
+        engine: The ONNX Runtime session.
+        weights: What the engine reads; held here so that it outlives the engine.
+        label: What messages call the model.
+    """
+
+    outputs: tuple[str, ...]
+    engine: onnxruntime.InferenceSession
+    weights: tuple[Array, ...]
+    label: str
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once.
+
+        Args:
+            feeds: The inputs by name.
+
+        Returns:
+            The outputs by name.
+
+        Raises:
+            DataError: If ONNX Runtime refuses the feeds, or fails on them.
+        """
+        try:
+            values = self.engine.run(list(self.outputs), dict(feeds))
+        except Exception as error:
+            if not _is_runtime_error(error):
+                raise
+            shapes = ", ".join(f"{k} {list(v.shape)}" for k, v in feeds.items())
+            raise DataError(
+                f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {_reason(error)}"
+            ) from error
+        return dict(zip(self.outputs, values, strict=True))
+
+
+def open_session(
+    graph: Graph,
+    *,
+    outputs: Sequence[str] | None = None,
+    provider: Provider = Provider.CPU,
+    exact: bool = False,
+) -> Session:
+    """Make a session from a graph in memory.
+
+    Args:
+        graph: The model.
+        outputs: The tensors to return, intermediate ones included; None for the model's outputs.
+        provider: Where to compute.
+        exact: Whether to run the graph as it is written. Otherwise ONNX Runtime optimises it, which
+            changes results by rounding and costs a second copy of the weights.
+
+    Returns:
+        The session.
+
+    Raises:
+        ModelError: If ONNX Runtime refuses the model.
+        MissingPackageError: If ONNX Runtime is not installed.
+    """
+    ort = runtime()
+    own = [value.name for value in graph.outputs]
+    wanted = own if outputs is None else list(outputs)
+    model, weights = to_proto(graph, outputs=[name for name in wanted if name not in own])
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    if exact:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        options.enable_cpu_mem_arena = False
+    arrays = tuple(np.ascontiguousarray(array) for array in weights.values())
+    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+    if values:
+        options.add_external_initializers(list(weights), values)
+    try:
+        engine = ort.InferenceSession(
+            model.SerializeToString(), options, providers=_providers(provider)
+        )
+    except Exception as error:
+        if not _is_runtime_error(error):
+            raise
+        raise ModelError(f"'{graph.name}': ONNX Runtime refuses it: {_reason(error)}") from error
+    return Session(tuple(wanted), engine, arrays, graph.name)
+
+
+def _is_runtime_error(error: Exception) -> bool:
+    """Tell ONNX Runtime's own exceptions, which share no public base class, from ours."""
+    return type(error).__module__.startswith("onnxruntime") or isinstance(
+        error, (RuntimeError, ValueError)
+    )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:240]

@@ -1,0 +1,146 @@
+"""Concrete shapes of every tensor, at chosen sizes of the symbolic axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, shape_inference
+
+from wrg_onnx.graph.errors import ModelError, WrgError
+from wrg_onnx.graph.export import to_proto
+from wrg_onnx.graph.model import Array, Graph, Shape, Value
+from wrg_onnx.graph.session import open_session
+
+DEFAULT_IMAGE_SIZE = 224
+DEFAULT_SIZE = 16
+
+
+def bind_sizes(
+    inputs: tuple[Value, ...], *, sizes: Mapping[str, int] | None = None, image_size: int | None = None
+) -> dict[str, Shape]:
+    """Give every input a concrete shape.
+
+    Args:
+        inputs: The graph's inputs.
+        sizes: Sizes of named symbolic axes.
+        image_size: Height and width of a rank-4 input that leaves them open; None for 224.
+
+    Returns:
+        A shape per input: axis 0 is 1 where it is open, height and width are ``image_size``,
+        other open axes 16. The same symbol has the same size everywhere.
+
+    Raises:
+        ModelError: If an input has no rank.
+    """
+    chosen: dict[str, int] = dict(sizes or {})
+    shapes: dict[str, Shape] = {}
+    for value in inputs:
+        if value.shape is None:
+            raise ModelError(f"input '{value.name}' has no rank in the file: export it with one")
+        dims = []
+        for axis, dim in enumerate(value.shape):
+            if isinstance(dim, int):
+                dims.append(dim)
+                continue
+            default = _default_size(value, axis, image_size or DEFAULT_IMAGE_SIZE)
+            dims.append(chosen.setdefault(dim, default) if dim else default)
+        shapes[value.name] = tuple(dims)
+    return shapes
+
+
+def _default_size(value: Value, axis: int, image_size: int) -> int:
+    if axis == 0:
+        return 1
+    shape = value.shape or ()
+    spatial = (2, 3) if len(shape) != 4 or shape[1] in (1, 3) or shape[3] not in (1, 3) else (1, 2)
+    return image_size if len(shape) == 4 and axis in spatial else DEFAULT_SIZE
+
+
+def random_feeds(
+    inputs: tuple[Value, ...], shapes: Mapping[str, Shape], rng: np.random.Generator
+) -> dict[str, Array]:
+    """Draw one random array per input: normal floats, ints below 50, coin-flip bools."""
+    feeds: dict[str, Array] = {}
+    for value in inputs:
+        shape = shapes[value.name]
+        if value.dtype.kind == "b":
+            feeds[value.name] = rng.random(shape) > 0.5
+        elif value.dtype.kind in "iu":
+            feeds[value.name] = rng.integers(0, 50, shape).astype(value.dtype)
+        else:
+            feeds[value.name] = rng.standard_normal(shape).astype(value.dtype)
+    return feeds
+
+
+def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Find the concrete shape of every tensor of the main graph.
+
+    ONNX shape inference with data propagation finds nearly all; the network is run once for those
+    that it leaves open (operators of other domains, sizes that depend on values).
+
+    Args:
+        graph: The model.
+        input_shapes: A concrete shape per graph input.
+
+    Returns:
+        A shape by tensor name, for inputs, constants and node outputs.
+
+    Raises:
+        ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
+    """
+    shapes: dict[str, Shape] = {name: a.shape for name, a in graph.constants.items()}
+    shapes.update(input_shapes)
+    model, _ = to_proto(graph)
+    _bind(model.graph, input_shapes)
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
+    except shape_inference.InferenceError as error:
+        reason = " ".join(str(error).split())[:240]
+        raise ModelError(f"'{graph.name}': its shapes contradict each other ({reason})") from error
+    for info in (*inferred.graph.value_info, *inferred.graph.output):
+        shape = _static_shape(info)
+        if shape is not None:
+            shapes.setdefault(info.name, shape)
+    missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
+    if missing:
+        shapes.update(_observed_shapes(graph, missing, input_shapes))
+    return shapes
+
+
+def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:
+    """Write concrete input sizes into the message, and forget those of the outputs."""
+    for value in graph.input:
+        if value.name in input_shapes:
+            dtype = value.type.tensor_type.elem_type
+            value.CopyFrom(
+                helper.make_tensor_value_info(value.name, dtype, input_shapes[value.name])
+            )
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
+def _static_shape(info: onnx.ValueInfoProto) -> Shape | None:
+    if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
+        return None
+    dims = info.type.tensor_type.shape.dim
+    if not all(dim.HasField("dim_value") for dim in dims):
+        return None
+    return tuple(int(dim.dim_value) for dim in dims)
+
+
+def _observed_shapes(
+    graph: Graph, names: list[str], input_shapes: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Run the network once and look."""
+    session = open_session(graph, outputs=names, exact=True)
+    feeds = random_feeds(graph.inputs, input_shapes, np.random.default_rng(0))
+    try:
+        values: dict[str, Any] = session.run(feeds)
+    except WrgError as error:
+        raise ModelError(
+            f"{error}; an input with open sizes may need others (see --size)"
+        ) from error
+    return {name: np.shape(value) for name, value in values.items()}
