@@ -1,1 +1,14 @@
 """Id arrays: which positions of which tensors live or die together."""
+
+from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.costs import CostTerm, mac_terms, parameter_terms, total_cost
+from wrg_onnx.channels.demands import alive_ids, meet_demands
+from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
+from wrg_onnx.channels.solve import Limits, find_units
+from wrg_onnx.channels.units import Reason, Slot, Units, count_groups, is_parameter
+
+__all__ = [
+    "INERT", "Axes", "BoolArray", "CostTerm", "IdArray", "Limits", "Reason", "Slot", "Units", "alive_ids",
+    "count_groups", "find_units", "is_parameter", "mac_terms", "meet_demands",
+    "parameter_terms", "total_cost",
+]  # fmt: skip

@@ -1,1 +1,10 @@
 """From a plan to a smaller graph, and the proof that it is right."""
+
+from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
+from wrg_onnx.rewrite.plan import Plan, plan_slices
+from wrg_onnx.rewrite.validate import TOLERANCE, Equivalence, validate_translation
+
+__all__ = [
+    "TOLERANCE", "Equivalence", "Plan", "apply_plan", "mask_consumers", "plan_slices",
+    "validate_translation",
+]  # fmt: skip

@@ -1,1 +1,14 @@
-"""One rule per operator family."""
+"""One module of rules per operator family; importing this package fills the table."""
+
+from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
+    convolution,
+    dividing,
+    linear,
+    moving,
+    normalisation,
+    pointwise,
+    reduction,
+    reshape,
+    resize,
+    spatial,
+)

@@ -1,0 +1,234 @@
+"""An axis is an array of unit ids: the records that the operators' rules speak in.
+
+Each axis of each tensor is *inert* (``None``: batch, height, time) or an int array with one id per
+position. Positions with the same id live or die together; ``INERT`` (-1) marks a single position
+that stays, such as a padded channel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wrg_onnx.channels.ids import INERT, IdArray
+from wrg_onnx.channels.sizes import Sizes
+from wrg_onnx.graph import Array, Node, Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axes:
+    """The ids along each axis of one tensor.
+
+    Attributes:
+        shape: The tensor's concrete shape.
+        ids: Per axis ``(size,)`` int64, or None for an inert axis.
+    """
+
+    shape: Shape
+    ids: tuple[IdArray | None, ...]
+
+    def __post_init__(self) -> None:
+        assert len(self.shape) == len(self.ids), (self.shape, len(self.ids))
+        assert all(i is None or len(i) == n for i, n in zip(self.ids, self.shape, strict=True))
+
+    @classmethod
+    def inert(cls, shape: Shape) -> Axes:
+        """Make axes that carry no ids."""
+        return cls(shape, (None,) * len(shape))
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def at(self, axis: int) -> IdArray:
+        """Return the ids along an axis, all ``INERT`` where it is inert."""
+        ids = self.ids[axis]
+        return np.full(self.shape[axis], INERT, np.int64) if ids is None else ids
+
+    def live(self) -> list[int]:
+        """Return the axes that carry at least one id."""
+        return [axis for axis, ids in enumerate(self.ids) if ids is not None and ids.max() >= 0]
+
+    def flat(self, axes: Iterable[int] | None = None) -> IdArray:
+        """Return the ids of some axes (all by default) behind each other."""
+        chosen = range(self.rank) if axes is None else axes
+        parts = [self.ids[axis] for axis in chosen]
+        live = [ids for ids in parts if ids is not None]
+        return np.concatenate(live) if live else np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """One input of a node, as a rule sees it.
+
+    Attributes:
+        name: The tensor's name.
+        axes: Its ids.
+        is_weight: Whether it depends on constants alone.
+        value: Its value, where it is a constant of the file.
+        sizes: Its elements as sizes, where it is a small tensor computed from shapes and constants.
+    """
+
+    name: str
+    axes: Axes
+    is_weight: bool = False
+    value: Array | None = None
+    sizes: Sizes | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A node with its operands: what a rule is asked about.
+
+    Attributes:
+        node: The node.
+        inputs: One operand per input; None where an optional input is absent.
+        output_shapes: Concrete shapes of the outputs; ``()`` where one is absent.
+    """
+
+    node: Node
+    inputs: tuple[Operand | None, ...]
+    output_shapes: tuple[Shape, ...]
+
+    def operand(self, position: int) -> Operand:
+        """Return an input that the operator cannot be without."""
+        operand = self.inputs[position] if position < len(self.inputs) else None
+        assert operand is not None, f"{self.node}: input {position} is absent"
+        return operand
+
+    def axes(self, position: int = 0) -> Axes:
+        """Return the axes of a required input."""
+        return self.operand(position).axes
+
+    def optional(self, position: int) -> Operand | None:
+        """Return an optional input, None where it is absent."""
+        return self.inputs[position] if position < len(self.inputs) else None
+
+    def integers(self, position: int) -> tuple[int, ...] | None:
+        """Return an integer input's values at the analysed sizes, None where they are unknown."""
+        operand = self.optional(position)
+        if operand is None or operand.sizes is None:
+            return None
+        return tuple(int(size.value) for size in operand.sizes.reshape(-1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tie:
+    """Two id arrays of one length whose positions are pairwise the same unit."""
+
+    left: IdArray
+    right: IdArray
+
+    def __post_init__(self) -> None:
+        assert self.left.shape == self.right.shape, (self.left.shape, self.right.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Freeze:
+    """Ids that must stay, and why.
+
+    Attributes:
+        ids: The ids.
+        reason: What a user reads after the node's name; empty for positions that are no channels
+            (kernel sizes), which ``inspect`` does not list.
+    """
+
+    ids: IdArray
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Demand:
+    """A number in a shape operand that must follow the ids of an axis.
+
+    Attributes:
+        position: The operand's input position.
+        element: The flat index in it.
+        ids: The ids that it counts; None where it must keep its value.
+    """
+
+    position: int
+    element: int
+    ids: IdArray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coupling:
+    """A rule's answer: what the outputs carry, what is equal, what stays.
+
+    Attributes:
+        outputs: Axes of each output.
+        ties: Positions that are the same unit.
+        frozen: Positions that stay.
+        filters: Ids along the output axis of a weight: the filters that make a channel.
+        consumed: Ids along the axis of a weight that sums the input's channels up.
+        demands: Numbers in shape operands that count positions.
+        dropped: Positions that the operator leaves out, such as what a Slice does not take. A
+            position that a rule names nowhere is frozen.
+        choice: How a Reshape divided an axis, for the report; empty where there was no choice.
+    """
+
+    outputs: tuple[Axes, ...]
+    ties: tuple[Tie, ...] = ()
+    frozen: tuple[Freeze, ...] = ()
+    filters: tuple[IdArray, ...] = ()
+    consumed: tuple[IdArray, ...] = ()
+    demands: tuple[Demand, ...] = ()
+    dropped: tuple[IdArray, ...] = ()
+    choice: str = ""
+
+    def also(self, *, ties: Iterable[Tie] = (), frozen: Iterable[Freeze] = ()) -> Coupling:
+        """Return the answer with more ties and freezes."""
+        return replace(self, ties=(*self.ties, *ties), frozen=(*self.frozen, *frozen))
+
+
+def freeze_axes(axes: Axes, which: Iterable[int], reason: str) -> tuple[Freeze, ...]:
+    """Freeze the ids along some axes; nothing where they are inert."""
+    ids = axes.flat(which)
+    return (Freeze(ids, reason),) if ids.size else ()
+
+
+def broadcast(operands: Sequence[Axes], shape: Shape) -> tuple[Axes, tuple[Tie, ...]]:
+    """Align operands from the right, as pointwise operators do, and tie what meets.
+
+    Args:
+        operands: The axes of each operand.
+        shape: The broadcast shape.
+
+    Returns:
+        The axes of the result, and a tie of every operand's ids to them. A position that meets an
+        inert one is tied to ``INERT``, which freezes it.
+    """
+    ids: list[IdArray | None] = []
+    ties: list[Tie] = []
+    for axis, size in enumerate(shape):
+        met = []
+        for operand in operands:
+            own = axis - (len(shape) - operand.rank)
+            if own >= 0 and operand.shape[own] == size:
+                met.append(operand.ids[own])
+        live = [i for i in met if i is not None]
+        if not live:
+            ids.append(None)
+            continue
+        first = live[0]
+        ties += [Tie(first, other) for other in live[1:]]
+        if len(live) < len(met) and size > 1:
+            ties.append(Tie(first, np.full(size, INERT, np.int64)))
+        ids.append(first)
+    return Axes(shape, tuple(ids)), tuple(ties)
+
+
+def tie_rows(ids: IdArray, rows: int) -> tuple[Tie, ...]:
+    """Tie the same position across equal consecutive blocks."""
+    table = ids.reshape(rows, -1)
+    return tuple(Tie(table[0], row) for row in table[1:])
+
+
+def size_of(shape: Iterable[int]) -> int:
+    """Return the number of elements."""
+    return math.prod(shape)

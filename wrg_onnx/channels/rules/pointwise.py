@@ -1,0 +1,63 @@
+"""Operators that treat every element alike: channels pass through, operands meet."""
+
+from __future__ import annotations
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast
+from wrg_onnx.channels.table import op_rule
+
+UNARY = (
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu",
+    "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
+    "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu",
+    "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt",
+    "Swish", "Tan", "Tanh", "ThresholdedRelu",
+)  # fmt: skip
+NARY = (
+    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "CastLike", "Div", "Equal",
+    "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or",
+    "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
+)  # fmt: skip
+
+
+@op_rule(*UNARY, since=1)
+def couple_unary(call: Call) -> Coupling:
+    """Pass the channels through; further inputs are scalars.
+
+    Shapes:
+        X (...) -> Y (...).
+    """
+    return Coupling(outputs=(call.axes(),))
+
+
+@op_rule("Gelu", "QuickGelu", since=1, domain="com.microsoft")
+def couple_microsoft_unary(call: Call) -> Coupling:
+    """Pass the channels through."""
+    return couple_unary(call)
+
+
+@op_rule(*NARY, since=1)
+def couple_nary(call: Call) -> Coupling:
+    """Tie the operands where they meet, with ONNX's broadcasting.
+
+    Shapes:
+        X_k broadcastable to one shape -> Y (that shape).
+    """
+    operands = [operand.axes for operand in call.inputs if operand is not None]
+    joined, ties = broadcast(operands, call.output_shapes[0])
+    return Coupling(outputs=(joined,), ties=ties)
+
+
+@op_rule("Dropout", since=1)
+def couple_dropout(call: Call) -> Coupling:
+    """Pass the channels through, to the mask as well.
+
+    Shapes:
+        X (...) -> Y (...), mask (...).
+    """
+    return Coupling(outputs=(call.axes(),) * len(call.node.outputs))
+
+
+@op_rule("Shape", "Size", since=1)
+def couple_shape(call: Call) -> Coupling:
+    """Read sizes only; what they are used for is followed element by element."""
+    return Coupling(outputs=(Axes.inert(call.output_shapes[0]),))

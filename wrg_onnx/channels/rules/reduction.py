@@ -1,0 +1,64 @@
+"""Reductions: fine over height and width, binding over channels."""
+
+from __future__ import annotations
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
+from wrg_onnx.channels.table import op_rule
+
+REDUCED = "reduces over this axis"
+
+
+@op_rule(
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", since=1,
+)  # fmt: skip
+def couple_reduce(call: Call) -> Coupling:
+    """Freeze live axes that are reduced; the others pass.
+
+    Shapes:
+        X (...) -> Y (the same with 1 at the reduced axes, or without them).
+
+    Source: https://onnx.ai/onnx/operators/onnx__ReduceMean.html
+    """
+    x = call.axes()
+    axes = _reduced_axes(call, x.rank)
+    if axes is None:
+        return Coupling(
+            tuple(Axes.inert(shape) for shape in call.output_shapes),
+            frozen=freeze_axes(x, range(x.rank), "reduces over axes computed at run time"),
+        )
+    return _reduce(call, axes)
+
+
+@op_rule("ArgMax", "ArgMin", since=1)
+def couple_arg(call: Call) -> Coupling:
+    """Freeze the axis whose positions are numbered.
+
+    Shapes:
+        X (...) -> Y (the same with 1 at the axis, or without it).
+    """
+    rank = call.axes().rank
+    return _reduce(call, (call.node.axis("axis", rank=rank, default=0),))
+
+
+def _reduced_axes(call: Call, rank: int) -> tuple[int, ...] | None:
+    attribute = call.node.attributes.get("axes")
+    if isinstance(attribute, tuple):
+        return tuple(int(axis) % rank for axis in attribute)
+    if call.optional(1) is None:
+        return () if call.node.int("noop_with_empty_axes", 0) else tuple(range(rank))
+    axes = call.integers(1)
+    if axes is None:
+        return None
+    if not axes:
+        return () if call.node.int("noop_with_empty_axes", 0) else tuple(range(rank))
+    return tuple(axis % rank for axis in axes)
+
+
+def _reduce(call: Call, axes: tuple[int, ...]) -> Coupling:
+    x, shape = call.axes(), call.output_shapes[0]
+    if call.node.int("keepdims", 1):
+        ids = tuple(None if axis in axes else x.ids[axis] for axis in range(x.rank))
+    else:
+        ids = tuple(x.ids[axis] for axis in range(x.rank) if axis not in axes)
+    return Coupling((Axes(shape, ids),), frozen=freeze_axes(x, axes, REDUCED))

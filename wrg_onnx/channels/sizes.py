@@ -1,0 +1,192 @@
+"""Numbers that a graph computes from shapes, and how they answer when channels go.
+
+An exporter writes ``x.view(n, c // 2, h, w)`` as Shape, Gather, Div, Concat, Reshape. Those small
+tensors are followed element by element: each is a `Size` that knows its value at the analysed
+sizes and, if it depends on the length of a live axis, its value after any removal.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.graph import Array, Node, Shape
+
+Sizes: TypeAlias = NDArray[np.object_]
+"""An object array of `Size`, shaped like the tensor."""
+
+MOST_ELEMENTS = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Size:
+    """One number.
+
+    Attributes:
+        value: Its value at the analysed sizes.
+        ids: The ids along the live axes that it depends on.
+        after: Its value when only some units are alive; None where it never changes.
+        source: Where the number stands in the file, as (node index, input position, flat index) of
+            the first node that reads the constant; None where it is computed.
+        is_open: Whether it may be another number at other input sizes.
+    """
+
+    value: float
+    ids: tuple[IdArray, ...] = ()
+    after: Callable[[Alive], float] | None = field(default=None, repr=False)
+    source: tuple[int, int, int] | None = None
+    is_open: bool = False
+
+    def pruned(self, alive: Alive) -> float:
+        """Return the number in the pruned graph."""
+        return self.value if self.after is None else self.after(alive)
+
+
+def constant_sizes(array: Array) -> Sizes | None:
+    """Read a constant of the file as sizes; None if it is too large or not numeric."""
+    if array.size > MOST_ELEMENTS or array.ndim > 1 or array.dtype.kind not in "iufb":
+        return None
+    return _fill(array.shape, [Size(v) for v in array.reshape(-1).tolist()])
+
+
+def from_source(sizes: Sizes, node: Node, position: int) -> Sizes:
+    """Note that a node reads these constants, so that a new value can be put there."""
+    flat = [
+        Size(size.value, source=(node.index, position, number))
+        for number, size in enumerate(sizes.reshape(-1))
+    ]
+    return _fill(sizes.shape, flat)
+
+
+def axis_sizes(shape: Shape, axes: Sequence[IdArray | None], *, is_open: bool) -> Sizes:
+    """Return what operator Shape gives for a tensor.
+
+    Args:
+        shape: The tensor's shape.
+        axes: The ids along each axis.
+        is_open: Whether the sizes of its inert axes vary with the model's inputs.
+    """
+    found = []
+    for length, ids in zip(shape, axes, strict=True):
+        if ids is None or ids.max(initial=-1) < 0:
+            found.append(Size(length, is_open=is_open))
+        else:
+            found.append(Size(length, (ids,), _counter(ids)))
+    return _fill((len(found),), found)
+
+
+def _counter(ids: IdArray) -> Callable[[Alive], float]:
+    return lambda alive: int(alive(ids).sum())
+
+
+def _fill(shape: Shape, flat: Sequence[Size]) -> Sizes:
+    out = np.empty(len(flat), dtype=object)
+    out[:] = flat
+    return out.reshape(shape)
+
+
+def _onnx_div(left: float, right: float) -> float:
+    if isinstance(left, int) and isinstance(right, int):
+        return int(left / right) if right else 0  # ONNX truncates towards zero
+    return left / right if right else 0.0
+
+
+_BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Div": _onnx_div,
+    "Min": min,
+    "Max": max,
+}
+_UNARY: Mapping[str, Callable[[Any], Any]] = {
+    "Neg": operator.neg,
+    "Floor": lambda value: float(np.floor(value)),
+    "Ceil": lambda value: float(np.ceil(value)),
+    "Sqrt": lambda value: float(np.sqrt(value)),
+    "Identity": lambda value: value,
+}
+_INTEGER_TYPES = (6, 7)  # TensorProto.INT32, INT64
+
+
+def compute_sizes(
+    node: Node, operands: Sequence[Sizes | None], shape: Sizes | None
+) -> Sizes | None:
+    """Evaluate one node of shape arithmetic.
+
+    Args:
+        node: The node.
+        operands: Its inputs as sizes, None for other tensors and absent ones.
+        shape: The shape of its first input, for operator Shape.
+
+    Returns:
+        Its first output as sizes, or None if this node is no shape arithmetic.
+    """
+    if node.domain:
+        return None
+    if node.op == "Shape" and shape is not None:
+        return shape[_shape_window(node)]
+    if not operands or any(sizes is None for sizes in operands):
+        return None
+    known = [sizes for sizes in operands if sizes is not None]
+    if node.op in _BINARY and len(known) == 2:
+        left, right = np.broadcast_arrays(*known)
+        pairs = zip(left.reshape(-1), right.reshape(-1), strict=True)
+        return _fill(left.shape, [_combine(_BINARY[node.op], pair) for pair in pairs])
+    if node.op in _UNARY or node.op == "Cast":
+        function = _cast(node) if node.op == "Cast" else _UNARY[node.op]
+        return _fill(known[0].shape, [_combine(function, (s,)) for s in known[0].reshape(-1)])
+    return _rearranged(node, known)
+
+
+def _combine(function: Callable[..., Any], parts: Sequence[Size]) -> Size:
+    value = function(*(p.value for p in parts))
+    ids = tuple(i for p in parts for i in p.ids)
+    is_open = any(p.is_open for p in parts)
+    if not ids:
+        unchanged = len(parts) == 1 and value == parts[0].value
+        return Size(value, source=parts[0].source if unchanged else None, is_open=is_open)
+    return Size(value, ids, lambda alive: function(*(p.pruned(alive) for p in parts)), None, is_open)
+
+
+def _cast(node: Node) -> Callable[[Any], Any]:
+    return int if node.attributes.get("to") in _INTEGER_TYPES else float
+
+
+def _shape_window(node: Node) -> slice:
+    end = node.attributes.get("end")
+    return slice(node.int("start", 0), int(end) if isinstance(end, int) else None)
+
+
+def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
+    """Apply an operator that moves elements to the arrays of sizes themselves."""
+    first = known[0]
+    numbers = [[int(size.value) for size in sizes.reshape(-1)] for sizes in known]
+    match node.op:
+        case "Concat":
+            return np.concatenate([np.atleast_1d(sizes) for sizes in known])
+        case "Gather":
+            index = np.array(numbers[1], int).reshape(known[1].shape)
+            return np.asarray(np.take(first, index, axis=0), dtype=object)
+        case "Slice" if len(known) >= 3:
+            step = numbers[4][0] if len(known) > 4 else 1
+            end: int | None = numbers[2][0]
+            if step < 0 and end is not None and end < -len(first):
+                end = None
+            return first[numbers[1][0] : end : step]
+        case "Slice":
+            return first[node.ints("starts")[0] : node.ints("ends")[0]]
+        case "Squeeze":
+            return first.reshape(())if first.size == 1 else first
+        case "Unsqueeze":
+            return first.reshape(1) if first.ndim == 0 else None
+        case "Reshape" if len(known) == 2 and len(numbers[1]) <= 1:
+            return first.reshape(numbers[1])
+        case _:
+            return None

@@ -1,0 +1,91 @@
+"""The table of rules: (domain, operator, since-version) to the function that answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling
+from wrg_onnx.channels.ids import Alive
+from wrg_onnx.graph import Array, Attribute, Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """What a node's attributes and shape operands become after removal.
+
+    Attributes:
+        attributes: New attributes; None removes one.
+        operands: New constant operands by input position.
+    """
+
+    attributes: Mapping[str, Attribute | None] = field(default_factory=dict)
+    operands: Mapping[int, Array] = field(default_factory=dict)
+
+
+Rule: TypeAlias = Callable[[Call], Coupling]
+Derivation: TypeAlias = Callable[[Call, Sequence[Axes], Alive], Derived]
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Functions by domain and operator, each with the opset version it starts at."""
+
+    entries: dict[tuple[str, str], dict[int, Callable[..., object]]] = field(default_factory=dict)
+
+    def register(self, names: Sequence[str], since: int, domain: str) -> Callable[[_Function], _Function]:
+        def add(function: _Function) -> _Function:
+            for name in names:
+                versions = self.entries.setdefault((domain, name), {})
+                if since in versions:
+                    raise ValueError(f"'{domain}.{name}' since {since} is registered twice")
+                versions[since] = function
+            return function
+
+        return add
+
+    def find(self, node: Node) -> Callable[..., object] | None:
+        versions = self.entries.get((node.domain, node.op), {})
+        fitting = [since for since in versions if since <= node.version]
+        return versions[max(fitting)] if fitting else None
+
+
+_RULES = _Table()
+_DERIVATIONS = _Table()
+
+
+def op_rule(*names: str, since: int, domain: str = "") -> Callable[[_Function], _Function]:
+    """Register a rule for operators from an opset version on.
+
+    Raises:
+        ValueError: If an operator has a rule for that version already.
+    """
+    return _RULES.register(names, since, domain)
+
+
+def derivation(*names: str, since: int, domain: str = "") -> Callable[[_Function], _Function]:
+    """Register how operators' attributes and shape operands follow a removal.
+
+    Raises:
+        ValueError: If an operator has a derivation for that version already.
+    """
+    return _DERIVATIONS.register(names, since, domain)
+
+
+def find_rule(node: Node) -> Rule | None:
+    """Return the rule for a node's operator and opset version."""
+    return _RULES.find(node)  # type: ignore[return-value]
+
+
+def find_derivation(node: Node) -> Derivation | None:
+    """Return the derivation for a node's operator and opset version."""
+    return _DERIVATIONS.find(node)  # type: ignore[return-value]
+
+
+def registered() -> Iterator[tuple[str, str, int, str]]:
+    """Yield (domain, operator, since-version, first line of the rule's docstring), sorted."""
+    for (domain, name), versions in sorted(_RULES.entries.items()):
+        for since, function in sorted(versions.items()):
+            yield domain, name, since, (function.__doc__ or "").partition("\n")[0]

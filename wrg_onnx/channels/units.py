@@ -1,0 +1,140 @@
+"""The result of the analysis: which slices of which initializers make one removable unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.channels.axes import Axes, Call, Demand
+from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
+from wrg_onnx.graph import Array, Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One axis of one constant, and the ids that its positions were given.
+
+    Attributes:
+        name: The constant's name.
+        axis: The axis.
+        offset: The id of its first position; the others follow.
+        size: Its length.
+    """
+
+    name: str
+    axis: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something stays.
+
+    Attributes:
+        node: The node that demands it, as ``Op 'name'``, or the name of a graph output.
+        text: What it does with the axis; empty for positions that are no channels.
+    """
+
+    node: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.text}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysed:
+    """A node as it was analysed: what its derivation needs.
+
+    Attributes:
+        call: The node and its operands.
+        outputs: The axes of its outputs.
+        demands: The numbers in shape operands that count positions.
+        choice: How a Reshape divided an axis, for the report.
+    """
+
+    call: Call
+    outputs: tuple[Axes, ...]
+    demands: tuple[Demand, ...]
+    choice: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """All units of a graph.
+
+    Attributes:
+        graph: The analysed graph.
+        slots: The axes of constants that were given ids, in the order of the ids.
+        labels: (ids,) int64, the unit of each id, numbered from 0.
+        reason: (units,) int64, index into ``reasons`` of the first one to freeze a unit, or -1.
+        reasons: Why units stay.
+        group: (units,) int64, the group of each unit: units with the same members, one layer width.
+        is_filter: (ids,) bool, whether an id stands on the output axis of a layer's weight.
+        is_consumed: (ids,) bool, whether an id stands on the axis of a weight that is summed over.
+        axes: The ids of every tensor, constants included.
+        nodes: The analysed nodes by index.
+    """
+
+    graph: Graph
+    slots: tuple[Slot, ...]
+    labels: IdArray
+    reason: IdArray
+    reasons: tuple[Reason, ...]
+    group: IdArray
+    is_filter: BoolArray
+    is_consumed: BoolArray
+    axes: Mapping[str, Axes] = field(repr=False)
+    nodes: Mapping[int, Analysed] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for array in (self.labels, self.reason, self.group, self.is_filter, self.is_consumed):
+            array.setflags(write=False)
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+        return len(self.reason)
+
+    @cached_property
+    def removable(self) -> BoolArray:
+        """(units,) bool: whether a unit may go."""
+        return np.asarray(self.reason < 0)
+
+    @cached_property
+    def sizes(self) -> IdArray:
+        """(units,) int64: how many positions of constants a unit has."""
+        return np.bincount(self.labels, minlength=self.count)
+
+    def of(self, ids: IdArray) -> IdArray:
+        """Return the units of some ids, ``INERT`` where a position has none."""
+        return np.where(ids == INERT, INERT, self.labels[np.maximum(ids, 0)])
+
+    def slot_units(self, slot: Slot) -> IdArray:
+        """Return the units along a constant's axis, (size,) int64."""
+        return self.labels[slot.offset : slot.offset + slot.size]
+
+    @cached_property
+    def slots_of(self) -> Mapping[str, tuple[Slot, ...]]:
+        """The slots of each constant."""
+        table: dict[str, list[Slot]] = {}
+        for slot in self.slots:
+            table.setdefault(slot.name, []).append(slot)
+        return {name: tuple(slots) for name, slots in table.items()}
+
+
+def is_parameter(array: Array) -> bool:
+    """Tell whether a constant counts as parameters: floats or 8-bit weights, scalars excluded."""
+    return array.ndim > 0 and (array.dtype.kind in "fV" or array.dtype.itemsize == 1) and (
+        array.dtype.kind != "b"
+    )
+
+
+def count_groups(units: Units) -> NDArray[np.int64]:
+    """Return the number of units in each group."""
+    return np.bincount(units.group)

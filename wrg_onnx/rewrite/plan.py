@@ -1,0 +1,71 @@
+"""What to keep of every constant, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, meet_demands
+from wrg_onnx.channels.table import find_derivation
+from wrg_onnx.graph import Array, Attribute
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Kept positions per constant axis, and the attributes that count them.
+
+    Attributes:
+        units: The analysis that the plan is made for.
+        alive: (units,) bool, the units that stay.
+        kept: By constant, per axis the kept positions (ascending), None where all are kept.
+            Constants that stay whole are not listed.
+        attributes: New attributes by node index; None removes one.
+        operands: New constant operands by (node index, input position).
+    """
+
+    units: Units
+    alive: BoolArray
+    kept: Mapping[str, tuple[IdArray | None, ...]]
+    attributes: Mapping[int, Mapping[str, Attribute | None]]
+    operands: Mapping[tuple[int, int], Array]
+
+
+def plan_slices(units: Units, alive: BoolArray) -> Plan:
+    """Turn a selection into kept positions.
+
+    Args:
+        units: The analysis.
+        alive: (units,) bool.
+
+    Returns:
+        The plan. It is pure data; nothing has changed yet.
+
+    Raises:
+        ValueError: If a unit that must stay is not alive.
+    """
+    if not alive[~units.removable].all():
+        raise ValueError("a frozen unit is selected for removal")
+    kept: dict[str, tuple[IdArray | None, ...]] = {}
+    for name, slots in units.slots_of.items():
+        cut = {slot.axis: alive[units.slot_units(slot)] for slot in slots}
+        if all(mask.all() for mask in cut.values()):
+            continue
+        kept[name] = tuple(
+            None if axis not in cut or cut[axis].all() else np.flatnonzero(cut[axis])
+            for axis in range(units.axes[name].rank)
+        )
+    look = alive_ids(units, alive)
+    attributes: dict[int, Mapping[str, Attribute | None]] = {}
+    operands = meet_demands(units, look)
+    for index, analysed in units.nodes.items():
+        derive = find_derivation(analysed.call.node)
+        if derive is None:
+            continue
+        derived = derive(analysed.call, analysed.outputs, look)
+        if derived.attributes:
+            attributes[index] = derived.attributes
+        for position, array in derived.operands.items():
+            operands[index, position] = array
+    return Plan(units, alive, kept, attributes, operands)
