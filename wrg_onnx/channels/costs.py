@@ -63,8 +63,10 @@ def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
             yield _term(units, [(a, range(a.rank)), (b, [outer])])
         case "MatMul":
             a, b, y = call.axes(0), call.axes(1), analysed.outputs[0]
-            yield _term(units, [(y, range(y.rank)), (a, [a.rank - 1])]) if a.rank > 1 else _term(
-                units, [(b, range(b.rank))]
+            yield (
+                _term(units, [(y, range(y.rank)), (a, [a.rank - 1])])
+                if a.rank > 1
+                else _term(units, [(b, range(b.rank))])
             )
         case _:
             return

@@ -129,5 +129,3 @@ def _written(
     for element, wanted in new.items():
         flat[element] = wanted
     return array
-
-

@@ -152,7 +152,9 @@ def _combine(function: Callable[..., Any], parts: Sequence[Size]) -> Size:
     if not ids:
         unchanged = len(parts) == 1 and value == parts[0].value
         return Size(value, source=parts[0].source if unchanged else None, is_open=is_open)
-    return Size(value, ids, lambda alive: function(*(p.pruned(alive) for p in parts)), None, is_open)
+    return Size(
+        value, ids, lambda alive: function(*(p.pruned(alive) for p in parts)), None, is_open
+    )
 
 
 def _cast(node: Node) -> Callable[[Any], Any]:
@@ -183,7 +185,7 @@ def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
         case "Slice":
             return first[node.ints("starts")[0] : node.ints("ends")[0]]
         case "Squeeze":
-            return first.reshape(())if first.size == 1 else first
+            return first.reshape(()) if first.size == 1 else first
         case "Unsqueeze":
             return first.reshape(1) if first.ndim == 0 else None
         case "Reshape" if len(known) == 2 and len(numbers[1]) <= 1:

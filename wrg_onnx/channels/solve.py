@@ -59,17 +59,15 @@ class _Ledger:
             number = self.reasons.setdefault(Reason(node, text), len(self.reasons))
             self.frozen.append((ids, number))
 
-    def tie(self, left: IdArray, right: IdArray, node: str) -> None:
+    def tie(self, left: IdArray, right: IdArray, node: str, met: str) -> None:
         both = (left != INERT) & (right != INERT)
         self.left.append(left[both])
         self.right.append(right[both])
         for own, other in ((left, right), (right, left)):
-            self.freeze(own[other == INERT], node, "meets an axis that stays as it is")
+            self.freeze(own[other == INERT], node, f"meets {met}")
 
 
-def find_units(
-    graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None = None
-) -> Units:
+def find_units(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None = None) -> Units:
     """Analyse a graph.
 
     Args:
@@ -86,7 +84,9 @@ def find_units(
     nodes = _propagate(graph, shapes, axes, ledger)
     for value in graph.outputs:
         if value.name in axes:
-            ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", "is the model's output")
+            ledger.freeze(
+                axes[value.name].flat(), f"output '{value.name}'", "is the model's output"
+            )
     _apply_limits(graph, slots, limits or Limits(), ledger)
     while True:
         units = _solve(graph, slots, total, axes, nodes, ledger)
@@ -127,14 +127,15 @@ def _propagate(
         found = constant_sizes(array)
         if found is not None:
             sizes[name] = found
-    for value in graph.inputs:
-        axes[value.name] = Axes.inert(shapes[value.name])
+    fed = frozenset(value.name for value in graph.inputs)
+    for name in fed:
+        axes[name] = Axes.inert(shapes[name])
     for node in graph.nodes:
         operands = _operands(node, graph.constants, axes, weights, sizes)
         call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else rule(call)
-        _record(call, coupling, ledger)
+        _record(call, coupling, ledger, fed)
         outer = [axes[name] for name in sorted(captured(node)) if name in axes]
         for other in outer:
             ledger.freeze(other.flat(), str(node), "is read inside a branch or loop body")
@@ -143,7 +144,9 @@ def _propagate(
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
         _follow_sizes(call, coupling, sizes, ledger, is_open=is_open)
-        nodes[node.index] = Analysed(call, coupling.outputs, coupling.demands, coupling.choice)
+        nodes[node.index] = Analysed(
+            call, coupling.outputs, coupling.demands, bool(coupling.filters), coupling.choice
+        )
     return nodes
 
 
@@ -173,10 +176,12 @@ def _refuse(call: Call) -> Coupling:
     return Coupling(tuple(Axes.inert(s) for s in call.output_shapes), frozen=tuple(frozen))
 
 
-def _record(call: Call, coupling: Coupling, ledger: _Ledger) -> None:
+def _record(call: Call, coupling: Coupling, ledger: _Ledger, fed: frozenset[str]) -> None:
     node = str(call.node)
+    reads_input = not fed.isdisjoint(call.node.inputs)
+    met = "the model's input" if reads_input else "an axis that stays as it is"
     for tie in coupling.ties:
-        ledger.tie(tie.left, tie.right, node)
+        ledger.tie(tie.left, tie.right, node, met)
     for freeze in coupling.frozen:
         ledger.freeze(freeze.ids, node, freeze.reason)
     ledger.filters += coupling.filters
@@ -221,9 +226,7 @@ def _follow_sizes(
 _READS_SIZES = frozenset({"Reshape", "Expand", "Resize", "Slice", "Tile", "Upsample", "Split"})
 
 
-def _apply_limits(
-    graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: _Ledger
-) -> None:
+def _apply_limits(graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: _Ledger) -> None:
     if not (limits.keep or limits.only):
         return
     readers = {name: [n.name for n in nodes] for name, nodes in graph.consumers.items()}

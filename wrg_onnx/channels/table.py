@@ -35,7 +35,9 @@ class _Table:
 
     entries: dict[tuple[str, str], dict[int, Callable[..., object]]] = field(default_factory=dict)
 
-    def register(self, names: Sequence[str], since: int, domain: str) -> Callable[[_Function], _Function]:
+    def register(
+        self, names: Sequence[str], since: int, domain: str
+    ) -> Callable[[_Function], _Function]:
         def add(function: _Function) -> _Function:
             for name in names:
                 versions = self.entries.setdefault((domain, name), {})

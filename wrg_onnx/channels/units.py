@@ -55,12 +55,14 @@ class Analysed:
         call: The node and its operands.
         outputs: The axes of its outputs.
         demands: The numbers in shape operands that count positions.
+        makes_channels: Whether filters of a weight become channels of the output here.
         choice: How a Reshape divided an axis, for the report.
     """
 
     call: Call
     outputs: tuple[Axes, ...]
     demands: tuple[Demand, ...]
+    makes_channels: bool = False
     choice: str = ""
 
 
@@ -130,8 +132,10 @@ class Units:
 
 def is_parameter(array: Array) -> bool:
     """Tell whether a constant counts as parameters: floats or 8-bit weights, scalars excluded."""
-    return array.ndim > 0 and (array.dtype.kind in "fV" or array.dtype.itemsize == 1) and (
-        array.dtype.kind != "b"
+    return (
+        array.ndim > 0
+        and (array.dtype.kind in "fV" or array.dtype.itemsize == 1)
+        and (array.dtype.kind != "b")
     )
 
 

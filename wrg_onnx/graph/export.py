@@ -14,7 +14,9 @@ from wrg_onnx.graph.load import LARGE_COUNT, Source
 from wrg_onnx.graph.model import Array, Graph
 
 
-def to_proto(graph: Graph, *, outputs: Sequence[str] = ()) -> tuple[onnx.ModelProto, dict[str, Array]]:
+def to_proto(
+    graph: Graph, *, outputs: Sequence[str] = ()
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Write a graph as an ONNX message whose large initializers stay outside.
 
     Names, versions, metadata and the order of inputs are those of the file; shapes of intermediate
@@ -93,5 +95,3 @@ def _restore_header(model: onnx.ModelProto, source: Source, graph: Graph) -> Non
         values[name] = helper.make_tensor_value_info(name, dtype, array.shape)
     del model.graph.input[:]
     model.graph.input.extend(values[name] for name in source.input_names if name in values)
-
-

@@ -80,11 +80,14 @@ class Session:
     weights: tuple[Array, ...]
     label: str
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def run(
+        self, feeds: Mapping[str, Array], names: Sequence[str] | None = None
+    ) -> dict[str, Array]:
         """Run once.
 
         Args:
             feeds: The inputs by name.
+            names: Which of the outputs to return; None for all.
 
         Returns:
             The outputs by name.
@@ -92,8 +95,9 @@ class Session:
         Raises:
             DataError: If ONNX Runtime refuses the feeds, or fails on them.
         """
+        wanted = self.outputs if names is None else tuple(names)
         try:
-            values = self.engine.run(list(self.outputs), dict(feeds))
+            values = self.engine.run(list(wanted), dict(feeds))
         except Exception as error:
             if not _is_runtime_error(error):
                 raise
@@ -101,7 +105,7 @@ class Session:
             raise DataError(
                 f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {_reason(error)}"
             ) from error
-        return dict(zip(self.outputs, values, strict=True))
+        return dict(zip(wanted, values, strict=True))
 
 
 def open_session(

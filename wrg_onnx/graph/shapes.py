@@ -19,7 +19,10 @@ DEFAULT_SIZE = 16
 
 
 def bind_sizes(
-    inputs: tuple[Value, ...], *, sizes: Mapping[str, int] | None = None, image_size: int | None = None
+    inputs: tuple[Value, ...],
+    *,
+    sizes: Mapping[str, int] | None = None,
+    image_size: int | None = None,
 ) -> dict[str, Shape]:
     """Give every input a concrete shape.
 

@@ -1,1 +1,24 @@
 """The result as JSON and as terminal text."""
+
+from wrg_onnx.report.as_json import to_json
+from wrg_onnx.report.records import BenchReport, InspectReport, PruneReport, ValidateReport
+from wrg_onnx.report.terminal import (
+    bench_text,
+    export_text,
+    inspect_text,
+    prune_text,
+    validate_text,
+)
+
+__all__ = [
+    "BenchReport",
+    "InspectReport",
+    "PruneReport",
+    "ValidateReport",
+    "bench_text",
+    "export_text",
+    "inspect_text",
+    "prune_text",
+    "to_json",
+    "validate_text",
+]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wrg_onnx.channels import Units, alive_ids
 from wrg_onnx.graph import (
     Array,
     Graph,
@@ -22,20 +23,23 @@ from wrg_onnx.rewrite.plan import Plan
 TOLERANCE = 1e-4
 """Largest relative difference that float32 rounding explains."""
 
+WATCHED_BYTES = 64 * 2**20
+"""How much of the layers' outputs is compared besides the model's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
     """The result of a translation validation that passed.
 
     Attributes:
-        error: The largest difference of any output element, relative to the output's largest value.
+        error: The largest difference of any element, relative to its tensor's largest value.
         tolerance: What it was held against.
-        inputs: How many random inputs were compared.
+        tensors: How many tensors were compared: the outputs, and layers from the last one back.
     """
 
     error: float
     tolerance: float
-    inputs: int
+    tensors: int
 
 
 def validate_translation(
@@ -43,7 +47,9 @@ def validate_translation(
 ) -> Equivalence:
     """Run the masked original and the pruned graph in ONNX Runtime on a random input, and compare.
 
-    Both run unoptimised, on the CPU.
+    Besides the outputs, which a saturated sigmoid may hold at 0 or 1 whatever is before it, the
+    layers are compared from the last one back: the pruned graph's must be the kept channels of the
+    original's. Both graphs run unoptimised, on the CPU.
 
     Args:
         graph: The original model.
@@ -56,53 +62,91 @@ def validate_translation(
         The measured difference.
 
     Raises:
-        ValidationError: If an output differs in shape, by more than the tolerance, or is not finite
-            where the original's is, or if the pruned graph does not run.
+        ValidationError: If a tensor differs in shape, by more than rounding, or is not finite where
+            the original's is, or if the pruned graph does not run.
     """
     feeds = random_feeds(graph.inputs, input_shapes, np.random.default_rng(seed))
-    expected = _masked_outputs(graph, plan, feeds)
+    names = [value.name for value in graph.outputs]
+    names += [name for name in _last_layers(plan.units) if name not in names]
+    masked = mask_consumers(graph, plan)
+    reference = _kept(plan, open_session(masked, outputs=names, exact=True).run(feeds))
+    del masked  # its weights, before the pruned graph's are read
     try:
-        found = open_session(pruned, exact=True).run(feeds)
+        found = open_session(pruned, outputs=names, exact=True).run(feeds)
     except WrgError as error:
-        raise ValidationError(
-            f"the pruned model does not run, so nothing was written: {error}",
-            error=float("inf"),
-            tolerance=TOLERANCE,
-        ) from error
+        raise _failure(f"the pruned model does not run: {error}", float("inf")) from error
     worst = 0.0
-    for name, reference in expected.items():
-        worst = max(worst, _difference(name, reference, found[name]))
-    return Equivalence(worst, TOLERANCE, inputs=1)
+    for name in names:
+        error = _difference(name, reference[name], found[name])
+        if error > TOLERANCE:
+            noise = _rounding(graph, plan, feeds, name, reference[name])
+            if error > 2 * noise:
+                raise _failure(
+                    f"'{name}' differs by {error:.2g} from the masked original, of which rounding "
+                    f"explains {noise:.2g} (tolerance {TOLERANCE:g})",
+                    error,
+                )
+        worst = max(worst, error)
+    return Equivalence(worst, TOLERANCE, len(names))
 
 
-def _masked_outputs(graph: Graph, plan: Plan, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """Run the masked original; its weights are freed before the pruned graph runs."""
-    return open_session(mask_consumers(graph, plan), exact=True).run(feeds)
+def _last_layers(units: Units) -> list[str]:
+    """Return the outputs of layers with weights, from the last one back, within a bound."""
+    names: list[str] = []
+    held = 0
+    for node in reversed(units.graph.nodes):
+        if not units.nodes[node.index].makes_channels:
+            continue
+        held += 4 * int(np.prod(units.axes[node.outputs[0]].shape))
+        if held > WATCHED_BYTES:
+            break
+        names.append(node.outputs[0])
+    return names
+
+
+def _kept(plan: Plan, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Take the kept channels of the original's tensors."""
+    alive = alive_ids(plan.units, plan.alive)
+    kept = {}
+    for name, value in values.items():
+        for axis, ids in enumerate(plan.units.axes[name].ids):
+            if ids is not None and not alive(ids).all():
+                value = np.compress(alive(ids), value, axis=axis)  # noqa: PLW2901
+        kept[name] = value
+    return kept
 
 
 def _difference(name: str, reference: Array, found: Array) -> float:
+    """Return the largest difference relative to the largest value, infinite where one is a hole."""
     if reference.shape != found.shape:
-        raise ValidationError(
-            f"output '{name}' has shape {list(found.shape)} in the pruned model, expected "
-            f"{list(reference.shape)}; nothing was written",
-            error=float("inf"),
-            tolerance=TOLERANCE,
+        raise _failure(
+            f"'{name}' has shape {list(found.shape)} in the pruned model, expected "
+            f"{list(reference.shape)}",
+            float("inf"),
         )
-    if reference.size == 0:
-        return 0.0
     if reference.dtype.kind != "f":
-        error = float(np.mean(reference != found))
-    else:
-        finite = np.isfinite(reference)
-        same_holes = np.array_equal(finite, np.isfinite(found))
-        gap = np.abs(reference[finite].astype(np.float64) - found[finite])
-        scale = np.abs(reference[finite]).max(initial=1e-12)
-        error = float(gap.max(initial=0.0) / scale) if same_holes else float("inf")
-    if not error <= TOLERANCE:
-        raise ValidationError(
-            f"output '{name}' differs by {error:.2g} from the masked original (tolerance "
-            f"{TOLERANCE:g}); nothing was written: please report this model",
-            error=error,
-            tolerance=TOLERANCE,
-        )
-    return error
+        return float(np.mean(reference != found)) if reference.size else 0.0
+    finite = np.isfinite(reference)
+    if not np.array_equal(finite, np.isfinite(found)):
+        return float("inf")
+    gap = np.abs(reference[finite].astype(np.float64) - found[finite])
+    scale = float(np.abs(reference[finite]).max(initial=0.0))
+    return float(gap.max(initial=0.0)) / scale if scale else float(gap.max(initial=0.0))
+
+
+def _rounding(
+    graph: Graph, plan: Plan, feeds: Mapping[str, Array], name: str, reference: Array
+) -> float:
+    """Measure rounding: the masked original against itself, optimised by ONNX Runtime.
+
+    It is asked for only where the tolerance is exceeded: ONNX Runtime's sigmoid, for one, is exact
+    to 2e-7 absolutely, which is much beside outputs that are all below 1e-3.
+    """
+    again = open_session(mask_consumers(graph, plan), outputs=[name]).run(feeds)
+    return _difference(name, reference, _kept(plan, again)[name])
+
+
+def _failure(what: str, error: float) -> ValidationError:
+    return ValidationError(
+        f"{what}; nothing was written: please report this model", error=error, tolerance=TOLERANCE
+    )

@@ -1,1 +1,18 @@
 """From statistics to the units that die: criteria, budgets and the choice. Pure numpy."""
+
+from wrg_onnx.select.choose import (
+    Budget,
+    Candidates,
+    Scope,
+    Selection,
+    largest_ratio,
+    removal_order,
+    select,
+)
+from wrg_onnx.select.criteria import Criterion, Scores, score
+from wrg_onnx.select.scaling import UnitValues, per_unit
+
+__all__ = [
+    "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection",
+    "UnitValues", "largest_ratio", "per_unit", "removal_order", "score", "select",
+]  # fmt: skip

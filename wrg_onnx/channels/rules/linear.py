@@ -49,9 +49,7 @@ def couple_matmul(call: Call) -> Coupling:
     rows = [a.ids[-2]] if a.rank > 1 else []
     columns = [b.ids[-1]] if b.rank > 1 else []
     leading = shape[: len(shape) - len(rows) - len(columns)]
-    batch, ties = broadcast(
-        [Axes(x.shape[:-2], x.ids[:-2]) for x in (a, b) if x.rank > 2], leading
-    )
+    batch, ties = broadcast([Axes(x.shape[:-2], x.ids[:-2]) for x in (a, b) if x.rank > 2], leading)
     contraction = _contract(call, a.at(-1), b.at(-2 if b.rank > 1 else 0))
     return Coupling(
         outputs=(Axes(shape, (*batch.ids, *rows, *columns)),),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Call, Coupling, Tie, freeze_axes
-from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie, freeze_axes
 from wrg_onnx.channels.table import op_rule
 
 NORMALISED = "normalises over this axis"

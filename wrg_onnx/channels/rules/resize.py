@@ -49,9 +49,7 @@ def _resize(call: Call, sized: tuple[int, ...]) -> Coupling:
         for element, axis in enumerate(sized)
         if axis in same and x.ids[axis] is not None
     )
-    return Coupling(
-        (Axes(shape, ids),), frozen=freeze_axes(x, changed, RESIZED), demands=demands
-    )
+    return Coupling((Axes(shape, ids),), frozen=freeze_axes(x, changed, RESIZED), demands=demands)
 
 
 @op_rule("Pad", since=1)
@@ -67,7 +65,7 @@ def couple_pad(call: Call) -> Coupling:
     pads = _pads(call)
     if pads is None:
         changed = [axis for axis in range(x.rank) if x.shape[axis] != shape[axis]]
-        pads = {axis: (-1, -1) for axis in changed}
+        pads = dict.fromkeys(changed, (-1, -1))
     ids: list[IdArray | None] = []
     frozen = []
     constant = call.node.str("mode", "constant") == "constant"

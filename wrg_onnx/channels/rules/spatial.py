@@ -9,7 +9,13 @@ POOLED = "pools over this axis"
 
 
 @op_rule(
-    "AveragePool", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool", since=1
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalLpPool",
+    "GlobalMaxPool",
+    "LpPool",
+    "MaxPool",
+    since=1,
 )
 def couple_pool(call: Call) -> Coupling:
     """Pass batch and channels; what is pooled over is inert.

@@ -1,0 +1,113 @@
+"""Take the statistics that a criterion needs, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapStatistics, collect_maps
+from wrg_onnx.calibrate.statistics import LayerValues, Statistics
+from wrg_onnx.calibrate.taps import Tap, plan_taps
+from wrg_onnx.calibrate.weights import filter_norms
+from wrg_onnx.channels import Units
+from wrg_onnx.graph import MissingPackageError, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Which statistics to take.
+
+    Attributes:
+        weights: Norms of filters.
+        ranks: Ranks of feature maps.
+        activations: Mean absolute activations of feature maps.
+        gradients: A backward pass.
+    """
+
+    weights: bool = False
+    ranks: bool = False
+    activations: bool = False
+    gradients: bool = False
+
+
+def collect(
+    units: Units,
+    data: DataSet | None,
+    needs: Needs,
+    *,
+    head: SaliencyHead | None = None,
+    provider: Provider = Provider.CPU,
+    bound_bytes: int = DEFAULT_BOUND_BYTES,
+    progress: Callable[[str, int, int], object] = lambda stage, done, total: None,
+) -> Statistics:
+    """Take statistics of a model.
+
+    Args:
+        units: The analysis of the model.
+        data: The calibration images; None if only weights are needed.
+        needs: Which statistics.
+        head: How to read the saliency map, None if the model has none.
+        provider: Where ONNX Runtime computes.
+        bound_bytes: How many bytes of feature maps are held at a time.
+        progress: Called with the stage's name, images done and images in all.
+
+    Returns:
+        The statistics; those that were not needed are empty.
+
+    Raises:
+        MissingPackageError: If gradients are needed and torch is not installed.
+        UnsupportedOperatorError: If gradients are needed and an operator has no twin.
+        StatisticsError: If a feature map or a gradient is not finite.
+    """
+    weight, weight_l1 = filter_norms(units) if needs.weights else ([], [])
+    maps = MapStatistics((), (), 0)
+    gradient: tuple[LayerValues, ...] = ()
+    images = 0
+    if data is not None and (needs.ranks or needs.activations or needs.gradients):
+        taps = plan_taps(units)
+        if needs.gradients:
+            # First, because a missing twin should be known before the long pass.
+            gradient = _gradients(units, taps, data, head, progress)
+            images = len(data)
+        if needs.ranks or needs.activations:
+            maps = collect_maps(
+                units.graph,
+                taps,
+                data,
+                with_ranks=needs.ranks,
+                provider=provider,
+                bound_bytes=bound_bytes,
+                progress=lambda done: progress("feature maps", done, len(data)),
+            )
+            images = maps.images
+    return Statistics(weight, weight_l1, maps.rank, gradient, maps.activation, images)
+
+
+def _gradients(
+    units: Units,
+    taps: Sequence[Tap],
+    data: DataSet,
+    head: SaliencyHead | None,
+    progress: Callable[[str, int, int], object],
+) -> tuple[LayerValues, ...]:
+    try:
+        from wrg_onnx.calibrate.gradients import collect_gradients
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] != "torch":
+            raise
+        raise MissingPackageError(
+            "torch",
+            purpose="a criterion with a gradient",
+            extra="torch",
+            otherwise="choose one without, such as --criterion wr",
+        ) from error
+    found = collect_gradients(
+        units.graph,
+        taps,
+        data,
+        head,
+        progress=lambda done: progress("gradients", done, len(data)),
+    )
+    return found.gradient

@@ -1,0 +1,119 @@
+"""G: what the backward pass says; the only file outside ``twin/`` that knows torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wrg_onnx.calibrate.data import Sample
+from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.calibrate.taps import Tap, channels_first
+from wrg_onnx.graph import Graph, StatisticsError
+from wrg_onnx.twin import build_twin
+from wrg_onnx.twin.losses import bce_loss, iou_loss
+
+OBJECT_THRESHOLD = 0.5
+"""Where a sample has no mask, the model's own map above this is the pseudo mask."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientStatistics:
+    """What the backward pass said.
+
+    Attributes:
+        gradient: Mean of abs(gradient x activation) by layer.
+        images: How many images were seen.
+    """
+
+    gradient: tuple[LayerValues, ...]
+    images: int
+
+
+def collect_gradients(
+    graph: Graph,
+    taps: Sequence[Tap],
+    samples: Iterable[Sample],
+    head: SaliencyHead | None,
+    *,
+    progress: Callable[[int], object] = lambda images: None,
+) -> GradientStatistics:
+    """Run the model's twin forward and backward on each sample.
+
+    The loss is BCE + IoU of the saliency map against the mask, or against the model's own map
+    above 0.5 where a sample has none. A model without a saliency map is asked how much its outputs
+    depend on each channel: the loss is half the mean square of every float output.
+
+    Args:
+        graph: The model.
+        taps: Where to look.
+        samples: The calibration images, one at a time.
+        head: How to read the saliency map, None if the model has none.
+        progress: Called with the number of images done.
+
+    Returns:
+        The means. Each image's maps are averaged over positions first.
+
+    Raises:
+        UnsupportedOperatorError: If an operator has no twin.
+        StatisticsError: If a gradient is not finite; it names the tensor.
+
+    Source: abs(gradient x activation) as in Molchanov et al., "Pruning Convolutional Neural
+    Networks for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, equation 8; the loss is
+    our reconstruction of WRGPruner's.
+    """
+    twin = build_twin(graph, trainable=False).eval()
+    names = [tap.tensor for tap in taps]
+    sums: dict[str, Float64Array] = {tap.tensor: np.zeros(len(tap.units)) for tap in taps}
+    images = 0
+    for sample in samples:
+        feeds = {name: torch.from_numpy(np.array(array)) for name, array in sample.feeds.items()}
+        values = twin(feeds, names)
+        loss = _loss(values, [value.name for value in graph.outputs], sample, head)
+        tensors = [values[name] for name in names]
+        gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
+        for tap, tensor, gradient in zip(taps, tensors, gradients, strict=True):
+            if gradient is not None:  # a channel that the loss does not depend on counts as zero
+                sums[tap.tensor] += _mean_effect(tap, tensor, gradient)
+        images += 1
+        progress(images)
+    layers = tuple(LayerValues(t.tensor, t.units, sums[t.tensor] / max(images, 1)) for t in taps)
+    return GradientStatistics(layers, images)
+
+
+def _mean_effect(tap: Tap, tensor: Tensor, gradient: Tensor) -> Float64Array:
+    effect = (tensor.detach() * gradient).abs().double().cpu().numpy()
+    mean = np.asarray(channels_first(tap, effect).mean(axis=(0, 2, 3)), np.float64)
+    if not np.isfinite(mean).all():
+        raise StatisticsError(
+            f"the gradient at '{tap.tensor}' holds NaN or infinity; use a criterion without "
+            "gradient, such as --criterion wr"
+        )
+    return mean
+
+
+def _loss(
+    values: Mapping[str, Tensor], outputs: Sequence[str], sample: Sample, head: SaliencyHead | None
+) -> Tensor:
+    if head is None:
+        floats = [values[name] for name in outputs if values[name].is_floating_point()]
+        return torch.stack([0.5 * output.square().mean() for output in floats]).sum()
+    prediction = _probability(values[head.output], head)
+    if sample.mask is None:
+        mask = (prediction.detach() > OBJECT_THRESHOLD).to(prediction.dtype)
+    else:
+        whole = torch.from_numpy(sample.mask.astype(np.float32))[None, None]
+        mask = torch.nn.functional.interpolate(whole, prediction.shape[2:], mode="nearest")
+    return bce_loss(prediction, mask) + iou_loss(prediction, mask)
+
+
+def _probability(output: Tensor, head: SaliencyHead) -> Tensor:
+    """Bring the model's output to (1, 1, H, W) in [0, 1]."""
+    maps = output[:, None] if head.axis is None else output.movedim(head.axis, 1)
+    if head.channels == 2:
+        maps = maps[:, 1:] - maps[:, :1] if head.is_logit else maps[:, 1:]
+    return maps.sigmoid() if head.is_logit else maps.clamp(0, 1)

@@ -1,0 +1,37 @@
+"""R: how much a feature map can say, as the numerical rank of its matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wrg_onnx.calibrate.statistics import Float64Array
+from wrg_onnx.graph import Array, StatisticsError
+
+
+def numerical_ranks(maps: Array) -> Float64Array:
+    """Count the singular values of each map that float32 can tell from zero.
+
+    They are counted as eigenvalues of the smaller Gram matrix in float64, above the square of
+    numpy's and HRank's tolerance ``s_max * max(H, W) * eps(float32)``.
+
+    Args:
+        maps: (N, C, H, W) float32.
+
+    Returns:
+        (N, C) float64, ranks in [0, min(H, W)].
+
+    Raises:
+        StatisticsError: If a map holds a NaN or an infinity.
+
+    Source: Lin et al., "HRank", CVPR 2020, arXiv:2002.10179.
+    """
+    if not np.isfinite(maps).all():
+        raise StatisticsError("a feature map holds NaN or infinity, so it has no rank")
+    height, width = maps.shape[2:]
+    if min(height, width) == 1:
+        return (np.abs(maps).max(axis=(2, 3), initial=0.0) > 0).astype(np.float64)
+    wide = (maps if height <= width else maps.swapaxes(2, 3)).astype(np.float64)
+    eigenvalues = np.linalg.eigvalsh(wide @ wide.swapaxes(2, 3))
+    tolerance = max(height, width) * np.finfo(np.float32).eps
+    threshold = eigenvalues[..., -1:].clip(min=0) * tolerance**2
+    return np.asarray(((eigenvalues > threshold) & (eigenvalues > 0)).sum(axis=-1), np.float64)

@@ -1,0 +1,62 @@
+"""``wrg-onnx export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wrg_onnx.cli.output import emit
+from wrg_onnx.pipeline.export import EXPORTERS, export
+from wrg_onnx.report import export_text
+
+
+class Shape(click.ParamType[tuple[int, ...]]):
+    """``1x3x224x224``."""
+
+    name = "NxCxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split("x")
+        if not all(part.isdigit() and int(part) for part in parts):
+            self.fail(f"expected a shape such as 1x3x224x224, got '{value}'", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+@click.command("export")
+@click.argument("factory")
+@click.option(
+    "--input", "shapes", type=Shape(), multiple=True, required=True, help="Shape of each input."
+)
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="State dict: .safetensors, .pt or .pth."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="[FUNCTION.onnx]")
+@click.option("--input-name", "names", multiple=True, help="Name of each input.")
+@click.option("--static-batch", is_flag=True, help="Fix the batch to the shape's.")
+@click.option("--opset", type=int, help="[the exporter's choice]")
+@click.option("--exporter", type=click.Choice(EXPORTERS), default=EXPORTERS[0], show_default=True)
+@click.option("--force", is_flag=True, help="Replace an existing output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def export_command(
+    factory: str,
+    *,
+    output: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
+
+    FACTORY is module:function, importable from the current folder; the function takes no argument
+    and returns the module.
+
+    \b
+    Example:
+      wrg-onnx export models.small_unet:small_unet --input 1x3x160x160
+    """
+    target = output or Path(factory.rpartition(":")[2] + ".onnx")
+    report = export(factory, target, **options)
+    emit(report, lambda: export_text(report), as_json=as_json)

@@ -1,0 +1,119 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from wrg_onnx.graph.session import Provider
+from wrg_onnx.pipeline.config import DataOptions
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Kind = TypeVar("Kind", bound=enum.Enum)
+
+
+class EnumChoice(click.Choice[str]):
+    """A choice among the values of an enum."""
+
+    def __init__(self, kind: type[enum.Enum]) -> None:
+        super().__init__([member.value for member in kind])
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return (
+            value if isinstance(value, self.kind) else self.kind(super().convert(value, param, ctx))
+        )
+
+
+class Sides(click.ParamType[tuple[int, int]]):
+    """``224`` or ``240x320``: height and width in pixels."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        parts = str(value).split("x")
+        if isinstance(value, tuple):
+            return value
+        if len(parts) > 2 or not all(part.isdigit() and int(part) for part in parts):
+            self.fail(f"expected a size such as 224 or 240x320, got '{value}'", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers separated by commas."""
+
+    name = "A,B,C"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"expected numbers separated by commas, got '{value}'", param, ctx)
+
+
+MODEL = click.Path(path_type=Path)
+"""Existence is checked by the loader, whose message says more."""
+
+
+def image_options(function: Function) -> Function:
+    """Add the options that say how an image is fed."""
+    for option in reversed(
+        (
+            click.option(
+                "--size", type=Sides(), help="Size of an image input that leaves it open. [224]"
+            ),
+            click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
+            click.option(
+                "--mean", type=Numbers(), help="Subtracted per channel. [ImageNet, gray: 0]"
+            ),
+            click.option(
+                "--std", type=Numbers(), help="Divided by per channel. [ImageNet, gray: 1]"
+            ),
+            click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
+            click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="[from the shape]"),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def data_options(function: Function) -> Function:
+    """Add the options that say where samples come from."""
+    function = image_options(function)
+    function = click.option(
+        "--samples", type=click.IntRange(min=1), default=32, show_default=True,
+        help="How many samples statistics are taken from, at most.",
+    )(function)  # fmt: skip
+    return click.option(
+        "--data", type=click.Path(path_type=Path),
+        help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
+    )(function)  # fmt: skip
+
+
+def run_options(function: Function) -> Function:
+    """Add the options that every command has."""
+    for option in reversed(
+        (
+            click.option(
+                "--provider", type=EnumChoice(Provider), default=Provider.AUTO.value,
+                show_default=True, help="Where ONNX Runtime computes.",
+            ),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def read_data_options(values: dict[str, Any]) -> DataOptions:
+    """Build the record from the values of ``data_options`` or ``image_options``; takes them out."""
+    names = ("size", "scale", "mean", "std", "order", "layout")
+    chosen = {name: values.pop(name) for name in names}
+    return DataOptions(path=values.pop("data", None), samples=values.pop("samples", 32), **chosen)

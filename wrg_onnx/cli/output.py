@@ -1,0 +1,52 @@
+"""Results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from wrg_onnx.report import to_json
+
+NARROWEST = 80
+
+
+def emit(record: object, text: Callable[[], RenderableType], *, as_json: bool) -> None:
+    """Print a record as JSON or as text."""
+    if as_json:
+        click.echo(to_json(record))
+        return
+    width = max(NARROWEST, shutil.get_terminal_size((NARROWEST, 24)).columns)
+    Console(width=width, highlight=False, soft_wrap=False).print(text())
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], object]]:
+    """Show the current stage on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("start", total=None)
+        current = ""
+
+        def show(stage: str, done: int, total: int) -> None:
+            nonlocal task, current
+            if stage != current:
+                bar.remove_task(task)
+                task = bar.add_task(stage, total=total or None)
+                current = stage
+            bar.update(task, completed=done, total=total or None)
+
+        yield show

@@ -1,0 +1,84 @@
+"""``wrg-onnx prune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wrg_onnx.channels import Limits
+from wrg_onnx.cli.options import MODEL, EnumChoice, data_options, read_data_options, run_options
+from wrg_onnx.cli.output import emit, progress_bar
+from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.report import prune_text
+from wrg_onnx.select import Criterion, Scope
+
+
+@click.command("prune")
+@click.argument("model", type=MODEL)
+@click.option(
+    "--ratio", type=float, required=True, help="Share of the budget to remove, in [0, 1)."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="[MODEL with .pruned.onnx]")
+@click.option(
+    "--budget", type=EnumChoice(BudgetKind), default=BudgetKind.PARAMS.value, show_default=True,
+    help="The quantity that the ratio speaks of.",
+)  # fmt: skip
+@click.option(
+    "--criterion", type=EnumChoice(Criterion), default=Criterion.SEL.value, show_default=True,
+    help="How a channel's worth is scored.",
+)  # fmt: skip
+@click.option(
+    "--scope", type=EnumChoice(Scope), default=Scope.GLOBAL.value, show_default=True,
+    help="Whether all channels compete, or each layer loses the same share.",
+)  # fmt: skip
+@click.option(
+    "--floor", type=float, default=0.1, show_default=True,
+    help="Share of each layer that stays at least.",
+)  # fmt: skip
+@click.option(
+    "--recover", type=click.Choice(["none"]), default="none", show_default=True,
+    help="How surviving weights make up for the removed ones.",
+)  # fmt: skip
+@data_options
+@click.option(
+    "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
+)
+@click.option("--only", multiple=True, metavar="GLOB", help="Leave all others whole.")
+@click.option(
+    "--evaluate/--no-evaluate", default=None,
+    help="Measure accuracy and latency. [if the criterion looks at data]",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Do everything but write the file.")
+@click.option("--strict", is_flag=True, help="Stop at an operator without a rule.")
+@click.option("--force", is_flag=True, help="Replace an existing output.")
+@run_options
+def prune_command(
+    model: Path,
+    output: Path | None,
+    *,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    recover: str,  # noqa: ARG001 - the only choice needs no work
+    keep: tuple[str, ...],
+    only: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Remove whole channels from MODEL, prove it, and measure what is left.
+
+    \b
+    Examples:
+      wrg-onnx prune model.onnx --ratio 0.6
+      wrg-onnx prune model.onnx --ratio 0.3 --data my_images --criterion wr
+      wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
+    """
+    data = read_data_options(options)
+    config = PruneConfig(data=data, limits=Limits(keep, only), timing=Timing(), **options)
+    target = None if dry_run else output or model.with_suffix(".pruned.onnx")
+    with progress_bar() as progress:
+        report = prune(model, target, config, force=force, progress=progress)
+    emit(report, lambda: prune_text(report), as_json=as_json)

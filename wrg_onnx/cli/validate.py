@@ -1,0 +1,30 @@
+"""``wrg-onnx validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wrg_onnx.cli.options import MODEL, data_options, read_data_options, run_options
+from wrg_onnx.cli.output import emit, progress_bar
+from wrg_onnx.graph.errors import ValidationError
+from wrg_onnx.pipeline.compare import validate
+from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.report import validate_text
+
+
+@click.command("validate")
+@click.argument("original", type=MODEL)
+@click.argument("pruned", type=MODEL)
+@data_options
+@run_options
+def validate_command(original: Path, pruned: Path, *, as_json: bool, **options: Any) -> None:
+    """Hold PRUNED against ORIGINAL: structure, the six saliency metrics, latency."""
+    config = PruneConfig(0.0, data=read_data_options(options), **options)
+    with progress_bar() as progress:
+        report = validate(original, pruned, config, progress=progress)
+    emit(report, lambda: validate_text(report), as_json=as_json)
+    if report.problems:
+        click.get_current_context().exit(ValidationError.exit_code)

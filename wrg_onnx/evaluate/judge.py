@@ -1,0 +1,149 @@
+"""Judge a pruned model beside its original, on the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.calibrate.head import SaliencyHead, saliency_map
+from wrg_onnx.evaluate.agreement import OutputAgreement, compare_outputs
+from wrg_onnx.evaluate.latency import Latency, compare_latency
+from wrg_onnx.evaluate.saliency import SaliencyScores, score_saliency
+from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How good two models are on one data set.
+
+    Attributes:
+        data: What they were judged on.
+        before: The original's six metrics; None without masks or without a saliency map.
+        after: The pruned model's.
+        agreement: How far each output of the pruned model is from the original's.
+    """
+
+    data: str
+    before: SaliencyScores | None
+    after: SaliencyScores | None
+    agreement: tuple[OutputAgreement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Latency of two models, measured turn by turn.
+
+    Attributes:
+        provider: Where ONNX Runtime computed.
+        before: The original's latency.
+        after: The pruned model's.
+    """
+
+    provider: str
+    before: Latency
+    after: Latency
+
+    @property
+    def speedup(self) -> float:
+        """Median of the original over median of the pruned model."""
+        return self.before.median_ms / self.after.median_ms
+
+
+def judge(
+    original: Session,
+    pruned: Session,
+    data: DataSet,
+    head: SaliencyHead | None,
+    *,
+    progress: Callable[[int], object],
+) -> Accuracy:
+    """Run both models on each sample and compare them with the masks and with each other.
+
+    Args:
+        original: The original model.
+        pruned: The pruned model.
+        data: The validation set.
+        head: How to read the saliency map, None if the models have none.
+        progress: Called with the number of samples done.
+
+    Returns:
+        The scores and the agreement.
+    """
+    maps: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
+
+    def pairs() -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
+        for number, sample in enumerate(data, start=1):
+            before, after = original.run(sample.feeds), pruned.run(sample.feeds)
+            if head is not None and sample.mask is not None:
+                first, second = (saliency_map(y[head.output], head) for y in (before, after))
+                maps.append((first, second, sample.mask))
+            yield before, after
+            progress(number)
+
+    agreement = compare_outputs(pairs())
+    if not maps:
+        return Accuracy(data.description, None, None, agreement)
+    before = score_saliency((first, mask) for first, _, mask in maps)
+    after = score_saliency((second, mask) for _, second, mask in maps)
+    return Accuracy(data.description, before, after, agreement)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long to measure.
+
+    Attributes:
+        warmup: Runs of each model before the clock counts.
+        rounds: Timed runs of each model, at most.
+        budget_s: No round starts later than this, but at least 5 are made.
+    """
+
+    warmup: int = 3
+    rounds: int = 50
+    budget_s: float = 10.0
+
+
+def available_providers(provider: Provider) -> tuple[Provider, ...]:
+    """Return where to measure: the one asked for, or for ``auto`` the CPU and CUDA if it is there.
+
+    Raises:
+        UsageError: If CUDA is asked for and this ONNX Runtime does not have it.
+    """
+    resolved = resolve_provider(provider)
+    if provider is Provider.AUTO and resolved is Provider.CUDA:
+        return (Provider.CPU, Provider.CUDA)
+    return (resolved,)
+
+
+def time_models(
+    models: Mapping[str, Graph],
+    feeds: Mapping[str, Array],
+    provider: Provider,
+    timing: Timing,
+    rng: np.random.Generator,
+) -> Mapping[str, Latency]:
+    """Time models in ONNX Runtime as a user would deploy them, in interleaved rounds.
+
+    Args:
+        models: The models by name. All take the same feeds.
+        feeds: One input.
+        provider: ``CPU`` or ``CUDA``.
+        timing: How long to measure.
+        rng: Decides the order in each round.
+
+    Returns:
+        The latency by name.
+    """
+    sessions = {name: open_session(graph, provider=provider) for name, graph in models.items()}
+    runners = {name: _runner(session, feeds) for name, session in sessions.items()}
+    return compare_latency(
+        runners, warmup=timing.warmup, rounds=timing.rounds, rng=rng, budget_s=timing.budget_s
+    )
+
+
+def _runner(session: Session, feeds: Mapping[str, Array]) -> Callable[[], object]:
+    return lambda: session.run(feeds)

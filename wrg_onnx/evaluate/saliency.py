@@ -1,0 +1,122 @@
+"""The six metrics of salient object detection, and where in a model's outputs the map is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from wrg_onnx.graph.errors import DataError, MissingPackageError, StatisticsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SaliencyScores:
+    """The six metrics over a data set, each the mean over the images.
+
+    Attributes:
+        mae: Mean absolute error, in [0, 1]; lower is better. Of the others higher is better.
+        max_f: The largest value of the F-measure's curve, in [0, 1]. The curve is averaged over the
+            images first; its 256 thresholds are 0 to 255; beta squared is 0.3.
+        mean_f: The mean of that curve, in [0, 1].
+        weighted_f: Weighted F-measure, beta squared 1, in [0, 1].
+        s_measure: Structure measure, alpha 0.5, in [0, 1].
+        max_e: The largest value of the averaged enhanced-alignment curve, in [0, 1].
+        images: The number of images.
+
+    Source: MAE: Perazzi et al., CVPR 2012. F: Achanta et al., CVPR 2009. Weighted F: Margolin et
+    al., CVPR 2014. S: Fan et al., ICCV 2017. E: Fan et al., IJCAI 2018.
+    """
+
+    mae: float
+    max_f: float
+    mean_f: float
+    weighted_f: float
+    s_measure: float
+    max_e: float
+    images: int
+
+
+def score_saliency(
+    predictions: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]],
+) -> SaliencyScores:
+    """Score saliency maps against masks with PySODMetrics, one image at a time.
+
+    A prediction goes there as 8 bits, ``round(255 p)``, like a map saved as PNG. PySODMetrics then
+    stretches each map by itself to [0, 1], ``(p - min) / (max - min)``, unless it is constant (as
+    MATLAB's ``mapminmax``), for all six metrics, MAE included. So a uniformly faint map scores as
+    high as a bright one, and a map of nearly nothing is stretched to full contrast. A
+    mask's values of 255 and 0 are the object and the rest.
+
+    Args:
+        predictions: Pairs of a map, (h, w) in [0, 1], and its mask, (H, W) bool. A map of another
+            size is brought to the mask's, bilinear.
+
+    Returns:
+        The scores.
+
+    Raises:
+        MissingPackageError: If PySODMetrics is not installed.
+        DataError: If there is no image.
+        StatisticsError: If a map holds a NaN, or leaves [0, 1].
+
+    Source: https://github.com/lartpang/PySODMetrics
+    """
+    try:
+        import py_sod_metrics as sod
+    except ImportError as error:
+        raise MissingPackageError(
+            "py_sod_metrics", purpose="scoring saliency maps", extra="metrics"
+        ) from error
+    # `Fmeasure` warns that it will go; this is what it recommends, with the same numbers.
+    f_handler = sod.FmeasureHandler(with_dynamic=True, with_adaptive=False, beta=0.3)
+    mae, f, e = sod.MAE(), sod.FmeasureV2({"f": f_handler}), sod.Emeasure()
+    weighted_f, s = sod.WeightedFmeasure(), sod.Smeasure()
+    _let_quadrants_be_empty(s)
+    images = 0
+    for prediction, mask in predictions:
+        levels, truth = _to_8_bit(prediction, mask.shape), mask.astype(np.uint8) * 255
+        for metric in (mae, f, e, weighted_f, s):
+            metric.step(pred=levels, gt=truth)
+        images += 1
+    if not images:
+        raise DataError("there is no image with a mask to score")
+    f_curve = f.get_results()["f"]["dynamic"]
+    return SaliencyScores(
+        mae=float(mae.get_results()["mae"]),
+        max_f=float(f_curve.max()),
+        mean_f=float(f_curve.mean()),
+        weighted_f=float(weighted_f.get_results()["wfm"]),
+        s_measure=float(s.get_results()["sm"]),
+        max_e=float(e.get_results()["em"]["curve"].max()),
+        images=images,
+    )
+
+
+def _to_8_bit(prediction: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return a map as (H, W) uint8 at the mask's size."""
+    values = prediction.astype(np.float32)
+    if not (values.min() >= 0 and values.max() <= 1):  # a NaN compares as False
+        raise StatisticsError(
+            f"a saliency map must lie in [0, 1], got {values.min()} to {values.max()}"
+        )
+    if values.shape != shape:
+        height, width = shape
+        resized = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
+        values = np.clip(np.asarray(resized), 0, 1)
+    return np.rint(values * 255).astype(np.uint8)
+
+
+def _let_quadrants_be_empty(measure: Any) -> None:
+    """Keep an object whose centre is in the last row or column from making the S-measure NaN.
+
+    The S-measure cuts the image at the object's centre. Where a part is empty, PySODMetrics takes
+    the mean of nothing and multiplies the NaN by the part's weight, which is 0.
+    """
+    compare = measure.ssim
+    measure.ssim = lambda pred, gt: compare(pred, gt) if pred.size else 0.0

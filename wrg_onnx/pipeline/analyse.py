@@ -1,0 +1,210 @@
+"""From a file to its units: the part that all commands share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wrg_onnx.channels import (
+    CostTerm,
+    Limits,
+    Units,
+    find_units,
+    mac_terms,
+    parameter_terms,
+    total_cost,
+)
+from wrg_onnx.channels.table import find_rule
+from wrg_onnx.evaluate.cost import Cost, measure_cost
+from wrg_onnx.graph import (
+    Graph,
+    Shape,
+    UnsupportedOperatorError,
+    bind_sizes,
+    infer_shapes,
+    load,
+)
+from wrg_onnx.pipeline.config import BudgetKind, DataOptions
+from wrg_onnx.pipeline.samples import preprocessing_for
+from wrg_onnx.report.records import FrozenReport, GroupReport, InspectReport
+from wrg_onnx.select import Budget, Candidates, largest_ratio
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """An analysed model.
+
+    Attributes:
+        path: Its file.
+        graph: What is in it.
+        input_shapes: The concrete shapes that it was analysed at.
+        units: What can be removed.
+        parameters: The terms of its parameter count.
+        macs: The terms of its MACs.
+    """
+
+    path: Path
+    graph: Graph
+    input_shapes: Mapping[str, Shape]
+    units: Units
+    parameters: tuple[CostTerm, ...]
+    macs: tuple[CostTerm, ...]
+
+    def cost(self, alive: np.ndarray, file_bytes: int | None) -> Cost:
+        """Return the cost with only those units left; ``alive`` is (units,) bool."""
+        return measure_cost(self.parameters, self.macs, alive, file_bytes)
+
+    def budget(self, kind: BudgetKind) -> Budget:
+        """Return the quantity that a ratio speaks of."""
+        terms = self.parameters if kind is BudgetKind.PARAMS else self.macs
+        return Budget.from_terms([(term.weight, term.axes) for term in terms])
+
+    @property
+    def everything(self) -> np.ndarray:
+        """(units,) bool, all alive."""
+        return np.ones(self.units.count, bool)
+
+
+def analyse(
+    path: Path, options: DataOptions, limits: Limits | None = None, *, strict: bool = False
+) -> Model:
+    """Load a model and find its units.
+
+    Args:
+        path: The file.
+        options: Tells the size of an image input that leaves it open.
+        limits: What to leave alone.
+        strict: Whether an operator without a rule is an error.
+
+    Raises:
+        ModelError: If the file is not a valid model.
+        UnsupportedOperatorError: If ``strict`` and an operator has no rule.
+    """
+    graph = load(path)
+    if strict:
+        for node in graph.nodes:
+            if find_rule(node) is None:
+                raise UnsupportedOperatorError(
+                    f"no rule for {node} (opset {node.version}): without --strict its channels "
+                    "stay whole",
+                    op=node.op,
+                    node=node.name,
+                )
+    shapes = concrete_shapes(graph, options)
+    units = find_units(graph, infer_shapes(graph, shapes), limits)
+    return Model(path, graph, shapes, units, parameter_terms(units), mac_terms(units))
+
+
+def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
+    """Return the shape of each input that images, or the defaults, give it."""
+    shapes = bind_sizes(graph.inputs)
+    preprocessing = preprocessing_for(graph, options)
+    if preprocessing is not None:
+        sides = (preprocessing.height, preprocessing.width)
+        batch = shapes[preprocessing.input][0]
+        chw = (preprocessing.channels, *sides)
+        hwc = (*sides, preprocessing.channels)
+        shapes[preprocessing.input] = (batch, *(chw if preprocessing.layout == "NCHW" else hwc))
+    return shapes
+
+
+def file_bytes(path: Path, graph: Graph) -> int:
+    """Return the size of a model file; external data counts as the weights' size."""
+    size = path.stat().st_size
+    weights = sum(array.nbytes for array in graph.constants.values())
+    return size if size >= weights else size + weights
+
+
+def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -> InspectReport:
+    """Find out what can be cut, and what stays and why.
+
+    Args:
+        path: The model.
+        options: Tells the size of an image input that leaves it open.
+        limits: What to leave alone.
+        floor: Share of each layer width that stays at least.
+    """
+    model = analyse(path, options, limits)
+    units = model.units
+    candidates = Candidates(units.removable, units.group, floor)
+    choices = {
+        analysed.call.node.name: analysed.choice
+        for analysed in units.nodes.values()
+        if analysed.choice
+    }
+    total = total_cost(model.parameters, model.everything)
+    frozen = total_cost(model.parameters, ~units.removable)
+    return InspectReport(
+        model=str(path),
+        cost=model.cost(model.everything, file_bytes(path, model.graph)),
+        groups=group_reports(model, model.everything),
+        frozen=frozen_reports(model),
+        frozen_share=frozen / total if total else 0.0,
+        largest_ratio=largest_ratio(candidates, model.budget(BudgetKind.PARAMS)),
+        choices=choices,
+        sizes=dict(model.input_shapes),
+    )
+
+
+def group_reports(model: Model, alive: np.ndarray) -> tuple[GroupReport, ...]:
+    """List the layer widths that may shrink, in the order of the file's constants."""
+    units = model.units
+    held = _parameters_per_unit(model)
+    first = {int(g): int(u) for u, g in reversed(list(enumerate(units.group)))}
+    slots: dict[int, list[str]] = {}
+    makers: dict[int, str] = {}
+    for slot in units.slots:
+        for group in np.unique(units.group[units.slot_units(slot)]):
+            slots.setdefault(int(group), []).append(slot.name)
+            if units.is_filter[slot.offset]:
+                makers.setdefault(int(group), slot.name)
+    sizes = np.bincount(units.group)
+    kept = np.bincount(units.group, weights=alive)
+    free = np.bincount(units.group, weights=units.removable)
+    return tuple(
+        GroupReport(
+            name=makers.get(group, slots[group][0]),
+            units=int(sizes[group]),
+            kept=int(kept[group]),
+            removable=int(free[group]),
+            parameters=round(held[first[group]]),
+            members=len(slots[group]),
+        )
+        for group in sorted(slots, key=lambda g: first[g])
+        if free[group]
+    )
+
+
+def frozen_reports(model: Model) -> tuple[FrozenReport, ...]:
+    """List the reasons why units stay, with the parameters in the rows and columns they hold."""
+    units = model.units
+    held = _parameters_per_unit(model)
+    total = total_cost(model.parameters, model.everything)
+    found: Counter[str] = Counter()
+    parameters: dict[str, float] = {}
+    for unit in np.flatnonzero(~units.removable):
+        reason = units.reasons[units.reason[unit]]
+        if not reason.text:
+            continue
+        found[str(reason)] += 1
+        parameters[str(reason)] = parameters.get(str(reason), 0.0) + held[unit]
+    rows = [
+        FrozenReport(reason, count, round(parameters[reason]), parameters[reason] / (total or 1))
+        for reason, count in found.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.parameters, row.reason)))
+
+
+def _parameters_per_unit(model: Model) -> np.ndarray:
+    """Count the parameters in the rows and columns of each unit; overlaps count for each."""
+    held = np.zeros(model.units.count)
+    for term in model.parameters:
+        lengths = [len(axis) for axis in term.axes]
+        size = term.weight * float(np.prod(lengths))
+        for axis, length in zip(term.axes, lengths, strict=True):
+            np.add.at(held, axis, size / length)
+    return held

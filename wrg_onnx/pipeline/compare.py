@@ -1,0 +1,135 @@
+"""Compare model files: latency side by side, and a pruned model against its original."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
+from wrg_onnx.graph import (
+    Graph,
+    Provider,
+    UsageError,
+    load,
+    open_session,
+    random_feeds,
+    resolve_provider,
+)
+from wrg_onnx.pipeline.analyse import analyse, concrete_shapes, file_bytes
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.prune import Progress, measure_speed, silent
+from wrg_onnx.pipeline.samples import gather_samples, read_head
+from wrg_onnx.report.records import BenchReport, ValidateReport
+
+
+def bench(
+    paths: Sequence[Path],
+    options: DataOptions,
+    *,
+    provider: Provider = Provider.AUTO,
+    timing: Timing | None = None,
+    seed: int = 0,
+) -> tuple[BenchReport, ...]:
+    """Time models side by side on the same random input.
+
+    Args:
+        paths: The files. All must have the same inputs.
+        options: Tells the size of an image input that leaves it open.
+        provider: Where; ``AUTO`` measures on the CPU and, where it is there, on CUDA.
+        timing: How long.
+        seed: Seed of the input and of the order in each round.
+
+    Returns:
+        One report per provider.
+
+    Raises:
+        UsageError: If the models' inputs differ, or a file is named twice.
+        ModelError: If a file is not a valid model.
+    """
+    if len({*paths}) != len(paths):
+        raise UsageError("bench: a model is named twice")
+    graphs = {str(path): load(path) for path in paths}
+    first, *others = graphs.values()
+    for other in others:
+        if other.inputs != first.inputs:
+            raise UsageError(
+                f"'{other.name}' has other inputs than '{first.name}': only models with the same "
+                "inputs can be timed side by side"
+            )
+    shapes = concrete_shapes(first, options)
+    feeds = random_feeds(first.inputs, shapes, np.random.default_rng(seed))
+    return tuple(
+        BenchReport(
+            place.value,
+            time_models(graphs, feeds, place, timing or Timing(), np.random.default_rng(seed)),
+            shapes,
+        )
+        for place in available_providers(provider)
+    )
+
+
+def validate(
+    original: Path, pruned: Path, config: PruneConfig, *, progress: Progress = silent
+) -> ValidateReport:
+    """Hold a pruned model, possibly recovered or fine-tuned, against its original.
+
+    Args:
+        original: The original file.
+        pruned: The pruned file.
+        config: Where samples come from and where to compute; its ratio is not used.
+        progress: Told how far the run is.
+
+    Returns:
+        The report. With structural problems nothing is run, and accuracy and speed are empty.
+
+    Raises:
+        ModelError: If a file is not a valid model.
+        DataError: If the data set does not fit.
+    """
+    progress("analyse", 0, 0)
+    first = analyse(original, config.data)
+    second = analyse(pruned, config.data)
+    problems = structural_problems(first.graph, second.graph)
+    before = first.cost(first.everything, file_bytes(original, first.graph))
+    after = second.cost(second.everything, file_bytes(pruned, second.graph))
+    if problems:
+        names = (str(original), str(pruned))
+        return ValidateReport(*names, problems, before, after, accuracy=None, speed=())
+    samples = gather_samples(first.graph, config.data, seed=config.seed)
+    provider = resolve_provider(config.provider)
+    sessions = [open_session(m.graph, provider=provider) for m in (first, second)]
+    head = read_head(sessions[0], samples.calibration, samples.preprocessing)
+    data = samples.validation
+    accuracy = judge(
+        *sessions, data, head, progress=lambda done: progress("evaluate", done, len(data))
+    )
+    speed = measure_speed(first, second.graph, replace(config, evaluate=True))
+    return ValidateReport(
+        str(original), str(pruned), (), before, after, accuracy=accuracy, speed=speed
+    )
+
+
+def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
+    """Say what a pruned model must have in common with its original and has not."""
+    problems = []
+    for what, before, after in (
+        ("inputs", original.inputs, pruned.inputs),
+        ("outputs", original.outputs, pruned.outputs),
+    ):
+        if before != after:
+            problems.append(f"its {what} differ: {list(after)} instead of {list(before)}")
+    before_ops = [node.op for node in original.nodes]
+    after_ops = [node.op for node in pruned.nodes]
+    if before_ops != after_ops:
+        problems.append(f"it has {len(after_ops)} nodes instead of {len(before_ops)}, or others")
+    for name, array in pruned.constants.items():
+        reference = original.constants.get(name)
+        if reference is not None and (
+            reference.ndim != array.ndim
+            or any(n > m for n, m in zip(array.shape, reference.shape, strict=True))
+        ):
+            problems.append(f"constant '{name}' grew from {reference.shape} to {array.shape}")
+    return tuple(problems)

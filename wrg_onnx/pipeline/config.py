@@ -1,0 +1,97 @@
+"""The options of a run, typed and checked."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wrg_onnx.calibrate.preprocess import Layout, Order, Size
+from wrg_onnx.channels import Limits
+from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.graph import Provider, UsageError
+from wrg_onnx.select import Criterion, Scope
+
+
+class BudgetKind(enum.Enum):
+    """The quantity that a ratio speaks of."""
+
+    PARAMS = "params"
+    MACS = "macs"
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """Where samples come from, and how images are fed.
+
+    Attributes:
+        path: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files; None for the
+            built-in generator, or for seeded random tensors where the model takes no image.
+        samples: How many samples statistics are taken from, at most.
+        size: Height and width of an image input that leaves them open.
+        scale: Multiplies the pixel, which is in [0, 255].
+        mean: Subtracted per channel after scaling.
+        std: Divided by, last.
+        order: Order of the colour channels.
+        layout: Where the channels are.
+    """
+
+    path: Path | None = None
+    samples: int = 32
+    size: Size | None = None
+    scale: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    order: Order | None = None
+    layout: Layout | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise UsageError(f"samples must be at least 1, got {self.samples}")
+
+
+@dataclass(frozen=True, slots=True)
+class PruneConfig:
+    """What to prune, and how.
+
+    Attributes:
+        ratio: Share of the budget to remove, in [0, 1).
+        budget: The quantity.
+        criterion: The formula of the scores.
+        scope: Global or uniform.
+        floor: Share of each layer width that stays at least, in (0, 1].
+        limits: What to leave alone.
+        data: Where samples come from.
+        provider: Where ONNX Runtime computes.
+        evaluate: Whether accuracy and latency are measured; None does so if the criterion looks at
+            data anyway, so that a run on weights alone stays one.
+        timing: How long latency is measured.
+        strict: Whether an operator without a rule is an error.
+        seed: Seed of everything random.
+    """
+
+    ratio: float
+    budget: BudgetKind = BudgetKind.PARAMS
+    criterion: Criterion = Criterion.SEL
+    scope: Scope = Scope.GLOBAL
+    floor: float = 0.1
+    limits: Limits = field(default_factory=Limits)
+    data: DataOptions = field(default_factory=DataOptions)
+    provider: Provider = Provider.AUTO
+    evaluate: bool | None = None
+    timing: Timing = field(default_factory=Timing)
+    strict: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ratio < 1:
+            raise UsageError(f"ratio must be in [0, 1), got {self.ratio:g}")
+        if not 0 < self.floor <= 1:
+            raise UsageError(f"floor must be in (0, 1], got {self.floor:g}")
+        if self.seed < 0:
+            raise UsageError(f"seed must be at least 0, got {self.seed}")
+
+    @property
+    def judges(self) -> bool:
+        """Whether accuracy and latency are measured."""
+        return self.criterion.needs_data if self.evaluate is None else self.evaluate

@@ -1,0 +1,244 @@
+"""Prune a model: the stages in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from wrg_onnx.calibrate.collect import Needs, collect
+from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.calibrate.statistics import Statistics
+from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
+from wrg_onnx.graph import (
+    BudgetError,
+    Graph,
+    check_output,
+    open_session,
+    random_feeds,
+    resolve_provider,
+    save,
+)
+from wrg_onnx.pipeline.analyse import Model, analyse, file_bytes, group_reports
+from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
+from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
+from wrg_onnx.report.records import PruneReport
+from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
+from wrg_onnx.select import (
+    Candidates,
+    Criterion,
+    Scores,
+    Selection,
+    largest_ratio,
+    score,
+    select,
+)
+
+Progress = Callable[[str, int, int], object]
+"""Told a stage's name, how much of it is done, and how much there is (0 if unknown)."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Times the stages."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.progress(name, 0, 0)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def prune(
+    path: Path,
+    output: Path | None,
+    config: PruneConfig,
+    *,
+    force: bool = False,
+    progress: Progress = silent,
+) -> PruneReport:
+    """Remove whole channels from a model, prove it, and measure what is left.
+
+    Args:
+        path: The ONNX model.
+        output: Where to write the pruned model; None for a dry run.
+        config: What to prune, and how.
+        force: Whether an existing output may be replaced.
+        progress: Told how far the run is.
+
+    Returns:
+        The report. The file is complete by then.
+
+    Raises:
+        WrgError: One of its kinds; then no file was written.
+    """
+    clock = _Clock(progress)
+    if output is not None:
+        check_output(output, force=force)
+    with clock.stage("analyse"):
+        model = analyse(path, config.data, config.limits, strict=config.strict)
+        candidates = Candidates(model.units.removable, model.units.group, config.floor)
+        _check_ratio(model, candidates, config)
+    samples, head = None, None
+    if config.criterion.needs_data or config.judges:
+        with clock.stage("data"):
+            samples = gather_samples(model.graph, config.data, seed=config.seed)
+            head = _head(model.graph, samples, config)
+    with clock.stage("calibrate"):
+        statistics = _statistics(model, samples, head, config, progress)
+    with clock.stage("select"):
+        rng = np.random.default_rng(config.seed)
+        scores = score(config.criterion, statistics, model.units.count, rng)
+        selection = select(
+            candidates, scores.values, model.budget(config.budget), config.ratio, config.scope
+        )
+    with clock.stage("rewrite"):
+        plan = plan_slices(model.units, selection.alive)
+        pruned = apply_plan(model.graph, plan)
+    with clock.stage("validate"):
+        equivalence = validate_translation(
+            model.graph, pruned, plan, model.input_shapes, seed=config.seed
+        )
+    accuracy: Accuracy | None = None
+    speed: tuple[Speed, ...] = ()
+    if config.judges and samples is not None:
+        with clock.stage("evaluate"):
+            accuracy = _accuracy(model.graph, pruned, samples, head, config, progress)
+            speed = measure_speed(model, pruned, config)
+    written = None
+    if output is not None:
+        with clock.stage("save"):
+            written = save(pruned, output, force=force)
+    return PruneReport(
+        model=str(path),
+        output=None if output is None else str(output),
+        criterion=config.criterion.value,
+        budget=config.budget.value,
+        scope=config.scope.value,
+        ratio=config.ratio,
+        reached=selection.ratio,
+        calibration=_describe(samples, config),
+        units=int(model.units.removable.sum()),
+        removed=selection.removed,
+        equivalence=equivalence,
+        before=model.cost(model.everything, file_bytes(path, model.graph)),
+        after=model.cost(selection.alive, written),
+        accuracy=accuracy,
+        speed=speed,
+        groups=group_reports(model, selection.alive),
+        notes=tuple(_notes(model, scores, selection, config)),
+        seconds=clock.seconds,
+    )
+
+
+def _check_ratio(model: Model, candidates: Candidates, config: PruneConfig) -> None:
+    """Refuse a ratio that no selection reaches, before any image is read."""
+    budget = model.budget(config.budget)
+    possible = largest_ratio(candidates, budget)
+    if config.ratio <= possible:
+        return
+    whole = budget.cost(model.everything)
+    frozen = budget.cost(~model.units.removable) / whole if whole else 1.0
+    quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
+    raise BudgetError(
+        f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
+        f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
+        f"(see `wrg-onnx inspect {model.path}`)",
+        wanted=config.ratio,
+        possible=possible,
+        frozen=frozen,
+    )
+
+
+def _head(graph: Graph, samples: Samples, config: PruneConfig) -> SaliencyHead | None:
+    if samples.preprocessing is None:
+        return None
+    session = open_session(graph, provider=resolve_provider(config.provider))
+    return read_head(session, samples.calibration, samples.preprocessing)
+
+
+def _statistics(
+    model: Model,
+    samples: Samples | None,
+    head: SaliencyHead | None,
+    config: PruneConfig,
+    progress: Progress,
+) -> Statistics:
+    parts = config.criterion.parts
+    needs = Needs(
+        weights=bool({"w", "l1"} & set(parts)),
+        ranks="r" in parts,
+        activations="act" in parts,
+        gradients="g" in parts,
+    )
+    data = None if samples is None else samples.calibration
+    provider = resolve_provider(config.provider) if config.criterion.needs_maps else config.provider
+    return collect(model.units, data, needs, head=head, provider=provider, progress=progress)
+
+
+def _accuracy(
+    original: Graph,
+    pruned: Graph,
+    samples: Samples,
+    head: SaliencyHead | None,
+    config: PruneConfig,
+    progress: Progress,
+) -> Accuracy:
+    provider = resolve_provider(config.provider)
+    data = samples.validation
+    return judge(
+        open_session(original, provider=provider),
+        open_session(pruned, provider=provider),
+        data,
+        head,
+        progress=lambda done: progress("evaluate", done, len(data)),
+    )
+
+
+def measure_speed(model: Model, pruned: Graph, config: PruneConfig) -> tuple[Speed, ...]:
+    """Time the original and the pruned model on each provider that is there."""
+    rng = np.random.default_rng(config.seed)
+    feeds = random_feeds(model.graph.inputs, model.input_shapes, rng)
+    found = []
+    for provider in available_providers(config.provider):
+        latency = time_models(
+            {"before": model.graph, "after": pruned}, feeds, provider, config.timing, rng
+        )
+        found.append(Speed(provider.value, latency["before"], latency["after"]))
+    return tuple(found)
+
+
+def _describe(samples: Samples | None, config: PruneConfig) -> str:
+    if samples is None or not config.criterion.needs_data:
+        return "weights alone" if config.criterion is not Criterion.RANDOM else "nothing"
+    return samples.calibration.description
+
+
+def _notes(
+    model: Model, scores: Scores, selection: Selection, config: PruneConfig
+) -> Iterator[str]:
+    missing = int((scores.unmeasured & model.units.removable).sum())
+    if missing:
+        yield (
+            f"{missing} of {int(model.units.removable.sum())} units could not be measured by "
+            f"'{config.criterion.value}' and were taken as average"
+        )
+    if abs(selection.ratio - config.ratio) > 0.005:
+        yield (
+            f"the units are too coarse to hit {config.ratio:.1%}; the closest is "
+            f"{selection.ratio:.1%}"
+        )
+    if config.data.path is None and config.criterion.needs_data:
+        yield "no --data given: statistics and accuracy come from the built-in generator"

@@ -1,0 +1,92 @@
+"""Calibration and validation sets, which never overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wrg_onnx.calibrate.data import DataSet, from_directory, generated, random_inputs, split
+from wrg_onnx.calibrate.head import SaliencyHead, find_saliency_head
+from wrg_onnx.calibrate.preprocess import Preprocessing, default_preprocessing
+from wrg_onnx.graph import Graph, Session
+from wrg_onnx.pipeline.config import DataOptions
+
+GENERATED_FOR_VALIDATION = 64
+RANDOM_FOR_VALIDATION = 8
+SAMPLES_FOR_HEAD = 4
+"""How many samples tell whether a saliency map holds logits."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """What a run looks at.
+
+    Attributes:
+        calibration: For statistics.
+        validation: For judging.
+        preprocessing: How an image is fed; None if the model does not take one.
+    """
+
+    calibration: DataSet
+    validation: DataSet
+    preprocessing: Preprocessing | None
+
+
+def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | None:
+    """Return how images are fed to a model, None if it does not take one.
+
+    Raises:
+        UsageError: If an option contradicts the model's input.
+    """
+    return default_preprocessing(
+        graph.inputs,
+        size=options.size,
+        scale=options.scale,
+        mean=options.mean,
+        std=options.std,
+        order=options.order,
+        layout=options.layout,
+    )
+
+
+def gather_samples(graph: Graph, options: DataOptions, *, seed: int) -> Samples:
+    """Open the data set and divide it; the same seed divides it in the same way.
+
+    Args:
+        graph: The model.
+        options: Where samples come from.
+        seed: Seed of the division and of what is generated.
+
+    Returns:
+        Both sets.
+
+    Raises:
+        DataError: If the folder is missing, empty, or does not fit.
+        UsageError: If an option contradicts the model's input.
+    """
+    preprocessing = preprocessing_for(graph, options)
+    if options.path is not None:
+        whole = from_directory(options.path, graph.inputs, preprocessing)
+        calibration, validation = split(len(whole), seed=seed)
+        if not len(validation):
+            validation = calibration
+        chosen = calibration[:: max(1, len(calibration) // options.samples)][: options.samples]
+        return Samples(whole.take(chosen), whole.take(validation), preprocessing)
+    if preprocessing is not None:
+        total = options.samples + GENERATED_FOR_VALIDATION
+        whole = generated(preprocessing, total, seed)
+    else:
+        total = options.samples + RANDOM_FOR_VALIDATION
+        whole = random_inputs(graph.inputs, {}, total, seed)
+    return Samples(
+        whole.take(range(options.samples)), whole.take(range(options.samples, total)), preprocessing
+    )
+
+
+def read_head(
+    session: Session, data: DataSet, preprocessing: Preprocessing | None
+) -> SaliencyHead | None:
+    """Find the saliency map among a model's outputs, from its answers to a few samples."""
+    if preprocessing is None:
+        return None
+    answers = [session.run(data[i].feeds) for i in range(min(SAMPLES_FOR_HEAD, len(data)))]
+    return find_saliency_head(session.outputs, answers, (preprocessing.height, preprocessing.width))

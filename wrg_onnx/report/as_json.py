@@ -1,0 +1,26 @@
+"""The result as one JSON object."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+
+def to_json(record: Any) -> str:
+    """Write a record, and the records in it, as one JSON object.
+
+    Numbers that JSON does not know (infinity, NaN) become null.
+    """
+    return json.dumps(_plain(dataclasses.asdict(record)), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,187 @@
+"""What a run found out, as plain records: the terminal and JSON show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.evaluate.judge import Accuracy, Speed
+from wrg_onnx.evaluate.latency import Latency
+from wrg_onnx.rewrite import Equivalence
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenReport:
+    """Units that stay for one reason.
+
+    Attributes:
+        reason: The node and what it does.
+        units: How many units.
+        parameters: Parameters in rows or columns that only these units could free.
+        share: ``parameters`` over the model's.
+    """
+
+    reason: str
+    units: int
+    parameters: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReport:
+    """One layer width.
+
+    Attributes:
+        name: The first constant whose axis it is.
+        units: Its units before.
+        kept: Its units after.
+        removable: How many of its units may go.
+        parameters: What one of its units holds in the original.
+        members: How many axes of constants it spans.
+    """
+
+    name: str
+    units: int
+    kept: int
+    removable: int
+    parameters: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class InspectReport:
+    """What can be cut.
+
+    Attributes:
+        model: The file.
+        cost: What the model costs.
+        groups: The layer widths that may shrink.
+        frozen: What stays and why, largest share first.
+        frozen_share: Share of the parameters that no selection removes.
+        largest_ratio: The largest ratio that can be asked for.
+        choices: How ambiguous reshapes were read, by node.
+        sizes: The concrete shape of each input in the analysis.
+    """
+
+    model: str
+    cost: Cost
+    groups: tuple[GroupReport, ...]
+    frozen: tuple[FrozenReport, ...]
+    frozen_share: float
+    largest_ratio: float
+    choices: Mapping[str, str]
+    sizes: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What a pruning did.
+
+    Attributes:
+        model: The original file.
+        output: The file that was written; None in a dry run.
+        criterion: The formula of the scores.
+        budget: The quantity that was reduced.
+        scope: What competed with what.
+        ratio: The share that was asked for.
+        reached: The share that was removed.
+        calibration: What the statistics were taken from.
+        units: Units of the original that may go, and how many of them went.
+        removed: How many units went.
+        equivalence: The proof of the surgery.
+        before: What the original costs.
+        after: What the pruned model costs.
+        accuracy: How good both are; None if that was not measured.
+        speed: How fast both are, by provider.
+        groups: The layer widths that shrank.
+        notes: What a user should know about this run.
+        seconds: Time by stage.
+    """
+
+    model: str
+    output: str | None
+    criterion: str
+    budget: str
+    scope: str
+    ratio: float
+    reached: float
+    calibration: str
+    units: int
+    removed: int
+    equivalence: Equivalence
+    before: Cost
+    after: Cost
+    accuracy: Accuracy | None
+    speed: tuple[Speed, ...]
+    groups: tuple[GroupReport, ...]
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """Latency side by side.
+
+    Attributes:
+        provider: Where ONNX Runtime computed.
+        latency: By file.
+        input_shapes: The shape of each input that was fed.
+    """
+
+    provider: str
+    latency: Mapping[str, Latency]
+    input_shapes: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateReport:
+    """A pruned model against its original.
+
+    Attributes:
+        original: The original file.
+        pruned: The pruned file.
+        problems: What is wrong with the structure; empty if it is right.
+        before: What the original costs.
+        after: What the pruned model costs.
+        accuracy: How good both are; None if the structure is wrong.
+        speed: How fast both are, by provider.
+    """
+
+    original: str
+    pruned: str
+    problems: tuple[str, ...]
+    before: Cost
+    after: Cost
+    accuracy: Accuracy | None
+    speed: tuple[Speed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReports:
+    """Latency side by side, on each provider that was measured."""
+
+    providers: tuple[BenchReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export wrote.
+
+    Attributes:
+        factory: Where the module came from.
+        output: The file.
+        parameters: Numbers in the module's parameters.
+        error: The largest difference from torch, relative to the output's largest value.
+        opset: The version of ai.onnx in the file.
+        file_bytes: Size of the file.
+        seconds: How long it took.
+    """
+
+    factory: str
+    output: str
+    parameters: int
+    error: float
+    opset: int
+    file_bytes: int
+    seconds: float

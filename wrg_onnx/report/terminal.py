@@ -1,0 +1,195 @@
+"""The result as text for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.evaluate.judge import Accuracy, Speed
+from wrg_onnx.report.records import (
+    BenchReport,
+    ExportReport,
+    InspectReport,
+    PruneReport,
+    ValidateReport,
+)
+
+Row = tuple[str, str, str, str]
+
+MOST_ROWS = 20
+"""How many groups or reasons a table shows; JSON has all."""
+
+
+def prune_text(report: PruneReport) -> RenderableType:
+    """Show what a pruning did: the table before and after, the proof, and notes."""
+    quantity = {"params": "parameters", "macs": "MACs"}[report.budget]
+    lines: list[RenderableType] = [
+        Text(f"{report.model} -> {report.output or '(dry run, nothing written)'}", "bold"),
+        Text(
+            f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
+            f"({report.scope}), statistics from {report.calibration}"
+        ),
+        _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed),
+        Text(
+            f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what "
+            f"the masked original does: error {report.equivalence.error:.1e} "
+            f"(tolerance {report.equivalence.tolerance:.0e}, "
+            f"{report.equivalence.tensors} tensors)."
+        ),
+    ]
+    lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
+    return Group(*lines)
+
+
+def validate_text(report: ValidateReport) -> RenderableType:
+    """Show a pruned model beside its original."""
+    lines: list[RenderableType] = [Text(f"{report.original} -> {report.pruned}", "bold")]
+    lines += [Text(f"Problem: {problem}.", "red") for problem in report.problems]
+    lines.append(
+        _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed)
+    )
+    if not report.problems:
+        lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
+    return Group(*lines)
+
+
+def bench_text(report: BenchReport) -> RenderableType:
+    """Show latency side by side."""
+    shapes = ", ".join(f"{k} {'x'.join(map(str, v))}" for k, v in report.input_shapes.items())
+    table = _table("model", "median ms", "p95 ms", "speed-up", "runs")
+    first = next(iter(report.latency.values()))
+    for name, latency in report.latency.items():
+        table.add_row(
+            escape(name),
+            f"{latency.median_ms:.2f}",
+            f"{latency.p95_ms:.2f}",
+            f"{first.median_ms / latency.median_ms:.2f}x",
+            str(latency.runs),
+        )
+    return Group(Text(f"ONNX Runtime on {report.provider}, input {shapes}", "bold"), table)
+
+
+def export_text(report: ExportReport) -> RenderableType:
+    """Show what an export wrote."""
+    return Text(
+        f"{report.factory} -> {report.output}: {report.parameters:,} parameters, "
+        f"{report.file_bytes / 1e6:.2f} MB, opset {report.opset}; ONNX Runtime agrees with torch "
+        f"to {report.error:.1e}"
+    )
+
+
+def inspect_text(report: InspectReport) -> RenderableType:
+    """Show what can be cut, and what stays and why."""
+    sizes = ", ".join(f"{k} {'x'.join(map(str, v))}" for k, v in report.sizes.items())
+    lines: list[RenderableType] = [
+        Text(report.model, "bold"),
+        Text(
+            f"{report.cost.parameters:,} parameters, {_short(report.cost.macs)} MACs at {sizes}; "
+            f"{report.frozen_share:.1%} of the parameters are frozen, the largest ratio is "
+            f"{report.largest_ratio:.1%}"
+        ),
+    ]
+    groups = _table("layer width", "units", "removable", "parameters per unit")
+    for group in report.groups[:MOST_ROWS]:
+        groups.add_row(
+            escape(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
+        )
+    lines += [groups, *_more(len(report.groups), "layer widths")]
+    if report.frozen:
+        frozen = _table("why units stay", "units", "share of parameters")
+        for row in report.frozen[:MOST_ROWS]:
+            frozen.add_row(escape(row.reason), f"{row.units}", f"{row.share:.1%}")
+        lines += [frozen, *_more(len(report.frozen), "reasons")]
+    for node, choice in report.choices.items():
+        lines.append(Text(f"Choice at '{node}': {choice}."))
+    return Group(*lines)
+
+
+def _more(count: int, what: str) -> Iterator[Text]:
+    if count > MOST_ROWS:
+        yield Text(f"... and {count - MOST_ROWS} more {what}; --json lists all.")
+
+
+def _comparison(
+    costs: Iterable[Row], accuracy: Accuracy | None, speed: Iterable[Speed]
+) -> RenderableType:
+    table = _table("", "before", "after", "change")
+    for row in costs:
+        table.add_row(*row)
+    for one in speed:
+        table.add_row(
+            f"latency {one.provider}, median",
+            f"{one.before.median_ms:.2f} ms",
+            f"{one.after.median_ms:.2f} ms",
+            f"{one.speedup:.2f}x faster" if one.speedup >= 1 else f"{1 / one.speedup:.2f}x slower",
+        )
+        table.add_row(
+            f"latency {one.provider}, p95",
+            f"{one.before.p95_ms:.2f} ms",
+            f"{one.after.p95_ms:.2f} ms",
+            "",
+        )
+    if accuracy is None:
+        return table
+    for row in _accuracy_rows(accuracy):
+        table.add_row(*row)
+    return Group(table, Text(f"Judged on {accuracy.data}."))
+
+
+def _cost_rows(before: Cost, after: Cost) -> Iterator[Row]:
+    yield _count_row("parameters", before.parameters, after.parameters)
+    yield _count_row("MACs", before.macs, after.macs)
+    if before.file_bytes is not None and after.file_bytes is not None:
+        yield (
+            "file",
+            f"{before.file_bytes / 1e6:.2f} MB",
+            f"{after.file_bytes / 1e6:.2f} MB",
+            f"{_change(before.file_bytes, after.file_bytes)}",
+        )
+
+
+def _count_row(name: str, before: int, after: int) -> Row:
+    return name, _short(before), _short(after), _change(before, after)
+
+
+def _change(before: float, after: float) -> str:
+    return f"{(after - before) / before:+.1%}" if before else ""
+
+
+_METRICS = (
+    ("MAE (lower is better)", "mae"),
+    ("max F", "max_f"),
+    ("mean F", "mean_f"),
+    ("weighted F", "weighted_f"),
+    ("S-measure", "s_measure"),
+    ("max E", "max_e"),
+)
+
+
+def _accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
+    if accuracy.before is not None and accuracy.after is not None:
+        for title, name in _METRICS:
+            first, second = getattr(accuracy.before, name), getattr(accuracy.after, name)
+            yield title, f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}"
+    for output in accuracy.agreement:
+        error = "-" if output.relative_error is None else f"{output.relative_error:.3f}"
+        yield f"relative error of '{escape(output.output)}'", "", error, ""
+
+
+def _short(count: int) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return str(count)
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if number else "left", overflow="fold")
+    return table

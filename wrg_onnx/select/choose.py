@@ -1,0 +1,192 @@
+"""The choice: which units die, under an exact budget."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.calibrate.statistics import Float64Array, IntArray
+
+BoolArray = NDArray[np.bool_]
+
+MOST_TRIALS = 512
+"""How many units the fine adjustment looks at."""
+
+
+class Scope(enum.Enum):
+    """What competes with what."""
+
+    GLOBAL = "global"
+    UNIFORM = "uniform"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The units to choose from.
+
+    Attributes:
+        removable: (units,) bool.
+        group: (units,) int64, the layer width that a unit belongs to.
+        floor: Share of each group that stays at least, in (0, 1]; never less than one unit.
+    """
+
+    removable: BoolArray
+    group: IntArray
+    floor: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Budget:
+    """A quantity to reduce: the sum over terms of weight times the product of axis lengths.
+
+    Attributes:
+        weights: (terms,) float64.
+        factors: (factors,) int64, the term of each factor axis.
+        units: (positions,) int64, the unit at each position of all factor axes; negative: stays.
+        bounds: (factors + 1,) int64, where each factor's positions start.
+    """
+
+    weights: Float64Array
+    factors: IntArray
+    units: IntArray
+    bounds: IntArray
+
+    @classmethod
+    def from_terms(cls, terms: Sequence[tuple[float, Sequence[IntArray]]]) -> Budget:
+        """Pack (weight, unit arrays) pairs into flat arrays."""
+        axes = [(number, axis) for number, (_, axes) in enumerate(terms) for axis in axes]
+        lengths = [len(axis) for _, axis in axes]
+        return cls(
+            weights=np.array([weight for weight, _ in terms], np.float64),
+            factors=np.array([number for number, _ in axes], np.int64),
+            units=np.concatenate([*(axis for _, axis in axes), np.empty(0, np.int64)]),
+            bounds=np.cumsum([0, *lengths]),
+        )
+
+    def cost(self, alive: BoolArray) -> float:
+        """Return the quantity with only those units left; ``alive`` is (units,) bool."""
+        kept = np.append(alive, True)[self.units]
+        running = np.concatenate(([0], np.cumsum(kept)))
+        counts = running[self.bounds[1:]] - running[self.bounds[:-1]]
+        products = self.weights.copy()
+        np.multiply.at(products, self.factors, counts)
+        return math.fsum(products)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """The units that die.
+
+    Attributes:
+        alive: (units,) bool, what stays.
+        ratio: The share of the budget that is removed.
+    """
+
+    alive: BoolArray
+    ratio: float
+
+    @property
+    def removed(self) -> int:
+        """Number of units that die."""
+        return int((~self.alive).sum())
+
+
+def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) -> IntArray:
+    """Order the units from the first to go to the last.
+
+    The best units of each group, up to its floor, are not in the order. Equal scores go by unit
+    number, so that the order is the same on every machine.
+
+    Args:
+        candidates: The units.
+        scores: (units,) float64, higher = keep.
+        scope: Whether scores compete across groups, or each group loses the same share.
+
+    Returns:
+        (n,) int64 unit numbers.
+    """
+    chosen = np.flatnonzero(candidates.removable)
+    chosen = chosen[np.lexsort((chosen, scores[chosen], candidates.group[chosen]))]
+    groups, start, size = np.unique(candidates.group[chosen], return_index=True, return_counts=True)
+    place = np.arange(len(chosen)) - np.repeat(start, size)
+    total = np.bincount(candidates.group)[groups]
+    # Members of a group that are frozen count towards its floor.
+    least = np.maximum(1, np.ceil(candidates.floor * total)).astype(np.int64)
+    spare = np.repeat(np.minimum(size, total - least), size)
+    share = (place + 0.5) / np.repeat(size, size)
+    key = share if scope is Scope.UNIFORM else scores[chosen]
+    free = place < spare
+    return chosen[free][np.lexsort((chosen[free], key[free]))]
+
+
+def largest_ratio(candidates: Candidates, budget: Budget) -> float:
+    """Return the largest share of the budget that can be removed, every floor kept."""
+    scores = np.zeros(len(candidates.removable))
+    alive = np.ones(len(scores), bool)
+    alive[removal_order(candidates, scores, Scope.GLOBAL)] = False
+    whole = budget.cost(np.ones(len(scores), bool))
+    return 1 - budget.cost(alive) / whole if whole else 0.0
+
+
+def select(
+    candidates: Candidates, scores: Float64Array, budget: Budget, ratio: float, scope: Scope
+) -> Selection:
+    """Remove the lowest scores until the budget is met.
+
+    The cost is counted exactly at each step, overlaps of rows and columns included. A unit that
+    would overshoot is passed over if later, smaller ones come closer.
+
+    Args:
+        candidates: The units.
+        scores: (units,) float64, higher = keep.
+        budget: What to reduce.
+        ratio: The share to remove, in [0, 1).
+        scope: Global or uniform.
+
+    Returns:
+        The selection whose ratio is closest to the asked one; the caller checks
+        ``largest_ratio`` first.
+    """
+    order = removal_order(candidates, scores, scope)
+    everything = np.ones(len(scores), bool)
+    whole = budget.cost(everything)
+    if not whole or not ratio:
+        return Selection(everything, 0.0)
+    target = whole * (1 - ratio)
+
+    def prefix(count: int) -> BoolArray:
+        alive = everything.copy()
+        alive[order[:count]] = False
+        return alive
+
+    low, high = 0, len(order)  # prefix(low) costs at least the target
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if budget.cost(prefix(middle)) >= target else (low, middle - 1)
+    alive = _fill_up(prefix(low), order[low:], budget, target, tolerance=0.0005 * whole)
+    over = prefix(min(low + 1, len(order)))
+    if abs(budget.cost(over) - target) < abs(budget.cost(alive) - target):
+        alive = over
+    return Selection(alive, 1 - budget.cost(alive) / whole)
+
+
+def _fill_up(
+    alive: BoolArray, rest: IntArray, budget: Budget, target: float, tolerance: float
+) -> BoolArray:
+    """Take further units, in order, that do not overshoot, until the target is close."""
+    cost = budget.cost(alive)
+    for unit in rest[:MOST_TRIALS]:
+        if cost - target <= tolerance:
+            break
+        alive[unit] = False
+        trial = budget.cost(alive)
+        if trial < target:
+            alive[unit] = True
+        else:
+            cost = trial
+    return alive

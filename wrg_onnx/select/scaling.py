@@ -1,0 +1,59 @@
+"""From numbers per channel of each layer to numbers per unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.calibrate.statistics import Float64Array, LayerValues, Statistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitValues:
+    """One statistic per unit, each layer scaled to mean 1.
+
+    Attributes:
+        values: (units,) float64; 1, the mean, where a unit was not measured.
+        measured: (units,) bool.
+    """
+
+    values: Float64Array
+    measured: NDArray[np.bool_] = field(repr=False)
+
+
+def per_unit(layers: Sequence[LayerValues], count: int) -> UnitValues:
+    """Scale each layer by its mean, and average over the layers that a unit passes.
+
+    Args:
+        layers: The statistic, by layer.
+        count: Number of units.
+
+    Returns:
+        The values. A layer that is zero everywhere gives zeros.
+    """
+    total = np.zeros(count)
+    times = np.zeros(count)
+    for layer in layers:
+        owned = layer.units >= 0
+        if not owned.any():
+            continue
+        mean = layer.values[owned].mean()
+        scaled = layer.values[owned] / mean if mean > 0 else layer.values[owned]
+        np.add.at(total, layer.units[owned], scaled)
+        np.add.at(times, layer.units[owned], 1.0)
+    measured = times > 0
+    return UnitValues(np.divide(total, times, out=np.ones(count), where=measured), measured)
+
+
+def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
+    """Return every statistic per unit, by its letter or name."""
+    return {
+        "w": per_unit(statistics.weight, count),
+        "r": per_unit(statistics.rank, count),
+        "g": per_unit(statistics.gradient, count),
+        "l1": per_unit(statistics.weight_l1, count),
+        "act": per_unit(statistics.activation, count),
+    }
