@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapStatistics, collect_maps
+from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapOptions, MapStatistics, collect_maps
+from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import LayerValues, Statistics
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.calibrate.weights import filter_norms
 from wrg_onnx.channels import Units
-from wrg_onnx.graph import MissingPackageError, Provider
+from wrg_onnx.graph import MissingPackageError, Provider, resolve_provider
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """Which statistics to take.
+class CollectOptions:
+    """Which statistics to take, and how.
 
     Attributes:
         weights: Norms of filters.
         ranks: Ranks of feature maps.
         activations: Mean absolute activations of feature maps.
         gradients: A backward pass.
+        provider: Where ONNX Runtime computes.
+        bound_bytes: How many bytes of feature maps are held at a time.
     """
 
     weights: bool = False
     ranks: bool = False
     activations: bool = False
     gradients: bool = False
+    provider: Provider = Provider.AUTO
+    bound_bytes: int = DEFAULT_BOUND_BYTES
 
 
 def collect(
     units: Units,
     data: DataSet | None,
-    needs: Needs,
+    options: CollectOptions,
     *,
     head: SaliencyHead | None = None,
-    provider: Provider = Provider.CPU,
-    bound_bytes: int = DEFAULT_BOUND_BYTES,
-    progress: Callable[[str, int, int], object] = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Statistics:
     """Take statistics of a model.
 
     Args:
         units: The analysis of the model.
         data: The calibration images; None if only weights are needed.
-        needs: Which statistics.
+        options: Which statistics, and how.
         head: How to read the saliency map, None if the model has none.
-        provider: Where ONNX Runtime computes.
-        bound_bytes: How many bytes of feature maps are held at a time.
-        progress: Called with the stage's name, images done and images in all.
+        progress: Told how many images are done.
 
     Returns:
         The statistics; those that were not needed are empty.
@@ -61,25 +62,23 @@ def collect(
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
         StatisticsError: If a feature map or a gradient is not finite.
     """
-    weight, weight_l1 = filter_norms(units) if needs.weights else ([], [])
+    weight, weight_l1 = filter_norms(units) if options.weights else ([], [])
     maps = MapStatistics((), (), 0)
     gradient: tuple[LayerValues, ...] = ()
     images = 0
-    if data is not None and (needs.ranks or needs.activations or needs.gradients):
+    if data is not None and (options.ranks or options.activations or options.gradients):
         taps = plan_taps(units)
-        if needs.gradients:
+        if options.gradients:
             # First, because a missing twin should be known before the long pass.
             gradient = _gradients(units, taps, data, head, progress)
             images = len(data)
-        if needs.ranks or needs.activations:
+        if options.ranks or options.activations:
             maps = collect_maps(
                 units.graph,
                 taps,
                 data,
-                with_ranks=needs.ranks,
-                provider=provider,
-                bound_bytes=bound_bytes,
-                progress=lambda done: progress("feature maps", done, len(data)),
+                MapOptions(options.ranks, resolve_provider(options.provider), options.bound_bytes),
+                progress=progress,
             )
             images = maps.images
     return Statistics(weight, weight_l1, maps.rank, gradient, maps.activation, images)
@@ -90,7 +89,7 @@ def _gradients(
     taps: Sequence[Tap],
     data: DataSet,
     head: SaliencyHead | None,
-    progress: Callable[[str, int, int], object],
+    progress: Progress,
 ) -> tuple[LayerValues, ...]:
     try:
         from wrg_onnx.calibrate.gradients import collect_gradients
@@ -108,6 +107,6 @@ def _gradients(
         taps,
         data,
         head,
-        progress=lambda done: progress("gradients", done, len(data)),
+        progress=progress,
     )
     return found.gradient

@@ -64,6 +64,15 @@ def picture_size(file: Path) -> tuple[int, int]:
 
 
 def decode(file: Path, mode: str) -> NDArray[np.uint8]:
+    """Read a picture as 8-bit pixels.
+
+    Args:
+        file: Where it is.
+        mode: ``"RGB"`` for (H, W, 3), ``"L"`` for (H, W).
+
+    Raises:
+        DataError: If it cannot be read, or has more than 8 bits a channel.
+    """
     with reading(file), Image.open(file) as picture:
         if picture.mode.startswith(("I", "F")):
             raise DataError(f"'{file}' has pixels of mode '{picture.mode}': convert it to 8 bits")

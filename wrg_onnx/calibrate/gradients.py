@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.data import Sample
+from wrg_onnx.calibrate.data import DataSet, Sample
 from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.calibrate.taps import Tap, channels_first
 from wrg_onnx.graph import Graph, StatisticsError
@@ -37,10 +38,10 @@ class GradientStatistics:
 def collect_gradients(
     graph: Graph,
     taps: Sequence[Tap],
-    samples: Iterable[Sample],
+    data: DataSet,
     head: SaliencyHead | None,
     *,
-    progress: Callable[[int], object] = lambda images: None,
+    progress: Progress = silent,
 ) -> GradientStatistics:
     """Run the model's twin forward and backward on each sample.
 
@@ -51,9 +52,9 @@ def collect_gradients(
     Args:
         graph: The model.
         taps: Where to look.
-        samples: The calibration images, one at a time.
+        data: The calibration images, read one at a time.
         head: How to read the saliency map, None if the model has none.
-        progress: Called with the number of images done.
+        progress: Told how many images are done.
 
     Returns:
         The means. Each image's maps are averaged over positions first.
@@ -69,8 +70,7 @@ def collect_gradients(
     twin = build_twin(graph, trainable=False).eval()
     names = [tap.tensor for tap in taps]
     sums: dict[str, Float64Array] = {tap.tensor: np.zeros(len(tap.units)) for tap in taps}
-    images = 0
-    for sample in samples:
+    for done, sample in enumerate(data, start=1):
         feeds = {name: torch.from_numpy(np.array(array)) for name, array in sample.feeds.items()}
         values = twin(feeds, names)
         loss = _loss(values, [value.name for value in graph.outputs], sample, head)
@@ -79,8 +79,8 @@ def collect_gradients(
         for tap, tensor, gradient in zip(taps, tensors, gradients, strict=True):
             if gradient is not None:  # a channel that the loss does not depend on counts as zero
                 sums[tap.tensor] += _mean_effect(tap, tensor, gradient)
-        images += 1
-        progress(images)
+        progress("gradients", done, len(data))
+    images = len(data)
     layers = tuple(LayerValues(t.tensor, t.units, sums[t.tensor] / max(images, 1)) for t in taps)
     return GradientStatistics(layers, images)
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import Sample
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.ranks import numerical_ranks
 from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
 from wrg_onnx.graph import Graph, Provider, StatisticsError, open_session
 
 DEFAULT_BOUND_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class MapOptions:
+    """How feature maps are looked at.
+
+    Attributes:
+        ranks: Whether to take ranks, which cost more than the run itself.
+        provider: Where ONNX Runtime computes.
+        bound_bytes: How many bytes of feature maps are held at a time. Where the taps of one sample
+            exceed it, the sample runs once per part.
+    """
+
+    ranks: bool
+    provider: Provider = Provider.CPU
+    bound_bytes: int = DEFAULT_BOUND_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,24 +57,19 @@ class _Sums:
 def collect_maps(
     graph: Graph,
     taps: Sequence[Tap],
-    samples: Iterable[Sample],
+    data: DataSet,
+    options: MapOptions,
     *,
-    with_ranks: bool,
-    provider: Provider = Provider.CPU,
-    bound_bytes: int = DEFAULT_BOUND_BYTES,
-    progress: Callable[[int], object] = lambda images: None,
+    progress: Progress = silent,
 ) -> MapStatistics:
     """Run the model on each sample and look at the tapped feature maps.
 
     Args:
         graph: The model.
         taps: Where to look.
-        samples: The calibration images, one at a time.
-        with_ranks: Whether to take ranks, which cost more than the run itself.
-        provider: Where ONNX Runtime computes.
-        bound_bytes: How many bytes of feature maps are held at a time. Where the taps of one
-            sample exceed it, the sample runs once per part.
-        progress: Called with the number of images done.
+        data: The calibration images, read one at a time.
+        options: What to take, and within which bound.
+        progress: Told how many images are done.
 
     Returns:
         The means.
@@ -65,22 +77,21 @@ def collect_maps(
     Raises:
         StatisticsError: If a feature map is not finite; it names the tensor.
     """
-    session = open_session(graph, outputs=[tap.tensor for tap in taps], provider=provider)
-    parts = tuple(chunks(taps, bound_bytes))
+    session = open_session(graph, outputs=[tap.tensor for tap in taps], provider=options.provider)
+    parts = tuple(chunks(taps, options.bound_bytes))
     sums = {tap.tensor: _Sums(np.zeros(len(tap.units)), np.zeros(len(tap.units))) for tap in taps}
-    images = 0
-    for sample in samples:
+    for done, sample in enumerate(data, start=1):
         for part in parts:
             arrays = session.run(sample.feeds, [tap.tensor for tap in part])
             for tap in part:
-                _add(sums[tap.tensor], tap, arrays.pop(tap.tensor), with_ranks=with_ranks)
-        images += 1
-        progress(images)
+                _add(sums[tap.tensor], tap, arrays.pop(tap.tensor), with_ranks=options.ranks)
+        progress("feature maps", done, len(data))
+    images = len(data)
     rank = [LayerValues(t.tensor, t.units, sums[t.tensor].rank / max(images, 1)) for t in taps]
     activation = [
         LayerValues(t.tensor, t.units, sums[t.tensor].activation / max(images, 1)) for t in taps
     ]
-    return MapStatistics(tuple(rank) if with_ranks else (), tuple(activation), images)
+    return MapStatistics(tuple(rank) if options.ranks else (), tuple(activation), images)
 
 
 def _add(sums: _Sums, tap: Tap, array: np.ndarray, *, with_ranks: bool) -> None:

@@ -29,7 +29,7 @@ def numerical_ranks(maps: Array) -> Float64Array:
         raise StatisticsError("a feature map holds NaN or infinity, so it has no rank")
     height, width = maps.shape[2:]
     if min(height, width) == 1:
-        return (np.abs(maps).max(axis=(2, 3), initial=0.0) > 0).astype(np.float64)
+        return np.asarray(np.abs(maps).max(axis=(2, 3), initial=0.0) > 0, np.float64)
     wide = (maps if height <= width else maps.swapaxes(2, 3)).astype(np.float64)
     eigenvalues = np.linalg.eigvalsh(wide @ wide.swapaxes(2, 3))
     tolerance = max(height, width) * np.finfo(np.float32).eps

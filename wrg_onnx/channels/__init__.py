@@ -8,7 +8,21 @@ from wrg_onnx.channels.solve import Limits, find_units
 from wrg_onnx.channels.units import Reason, Slot, Units, count_groups, is_parameter
 
 __all__ = [
-    "INERT", "Axes", "BoolArray", "CostTerm", "IdArray", "Limits", "Reason", "Slot", "Units", "alive_ids",
-    "count_groups", "find_units", "is_parameter", "mac_terms", "meet_demands",
-    "parameter_terms", "total_cost",
-]  # fmt: skip
+    "INERT",
+    "Axes",
+    "BoolArray",
+    "CostTerm",
+    "IdArray",
+    "Limits",
+    "Reason",
+    "Slot",
+    "Units",
+    "alive_ids",
+    "count_groups",
+    "find_units",
+    "is_parameter",
+    "mac_terms",
+    "meet_demands",
+    "parameter_terms",
+    "total_cost",
+]

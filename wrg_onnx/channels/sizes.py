@@ -170,25 +170,23 @@ def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
     """Apply an operator that moves elements to the arrays of sizes themselves."""
     first = known[0]
     numbers = [[int(size.value) for size in sizes.reshape(-1)] for sizes in known]
+    moved: Sizes | None = None
     match node.op:
         case "Concat":
-            return np.concatenate([np.atleast_1d(sizes) for sizes in known])
+            moved = np.concatenate([np.atleast_1d(sizes) for sizes in known])
         case "Gather":
             index = np.array(numbers[1], int).reshape(known[1].shape)
-            return np.asarray(np.take(first, index, axis=0), dtype=object)
+            moved = np.asarray(np.take(first, index, axis=0), dtype=object)
         case "Slice" if len(known) >= 3:
             step = numbers[4][0] if len(known) > 4 else 1
-            end: int | None = numbers[2][0]
-            if step < 0 and end is not None and end < -len(first):
-                end = None
-            return first[numbers[1][0] : end : step]
+            past_front = step < 0 and numbers[2][0] < -len(first)
+            moved = first[numbers[1][0] : None if past_front else numbers[2][0] : step]
         case "Slice":
-            return first[node.ints("starts")[0] : node.ints("ends")[0]]
+            moved = first[node.ints("starts")[0] : node.ints("ends")[0]]
         case "Squeeze":
-            return first.reshape(()) if first.size == 1 else first
-        case "Unsqueeze":
-            return first.reshape(1) if first.ndim == 0 else None
+            moved = first.reshape(()) if first.size == 1 else first
+        case "Unsqueeze" if first.ndim == 0:
+            moved = first.reshape(1)
         case "Reshape" if len(known) == 2 and len(numbers[1]) <= 1:
-            return first.reshape(numbers[1])
-        case _:
-            return None
+            moved = first.reshape(numbers[1])
+    return moved

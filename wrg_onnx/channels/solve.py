@@ -128,8 +128,7 @@ def _propagate(
         if found is not None:
             sizes[name] = found
     fed = frozenset(value.name for value in graph.inputs)
-    for name in fed:
-        axes[name] = Axes.inert(shapes[name])
+    axes.update({name: Axes.inert(shapes[name]) for name in sorted(fed)})
     for node in graph.nodes:
         operands = _operands(node, graph.constants, axes, weights, sizes)
         call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
@@ -139,11 +138,10 @@ def _propagate(
         outer = [axes[name] for name in sorted(captured(node)) if name in axes]
         for other in outer:
             ledger.freeze(other.flat(), str(node), "is read inside a branch or loop body")
-        for name, made in zip(node.outputs, coupling.outputs, strict=True):
-            axes[name] = made
+        axes.update(zip(node.outputs, coupling.outputs, strict=True))
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
-        _follow_sizes(call, coupling, sizes, ledger, is_open=is_open)
+        _follow_sizes(call, sizes, ledger, is_open=is_open)
         nodes[node.index] = Analysed(
             call, coupling.outputs, coupling.demands, bool(coupling.filters), coupling.choice
         )
@@ -200,9 +198,7 @@ def _record(call: Call, coupling: Coupling, ledger: _Ledger, fed: frozenset[str]
             ledger.freeze(own[~np.isin(own, known)], node, text)
 
 
-def _follow_sizes(
-    call: Call, coupling: Coupling, sizes: dict[str, Sizes], ledger: _Ledger, *, is_open: bool
-) -> None:
+def _follow_sizes(call: Call, sizes: dict[str, Sizes], ledger: _Ledger, *, is_open: bool) -> None:
     """Evaluate shape arithmetic; a live axis whose length turns into data stays."""
     node = call.node
     operands = [None if o is None else o.sizes for o in call.inputs]
@@ -250,8 +246,8 @@ def _solve(
     left = np.concatenate([*ledger.left, np.empty(0, np.int64)])
     right = np.concatenate([*ledger.right, np.empty(0, np.int64)])
     edges = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(total, total))
-    count, labels = connected_components(edges, directed=False) if total else (0, np.empty(0))
-    labels = labels.astype(np.int64)
+    count, components = connected_components(edges, directed=False)
+    labels = np.asarray(components, np.int64)
     never = len(ledger.reasons)
     reason = np.full(count, never, np.int64)
     for ids, number in ledger.frozen:

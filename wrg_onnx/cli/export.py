@@ -18,6 +18,7 @@ class Shape(click.ParamType[tuple[int, ...]]):
     name = "NxCxHxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
         if isinstance(value, tuple):
             return value
         parts = str(value).split("x")
@@ -48,7 +49,7 @@ def export_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
+    r"""Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
 
     FACTORY is module:function, importable from the current folder; the function takes no argument
     and returns the module.

@@ -24,6 +24,7 @@ class EnumChoice(click.Choice[str]):
         self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
         return (
             value if isinstance(value, self.kind) else self.kind(super().convert(value, param, ctx))
         )
@@ -35,6 +36,7 @@ class Sides(click.ParamType[tuple[int, int]]):
     name = "HxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
         parts = str(value).split("x")
         if isinstance(value, tuple):
             return value
@@ -49,6 +51,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     name = "A,B,C"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
         if isinstance(value, tuple):
             return value
         try:

@@ -68,7 +68,7 @@ def prune_command(
     only: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Remove whole channels from MODEL, prove it, and measure what is left.
+    r"""Remove whole channels from MODEL, prove it, and measure what is left.
 
     \b
     Examples:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead, saliency_map
+from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.agreement import OutputAgreement, compare_outputs
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, score_saliency
@@ -59,7 +60,7 @@ def judge(
     data: DataSet,
     head: SaliencyHead | None,
     *,
-    progress: Callable[[int], object],
+    progress: Progress = silent,
 ) -> Accuracy:
     """Run both models on each sample and compare them with the masks and with each other.
 
@@ -68,7 +69,7 @@ def judge(
         pruned: The pruned model.
         data: The validation set.
         head: How to read the saliency map, None if the models have none.
-        progress: Called with the number of samples done.
+        progress: Told how many samples are done.
 
     Returns:
         The scores and the agreement.
@@ -82,7 +83,7 @@ def judge(
                 first, second = (saliency_map(y[head.output], head) for y in (before, after))
                 maps.append((first, second, sample.mask))
             yield before, after
-            progress(number)
+            progress("evaluate", number, len(data))
 
     agreement = compare_outputs(pairs())
     if not maps:

@@ -270,8 +270,9 @@ def _dim(dim: Any) -> int | str | None:
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     if isinstance(dtype, int):
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(dtype))
-    return np.dtype(dtype)
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(dtype)
+    found: np.dtype[Any] = np.dtype(dtype)
+    return found
 
 
 def _one_line(error: Exception) -> str:

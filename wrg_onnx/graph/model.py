@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -57,26 +58,28 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
-    def __str__(self) -> str:
+    def __str__(self) -> builtins.str:
         domain = f"{self.domain}." if self.domain else ""
         return f"{domain}{self.op} '{self.name}'"
 
-    def input(self, position: int) -> str:
+    def input(self, position: builtins.int) -> builtins.str:
         """Return the name of an input, ``""`` where it is absent."""
         return self.inputs[position] if position < len(self.inputs) else ""
 
-    def int(self, name: str, default: int | None = None) -> int:
+    def int(self, name: builtins.str, default: builtins.int | None = None) -> builtins.int:
         """Return an int attribute.
 
         Raises:
             ModelError: If it is absent and there is no default, or of another type.
         """
         value = self.attributes.get(name, default)
-        if not isinstance(value, (int, np.integer)):
+        if not isinstance(value, (builtins.int, np.integer)):
             raise ModelError(f"{self}: attribute '{name}' must be an int, got {value!r}")
-        return int(value)
+        return builtins.int(value)
 
-    def ints(self, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    def ints(
+        self, name: builtins.str, default: tuple[builtins.int, ...] | None = None
+    ) -> tuple[builtins.int, ...]:
         """Return an attribute that holds a list of ints.
 
         Raises:
@@ -85,14 +88,16 @@ class Node:
         value = self.attributes.get(name, default)
         if not isinstance(value, tuple):
             raise ModelError(f"{self}: attribute '{name}' must be a list of ints, got {value!r}")
-        return tuple(int(v) for v in value)
+        return tuple(builtins.int(v) for v in value)
 
-    def str(self, name: str, default: str) -> str:
+    def str(self, name: builtins.str, default: builtins.str) -> builtins.str:
         """Return a string attribute, or the default where it is absent."""
         value = self.attributes.get(name, default)
-        return value if isinstance(value, str) else default
+        return value if isinstance(value, builtins.str) else default
 
-    def axis(self, name: str, *, rank: int, default: int | None = None) -> int:
+    def axis(
+        self, name: builtins.str, *, rank: builtins.int, default: builtins.int | None = None
+    ) -> builtins.int:
         """Return an attribute that names an axis, counted from the front.
 
         Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
 from wrg_onnx.graph import (
     Graph,
@@ -20,7 +21,7 @@ from wrg_onnx.graph import (
 )
 from wrg_onnx.pipeline.analyse import analyse, concrete_shapes, file_bytes
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
-from wrg_onnx.pipeline.prune import Progress, measure_speed, silent
+from wrg_onnx.pipeline.prune import measure_speed
 from wrg_onnx.pipeline.samples import gather_samples, read_head
 from wrg_onnx.report.records import BenchReport, ValidateReport
 
@@ -100,12 +101,10 @@ def validate(
         return ValidateReport(*names, problems, before, after, accuracy=None, speed=())
     samples = gather_samples(first.graph, config.data, seed=config.seed)
     provider = resolve_provider(config.provider)
-    sessions = [open_session(m.graph, provider=provider) for m in (first, second)]
-    head = read_head(sessions[0], samples.calibration, samples.preprocessing)
-    data = samples.validation
-    accuracy = judge(
-        *sessions, data, head, progress=lambda done: progress("evaluate", done, len(data))
-    )
+    before_session = open_session(first.graph, provider=provider)
+    after_session = open_session(second.graph, provider=provider)
+    head = read_head(before_session, samples.calibration, samples.preprocessing)
+    accuracy = judge(before_session, after_session, samples.validation, head, progress=progress)
     speed = measure_speed(first, second.graph, replace(config, evaluate=True))
     return ValidateReport(
         str(original), str(pruned), (), before, after, accuracy=accuracy, speed=speed

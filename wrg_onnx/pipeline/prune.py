@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.calibrate.collect import Needs, collect
+from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Statistics
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
 from wrg_onnx.graph import (
@@ -37,13 +38,6 @@ from wrg_onnx.select import (
     score,
     select,
 )
-
-Progress = Callable[[str, int, int], object]
-"""Told a stage's name, how much of it is done, and how much there is (0 if unknown)."""
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
 
 
 @dataclass(slots=True)
@@ -177,15 +171,15 @@ def _statistics(
     progress: Progress,
 ) -> Statistics:
     parts = config.criterion.parts
-    needs = Needs(
+    options = CollectOptions(
         weights=bool({"w", "l1"} & set(parts)),
         ranks="r" in parts,
         activations="act" in parts,
         gradients="g" in parts,
+        provider=config.provider,
     )
     data = None if samples is None else samples.calibration
-    provider = resolve_provider(config.provider) if config.criterion.needs_maps else config.provider
-    return collect(model.units, data, needs, head=head, provider=provider, progress=progress)
+    return collect(model.units, data, options, head=head, progress=progress)
 
 
 def _accuracy(
@@ -197,13 +191,12 @@ def _accuracy(
     progress: Progress,
 ) -> Accuracy:
     provider = resolve_provider(config.provider)
-    data = samples.validation
     return judge(
         open_session(original, provider=provider),
         open_session(pruned, provider=provider),
-        data,
+        samples.validation,
         head,
-        progress=lambda done: progress("evaluate", done, len(data)),
+        progress=progress,
     )
 
 

@@ -73,8 +73,8 @@ def validate_translation(
     del masked  # its weights, before the pruned graph's are read
     try:
         found = open_session(pruned, outputs=names, exact=True).run(feeds)
-    except WrgError as error:
-        raise _failure(f"the pruned model does not run: {error}", float("inf")) from error
+    except WrgError as cause:
+        raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
     worst = 0.0
     for name in names:
         error = _difference(name, reference[name], found[name])

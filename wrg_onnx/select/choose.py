@@ -121,7 +121,8 @@ def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) ->
     share = (place + 0.5) / np.repeat(size, size)
     key = share if scope is Scope.UNIFORM else scores[chosen]
     free = place < spare
-    return chosen[free][np.lexsort((chosen[free], key[free]))]
+    order = np.lexsort((chosen[free], key[free]))
+    return np.asarray(chosen[free][order], np.int64)
 
 
 def largest_ratio(candidates: Candidates, budget: Budget) -> float:

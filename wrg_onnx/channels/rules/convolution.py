@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, IdArray, Tie, freeze_axes, tie_rows
-from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 
 CONVOLVED = "convolves over this axis"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def couple_split(call: Call) -> Coupling:
     bounds = np.cumsum([0, *(shape[axis] for shape in call.output_shapes)])
     if x.ids[axis] is None:
         return Coupling(tuple(_replace(x, axis, shape, None) for shape in call.output_shapes))
-    parts = [x.at(axis)[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [x.at(axis)[a:b] for a, b in pairwise(bounds)]
     outputs = zip(call.output_shapes, parts, strict=True)
     demands = () if call.optional(1) is None else enumerate(parts)
     return Coupling(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, IdArray, Tie, broadcast
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast
+from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.table import op_rule
 
 TWO_ACTIVATIONS = "contracts two activations over this axis"

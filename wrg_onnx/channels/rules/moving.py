@@ -12,12 +12,11 @@ from wrg_onnx.channels.axes import (
     Coupling,
     Demand,
     Freeze,
-    IdArray,
     broadcast,
     freeze_axes,
     tie_rows,
 )
-from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes
 from wrg_onnx.channels.table import op_rule
 
 NORMALISED = "normalises over this axis"
@@ -22,7 +22,7 @@ def couple_per_channel(call: Call) -> Coupling:
     channels = x.at(axis)
     ties = tuple(Tie(channels, p.axes.at(0)) for p in call.inputs[1:] if p is not None)
     made = Axes(x.shape, (*x.ids[:axis], channels, *x.ids[axis + 1 :]))
-    frozen = ()
+    frozen: tuple[Freeze, ...] = ()
     if call.node.op == "InstanceNormalization":
         frozen = freeze_axes(x, range(2, x.rank), NORMALISED)
     rest = tuple(Axes.inert(shape) for shape in call.output_shapes[1:])

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, IdArray, Tie
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Tie
+from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.graph import Shape
 

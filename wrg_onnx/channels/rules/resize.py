@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wrg_onnx.channels.axes import INERT, Axes, Call, Coupling, Demand, IdArray, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, freeze_axes
+from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.table import op_rule
 
 RESIZED = "resizes this axis"
