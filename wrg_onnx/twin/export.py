@@ -1,0 +1,561 @@
+"""From a torch module to an ONNX file that is checked, compared and complete, or to no file.
+
+Both of torch's exporters fold an inference-mode batch normalisation into the convolution before
+it; one that follows anything else stays a BatchNormalization node.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import importlib.util
+import inspect
+import logging
+import math
+import pickle
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from wrg_onnx.graph.errors import MissingPackageError, ModelError, OutputError, UsageError
+from wrg_onnx.graph.save import ONE_FILE_BYTES, check_output
+from wrg_onnx.graph.session import runtime
+
+TOLERANCE = 1e-4
+"""Largest difference between torch and ONNX Runtime, relative to the output's largest value."""
+
+BATCH = "batch"
+"""The name of the batch dimension in the file, where it is free."""
+
+_SEED = 0
+_NAMED_KEYS = 3
+
+
+class Exporter(enum.Enum):
+    """Which of torch's two exporters writes the file."""
+
+    DYNAMO = "dynamo"
+    TORCHSCRIPT = "torchscript"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """How a module becomes an ONNX file.
+
+    Attributes:
+        shapes: One shape for each float32 input, the batch first.
+        dynamic_batch: Whether the file takes any batch; otherwise the one in ``shapes``.
+        opset: The version of the operator set; None for the exporter's own choice.
+        input_names: The inputs' names in the file; None for the parameters of ``forward``.
+        exporter: Which exporter; the older one is never chosen by itself.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    dynamic_batch: bool = True
+    opset: int | None = None
+    input_names: tuple[str, ...] | None = None
+    exporter: Exporter = Exporter.DYNAMO
+
+    def __post_init__(self) -> None:
+        if not self.shapes:
+            raise UsageError("export needs a shape for each input, such as 1x3x224x224; got none")
+        for shape in self.shapes:
+            if not shape or min(shape) < 1:
+                text = "x".join(map(str, shape))
+                raise UsageError(f"an input's shape must hold sizes from 1 upwards, got '{text}'")
+        names = self.input_names
+        if names is not None and (len(names) != len(self.shapes) or len({*names}) != len(names)):
+            raise UsageError(
+                f"export needs a different name for each of the {len(self.shapes)} inputs, "
+                f"got {list(names)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written.
+
+    Attributes:
+        path: The ONNX file.
+        parameters: The numbers in the module's parameters; buffers are not counted.
+        max_relative_error: The largest difference from torch, relative to the output's maximum.
+        opset: The version of the file's default operator set.
+        seconds: How long export, check and comparison took.
+    """
+
+    path: Path
+    parameters: int
+    max_relative_error: float
+    opset: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """Random inputs, and what the module makes of them."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def export_factory(  # noqa: PLR0913 - one parameter for each option of the command
+    factory: str,
+    *,
+    shapes: Sequence[tuple[int, ...]],
+    output: Path,
+    state_dict: Path | None = None,
+    dynamic_batch: bool = True,
+    opset: int | None = None,
+    input_names: Sequence[str] | None = None,
+    force: bool = False,
+    exporter: Exporter = Exporter.DYNAMO,
+) -> ExportResult:
+    """Build a module from ``module:function``, load its weights and write it as ONNX.
+
+    A batch normalisation that follows a convolution is folded into it; another one stays a node.
+
+    Args:
+        factory: ``module:function``, importable from the current folder; called with no arguments.
+        shapes: One shape for each float32 input, the batch first.
+        output: The file to write.
+        state_dict: Weights, as ``.safetensors`` or as what ``torch.save`` makes of a state dict.
+            Without it the weights are the factory's own, drawn under a fixed seed.
+        dynamic_batch: Whether the file takes any batch; otherwise the one in ``shapes``.
+        opset: The version of the operator set; None for the exporter's own choice.
+        input_names: The inputs' names in the file; None for the parameters of ``forward``.
+        force: Whether an existing file may be replaced.
+        exporter: Which of torch's exporters.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: If the factory or an option is not usable.
+        ModelError: If the weights do not fit, the export fails, or its outputs differ.
+        OutputError: If the file cannot be written.
+        MissingPackageError: If onnxscript, safetensors or ONNX Runtime is not installed.
+    """
+    names = None if input_names is None else tuple(input_names)
+    options = ExportOptions(tuple(shapes), dynamic_batch, opset, names, exporter)
+    check_output(output, force=force)
+    module = build_module(factory)
+    if state_dict is not None:
+        load_weights(module, state_dict)
+    return export_module(module, output, options, force=force)
+
+
+def export_module(
+    module: nn.Module, output: Path, options: ExportOptions, *, force: bool = False
+) -> ExportResult:
+    """Write a module in inference mode as ONNX, if ONNX Runtime computes what torch computes.
+
+    The weights lie in the file itself, or in ``NAME.data`` beside it above 2 GB. The paths and
+    stack traces that torch adds to each node are left out.
+
+    Args:
+        module: The module, on the CPU. Its mode is restored.
+        output: The file to write. Missing folders are made.
+        options: Shapes, batch, opset, names and exporter.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ModelError: If the export fails, or its outputs differ from torch's.
+        OutputError: If the file cannot be written.
+        MissingPackageError: If onnxscript or ONNX Runtime is not installed.
+    """
+    check_output(output, force=force)
+    runtime()
+    start = time.perf_counter()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            _inference(module),
+            tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+        ):
+            # The final name inside a temporary folder: external data is found by its file's name.
+            part = Path(folder, output.name)
+            trials = _run(module, options)
+            _write(module, part, options)
+            opset = _finish(part, options)
+            difference = _compare(part, trials, options)
+            files = sorted(Path(folder).iterdir(), reverse=True)  # the weights come first
+            for file in files:
+                check_output(output.with_name(file.name), force=force)
+            for file in files:
+                file.replace(output.with_name(file.name))
+    except OSError as error:
+        raise OutputError(f"'{output}': cannot be written: {error.strerror or error}") from error
+    parameters = sum(p.numel() for p in module.parameters())
+    return ExportResult(output, parameters, difference, opset, time.perf_counter() - start)
+
+
+def build_module(factory: str) -> nn.Module:
+    """Import ``module:function`` with the current folder on the path, and call it.
+
+    Args:
+        factory: Such as ``models.small_unet:small_unet``. Random weights are drawn under a fixed
+            seed; the caller's random state is untouched.
+
+    Returns:
+        The module, as the factory makes it.
+
+    Raises:
+        UsageError: If there is no such module or function, or it does not return a module.
+    """
+    name, _, function = factory.partition(":")
+    if not function or "/" in name or name.endswith(".py"):
+        raise UsageError(
+            f"a factory is written module:function, such as models.small_unet:small_unet; "
+            f"got '{factory}'"
+        )
+    with _current_folder_importable():
+        build = getattr(_import(name, factory), function, None)
+        if not callable(build):
+            raise UsageError(f"factory '{factory}': module '{name}' has no function '{function}'")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            try:
+                module = build()
+            except Exception as error:
+                raise UsageError(
+                    f"factory '{factory}' fails when called with no arguments: "
+                    f"{type(error).__name__}: {_one_line(error)}"
+                ) from error
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"factory '{factory}' must return a torch.nn.Module, got {type(module).__name__}"
+        )
+    return module
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load a state dict into a module; every key must be there, and no other.
+
+    Args:
+        module: The module that receives the weights.
+        path: A ``.safetensors`` file, or what ``torch.save`` makes of a state dict.
+
+    Raises:
+        ModelError: If the file cannot be read without running code, or does not fit the module.
+        MissingPackageError: If it is a ``.safetensors`` file and safetensors is not installed.
+    """
+    weights = _read_weights(path)
+    own = module.state_dict()
+    missing = [key for key in own if key not in weights]
+    unexpected = [key for key in weights if key not in own]
+    shapes = [
+        f"{key} {list(weights[key].shape)} for {list(own[key].shape)}"
+        for key in own
+        if key in weights and weights[key].shape != own[key].shape
+    ]
+    problems = [
+        f"{len(found)} {kind} ({_first(found)})"
+        for kind, found in [
+            ("missing", missing), ("unexpected", unexpected), ("of another shape", shapes),
+        ]
+        if found
+    ]  # fmt: skip
+    if problems:
+        raise ModelError(
+            f"'{path}': its state dict does not fit {type(module).__name__}, keys: "
+            f"{'; '.join(problems)}; export the factory that made the file"
+        )
+    module.load_state_dict(dict(weights))
+
+
+def _import(name: str, factory: str) -> Any:
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        wanted = error.name or name
+        if name == wanted or name.startswith(f"{wanted}."):
+            raise UsageError(
+                f"factory '{factory}': no module '{wanted}' here or among the installed packages; "
+                "run from the folder that holds it"
+            ) from error
+        raise UsageError(
+            f"factory '{factory}': '{name}' imports '{wanted}', which is not installed"
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"factory '{factory}': '{name}' cannot be imported: "
+            f"{type(error).__name__}: {_one_line(error)}"
+        ) from error
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"'{path}': cannot be read: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"'{path}': holds more than tensors, or is no torch file, and reading it could run "
+            "code; save module.state_dict() alone, with torch.save or safetensors"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ModelError(f"'{path}': not a torch file, or a truncated one") from error
+    if not isinstance(weights, Mapping):
+        raise ModelError(f"'{path}': must hold a state dict, got {type(weights).__name__}")
+    others = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
+    if others:
+        raise ModelError(
+            f"'{path}': must hold a state dict of tensors, but {_first(others)} are not tensors; "
+            "save module.state_dict() alone"
+        )
+    return weights
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        import safetensors
+        import safetensors.torch
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("safetensors", purpose=f"'{path}'", extra="torch") from error
+    try:
+        weights: Mapping[str, Tensor] = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ModelError(
+            f"'{path}': not a safetensors file, or a truncated one ({_one_line(error)})"
+        ) from error
+    return weights
+
+
+@contextmanager
+def _inference(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
+    """Let torch write the file."""
+    if options.exporter is Exporter.DYNAMO and importlib.util.find_spec("onnxscript") is None:
+        raise MissingPackageError("onnxscript", purpose="export", extra="torch")
+    # Tracing at batch 1 would let torch take the batch for a constant.
+    sample = _sample(options, batch=2 if options.dynamic_batch else None)
+    names = list(options.input_names or _parameter_names(module, len(sample)))
+    state = [*module.parameters(), *module.buffers()]
+    choices: dict[str, Any] = {"dynamo": True, "dynamic_shapes": None}
+    if options.exporter is Exporter.DYNAMO:
+        size = sum(t.numel() * t.element_size() for t in state)
+        choices["external_data"] = size >= ONE_FILE_BYTES
+        if options.dynamic_batch:
+            batch = torch.export.Dim(BATCH)
+            choices["dynamic_shapes"] = tuple({0: batch} for _ in sample)
+    else:
+        choices = {"dynamo": False}
+        if options.dynamic_batch:
+            choices["dynamic_axes"] = {name: {0: BATCH} for name in names}
+    try:
+        with _quiet():
+            torch.onnx.export(
+                module, sample, path, input_names=names, opset_version=options.opset,
+                verbose=False, **choices,
+            )  # fmt: skip
+    except OSError:
+        raise
+    except Exception as error:  # the exporters raise whatever they meet
+        raise ModelError(
+            f"torch cannot export {type(module).__name__}: {type(error).__name__}: "
+            f"{_one_line(error)}{_advice(options)}"
+        ) from error
+
+
+def _advice(options: ExportOptions) -> str:
+    tries = []
+    if options.dynamic_batch:
+        tries.append("a fixed batch")
+    if options.exporter is Exporter.DYNAMO:
+        tries.append("the exporter 'torchscript'")
+    return f"; try {' or '.join(tries)}" if tries else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's exporter says about its own parts.
+
+    Both exporters warn of deprecated functions that they call themselves, and log each optional
+    package that is absent and each version conversion. Whether the file is right is not for the
+    log to tell: the checker, the opset and the outputs are compared afterwards.
+    """
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            for category in (DeprecationWarning, FutureWarning):
+                warnings.simplefilter("ignore", category)
+            # All inputs share one batch, on purpose.
+            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _finish(path: Path, options: ExportOptions) -> int:
+    """Strip the traces of this machine, run the checker, and return the opset."""
+    model = onnx.load(path, load_external_data=False)
+    graph = model.graph
+    for part in [model, graph, *graph.node, *graph.initializer, *graph.value_info,
+                 *graph.input, *graph.output]:  # fmt: skip
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    opset = next(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if options.opset not in (None, opset):
+        raise ModelError(
+            f"asked for opset {options.opset}, but the exporter '{options.exporter.value}' makes "
+            f"opset {opset} and cannot convert this model{_advice(options)}"
+        )
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(
+            f"the ONNX checker refuses what torch exported: {_one_line(error)}"
+        ) from error
+    return opset
+
+
+def _run(module: nn.Module, options: ExportOptions) -> tuple[_Trial, ...]:
+    """Run the module on random inputs, at batch 1 and 2 where the batch is free."""
+    trials = []
+    for batch in (1, 2) if options.dynamic_batch else (None,):
+        sample = _sample(options, batch=batch)
+        try:
+            with torch.no_grad():
+                outputs = _flatten(module(*sample))
+        except Exception as error:
+            raise ModelError(
+                f"{type(module).__name__} fails in torch on inputs of {_shapes(sample)}: "
+                f"{type(error).__name__}: {_one_line(error)}"
+            ) from error
+        if not all(bool(output.isfinite().all()) for output in outputs):
+            raise ModelError(
+                f"{type(module).__name__} gives values that are not finite on random inputs of "
+                f"{_shapes(sample)}: its weights are broken, or it needs inputs of another range"
+            )
+        trials.append(_Trial(sample, tuple(outputs)))
+    return tuple(trials)
+
+
+def _compare(path: Path, trials: Sequence[_Trial], options: ExportOptions) -> float:
+    """Run the file in ONNX Runtime on the inputs torch had; return the largest difference."""
+    ort = runtime()
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise ModelError(f"ONNX Runtime refuses what torch exported: {_one_line(error)}") from error
+    names = [value.name for value in session.get_inputs()]
+    if len(names) != len(options.shapes):
+        raise ModelError(
+            f"the exported model reads {len(names)} inputs ({_first(names)}), "
+            f"expected {len(options.shapes)}: an input without influence is dropped"
+        )
+    worst = 0.0
+    for trial in trials:
+        feeds = {name: x.numpy() for name, x in zip(names, trial.inputs, strict=True)}
+        try:
+            found = session.run(None, feeds)
+        except Exception as error:
+            raise ModelError(
+                f"the exported model fails in ONNX Runtime on inputs of {_shapes(trial.inputs)}: "
+                f"{_one_line(error)}{_advice(options)}"
+            ) from error
+        if len(found) != len(trial.outputs):
+            raise ModelError(
+                f"the exported model has {len(found)} outputs, the module {len(trial.outputs)}"
+            )
+        for index, (ours, theirs) in enumerate(zip(found, trial.outputs, strict=True)):
+            difference = _relative_error(torch.from_numpy(ours), theirs)
+            if not difference <= TOLERANCE:
+                raise ModelError(
+                    f"output {index} of the exported model differs from torch's by "
+                    f"{difference:.1e} of its maximum on inputs of {_shapes(trial.inputs)}, "
+                    f"expected at most {TOLERANCE:.0e}{_advice(options)}"
+                )
+            worst = max(worst, difference)
+    return worst
+
+
+def _relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """Return max abs(ours - theirs) / max abs(theirs); infinite where the shapes differ."""
+    if ours.shape != theirs.shape:
+        return math.inf
+    if not theirs.numel():
+        return 0.0
+    largest = float(theirs.double().abs().max())
+    distance = float((ours.double() - theirs.double()).abs().max())
+    return distance / largest if largest else distance
+
+
+def _flatten(output: Any) -> list[Tensor]:
+    """List the tensors of a module's output in the order the exporters keep."""
+    if isinstance(output, Tensor):
+        return [output]
+    if isinstance(output, Mapping):
+        output = list(output.values())
+    if isinstance(output, (tuple, list)):
+        return [tensor for part in output for tensor in _flatten(part)]
+    return []
+
+
+def _sample(options: ExportOptions, *, batch: int | None) -> tuple[Tensor, ...]:
+    random = torch.Generator().manual_seed(_SEED)
+    return tuple(
+        torch.randn((shape[0] if batch is None else batch, *shape[1:]), generator=random)
+        for shape in options.shapes
+    )
+
+
+def _parameter_names(module: nn.Module, count: int) -> list[str]:
+    parameters = inspect.signature(module.forward).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return names[:count] if len(names) >= count else [f"input_{k}" for k in range(count)]
+
+
+def _shapes(sample: Sequence[Tensor]) -> str:
+    return ", ".join("x".join(map(str, x.shape)) for x in sample)
+
+
+def _first(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_NAMED_KEYS])
+    return shown + (", ..." if len(names) > _NAMED_KEYS else "")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

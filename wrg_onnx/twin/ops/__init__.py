@@ -1,0 +1,33 @@
+"""Operators by family; importing this package registers them all."""
+
+from wrg_onnx.twin.ops import (
+    activation,
+    convolution,
+    generate,
+    indexing,
+    linear,
+    normalisation,
+    padding,
+    pointwise,
+    pooling,
+    reduction,
+    resize,
+    sampling,
+    shape,
+)
+
+__all__ = [
+    "activation",
+    "convolution",
+    "generate",
+    "indexing",
+    "linear",
+    "normalisation",
+    "padding",
+    "pointwise",
+    "pooling",
+    "reduction",
+    "resize",
+    "sampling",
+    "shape",
+]

@@ -1,0 +1,89 @@
+"""Conv and ConvTranspose, in one to three dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wrg_onnx.twin.ops.window import Window, pad_spatial, read_window
+from wrg_onnx.twin.table import twin_op
+
+if TYPE_CHECKING:
+    from wrg_onnx.graph.model import Node
+
+
+@twin_op("Conv", since=1)
+def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Slide the filters over x.
+
+    Shapes:
+        x (N, C, ...), weight (M, C / group, ...) -> (N, M, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__Conv.html
+    """
+    window = read_window(node, weight.shape[2:], x.shape[2:])
+    padding = window.begins
+    if window.begins != window.ends or min(window.begins, default=0) < 0:
+        x = pad_spatial(x, window.begins, window.ends)
+        padding = (0,) * len(padding)
+    group = node.int("group", 1)
+    strides, dilations = window.strides, window.dilations
+    zeros = (0,) * len(padding)
+    return torch.convolution(
+        x, weight, bias, strides, padding, dilations, False, zeros, group
+    )  # fmt: skip
+
+
+@twin_op("ConvTranspose", since=1)
+def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Spread x through the filters: the gradient of a convolution with respect to its input.
+
+    Shapes:
+        x (N, C, ...), weight (C, M / group, ...) -> (N, M, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__ConvTranspose.html
+    """
+    window, extra = _transposed_window(node, x, weight)
+    rank = len(extra)
+    group = node.int("group", 1)
+    strides, dilations = window.strides, window.dilations
+    direct = window.begins == window.ends and min(window.begins, default=0) >= 0
+    if direct and all(e < max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+        return torch.convolution(
+            x, weight, bias, strides, window.begins, dilations, True, extra, group
+        )  # fmt: skip
+    zeros = (0,) * rank
+    full = torch.convolution(x, weight, None, strides, zeros, dilations, True, zeros, group)
+    begins = [-begin for begin in window.begins]
+    ends = [e - end for e, end in zip(extra, window.ends, strict=True)]
+    y = pad_spatial(full, begins, ends)
+    return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
+
+
+def _transposed_window(node: Node, x: Tensor, weight: Tensor) -> tuple[Window, tuple[int, ...]]:
+    """Return the window, its padding the crop of the full output, and the output padding."""
+    rank = weight.dim() - 2
+    sizes = x.shape[2:]
+    kernel = tuple(weight.shape[2:])
+    extra = node.ints("output_padding", (0,) * rank)
+    strides = node.ints("strides", (1,) * rank)
+    dilations = node.ints("dilations", (1,) * rank)
+    auto_pad = node.str("auto_pad", "NOTSET")
+    same = auto_pad in ("SAME_UPPER", "SAME_LOWER")
+    if "output_shape" in node.attributes:
+        wanted = node.ints("output_shape")[-rank:]
+    elif same:
+        wanted = tuple(size * s for size, s in zip(sizes, strides, strict=True))
+    else:
+        return read_window(node, kernel, sizes), extra
+    totals = [
+        s * (size - 1) + e + (k - 1) * d + 1 - want
+        for size, s, e, k, d, want in zip(
+            sizes, strides, extra, kernel, dilations, wanted, strict=True
+        )
+    ]
+    small, large = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
+    begins, ends = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
+    return Window(kernel, strides, dilations, begins, ends), extra

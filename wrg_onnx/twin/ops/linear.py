@@ -1,0 +1,41 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wrg_onnx.twin.attributes import number
+from wrg_onnx.twin.table import plain, twin_op
+
+if TYPE_CHECKING:
+    from wrg_onnx.graph.model import Node
+
+twin_op("MatMul", since=1)(plain(torch.matmul))
+
+
+@twin_op("Gemm", since=7)
+def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+    """Compute ``alpha * A' B' + beta * C``, A' and B' transposed where the node says so.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Gemm.html
+    """
+    alpha, beta = number(node, "alpha", 1.0), number(node, "beta", 1.0)
+    a = a.t() if node.int("transA", 0) else a
+    plain_bias = c is None or (c.dim() == 1 and c.shape[0] == b.shape[0])
+    if alpha == beta == 1.0 and node.int("transB", 0) and plain_bias:
+        return functional.linear(a, b, c)
+    product = a @ (b.t() if node.int("transB", 0) else b)
+    product = product if alpha == 1.0 else alpha * product
+    if c is None:
+        return product
+    return product + (c if beta == 1.0 else beta * c)
+
+
+@twin_op("Einsum", since=12)
+def einsum(node: Node, *operands: Tensor) -> Tensor:
+    """Sum products by an equation in index letters."""
+    return torch.einsum(node.str("equation", "").replace(" ", ""), *operands)

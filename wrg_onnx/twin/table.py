@@ -1,0 +1,89 @@
+"""The table of operators: ONNX name and version to a torch function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
+
+TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
+"""``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwinOp:
+    """One operator, as of one version.
+
+    Attributes:
+        function: What it computes; pure, and differentiable where the operator is.
+        host: Positions of operands that say where or how much rather than what (shapes, axes,
+            scales, bounds): they are read on the CPU, and a constant there is not a weight.
+        fixed: Positions of operands that are float data but do not train, such as running means.
+        pointwise: Whether a constant of one element is a number of a formula, such as the 6 of
+            ``x / 6``, rather than a weight.
+    """
+
+    function: TwinFunction
+    host: tuple[int, ...] = ()
+    fixed: tuple[int, ...] = ()
+    pointwise: bool = False
+
+
+_TABLE: dict[tuple[str, str], dict[int, TwinOp]] = {}
+
+
+def twin_op(
+    *ops: str,
+    since: int,
+    domain: str = "",
+    host: tuple[int, ...] = (),
+    fixed: tuple[int, ...] = (),
+    pointwise: bool = False,
+) -> Callable[[TwinFunction], TwinFunction]:
+    """Register a function as the twin of operators.
+
+    Args:
+        ops: Names of the operators that it computes.
+        since: The first opset version whose semantics it has.
+        domain: The operators' domain; ``""`` is ai.onnx.
+        host: See `TwinOp`.
+        fixed: See `TwinOp`.
+        pointwise: See `TwinOp`.
+
+    Returns:
+        A decorator that registers the function and returns it as it is.
+
+    Raises:
+        ValueError: If an operator is registered already for this version.
+    """
+
+    def register(function: TwinFunction) -> TwinFunction:
+        for op in ops:
+            versions = _TABLE.setdefault((domain, op), {})
+            if since in versions:
+                raise ValueError(f"'{domain}:{op}' is registered twice for version {since}")
+            versions[since] = TwinOp(function, host, fixed, pointwise)
+        return function
+
+    return register
+
+
+def lookup(domain: str, op: str, version: int) -> TwinOp | None:
+    """Return the operator with the greatest since-version up to ``version``, or None."""
+    versions = _TABLE.get((domain, op), {})
+    since = max((known for known in versions if known <= version), default=None)
+    return None if since is None else versions[since]
+
+
+def registered() -> Iterator[tuple[str, str, int]]:
+    """Yield the keys of the table, (domain, operator, since-version), in sorted order."""
+    yield from sorted(
+        (domain, op, since) for (domain, op), versions in _TABLE.items() for since in versions
+    )
+
+
+def plain(function: Callable[..., Tensor]) -> TwinFunction:
+    """Turn a function of tensors alone into one that takes the node and does not look at it."""
+    return lambda _node, *inputs: function(*inputs)
