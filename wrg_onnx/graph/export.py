@@ -1,8 +1,8 @@
-"""From records back to an ONNX message, with the weights inside it or beside it."""
+"""From records back to an ONNX message; the large weights stay outside until they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -17,7 +17,7 @@ from wrg_onnx.graph.model import Array, Graph
 def to_proto(
     graph: Graph, *, outputs: Sequence[str] = ()
 ) -> tuple[onnx.ModelProto, dict[str, Array]]:
-    """Write a graph as an ONNX message whose large initializers stay outside.
+    """Write a graph as an ONNX message without its large initializers.
 
     Names, versions, metadata and the order of inputs are those of the file; shapes of intermediate
     tensors are left out, because pruning changes them.
@@ -27,8 +27,8 @@ def to_proto(
         outputs: Intermediate tensors to expose as further outputs.
 
     Returns:
-        The message, and the large initializers by name. In the message these are declared as
-        external data, so that a session takes them from memory without a copy.
+        The message, and the large initializers by name. ``declare_inputs``, ``declare_external`` or
+        ``write_message`` bring the two together.
     """
     source: Source = graph.source
     surgeon = source.surgeon.copy()
@@ -36,35 +36,93 @@ def to_proto(
     for tensor in surgeon.tensors().values():
         if isinstance(tensor, gs.Constant) and isinstance(tensor.values, np.ndarray):
             array = tensor.values
-            if array.size >= LARGE_COUNT and array.dtype.hasobject is False:
-                weights[tensor.name] = array
-                tensor.values = LazyValues(_external(tensor.name, array))
+            if array.size >= LARGE_COUNT and array.dtype.kind in "fiub":
+                weights[tensor.name] = np.ascontiguousarray(array)
+                tensor.values = LazyValues(_header(tensor.name, array))
     model = gs.export_onnx(surgeon)
     _forget_shapes(model.graph)
     _restore_header(model, source, graph)
     for name in outputs:
         model.graph.output.append(helper.make_empty_tensor_value_info(name))
+    small = [t for t in model.graph.initializer if t.name not in weights]
+    # The list is made anew: deleting single entries of a protobuf list is quadratic.
+    copies = [onnx.TensorProto.FromString(t.SerializeToString()) for t in small]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(copies)
     return model, weights
 
 
-def embed(model: onnx.ModelProto, weights: dict[str, Array]) -> None:
-    """Put the weights into the message, in place."""
-    for tensor in model.graph.initializer:
-        if tensor.name in weights:
-            tensor.ClearField("external_data")
-            tensor.ClearField("data_location")
-            tensor.raw_data = np.ascontiguousarray(weights[tensor.name]).tobytes()
+def declare_inputs(model: onnx.ModelProto, weights: Mapping[str, Array]) -> None:
+    """Declare the weights as inputs, in place: a session then reads them where they are."""
+    known = {value.name for value in model.graph.input}
+    for name, array in weights.items():
+        if name not in known:
+            dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+            model.graph.input.append(helper.make_tensor_value_info(name, dtype, array.shape))
 
 
-def _external(name: str, array: Array) -> onnx.TensorProto:
-    tensor = onnx.TensorProto(
-        name=name,
-        data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
-        dims=array.shape,
-        data_location=onnx.TensorProto.EXTERNAL,
+def declare_external(
+    model: onnx.ModelProto, weights: Mapping[str, Array], location: str = "weights"
+) -> None:
+    """Declare the weights as initializers whose values are elsewhere, in place."""
+    for name, array in weights.items():
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(_header(name, array))
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+
+
+def write_message(model: onnx.ModelProto, weights: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
+    """Yield the model with its weights, piece by piece, as protobuf wire format.
+
+    Serialising the whole message would hold the weights three times. Here each array's own memory
+    is a piece: the graph is a length-delimited field of the model, an initializer one of the graph,
+    ``raw_data`` one of the initializer.
+
+    Source: https://protobuf.dev/programming-guides/encoding/
+    """
+    body = model.graph.SerializeToString()
+    tensors = [(_header(name, a).SerializeToString(), a) for name, a in weights.items()]
+    prefixes = []
+    total = len(body)
+    for header, array in tensors:
+        data = _field(_TENSOR_RAW_DATA, array.nbytes)
+        inner = len(header) + len(data) + array.nbytes
+        prefix = _field(_GRAPH_INITIALIZER, inner) + header + data
+        prefixes.append(prefix)
+        total += len(prefix) + array.nbytes
+    rest = onnx.ModelProto()
+    rest.CopyFrom(model)
+    rest.ClearField("graph")
+    yield rest.SerializeToString() + _field(_MODEL_GRAPH, total) + body
+    for prefix, (_, array) in zip(prefixes, tensors, strict=True):
+        yield prefix
+        yield array.reshape(-1).view(np.uint8).data
+
+
+_MODEL_GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
+_GRAPH_INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
+_TENSOR_RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
+
+
+def _field(number: int, length: int) -> bytes:
+    """Encode the tag and the length of a length-delimited field."""
+    return _varint(number << 3 | 2) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _header(name: str, array: Array) -> onnx.TensorProto:
+    return onnx.TensorProto(
+        name=name, data_type=helper.np_dtype_to_tensor_dtype(array.dtype), dims=array.shape
     )
-    tensor.external_data.add(key="location", value="weights")
-    return tensor
 
 
 def _forget_shapes(graph: onnx.GraphProto) -> None:

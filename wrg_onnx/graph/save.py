@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from wrg_onnx.graph.errors import OutputError
-from wrg_onnx.graph.export import embed, to_proto
+from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto, write_message
 from wrg_onnx.graph.model import Array, Graph
 
 ONE_FILE_BYTES = 2**31 - 2**24
@@ -54,23 +55,18 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
     """
     check_output(path, force=force)
     model, weights = to_proto(graph)
+    _check(model, weights, path)
     size = sum(array.nbytes for array in weights.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if size < ONE_FILE_BYTES:
-            embed(model, weights)
-            data = model.SerializeToString()
-            del model
-            with _renamed(path) as part:
-                part.write_bytes(data)
-                del data
-                _check(part, path)
+            with _renamed(path) as part, part.open("wb") as stream:
+                stream.writelines(write_message(model, weights))
         else:
             sidecar = path.with_name(path.name + ".data")
+            declare_external(model, weights, sidecar.name)
             with _renamed(sidecar) as data_part, _renamed(path) as part:
                 _write_sidecar(model, weights, data_part)
-                _check_large(model, data_part, part, path)
-                _point_to(model, sidecar.name)
                 part.write_bytes(model.SerializeToString())
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
@@ -93,9 +89,13 @@ def _renamed(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _check(part: Path, path: Path) -> None:
+def _check(model: onnx.ModelProto, weights: Mapping[str, Array], path: Path) -> None:
+    """Run the checker on the model with its weights as inputs: it looks at their types alone."""
+    declared = onnx.ModelProto()
+    declared.CopyFrom(model)
+    declare_inputs(declared, weights)
     try:
-        onnx.checker.check_model(str(part), full_check=True)
+        onnx.checker.check_model(declared, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = " ".join(str(error).split())[:300]
         raise OutputError(
@@ -103,7 +103,7 @@ def _check(part: Path, path: Path) -> None:
         ) from error
 
 
-def _write_sidecar(model: onnx.ModelProto, weights: dict[str, Array], part: Path) -> None:
+def _write_sidecar(model: onnx.ModelProto, weights: Mapping[str, Array], part: Path) -> None:
     """Write the weights one after another, each at a multiple of 4 KiB, and note where."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     with part.open("wb") as stream:
@@ -112,18 +112,4 @@ def _write_sidecar(model: onnx.ModelProto, weights: dict[str, Array], part: Path
             entries = tensors[name].external_data
             entries.add(key="offset", value=str(stream.tell()))
             entries.add(key="length", value=str(array.nbytes))
-            stream.write(memoryview(array.tobytes()))
-
-
-def _point_to(model: onnx.ModelProto, location: str) -> None:
-    for tensor in model.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = location
-
-
-def _check_large(model: onnx.ModelProto, data: Path, part: Path, path: Path) -> None:
-    """Run the checker on the file as it lies on disk, with the sidecar under its temporary name."""
-    _point_to(model, data.name)
-    part.write_bytes(model.SerializeToString())
-    _check(part, path)
+            stream.write(array.reshape(-1).view(np.uint8).data)

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wrg_onnx.graph.errors import DataError, MissingPackageError, ModelError, UsageError
-from wrg_onnx.graph.export import to_proto
+from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph
 
 if TYPE_CHECKING:
@@ -71,13 +69,13 @@ class Session:
     Attributes:
         outputs: The names of what ``run`` returns.
         engine: The ONNX Runtime session.
-        weights: What the engine reads; held here so that it outlives the engine.
+        weights: Weights that are fed like inputs, because then no copy is made of them.
         label: What messages call the model.
     """
 
     outputs: tuple[str, ...]
     engine: onnxruntime.InferenceSession
-    weights: tuple[Array, ...]
+    weights: Mapping[str, Array]
     label: str
 
     def run(
@@ -97,7 +95,7 @@ class Session:
         """
         wanted = self.outputs if names is None else tuple(names)
         try:
-            values = self.engine.run(list(wanted), dict(feeds))
+            values = self.engine.run(list(wanted), {**feeds, **self.weights})
         except Exception as error:
             if not _is_runtime_error(error):
                 raise
@@ -121,8 +119,9 @@ def open_session(
         graph: The model.
         outputs: The tensors to return, intermediate ones included; None for the model's outputs.
         provider: Where to compute.
-        exact: Whether to run the graph as it is written. Otherwise ONNX Runtime optimises it, which
-            changes results by rounding and costs a second copy of the weights.
+        exact: Whether to run the graph as it is written, with the weights where they are. Otherwise
+            ONNX Runtime optimises it, which changes results by rounding and costs a second copy of
+            the weights.
 
     Returns:
         The session.
@@ -141,9 +140,11 @@ def open_session(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_cpu_mem_arena = False
-    arrays = tuple(np.ascontiguousarray(array) for array in weights.values())
-    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
-    if values:
+    if exact:
+        declare_inputs(model, weights)
+    elif weights:
+        declare_external(model, weights)
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
     try:
         engine = ort.InferenceSession(
@@ -153,7 +154,7 @@ def open_session(
         if not _is_runtime_error(error):
             raise
         raise ModelError(f"'{graph.name}': ONNX Runtime refuses it: {_reason(error)}") from error
-    return Session(tuple(wanted), engine, arrays, graph.name)
+    return Session(tuple(wanted), engine, weights if exact else {}, graph.name)
 
 
 def _is_runtime_error(error: Exception) -> bool:

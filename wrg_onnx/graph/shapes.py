@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, shape_inference
 
 from wrg_onnx.graph.errors import ModelError, WrgError
-from wrg_onnx.graph.export import to_proto
+from wrg_onnx.graph.export import declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
 from wrg_onnx.graph.session import open_session
 
@@ -96,7 +96,8 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     """
     shapes: dict[str, Shape] = {name: a.shape for name, a in graph.constants.items()}
     shapes.update(input_shapes)
-    model, _ = to_proto(graph)
+    model, weights = to_proto(graph)
+    declare_inputs(model, weights)
     _bind(model.graph, input_shapes)
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)

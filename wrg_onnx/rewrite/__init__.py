@@ -2,9 +2,24 @@
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
 from wrg_onnx.rewrite.plan import Plan, plan_slices
-from wrg_onnx.rewrite.validate import TOLERANCE, Equivalence, validate_translation
+from wrg_onnx.rewrite.validate import (
+    TOLERANCE,
+    Equivalence,
+    Reference,
+    compare_with,
+    run_masked,
+    validate_translation,
+)
 
 __all__ = [
-    "TOLERANCE", "Equivalence", "Plan", "apply_plan", "mask_consumers", "plan_slices",
+    "TOLERANCE",
+    "Equivalence",
+    "Plan",
+    "Reference",
+    "apply_plan",
+    "compare_with",
+    "mask_consumers",
+    "plan_slices",
+    "run_masked",
     "validate_translation",
-]  # fmt: skip
+]

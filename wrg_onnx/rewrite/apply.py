@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrg_onnx.channels import IdArray
-from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.channels import Axes, BoolArray, IdArray, alive_ids
+from wrg_onnx.graph import Array, Edit, Graph, edited, open_session, random_feeds
 from wrg_onnx.rewrite.plan import Plan
 
 
@@ -57,4 +57,53 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
             if name not in masked:
                 masked[name] = graph.constants[name].copy()
             masked[name][(slice(None),) * slot.axis + (gone,)] = 0
-    return edited(graph, Edit(masked))
+    return edited(graph, Edit(masked, operands=_masked_operands(graph, plan)))
+
+
+def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
+    """Zero the slices of weights that the graph computes, where zeros in the file do not reach."""
+    places: dict[tuple[int, int], tuple[str, list[tuple[int, BoolArray]]]] = {}
+    for index, analysed in plan.units.nodes.items():
+        present = [operand for operand in analysed.call.inputs if operand is not None]
+        if all(operand.is_weight for operand in present):
+            continue
+        for position, operand in enumerate(analysed.call.inputs):
+            if operand is None or not operand.is_weight or operand.value is not None:
+                continue
+            gone = _gone(plan, operand.axes)
+            if gone and not _carries_zeros(graph, operand.name):
+                places[index, position] = (operand.name, gone)
+    if not places:
+        return {}
+    names = sorted({name for name, _ in places.values()})
+    shapes = {value.name: plan.units.axes[value.name].shape for value in graph.inputs}
+    feeds = random_feeds(graph.inputs, shapes, np.random.default_rng(0))
+    values = open_session(graph, outputs=names, exact=True).run(feeds)
+    masked = {}
+    for place, (name, gone) in places.items():
+        masked[place] = values[name].copy()
+        for axis, positions in gone:
+            masked[place][(slice(None),) * axis + (positions,)] = 0
+    return masked
+
+
+def _gone(plan: Plan, axes: Axes) -> list[tuple[int, BoolArray]]:
+    """Return the consumed positions of removed units, by axis."""
+    alive, found = alive_ids(plan.units, plan.alive), []
+    for axis, ids in enumerate(axes.ids):
+        if ids is not None:
+            gone = plan.units.is_consumed[np.maximum(ids, 0)] & ~alive(ids)
+            if gone.any():
+                found.append((axis, gone))
+    return found
+
+
+def _carries_zeros(graph: Graph, name: str) -> bool:
+    """Tell whether zeros in the constants behind a tensor are zeros in it, at the same ids."""
+    node = graph.producers.get(name)
+    if node is None:
+        return True
+    return not node.domain and node.op in _MOVES and _carries_zeros(graph, node.input(0))
+
+
+_MOVES = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,6 +43,23 @@ class Equivalence:
     tensors: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What the masked original computes on one random input.
+
+    Attributes:
+        graph: The original model.
+        plan: The plan whose removed units are masked.
+        feeds: The input.
+        values: The compared tensors by name, their kept channels only.
+    """
+
+    graph: Graph
+    plan: Plan
+    feeds: Mapping[str, Array]
+    values: Mapping[str, Array]
+
+
 def validate_translation(
     graph: Graph, pruned: Graph, plan: Plan, input_shapes: Mapping[str, Shape], *, seed: int = 0
 ) -> Equivalence:
@@ -65,21 +83,50 @@ def validate_translation(
         ValidationError: If a tensor differs in shape, by more than rounding, or is not finite where
             the original's is, or if the pruned graph does not run.
     """
+    return compare_with(run_masked(graph, plan, input_shapes, seed=seed), pruned)
+
+
+def run_masked(
+    graph: Graph, plan: Plan, input_shapes: Mapping[str, Shape], *, seed: int = 0
+) -> Reference:
+    """Run the masked original; its weights are freed before the pruned graph need exist.
+
+    Args:
+        graph: The original model.
+        plan: The plan whose removed units are masked.
+        input_shapes: A concrete shape per input.
+        seed: Seed of the random input.
+    """
     feeds = random_feeds(graph.inputs, input_shapes, np.random.default_rng(seed))
     names = [value.name for value in graph.outputs]
     names += [name for name in _last_layers(plan.units) if name not in names]
-    masked = mask_consumers(graph, plan)
-    reference = _kept(plan, open_session(masked, outputs=names, exact=True).run(feeds))
-    del masked  # its weights, before the pruned graph's are read
+    session = open_session(mask_consumers(graph, plan), outputs=names, exact=True)
+    values = _kept(plan, session.run(feeds))
+    del session
+    gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
+    return Reference(graph, plan, feeds, values)
+
+
+def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
+    """Run the pruned graph on the input of the masked original, and compare.
+
+    Args:
+        reference: From ``run_masked``.
+        pruned: What ``apply_plan`` made of the original.
+
+    Raises:
+        ValidationError: As ``validate_translation``.
+    """
     try:
-        found = open_session(pruned, outputs=names, exact=True).run(feeds)
+        session = open_session(pruned, outputs=list(reference.values), exact=True)
+        found = session.run(reference.feeds)
     except WrgError as cause:
         raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
     worst = 0.0
-    for name in names:
-        error = _difference(name, reference[name], found[name])
+    for name, expected in reference.values.items():
+        error = _difference(name, expected, found[name])
         if error > TOLERANCE:
-            noise = _rounding(graph, plan, feeds, name, reference[name])
+            noise = _rounding(reference, name)
             if error > 2 * noise:
                 raise _failure(
                     f"'{name}' differs by {error:.2g} from the masked original, of which rounding "
@@ -87,7 +134,7 @@ def validate_translation(
                     error,
                 )
         worst = max(worst, error)
-    return Equivalence(worst, TOLERANCE, len(names))
+    return Equivalence(worst, TOLERANCE, len(reference.values))
 
 
 def _last_layers(units: Units) -> list[str]:
@@ -134,16 +181,15 @@ def _difference(name: str, reference: Array, found: Array) -> float:
     return float(gap.max(initial=0.0)) / scale if scale else float(gap.max(initial=0.0))
 
 
-def _rounding(
-    graph: Graph, plan: Plan, feeds: Mapping[str, Array], name: str, reference: Array
-) -> float:
+def _rounding(reference: Reference, name: str) -> float:
     """Measure rounding: the masked original against itself, optimised by ONNX Runtime.
 
     It is asked for only where the tolerance is exceeded: ONNX Runtime's sigmoid, for one, is exact
     to 2e-7 absolutely, which is much beside outputs that are all below 1e-3.
     """
-    again = open_session(mask_consumers(graph, plan), outputs=[name]).run(feeds)
-    return _difference(name, reference, _kept(plan, again)[name])
+    masked = mask_consumers(reference.graph, reference.plan)
+    again = _kept(reference.plan, open_session(masked, outputs=[name]).run(reference.feeds))
+    return _difference(name, reference.values[name], again[name])
 
 
 def _failure(what: str, error: float) -> ValidationError:
