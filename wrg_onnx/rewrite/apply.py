@@ -10,6 +10,9 @@ from wrg_onnx.channels import Axes, BoolArray, IdArray, alive_ids
 from wrg_onnx.graph import Array, Edit, Graph, edited, open_session, random_feeds
 from wrg_onnx.rewrite.plan import Plan
 
+CHUNK_BYTES = 16 * 2**20
+"""How much of a weight is copied at a time on the way to its slice."""
+
 
 def apply_plan(graph: Graph, plan: Plan) -> Graph:
     """Slice the constants and re-derive attributes.
@@ -26,11 +29,19 @@ def apply_plan(graph: Graph, plan: Plan) -> Graph:
 
 
 def _sliced(array: Array, kept: Sequence[IdArray | None]) -> Array:
-    for axis, positions in enumerate(kept):
-        if positions is not None:
-            array = np.take(array, positions, axis=axis)
-    array.setflags(write=False)
-    return array
+    """Take the kept positions of every axis, a few rows at a time to bound the memory."""
+    lengths = [n if k is None else len(k) for n, k in zip(array.shape, kept, strict=True)]
+    rows = np.arange(len(array)) if kept[0] is None else kept[0]
+    out = np.empty(lengths, array.dtype)
+    step = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(rows), step):
+        part = array[rows[start : start + step]]
+        for axis, positions in enumerate(kept[1:], start=1):
+            if positions is not None:
+                part = np.take(part, positions, axis=axis)
+        out[start : start + step] = part
+    out.setflags(write=False)
+    return out
 
 
 def mask_consumers(graph: Graph, plan: Plan) -> Graph:
