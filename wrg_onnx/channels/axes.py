@@ -149,11 +149,14 @@ class Demand:
         position: The operand's input position.
         element: The flat index in it.
         ids: The ids that it counts; None where it must keep its value.
+        rest: Further ids that the number as it is written depends on: those behind a bound that
+            counts from the end, those of an axis whose length a 0 copies.
     """
 
     position: int
     element: int
     ids: IdArray | None
+    rest: IdArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +220,7 @@ def broadcast(operands: Sequence[Axes], shape: Shape) -> tuple[Axes, tuple[Tie, 
             continue
         first = live[0]
         ties += [Tie(first, other) for other in live[1:]]
-        if len(live) < len(met) and size > 1:
+        if len(live) < len(met):
             ties.append(Tie(first, np.full(size, INERT, np.int64)))
         ids.append(first)
     return Axes(shape, tuple(ids)), tuple(ties)

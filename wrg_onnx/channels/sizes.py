@@ -21,6 +21,9 @@ from wrg_onnx.graph import Array, Node, Shape
 Sizes: TypeAlias = NDArray[np.object_]
 """An object array of `Size`, shaped like the tensor."""
 
+Place: TypeAlias = tuple[int, int, int]
+"""Where a number stands in the file: node index, input position, flat index."""
+
 MOST_ELEMENTS = 64
 
 
@@ -32,15 +35,15 @@ class Size:
         value: Its value at the analysed sizes.
         ids: The ids along the live axes that it depends on.
         after: Its value when only some units are alive; None where it never changes.
-        source: Where the number stands in the file, as (node index, input position, flat index) of
-            the first node that reads the constant; None where it is computed.
+        source: Where the number stands in the file, by the first node that reads the constant;
+            None where it is computed.
         is_open: Whether it may be another number at other input sizes.
     """
 
     value: float
     ids: tuple[IdArray, ...] = ()
     after: Callable[[Alive], float] | None = field(default=None, repr=False)
-    source: tuple[int, int, int] | None = None
+    source: Place | None = None
     is_open: bool = False
 
     def pruned(self, alive: Alive) -> float:
@@ -109,9 +112,10 @@ _UNARY: Mapping[str, Callable[[Any], Any]] = {
     "Neg": operator.neg,
     "Floor": lambda value: float(np.floor(value)),
     "Ceil": lambda value: float(np.ceil(value)),
-    "Sqrt": lambda value: float(np.sqrt(value)),
+    "Sqrt": lambda value: float(value) ** 0.5 if value >= 0 else float("nan"),
     "Identity": lambda value: value,
 }
+_MOVING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Reshape")
 _INTEGER_TYPES = (6, 7)  # TensorProto.INT32, INT64
 
 
@@ -161,6 +165,21 @@ def _cast(node: Node) -> Callable[[Any], Any]:
     return int if node.attributes.get("to") in _INTEGER_TYPES else float
 
 
+def used_up(node: Node, operands: Sequence[Sizes | None], computed: Sizes) -> set[Place]:
+    """Return the numbers that a node of shape arithmetic turns into others.
+
+    Such a number cannot be written anew for the sake of another reader: the result would change.
+    What a Gather or Slice merely leaves out does not count.
+    """
+    moved = operands if node.op == "Concat" else operands[: node.op in _MOVING]
+    kept = {size.source for size in computed.reshape(-1)}
+    found: set[Place] = set()
+    for position, sizes in enumerate(operands):
+        if sizes is not None and position >= len(moved):
+            found.update(s.source for s in sizes.reshape(-1) if s.source is not None)
+    return found - {source for source in kept if source is not None}
+
+
 def _shape_window(node: Node) -> slice:
     end = node.attributes.get("end")
     return slice(node.int("start", 0), int(end) if isinstance(end, int) else None)
@@ -169,6 +188,8 @@ def _shape_window(node: Node) -> slice:
 def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
     """Apply an operator that moves elements to the arrays of sizes themselves."""
     first = known[0]
+    if node.op != "Concat" and any(s.ids or s.is_open for k in known[1:] for s in k.reshape(-1)):
+        return None  # which elements are taken depends on a size
     numbers = [[int(size.value) for size in sizes.reshape(-1)] for sizes in known]
     moved: Sizes | None = None
     match node.op:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,19 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand
 from wrg_onnx.channels.demands import unmet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
-from wrg_onnx.channels.sizes import Sizes, axis_sizes, compute_sizes, constant_sizes, from_source
+from wrg_onnx.channels.sizes import (
+    Place,
+    Size,
+    Sizes,
+    axis_sizes,
+    compute_sizes,
+    constant_sizes,
+    from_source,
+    used_up,
+)
 from wrg_onnx.channels.table import find_rule
 from wrg_onnx.channels.units import Analysed, Reason, Slot, Units
 from wrg_onnx.graph import Array, Graph, Node, Shape
@@ -44,14 +53,19 @@ class Limits:
 
 @dataclass(slots=True)
 class _Ledger:
-    """What the pass over the graph writes down."""
+    """What the pass over the graph writes down.
 
+    ``named`` is scratch: it marks the ids that one rule names, the last entry standing for INERT.
+    """
+
+    named: BoolArray
     left: list[IdArray] = field(default_factory=list)
     right: list[IdArray] = field(default_factory=list)
     frozen: list[tuple[IdArray, int]] = field(default_factory=list)
     reasons: dict[Reason, int] = field(default_factory=dict)
     filters: list[IdArray] = field(default_factory=list)
     consumed: list[IdArray] = field(default_factory=list)
+    pinned: set[Place] = field(default_factory=set)
 
     def freeze(self, ids: IdArray, node: str, text: str) -> None:
         ids = ids[ids != INERT]
@@ -65,6 +79,18 @@ class _Ledger:
         self.right.append(right[both])
         for own, other in ((left, right), (right, left)):
             self.freeze(own[other == INERT], node, f"meets {met}")
+
+    def hold(self, sizes: Iterable[Size], node: str, text: str) -> None:
+        """Keep numbers that turn into data, and the lengths that they depend on."""
+        for size in sizes:
+            for ids in size.ids:
+                self.freeze(ids, node, text)
+            if size.source is not None:
+                self.pinned.add(size.source)
+
+
+RETURNED = "is the model's output"
+INSIDE = "is read inside a branch or loop body"
 
 
 def find_units(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None = None) -> Units:
@@ -80,21 +106,46 @@ def find_units(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None 
     """
     slots, axes = _constant_axes(graph)
     total = sum(slot.size for slot in slots)
-    ledger = _Ledger()
+    ledger = _Ledger(np.zeros(total + 1, bool))
     nodes = _propagate(graph, shapes, axes, ledger)
     for value in graph.outputs:
         if value.name in axes:
-            ledger.freeze(
-                axes[value.name].flat(), f"output '{value.name}'", "is the model's output"
-            )
+            ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)
     _apply_limits(graph, slots, limits or Limits(), ledger)
     while True:
         units = _solve(graph, slots, total, axes, nodes, ledger)
         unmet = unmet_demands(units)
         if not unmet:
-            return units
+            break
         for ids, node, text in unmet:
             ledger.freeze(ids, node, text)
+    lonely = list(_may_be_emptied(units))
+    for ids, node in lonely:
+        ledger.freeze(ids, node, "would be left without any channel")
+    return _solve(graph, slots, total, axes, nodes, ledger) if lonely else units
+
+
+def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:
+    """Find axes that could lose all their positions although each group keeps a unit.
+
+    A Split takes a part of a group, say; ONNX Runtime refuses most operators on no channels. One
+    position of each such axis is to stay, whichever comes first.
+    """
+    removable = units.removable.copy()
+    size = np.bincount(units.group, minlength=1)
+    seen: dict[int, IdArray] = {}
+    for analysed in units.nodes.values():
+        for ids in (i for axes in analysed.outputs for i in axes.ids):
+            if ids is None or id(ids) in seen or not ids.size:
+                continue
+            seen[id(ids)] = ids
+            members = np.unique(units.of(ids))
+            if members[0] == INERT or not removable[members].all():
+                continue
+            groups, count = np.unique(units.group[members], return_counts=True)
+            if (count < size[groups]).all():
+                removable[units.of(ids[:1])] = False
+                yield ids[:1], str(analysed.call.node)
 
 
 def _constant_axes(graph: Graph) -> tuple[tuple[Slot, ...], dict[str, Axes]]:
@@ -135,17 +186,37 @@ def _propagate(
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else rule(call)
         _record(call, coupling, ledger, fed)
-        outer = [axes[name] for name in sorted(captured(node)) if name in axes]
-        for other in outer:
-            ledger.freeze(other.flat(), str(node), "is read inside a branch or loop body")
+        demands = _answerable(call, coupling.demands, ledger)
+        for name in sorted(captured(node)):
+            if name in axes:
+                ledger.freeze(axes[name].flat(), str(node), INSIDE)
+            if name in sizes:
+                ledger.hold(sizes[name].reshape(-1), str(node), INSIDE)
         axes.update(zip(node.outputs, coupling.outputs, strict=True))
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
-        _follow_sizes(call, sizes, ledger, is_open=is_open)
+        _follow_sizes(call, demands, sizes, ledger, is_open=is_open)
         nodes[node.index] = Analysed(
-            call, coupling.outputs, coupling.demands, bool(coupling.filters), coupling.choice
+            call, coupling.outputs, demands, bool(coupling.filters), coupling.choice
         )
+    for value in graph.outputs:
+        if value.name in sizes:
+            ledger.hold(sizes[value.name].reshape(-1), f"output '{value.name}'", RETURNED)
     return nodes
+
+
+def _answerable(call: Call, demands: Sequence[Demand], ledger: _Ledger) -> tuple[Demand, ...]:
+    """Drop demands on operands that are computed at run time, and freeze what they count."""
+    found = []
+    for demand in demands:
+        if call.operand(demand.position).sizes is not None:
+            found.append(demand)
+            continue
+        for ids in (demand.ids, demand.rest):
+            if ids is not None:
+                text = "takes the size of this axis from values computed at run time"
+                ledger.freeze(ids, str(call.node), text)
+    return tuple(found)
 
 
 def _operands(
@@ -190,15 +261,24 @@ def _record(call: Call, coupling: Coupling, ledger: _Ledger, fed: frozenset[str]
     named += [freeze.ids for freeze in coupling.frozen]
     named += coupling.dropped
     known = np.concatenate(named) if named else np.empty(0, np.int64)
+    ledger.named[known] = True
     for position, operand in enumerate(call.inputs):
-        if operand is not None and operand.axes.live():
+        if operand is not None:
             own = operand.axes.flat()
             is_shape = position > 0 and call.node.op in _READS_SIZES and not call.node.domain
             text = "" if is_shape else "uses this axis as a whole"
-            ledger.freeze(own[~np.isin(own, known)], node, text)
+            ledger.freeze(own[~ledger.named[own]], node, text)
+    ledger.named[known] = False
 
 
-def _follow_sizes(call: Call, sizes: dict[str, Sizes], ledger: _Ledger, *, is_open: bool) -> None:
+def _follow_sizes(
+    call: Call,
+    demands: Sequence[Demand],
+    sizes: dict[str, Sizes],
+    ledger: _Ledger,
+    *,
+    is_open: bool,
+) -> None:
     """Evaluate shape arithmetic; a live axis whose length turns into data stays."""
     node = call.node
     operands = [None if o is None else o.sizes for o in call.inputs]
@@ -210,13 +290,17 @@ def _follow_sizes(call: Call, sizes: dict[str, Sizes], ledger: _Ledger, *, is_op
         computed = None  # not shape arithmetic after all; its operands are frozen below
     if computed is not None and node.outputs and computed.shape == call.output_shapes[0]:
         sizes[node.outputs[0]] = computed
+        ledger.pinned |= used_up(node, operands, computed)
         return
-    if node.op in _READS_SIZES and not node.domain:
-        return
-    for found in operands:
-        for size in () if found is None else found.reshape(-1):
-            for ids in size.ids:
-                ledger.freeze(ids, str(node), "computes with the length of this axis")
+    text = "computes with the length of this axis"
+    if node.op == "Shape" and first is not None:
+        ledger.freeze(first.flat(), str(node), text)
+    answered = {(demand.position, demand.element) for demand in demands}
+    for position, operand in enumerate(call.inputs):
+        # A constant of the file belongs to its reader alone: nobody else writes to it.
+        if operand is not None and operand.sizes is not None and operand.value is None:
+            flat = enumerate(operand.sizes.reshape(-1))
+            ledger.hold([s for e, s in flat if (position, e) not in answered], str(node), text)
 
 
 _READS_SIZES = frozenset({"Reshape", "Expand", "Resize", "Slice", "Tile", "Upsample", "Split"})
@@ -264,6 +348,7 @@ def _solve(
         is_consumed=_marked(ledger.consumed, total),
         axes=axes,
         nodes=nodes,
+        pinned=frozenset(ledger.pinned),
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wrg_onnx.channels.axes import Axes, Call, Demand
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
+from wrg_onnx.channels.sizes import Place
 from wrg_onnx.graph import Array, Graph
 
 
@@ -81,6 +82,7 @@ class Units:
         is_consumed: (ids,) bool, whether an id stands on the axis of a weight that is summed over.
         axes: The ids of every tensor, constants included.
         nodes: The analysed nodes by index.
+        pinned: Numbers in the file that a further reader needs as they are.
     """
 
     graph: Graph
@@ -93,6 +95,7 @@ class Units:
     is_consumed: BoolArray
     axes: Mapping[str, Axes] = field(repr=False)
     nodes: Mapping[int, Analysed] = field(repr=False)
+    pinned: frozenset[Place] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.labels, self.reason, self.group, self.is_filter, self.is_consumed):

@@ -72,7 +72,9 @@ def declare_external(
         tensor.external_data.add(key="location", value=location)
 
 
-def write_message(model: onnx.ModelProto, weights: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
+def write_message(
+    model: onnx.ModelProto, weights: Mapping[str, Array]
+) -> Iterator[bytes | memoryview]:
     """Yield the model with its weights, piece by piece, as protobuf wire format.
 
     Serialising the whole message would hold the weights three times. Here each array's own memory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from onnx import external_data_helper, inliner, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from wrg_onnx.graph.errors import ModelError
-from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Value
+from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Value, captured
 
 LARGE_COUNT = 1024
 """Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""
@@ -99,13 +99,30 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
     initializers |= {t.values.name for t in slim.graph.sparse_initializer}
     input_names = tuple(value.name for value in slim.graph.input)
     surgeon = gs.import_onnx(slim)
-    _attach(surgeon, weights)
+    _attach(surgeon, weights, name)
     _sort(surgeon, name)
     header = onnx.ModelProto()
     header.CopyFrom(slim)
     header.ClearField("graph")
     source = Source(surgeon, header, frozenset(initializers & set(input_names)), input_names)
-    return read_records(source, name=name, opsets=opsets)
+    graph = read_records(source, name=name, opsets=opsets)
+    _check_names(graph)
+    return graph
+
+
+def _check_names(graph: Graph) -> None:
+    """Refuse tensors that nothing makes, or that two nodes make."""
+    known = {value.name for value in graph.inputs} | set(graph.constants)
+    for node in graph.nodes:
+        for tensor in sorted({*node.inputs, *captured(node)} - known - {""}):
+            raise ModelError(f"'{graph.name}': {node} reads '{tensor}', which nothing makes")
+        for tensor in node.outputs:
+            if tensor and tensor in known:
+                raise ModelError(f"'{graph.name}': {node} makes '{tensor}', which is made already")
+            known.add(tensor)
+    for value in graph.outputs:
+        if value.name not in known:
+            raise ModelError(f"'{graph.name}': nothing makes the output '{value.name}'")
 
 
 def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
@@ -115,7 +132,8 @@ def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Gra
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
-        model = onnx.load(path, load_external_data=False)
+        # Whatever its name ends in: onnx would read a .json or .txt as text.
+        model = onnx.load(path, format="protobuf", load_external_data=False)
     except FileNotFoundError as error:
         raise ModelError(f"'{path}': no such file") from error
     except OSError as error:
@@ -150,10 +168,7 @@ def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
         try:
             array = numpy_helper.to_array(tensor)
         except (ValueError, TypeError) as error:
-            raise ModelError(
-                f"'{name}': tensor '{tensor.name}' does not hold its {list(tensor.dims)} values "
-                f"({_one_line(error)})"
-            ) from error
+            raise _short(name, tensor.name, tensor.dims, error) from error
         key = f"weight {number}"
         weights[key] = array
         for payload in ("raw_data", "float_data", "int32_data", "int64_data", "double_data",
@@ -164,7 +179,13 @@ def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
     return weights
 
 
-def _attach(surgeon: gs.Graph, weights: Mapping[str, Array]) -> None:
+def _short(name: str, tensor: str, shape: Iterable[int], error: Exception) -> ModelError:
+    return ModelError(
+        f"'{name}': tensor '{tensor}' does not hold its {list(shape)} values ({_one_line(error)})"
+    )
+
+
+def _attach(surgeon: gs.Graph, weights: Mapping[str, Array], name: str) -> None:
     """Give the graph's constants their arrays; no protobuf message stays behind."""
     for graph in [surgeon, *surgeon.subgraphs(recursive=True)]:
         held = [t for t in graph.tensors().values() if isinstance(t, gs.Constant)]
@@ -175,7 +196,10 @@ def _attach(surgeon: gs.Graph, weights: Mapping[str, Array]) -> None:
             if key in weights:
                 tensor.values = weights[key]
             elif not isinstance(lazy, np.ndarray):
-                tensor.values = np.asarray(tensor.values)
+                try:
+                    tensor.values = np.asarray(tensor.values)
+                except (ValueError, TypeError) as error:
+                    raise _short(name, tensor.name, tensor.shape, error) from error
             tensor.data_location = None
             tensor.values.setflags(write=False)
 

@@ -57,15 +57,18 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
     model, weights = to_proto(graph)
     _check(model, weights, path)
     size = sum(array.nbytes for array in weights.values())
+    sidecar = path.with_name(path.name + ".data")
+    if size >= ONE_FILE_BYTES:
+        check_output(sidecar, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if size < ONE_FILE_BYTES:
             with _renamed(path) as part, part.open("wb") as stream:
                 stream.writelines(write_message(model, weights))
         else:
-            sidecar = path.with_name(path.name + ".data")
             declare_external(model, weights, sidecar.name)
-            with _renamed(sidecar) as data_part, _renamed(path) as part:
+            # The weights take their place first: a model file that is there is complete.
+            with _renamed(path) as part, _renamed(sidecar) as data_part:
                 _write_sidecar(model, weights, data_part)
                 part.write_bytes(model.SerializeToString())
     except OSError as error:

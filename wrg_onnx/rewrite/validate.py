@@ -127,7 +127,7 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
         error = _difference(name, expected, found[name])
         if error > TOLERANCE:
             noise = _rounding(reference, name)
-            if error > 2 * noise:
+            if not error <= 2 * noise < float("inf"):
                 raise _failure(
                     f"'{name}' differs by {error:.2g} from the masked original, of which rounding "
                     f"explains {noise:.2g} (tolerance {TOLERANCE:g})",

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes, tie_rows
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 
 CONVOLVED = "convolves over this axis"
+TWO_ACTIVATIONS = "convolves one activation with another over this axis"
 
 
 @op_rule("Conv", since=1)
@@ -76,6 +77,10 @@ def _make_channels(
         ties.append(Tie(filters, bias.axes.at(0)))
     frozen = freeze_axes(w, range(2, w.rank), "")
     frozen += freeze_axes(x, [0, *range(2, x.rank)], CONVOLVED)
+    if consumed is not None and not call.operand(1).is_weight:
+        # without a weight there is nothing to zero, so what is summed over stays
+        frozen += (Freeze(consumed, TWO_ACTIVATIONS), *freeze_axes(x, [1], TWO_ACTIVATIONS))
+        consumed = None
     shape = call.output_shapes[0]
     ids = (None, filters, *(None,) * (len(shape) - 2))
     return Coupling(

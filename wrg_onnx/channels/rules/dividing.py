@@ -8,8 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, broadcast, freeze_axes
-from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+
+RUN_TIME = "slices this axis at bounds computed at run time"
 
 
 @op_rule("Concat", since=4)
@@ -105,6 +107,8 @@ def derive_slice_attributes(call: Call, outputs: Sequence[Axes], alive: Alive) -
     x = call.axes()
     starts, ends = list(call.node.ints("starts")), list(call.node.ints("ends"))
     axes = call.node.ints("axes", tuple(range(len(starts))))
+    if alive(x.flat([axis % x.rank for axis in axes])).all():
+        return Derived()
     for number, axis in enumerate(axes):
         ids = x.ids[axis % x.rank]
         if ids is not None:
@@ -135,9 +139,15 @@ def couple_slice(call: Call) -> Coupling:
     if starts is None or ends is None or steps is None:
         cut = [axis % x.rank for axis in axes]
         ids = tuple(None if axis in cut else i for axis, i in enumerate(x.ids))
-        frozen = freeze_axes(x, cut, "slices this axis at bounds computed at run time")
+        frozen = freeze_axes(x, cut, RUN_TIME)
         return Coupling((Axes(call.output_shapes[0], ids),), frozen=frozen)
     return _slice(call, axes, starts, ends, steps)
+
+
+def _is_open(call: Call, number: int) -> bool:
+    """Tell whether other input sizes may move a slice's bounds."""
+    bounds = [operand for operand in call.inputs[1:3] if operand is not None]
+    return any(o.sizes is not None and o.sizes.reshape(-1)[number].is_open for o in bounds)
 
 
 def _inert(call: Call) -> tuple[Axes, ...]:
@@ -159,16 +169,25 @@ def _slice(
         own = x.ids[axis]
         if own is None:
             continue
+        if _is_open(call, number):
+            ids[axis] = None
+            frozen.append(Freeze(own, RUN_TIME))
+            continue
         first, last, step = slice(starts[number], ends[number], steps[number]).indices(len(own))
         ids[axis] = own[slice(starts[number], ends[number], steps[number])]
         if step != 1:
             frozen.append(Freeze(own, f"slices this axis in steps of {step}"))
             continue
         if starts[number] != 0:
-            demands.append(Demand(1, number, own[:first]))
+            demands.append(_bound(1, number, own, first, starts[number]))
         if ends[number] <= len(own):
-            demands.append(Demand(2, number, own[:last]))
+            demands.append(_bound(2, number, own, last, ends[number]))
     if call.node.version < 10:
         demands = []
     made = Axes(call.output_shapes[0], tuple(ids))
     return Coupling((made,), (), tuple(frozen), demands=tuple(demands), dropped=(x.flat(),))
+
+
+def _bound(position: int, element: int, ids: IdArray, place: int, written: int) -> Demand:
+    """Count the positions before a bound; one that counts from the end depends on all of them."""
+    return Demand(position, element, ids[:place], ids[place:] if written < 0 else None)

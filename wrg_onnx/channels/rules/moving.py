@@ -48,6 +48,20 @@ def couple_squeeze(call: Call) -> Coupling:
     return Coupling((Axes(call.output_shapes[0], ids),), frozen=frozen)
 
 
+@derivation("Squeeze", since=1)
+def derive_squeeze(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:  # noqa: ARG001
+    """Name the axes where none are named and an axis of one channel would be dropped, too."""
+    x = call.axes()
+    if "axes" in call.node.attributes or call.optional(1) is not None:
+        return Derived()
+    if not any(ids is not None and alive(ids).sum() == 1 < len(ids) for ids in x.ids):
+        return Derived()
+    axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)
+    if call.node.version < 13:
+        return Derived(attributes={"axes": axes})
+    return Derived(operands={1: np.array(axes, np.int64)})
+
+
 @op_rule("Unsqueeze", since=1)
 def couple_unsqueeze(call: Call) -> Coupling:
     """Insert axes of length 1.
@@ -81,12 +95,13 @@ def couple_expand(call: Call) -> Coupling:
     """
     x, shape = call.axes(), call.output_shapes[0]
     made, ties = broadcast([x], shape)
-    target = call.integers(1) or ()
-    offset = len(shape) - len(target)
+    target = call.integers(1)
+    length = call.axes(1).shape[0]
+    offset = len(shape) - length
     demands = tuple(
         Demand(1, axis - offset, ids)
         for axis, ids in enumerate(made.ids)
-        if ids is not None and axis >= offset and target[axis - offset] != 1
+        if ids is not None and axis >= offset and (target is None or target[axis - offset] != 1)
     )
     return Coupling((made,), ties, demands=demands)
 
@@ -154,7 +169,7 @@ def derive_gather(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:
     kept = picked if picked.ndim == 0 else picked[alive(own[picked])]
     value = call.operand(1).value
     assert value is not None
-    return Derived(operands={1: renumbered[kept].astype(value.dtype)})
+    return Derived(operands={1: np.asarray(renumbered[kept], value.dtype)})
 
 
 @op_rule("DepthToSpace", since=1)

@@ -25,7 +25,10 @@ def couple_per_channel(call: Call) -> Coupling:
     frozen: tuple[Freeze, ...] = ()
     if call.node.op == "InstanceNormalization":
         frozen = freeze_axes(x, range(2, x.rank), NORMALISED)
-    rest = tuple(Axes.inert(shape) for shape in call.output_shapes[1:])
+    elif call.node.int("training_mode", 0):
+        frozen = freeze_axes(x, [a for a in range(x.rank) if a != axis], NORMALISED)
+    # running and saved statistics, one number per channel
+    rest = tuple(Axes(shape, (channels,) if shape else ()) for shape in call.output_shapes[1:])
     return Coupling(outputs=(made, *rest), ties=ties, frozen=frozen)
 
 
@@ -68,11 +71,13 @@ def couple_layer_norm(call: Call) -> Coupling:
     """
     x = call.axes()
     axis = call.node.axis("axis", rank=x.rank, default=-1)
-    frozen = freeze_axes(x, range(axis, x.rank), NORMALISED)
-    for parameter in call.inputs[1:]:
-        if parameter is not None:
-            frozen += freeze_axes(parameter.axes, range(parameter.axes.rank), NORMALISED)
-    rest = tuple(Axes.inert(shape) for shape in call.output_shapes[1:])
+    parameters = [p.axes for p in call.inputs[1:] if p is not None]
+    reach = max([x.rank - axis, *(p.rank for p in parameters)])
+    frozen = freeze_axes(x, range(x.rank - reach, x.rank), NORMALISED)
+    for parameter in parameters:
+        frozen += freeze_axes(parameter, range(parameter.rank), NORMALISED)
+    leading = (*x.ids[:axis], *(None,) * (x.rank - axis))
+    rest = tuple(Axes(shape, leading if shape else ()) for shape in call.output_shapes[1:])
     return Coupling((x, *rest), frozen=frozen)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast
+from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
 from wrg_onnx.channels.table import op_rule
 
 UNARY = (
@@ -57,7 +57,15 @@ def couple_dropout(call: Call) -> Coupling:
     return Coupling(outputs=(call.axes(),) * len(call.node.outputs))
 
 
-@op_rule("Shape", "Size", since=1)
+@op_rule("Shape", since=1)
 def couple_shape(call: Call) -> Coupling:
     """Read sizes only; what they are used for is followed element by element."""
-    return Coupling(outputs=(Axes.inert(call.output_shapes[0]),))
+    return Coupling((Axes.inert(call.output_shapes[0]),), dropped=(call.axes().flat(),))
+
+
+@op_rule("Size", since=1)
+def couple_size(call: Call) -> Coupling:
+    """Freeze what is counted: the number of elements is data."""
+    x = call.axes()
+    frozen = freeze_axes(x, range(x.rank), "counts the elements of this axis")
+    return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)

@@ -51,15 +51,21 @@ def couple_reshape(call: Call) -> Coupling:
     demands = []
     for axis, ids in enumerate(coupling.outputs[0].ids):
         size = target.sizes.reshape(-1)[axis]
-        if size.value == -1 or (ids is None and not size.ids):
-            continue
-        copies = size.value == 0 and axis < x.rank and ids is not None and x.ids[axis] is ids
-        if not copies:
+        if size.value == 0 and not call.node.int("allowzero", 0):
+            demands += _copied(axis, x, coupling.outputs[0])
+        elif size.value != -1 and not (ids is None and not size.ids):
             demands.append(Demand(1, axis, ids))
     return Coupling(
         coupling.outputs, coupling.ties, coupling.frozen, demands=tuple(demands),
         choice=coupling.choice,
     )  # fmt: skip
+
+
+def _copied(axis: int, x: Axes, y: Axes) -> list[Demand]:
+    """Answer for a 0, which copies the input's length: right where both carry the same ids."""
+    if np.array_equal(x.at(axis), y.at(axis)):
+        return []
+    return [Demand(1, axis, y.at(axis), x.at(axis))]
 
 
 @op_rule("Flatten", since=1)

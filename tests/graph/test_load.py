@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from strategies import build, normal, run, whole
+
+from wrg_onnx.graph import ModelError, load
+from wrg_onnx.graph.load import from_proto
+
+TEXT = "net (float[1,3,6,6] x) => (float[1,4,6,6] y) { h = Conv(x, w, b)  y = Relu(h) }"
+WEIGHTS = {"w": normal(4, 3, 1, 1), "b": normal(4)}
+FEEDS = {"x": normal(1, 3, 6, 6)}
+
+
+@pytest.fixture
+def model():
+    return build(TEXT, WEIGHTS)
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    onnx.save(model, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def refusal(path, capfd):
+    """Load a bad file; return the one line that says why."""
+    with pytest.raises(ModelError) as caught:
+        load(path)
+    text = str(caught.value)
+    assert str(path) in text
+    assert "\n" not in text
+    assert len(text) < 500
+    assert capfd.readouterr() == ("", "")
+    return text
+
+
+def same_result(graph, model, feeds=FEEDS):
+    for left, right in zip(run(model, feeds), run(whole(graph), feeds), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_initializers_become_read_only_constants(path):
+    graph = load(path)
+    np.testing.assert_array_equal(graph.constants["w"], WEIGHTS["w"])
+    assert not graph.constants["w"].flags.writeable
+    assert [node.op for node in graph.nodes] == ["Conv", "Relu"]
+    assert [(v.name, v.shape) for v in graph.inputs] == [("x", (1, 3, 6, 6))]
+    assert graph.opset == 17
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "expected"),
+    [
+        ("value", numpy_helper.from_array(normal(3)), normal(3)),
+        ("value", numpy_helper.from_array(normal(40, 40)), normal(40, 40)),
+        ("value_float", 1.5, np.float32(1.5)),
+        ("value_floats", [1.5, 2.5], np.float32([1.5, 2.5])),
+        ("value_int", 7, np.int64(7)),
+        ("value_ints", [7, -1], np.int64([7, -1])),
+    ],
+)
+def test_constant_node_is_a_constant_and_not_a_node(attribute, value, expected):
+    model = build("net (float[1] x) => (float[1] y) { y = Identity(x) }")
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["c"], **{attribute: value}))
+    graph = from_proto(model, name="m")
+    np.testing.assert_array_equal(graph.constants["c"], expected)
+    assert graph.constants["c"].dtype == expected.dtype
+    assert graph.constants["c"].shape == np.shape(expected)
+    assert [node.op for node in graph.nodes] == ["Identity"]
+
+
+def test_initializer_that_is_an_input_too_is_no_input():
+    text = TEXT.replace("x) =>", "x, float[4,3,1,1] w) =>")
+    model = build(text, WEIGHTS, ir=3, opset=7)
+    graph = from_proto(onnx.ModelProto.FromString(model.SerializeToString()), name="m")
+    assert [value.name for value in graph.inputs] == ["x"]
+    assert "w" in graph.constants
+    same_result(graph, model)
+
+
+def test_external_data_is_read(model, tmp_path):
+    onnx.save(
+        model, tmp_path / "e.onnx", save_as_external_data=True, location="e.bin", size_threshold=0
+    )
+    graph = load(tmp_path / "e.onnx")
+    np.testing.assert_array_equal(graph.constants["w"], WEIGHTS["w"])
+
+
+def test_large_external_data_is_read(tmp_path):
+    model = build(
+        TEXT.replace("4,6,6] y", "512,6,6] y"), {"w": normal(512, 3, 1, 1), "b": normal(512)}
+    )
+    onnx.save(
+        model, tmp_path / "e.onnx", save_as_external_data=True, location="e.bin", size_threshold=0
+    )
+    np.testing.assert_array_equal(load(tmp_path / "e.onnx").constants["w"], normal(512, 3, 1, 1))
+
+
+def test_missing_external_data_is_refused(model, tmp_path, capfd):
+    path = tmp_path / "e.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="e.bin", size_threshold=0)
+    (tmp_path / "e.bin").unlink()
+    assert "external data" in refusal(path, capfd)
+
+
+def test_truncated_external_data_is_refused(model, tmp_path, capfd):
+    path = tmp_path / "e.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="e.bin", size_threshold=0)
+    data = (tmp_path / "e.bin").read_bytes()
+    (tmp_path / "e.bin").write_bytes(data[:5])
+    refusal(path, capfd)
+
+
+def test_external_data_outside_the_folder_is_refused(model, tmp_path, capfd):
+    path = tmp_path / "sub" / "e.onnx"
+    path.parent.mkdir()
+    onnx.save(model, path, save_as_external_data=True, location="e.bin", size_threshold=0)
+    changed = onnx.load(path, load_external_data=False)
+    (tmp_path / "secret.bin").write_bytes(b"\0" * 4096)
+    for tensor in changed.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = "../secret.bin"
+    path.write_bytes(changed.SerializeToString())
+    refusal(path, capfd)
+
+
+def test_local_function_is_inlined():
+    text = """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+    net (float[1,3] x) => (float[1,3] y) { y = own.twice(x) }
+    <domain: "own", opset_import: ["" : 17]> twice (a) => (b) { c = Add(a, a)  b = Relu(c) }"""
+    model = onnx.parser.parse_model(text)
+    graph = from_proto(onnx.ModelProto.FromString(model.SerializeToString()), name="m")
+    assert [node.op for node in graph.nodes] == ["Add", "Relu"]
+    same_result(graph, model, {"x": normal(1, 3)})
+
+
+def test_opset_below_seven_is_refused(tmp_path, capfd):
+    onnx.save(build(TEXT, WEIGHTS, opset=6), tmp_path / "old.onnx")
+    assert "opset 6 is older than 7" in refusal(tmp_path / "old.onnx", capfd)
+
+
+def test_unsorted_nodes_are_sorted(model):
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    graph = from_proto(model, name="m")
+    assert [node.op for node in graph.nodes] == ["Conv", "Relu"]
+
+
+def test_cycle_is_refused(tmp_path, capfd):
+    text = "net (float[1] x) => (float[1] y) { a = Add(x, b)  b = Relu(a)  y = Neg(b) }"
+    onnx.save(build(text), tmp_path / "c.onnx")
+    assert "cycle" in refusal(tmp_path / "c.onnx", capfd)
+
+
+def test_tensor_that_nothing_makes_is_refused(tmp_path, capfd):
+    text = "net (float[1] x) => (float[1] y) { y = Add(x, nowhere) }"
+    onnx.save(build(text), tmp_path / "d.onnx")
+    assert "'nowhere'" in refusal(tmp_path / "d.onnx", capfd)
+
+
+def test_output_that_nothing_makes_is_refused(tmp_path, capfd):
+    text = "net (float[1] x) => (float[1] y) { z = Relu(x) }"
+    onnx.save(build(text), tmp_path / "d.onnx")
+    assert "'y'" in refusal(tmp_path / "d.onnx", capfd)
+
+
+def test_tensor_that_two_nodes_make_is_refused(tmp_path, capfd):
+    text = "net (float[1] x) => (float[1] y) { y = Relu(x)  y = Neg(x) }"
+    onnx.save(build(text), tmp_path / "d.onnx")
+    assert "'y'" in refusal(tmp_path / "d.onnx", capfd)
+
+
+def test_branch_may_read_outer_tensors():
+    text = """net (float[1] x, bool c) => (float[1] y) { h = Relu(x)
+      y = If(c) <then_branch = t () => (float[1] u) { u = Neg(h) },
+                 else_branch = f () => (float[1] v) { v = Abs(h) }> }"""
+    graph = from_proto(build(text), name="m")
+    assert [node.op for node in graph.nodes] == ["Relu", "If"]
+    assert [node.op for node in graph.consumers["h"]] == ["If"]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.3, 0.5, 0.8, 0.95, 0.999])
+def test_truncated_file_is_refused(path, share, capfd):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    refusal(path, capfd)
+
+
+def test_every_prefix_of_a_file_is_refused_or_whole(tmp_path, capfd):
+    data = build("net (float[1] x) => (float[1] y) { y = Relu(x) }").SerializeToString()
+    path = tmp_path / "t.onnx"
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        refusal(path, capfd)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 100, b"hello, this is no model\n" * 20, b"{}", b"\x89PNG\r\n\x1a\n"]
+)
+@pytest.mark.parametrize("name", ["m.onnx", "m.json", "m.txt", "m.textproto", "m"])
+def test_other_file_is_refused(tmp_path, content, name, capfd):
+    (tmp_path / name).write_bytes(content)
+    refusal(tmp_path / name, capfd)
+
+
+def test_missing_file_is_refused(tmp_path, capfd):
+    assert "no such file" in refusal(tmp_path / "absent.onnx", capfd)
+
+
+def test_folder_is_refused(tmp_path, capfd):
+    refusal(tmp_path, capfd)
+
+
+@pytest.mark.parametrize("count", [8, 4096])
+def test_tensor_with_too_few_values_is_refused(tmp_path, count, capfd):
+    text = f"net (float[{count}] x) => (float[{count}] y) {{ y = Add(x, c) }}"
+    model = build(text)
+    tensor = TensorProto(name="c", data_type=1, dims=[count], raw_data=b"\0" * 12)
+    model.graph.initializer.append(tensor)
+    path = tmp_path / "short.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert "'c'" in refusal(path, capfd)
+
+
+def test_sizes_of_zero_or_below_are_unknown():
+    model = build("net (float[0,3] x) => (float[0,3] y) { y = Relu(x) }")
+    assert from_proto(model, name="m").inputs[0].shape == (None, 3)
+
+
+def test_names_of_nodes_without_one_are_made_up(path):
+    assert [node.name for node in load(path).nodes] == ["Conv_0", "Relu_1"]

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+import pytest
+from strategies import build, normal
+
+from wrg_onnx.graph import (
+    DataError,
+    MissingPackageError,
+    ModelError,
+    Provider,
+    UsageError,
+    open_session,
+    resolve_provider,
+)
+from wrg_onnx.graph.load import from_proto
+
+TEXT = "net (float[1,3,6,6] x) => (float[1,40,6,6] y) { h = Conv(x, w)  y = Relu(h) }"
+
+
+@pytest.fixture
+def graph():
+    return from_proto(build(TEXT, {"w": normal(40, 3, 1, 1)}), name="m.onnx")
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_intermediate_tensors_can_be_outputs(graph, exact):
+    session = open_session(graph, outputs=["y", "h"], exact=exact)
+    values = session.run({"x": normal(1, 3, 6, 6)})
+    assert list(values) == ["y", "h"]
+    np.testing.assert_array_equal(values["y"], np.maximum(values["h"], 0))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_large_weights_are_read_from_memory(exact):
+    graph = from_proto(build("net (float[1,64] x) => (float[1,64] y) { y = MatMul(x, w) }",
+                             {"w": normal(64, 64)}), name="m")  # fmt: skip
+    x = normal(1, 64)
+    found = open_session(graph, exact=exact).run({"x": x})["y"]
+    np.testing.assert_allclose(found, x @ normal(64, 64), atol=1e-4)
+
+
+def test_wanted_names_are_returned_alone(graph):
+    session = open_session(graph, outputs=["y", "h"])
+    assert list(session.run({"x": normal(1, 3, 6, 6)}, ["h"])) == ["h"]
+
+
+def test_missing_onnxruntime_names_the_install_line(graph, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest, **more):
+        if name == "onnxruntime":
+            raise ImportError(name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingPackageError, match=r"pip install 'wrg-onnx\[cpu\]'") as caught:
+        open_session(graph)
+    assert caught.value.package == "onnxruntime"
+    assert caught.value.exit_code == 1
+
+
+def test_refused_model_is_a_model_error(capfd):
+    text = "net (float[1,3,6,6] x) => (float[a] y) { y = own.Mystery(x) }"
+    graph = from_proto(build(text, domains=("own",)), name="m.onnx")
+    with pytest.raises(
+        ModelError, match=r"'m\.onnx': ONNX Runtime refuses it: .*Mystery"
+    ) as caught:
+        open_session(graph)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_wrong_feeds_are_a_data_error(graph, capfd):
+    with pytest.raises(DataError, match=r"on the inputs x \[1, 4, 6, 6\]"):
+        open_session(graph).run({"x": normal(1, 4, 6, 6)})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_auto_provider_is_the_cpu_without_cuda(monkeypatch):
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert resolve_provider(Provider.AUTO) is Provider.CPU
+    with pytest.raises(UsageError, match="has no CUDA"):
+        resolve_provider(Provider.CUDA)
+
+
+def test_auto_provider_is_cuda_where_there_is_one(monkeypatch):
+    import onnxruntime
+
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    assert resolve_provider(Provider.AUTO) is Provider.CUDA
