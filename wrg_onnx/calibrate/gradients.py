@@ -61,7 +61,8 @@ def collect_gradients(
 
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
-        StatisticsError: If a gradient is not finite; it names the tensor.
+        StatisticsError: If a gradient is not finite; it names the tensor. Or if no output depends
+            on a tap in a way that has a gradient.
 
     Source: abs(gradient x activation) as in Molchanov et al., "Pruning Convolutional Neural
     Networks for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, equation 8; the loss is
@@ -74,10 +75,17 @@ def collect_gradients(
         feeds = {name: torch.from_numpy(np.array(array)) for name, array in sample.feeds.items()}
         values = twin(feeds, names)
         loss = _loss(values, [value.name for value in graph.outputs], sample, head)
-        tensors = [values[name] for name in names]
-        gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
-        for tap, tensor, gradient in zip(taps, tensors, gradients, strict=True):
-            if gradient is not None:  # a channel that the loss does not depend on counts as zero
+        # A map of integers has no gradient, as one that the loss does not depend on: both are zero.
+        smooth = [tap for tap in taps if values[tap.tensor].requires_grad]
+        tensors = [values[tap.tensor] for tap in smooth]
+        if tensors and not loss.requires_grad:
+            raise StatisticsError(
+                f"'{graph.name}': no output depends smoothly on any layer, so there is no "
+                "gradient; use a criterion without, such as --criterion wr"
+            )
+        gradients = torch.autograd.grad(loss, tensors, allow_unused=True) if tensors else ()
+        for tap, tensor, gradient in zip(smooth, tensors, gradients, strict=True):
+            if gradient is not None:
                 sums[tap.tensor] += _mean_effect(tap, tensor, gradient)
         progress("gradients", done, len(data))
     images = len(data)
@@ -101,13 +109,14 @@ def _loss(
 ) -> Tensor:
     if head is None:
         floats = [values[name] for name in outputs if values[name].is_floating_point()]
-        return torch.stack([0.5 * output.square().mean() for output in floats]).sum()
+        return sum((0.5 * output.square().mean() for output in floats), torch.zeros(()))
     prediction = _probability(values[head.output], head)
     if sample.mask is None:
         mask = (prediction.detach() > OBJECT_THRESHOLD).to(prediction.dtype)
     else:
         whole = torch.from_numpy(sample.mask.astype(np.float32))[None, None]
-        mask = torch.nn.functional.interpolate(whole, prediction.shape[2:], mode="nearest")
+        # The share of object in each pixel: the nearest pixel alone would lose tiny objects.
+        mask = torch.nn.functional.interpolate(whole, prediction.shape[2:], mode="area")
     return bce_loss(prediction, mask) + iou_loss(prediction, mask)
 
 

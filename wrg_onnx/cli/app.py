@@ -26,6 +26,9 @@ class _Group(click.Group):
         except WrgError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except MemoryError:
+            click.echo("Error: out of memory; a smaller --size needs less", err=True)
+            ctx.exit(WrgError.exit_code)
         except BrokenPipeError:
             # The reader (head, less) is gone; so is the reason to go on.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

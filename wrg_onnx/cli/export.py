@@ -22,16 +22,23 @@ class Shape(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         parts = str(value).split("x")
-        if not all(part.isdigit() and int(part) for part in parts):
+        if not all(part.isdecimal() and int(part) for part in parts):
             self.fail(f"expected a shape such as 1x3x224x224, got '{value}'", param, ctx)
         return tuple(int(part) for part in parts)
 
 
-@click.command("export")
+EXAMPLE = """\b
+Example:
+  wrg-onnx export models.small_unet:small_unet --input 1x3x160x160
+"""
+
+
+@click.command("export", epilog=EXAMPLE, short_help="Turn a torch module into ONNX, and check it.")
 @click.argument("factory")
 @click.option(
-    "--input", "shapes", type=Shape(), multiple=True, required=True, help="Shape of each input."
-)
+    "--input", "shapes", type=Shape(), metavar="NxCxHxW", multiple=True, required=True,
+    help="Shape of each input.",
+)  # fmt: skip
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="State dict: .safetensors, .pt or .pth."
 )
@@ -39,7 +46,10 @@ class Shape(click.ParamType[tuple[int, ...]]):
 @click.option("--input-name", "names", multiple=True, help="Name of each input.")
 @click.option("--static-batch", is_flag=True, help="Fix the batch to the shape's.")
 @click.option("--opset", type=int, help="[the exporter's choice]")
-@click.option("--exporter", type=click.Choice(EXPORTERS), default=EXPORTERS[0], show_default=True)
+@click.option(
+    "--exporter", type=click.Choice(EXPORTERS), default=EXPORTERS[0], show_default=True,
+    help="Which of torch's exporters.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export_command(
@@ -49,14 +59,10 @@ def export_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
+    """Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
 
     FACTORY is module:function, importable from the current folder; the function takes no argument
     and returns the module.
-
-    \b
-    Example:
-      wrg-onnx export models.small_unet:small_unet --input 1x3x160x160
     """
     target = output or Path(factory.rpartition(":")[2] + ".onnx")
     report = export(factory, target, **options)

@@ -14,7 +14,7 @@ from wrg_onnx.pipeline.analyse import inspect
 from wrg_onnx.report import inspect_text
 
 
-@click.command("inspect")
+@click.command("inspect", short_help="Show what can be cut, and what stays and why.")
 @click.argument("model", type=MODEL)
 @image_options
 @click.option(

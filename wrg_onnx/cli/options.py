@@ -40,7 +40,7 @@ class Sides(click.ParamType[tuple[int, int]]):
         parts = str(value).split("x")
         if isinstance(value, tuple):
             return value
-        if len(parts) > 2 or not all(part.isdigit() and int(part) for part in parts):
+        if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
             self.fail(f"expected a size such as 224 or 240x320, got '{value}'", param, ctx)
         return int(parts[0]), int(parts[-1])
 
@@ -69,7 +69,8 @@ def image_options(function: Function) -> Function:
     for option in reversed(
         (
             click.option(
-                "--size", type=Sides(), help="Size of an image input that leaves it open. [224]"
+                "--size", type=Sides(), metavar="HxW",
+                help="Size of an image input that leaves it open. [224]",
             ),
             click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
             click.option(
@@ -79,9 +80,12 @@ def image_options(function: Function) -> Function:
                 "--std", type=Numbers(), help="Divided by per channel. [ImageNet, gray: 1]"
             ),
             click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
-            click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="[from the shape]"),
+            click.option(
+                "--layout", type=click.Choice(["NCHW", "NHWC"]),
+                help="Where the channels are. [from the shape]",
+            ),
         )
-    ):
+    ):  # fmt: skip
         function = option(function)
     return function
 
@@ -107,7 +111,10 @@ def run_options(function: Function) -> Function:
                 "--provider", type=EnumChoice(Provider), default=Provider.AUTO.value,
                 show_default=True, help="Where ONNX Runtime computes.",
             ),
-            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+            click.option(
+                "--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                help="Seed of everything random.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
         )
     ):  # fmt: skip

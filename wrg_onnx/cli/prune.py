@@ -16,8 +16,15 @@ from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.report import prune_text
 from wrg_onnx.select import Criterion, Scope
 
+EXAMPLES = """\b
+Examples:
+  wrg-onnx prune model.onnx --ratio 0.6
+  wrg-onnx prune model.onnx --ratio 0.3 --data my_images --criterion wr
+  wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
+"""
 
-@click.command("prune")
+
+@click.command("prune", epilog=EXAMPLES, short_help="Remove channels, prove it, measure.")
 @click.argument("model", type=MODEL)
 @click.option(
     "--ratio", type=float, required=True, help="Share of the budget to remove, in [0, 1)."
@@ -68,17 +75,16 @@ def prune_command(
     only: tuple[str, ...],
     **options: Any,
 ) -> None:
-    r"""Remove whole channels from MODEL, prove it, and measure what is left.
+    """Remove whole channels from MODEL, prove it, and measure what is left.
 
-    \b
-    Examples:
-      wrg-onnx prune model.onnx --ratio 0.6
-      wrg-onnx prune model.onnx --ratio 0.3 --data my_images --criterion wr
-      wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
+    The pruned model has the same inputs and outputs. It is written only if ONNX Runtime shows that
+    it computes what MODEL does with the removed channels silenced.
     """
     data = read_data_options(options)
     config = PruneConfig(data=data, limits=Limits(keep, only), timing=Timing(), **options)
-    target = None if dry_run else output or model.with_suffix(".pruned.onnx")
+    # '.' has no name to derive one from; it is no model either, as the loader says.
+    derived = model.with_suffix(".pruned.onnx") if model.name else None
+    target = None if dry_run else output or derived
     with progress_bar() as progress:
         report = prune(model, target, config, force=force, progress=progress)
     emit(report, lambda: prune_text(report), as_json=as_json)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead, saliency_map
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.agreement import OutputAgreement, compare_outputs
 from wrg_onnx.evaluate.latency import Latency, compare_latency
-from wrg_onnx.evaluate.saliency import SaliencyScores, score_saliency
+from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
 from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
 
 
@@ -74,22 +73,22 @@ def judge(
     Returns:
         The scores and the agreement.
     """
-    maps: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
+    scored = head is not None and data.has_masks
+    totals = (SaliencyTotals(), SaliencyTotals()) if scored else None
 
     def pairs() -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
         for number, sample in enumerate(data, start=1):
             before, after = original.run(sample.feeds), pruned.run(sample.feeds)
-            if head is not None and sample.mask is not None:
-                first, second = (saliency_map(y[head.output], head) for y in (before, after))
-                maps.append((first, second, sample.mask))
+            if totals is not None and head is not None and sample.mask is not None:
+                for total, outputs in zip(totals, (before, after), strict=True):
+                    total.add(saliency_map(outputs[head.output], head), sample.mask)
             yield before, after
             progress("evaluate", number, len(data))
 
     agreement = compare_outputs(pairs())
-    if not maps:
+    if totals is None:
         return Accuracy(data.description, None, None, agreement)
-    before = score_saliency((first, mask) for first, _, mask in maps)
-    after = score_saliency((second, mask) for _, second, mask in maps)
+    before, after = (total.scores() for total in totals)
     return Accuracy(data.description, before, after, agreement)
 
 

@@ -42,20 +42,31 @@ class SaliencyScores:
     images: int
 
 
+def metrics_package() -> Any:
+    """Import PySODMetrics.
+
+    Raises:
+        MissingPackageError: If it is not installed.
+    """
+    try:
+        import py_sod_metrics
+    except ImportError as error:
+        raise MissingPackageError(
+            "py_sod_metrics",
+            purpose="scoring saliency maps",
+            extra="metrics",
+            otherwise="use --no-evaluate",
+        ) from error
+    return py_sod_metrics
+
+
 def score_saliency(
     predictions: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]],
 ) -> SaliencyScores:
     """Score saliency maps against masks with PySODMetrics, one image at a time.
 
-    A prediction goes there as 8 bits, ``round(255 p)``, like a map saved as PNG. PySODMetrics then
-    stretches each map by itself to [0, 1], ``(p - min) / (max - min)``, unless it is constant (as
-    MATLAB's ``mapminmax``), for all six metrics, MAE included. So a uniformly faint map scores as
-    high as a bright one, and a map of nearly nothing is stretched to full contrast. A
-    mask's values of 255 and 0 are the object and the rest.
-
     Args:
-        predictions: Pairs of a map, (h, w) in [0, 1], and its mask, (H, W) bool. A map of another
-            size is brought to the mask's, bilinear.
+        predictions: Pairs of a map and its mask, as ``SaliencyTotals.add`` takes them.
 
     Returns:
         The scores.
@@ -64,38 +75,73 @@ def score_saliency(
         MissingPackageError: If PySODMetrics is not installed.
         DataError: If there is no image.
         StatisticsError: If a map holds a NaN, or leaves [0, 1].
+    """
+    totals = SaliencyTotals()
+    for prediction, mask in predictions:
+        totals.add(prediction, mask)
+    return totals.scores()
+
+
+class SaliencyTotals:
+    """The metrics of the images so far; the images themselves are not kept.
+
+    A prediction goes there as 8 bits, ``round(255 p)``, like a map saved as PNG. PySODMetrics then
+    stretches each map by itself to [0, 1], ``(p - min) / (max - min)``, unless it is constant (as
+    MATLAB's ``mapminmax``), for all six metrics, MAE included. So a uniformly faint map scores as
+    high as a bright one, and a map of nearly nothing is stretched to full contrast. A
+    mask's values of 255 and 0 are the object and the rest.
+
+    Attributes:
+        images: How many images were added.
+
+    Raises:
+        MissingPackageError: If PySODMetrics is not installed.
 
     Source: https://github.com/lartpang/PySODMetrics
     """
-    try:
-        import py_sod_metrics as sod
-    except ImportError as error:
-        raise MissingPackageError(
-            "py_sod_metrics", purpose="scoring saliency maps", extra="metrics"
-        ) from error
-    # `Fmeasure` warns that it will go; this is what it recommends, with the same numbers.
-    f_handler = sod.FmeasureHandler(with_dynamic=True, with_adaptive=False, beta=0.3)
-    mae, f, e = sod.MAE(), sod.FmeasureV2({"f": f_handler}), sod.Emeasure()
-    weighted_f, s = sod.WeightedFmeasure(), sod.Smeasure()
-    _let_quadrants_be_empty(s)
-    images = 0
-    for prediction, mask in predictions:
+
+    def __init__(self) -> None:
+        sod = metrics_package()
+        # `Fmeasure` warns that it will go; this is what it recommends, with the same numbers.
+        f_handler = sod.FmeasureHandler(with_dynamic=True, with_adaptive=False, beta=0.3)
+        self._mae, self._f, self._e = sod.MAE(), sod.FmeasureV2({"f": f_handler}), sod.Emeasure()
+        self._weighted_f, self._s = sod.WeightedFmeasure(), sod.Smeasure()
+        _let_quadrants_be_empty(self._s)
+        self.images = 0
+
+    def add(self, prediction: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> None:
+        """Score one image.
+
+        Args:
+            prediction: (h, w) in [0, 1]. Another size than the mask's is brought to it, bilinear.
+            mask: (H, W) bool, True on the objects.
+
+        Raises:
+            StatisticsError: If the map holds a NaN, or leaves [0, 1].
+        """
         levels, truth = _to_8_bit(prediction, mask.shape), mask.astype(np.uint8) * 255
-        for metric in (mae, f, e, weighted_f, s):
+        for metric in (self._mae, self._f, self._e, self._weighted_f, self._s):
             metric.step(pred=levels, gt=truth)
-        images += 1
-    if not images:
-        raise DataError("there is no image with a mask to score")
-    f_curve = f.get_results()["f"]["dynamic"]
-    return SaliencyScores(
-        mae=float(mae.get_results()["mae"]),
-        max_f=float(f_curve.max()),
-        mean_f=float(f_curve.mean()),
-        weighted_f=float(weighted_f.get_results()["wfm"]),
-        s_measure=float(s.get_results()["sm"]),
-        max_e=float(e.get_results()["em"]["curve"].max()),
-        images=images,
-    )
+        self.images += 1
+
+    def scores(self) -> SaliencyScores:
+        """Return the means over the images.
+
+        Raises:
+            DataError: If there is no image.
+        """
+        if not self.images:
+            raise DataError("there is no image with a mask to score")
+        f_curve = self._f.get_results()["f"]["dynamic"]
+        return SaliencyScores(
+            mae=float(self._mae.get_results()["mae"]),
+            max_f=float(f_curve.max()),
+            mean_f=float(f_curve.mean()),
+            weighted_f=float(self._weighted_f.get_results()["wfm"]),
+            s_measure=float(self._s.get_results()["sm"]),
+            max_e=float(self._e.get_results()["em"]["curve"].max()),
+            images=self.images,
+        )
 
 
 def _to_8_bit(prediction: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from wrg_onnx.channels import (
     CostTerm,
@@ -22,13 +24,15 @@ from wrg_onnx.channels.table import find_rule
 from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Graph,
+    ModelError,
     Shape,
     UnsupportedOperatorError,
+    UsageError,
     bind_sizes,
     infer_shapes,
     load,
 )
-from wrg_onnx.pipeline.config import BudgetKind, DataOptions
+from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
 from wrg_onnx.pipeline.samples import preprocessing_for
 from wrg_onnx.report.records import FrozenReport, GroupReport, InspectReport
 from wrg_onnx.select import Budget, Candidates, largest_ratio
@@ -83,8 +87,10 @@ def analyse(
     Raises:
         ModelError: If the file is not a valid model.
         UnsupportedOperatorError: If ``strict`` and an operator has no rule.
+        UsageError: If a limit matches nothing.
     """
-    graph = load(path)
+    graph = read_model(path)
+    _check_limits(graph, limits or Limits())
     if strict:
         for node in graph.nodes:
             if find_rule(node) is None:
@@ -95,8 +101,47 @@ def analyse(
                     node=node.name,
                 )
     shapes = concrete_shapes(graph, options)
-    units = find_units(graph, infer_shapes(graph, shapes), limits)
+    units = find_units(graph, _tensor_shapes(graph, shapes), limits)
     return Model(path, graph, shapes, units, parameter_terms(units), mac_terms(units))
+
+
+def read_model(path: Path) -> Graph:
+    """Load a model in ONNX's binary form.
+
+    Raises:
+        ModelError: If the file is not a valid model, or its suffix says that it is text.
+    """
+    form = onnx.serialization.registry.get_format_from_file_extension(path.suffix)
+    if form not in (None, "protobuf"):
+        raise ModelError(
+            f"'{path}': by its suffix this is ONNX as {form}; convert it to the binary form with "
+            f"onnx.save(onnx.load('{path.name}'), '{path.stem}.onnx')"
+        )
+    return load(path)
+
+
+def _check_limits(graph: Graph, limits: Limits) -> None:
+    """Refuse a glob that matches nothing: it is misspelt, and would be silently without effect."""
+    names = [node.name for node in graph.nodes] + list(graph.constants)
+    for option, globs in (("--keep", limits.keep), ("--only", limits.only)):
+        for glob in globs:
+            if not fnmatch.filter(names, glob):
+                raise UsageError(
+                    f"{option} '{glob}' matches no node or weight of '{graph.name}': "
+                    "`wrg-onnx inspect` lists the layers' names"
+                )
+
+
+def _tensor_shapes(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Find every tensor's shape; where the model leaves sizes open, an error says which we took."""
+    try:
+        return infer_shapes(graph, shapes)
+    except ModelError as error:
+        sizes = [d for v in graph.inputs for d in (v.shape or ())[1:] if not isinstance(d, int)]
+        if not sizes or "--size" in str(error):
+            raise
+        taken = ", ".join(f"'{k}' {'x'.join(map(str, v))}" for k, v in shapes.items())
+        raise ModelError(f"{error}; analysed at {taken}, --size sets another") from error
 
 
 def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
@@ -113,10 +158,18 @@ def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
 
 
 def file_bytes(path: Path, graph: Graph) -> int:
-    """Return the size of a model file; external data counts as the weights' size."""
+    """Return the size of a model file and of what it holds as external data."""
     size = path.stat().st_size
-    weights = sum(array.nbytes for array in graph.constants.values())
-    return size if size >= weights else size + weights
+    if size >= sum(array.nbytes for array in graph.constants.values()):
+        return size
+    # Weights outside, or wider in memory (4 bits) than in the file: the message is small to read.
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    outside = (
+        {entry.key: entry.value for entry in tensor.external_data}
+        for tensor in tensors
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+    )
+    return size + sum(int(entries.get("length", 0)) for entries in outside)
 
 
 def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -> InspectReport:
@@ -127,7 +180,11 @@ def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -
         options: Tells the size of an image input that leaves it open.
         limits: What to leave alone.
         floor: Share of each layer width that stays at least.
+
+    Raises:
+        WrgError: One of its kinds.
     """
+    check_floor(floor)
     model = analyse(path, options, limits)
     units = model.units
     candidates = Candidates(units.removable, units.group, floor)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
@@ -14,12 +15,12 @@ from wrg_onnx.graph import (
     Graph,
     Provider,
     UsageError,
-    load,
+    Value,
     open_session,
     random_feeds,
     resolve_provider,
 )
-from wrg_onnx.pipeline.analyse import analyse, concrete_shapes, file_bytes
+from wrg_onnx.pipeline.analyse import analyse, concrete_shapes, file_bytes, read_model
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import measure_speed
 from wrg_onnx.pipeline.samples import gather_samples, read_head
@@ -52,7 +53,7 @@ def bench(
     """
     if len({*paths}) != len(paths):
         raise UsageError("bench: a model is named twice")
-    graphs = {str(path): load(path) for path in paths}
+    graphs = {str(path): read_model(path) for path in paths}
     first, *others = graphs.values()
     for other in others:
         if other.inputs != first.inputs:
@@ -93,7 +94,7 @@ def validate(
     progress("analyse", 0, 0)
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
-    problems = structural_problems(first.graph, second.graph)
+    problems = (*structural_problems(first.graph, second.graph), *_checker_problems(pruned))
     before = first.cost(first.everything, file_bytes(original, first.graph))
     after = second.cost(second.everything, file_bytes(pruned, second.graph))
     if problems:
@@ -104,7 +105,9 @@ def validate(
     before_session = open_session(first.graph, provider=provider)
     after_session = open_session(second.graph, provider=provider)
     head = read_head(before_session, samples.calibration, samples.preprocessing)
-    accuracy = judge(before_session, after_session, samples.validation, head, progress=progress)
+    # A single sample was calibrated on by nobody here, so it may judge.
+    data = samples.validation if len(samples.validation) else samples.calibration
+    accuracy = judge(before_session, after_session, data, head, progress=progress)
     speed = measure_speed(first, second.graph, replace(config, evaluate=True))
     return ValidateReport(
         str(original), str(pruned), (), before, after, accuracy=accuracy, speed=speed
@@ -119,16 +122,44 @@ def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
         ("outputs", original.outputs, pruned.outputs),
     ):
         if before != after:
-            problems.append(f"its {what} differ: {list(after)} instead of {list(before)}")
+            problems.append(f"its {what} are {_listed(after)} instead of {_listed(before)}")
     before_ops = [node.op for node in original.nodes]
     after_ops = [node.op for node in pruned.nodes]
     if before_ops != after_ops:
-        problems.append(f"it has {len(after_ops)} nodes instead of {len(before_ops)}, or others")
+        problems.append(_other_operators(before_ops, after_ops))
     for name, array in pruned.constants.items():
         reference = original.constants.get(name)
         if reference is not None and (
             reference.ndim != array.ndim
             or any(n > m for n, m in zip(array.shape, reference.shape, strict=True))
         ):
-            problems.append(f"constant '{name}' grew from {reference.shape} to {array.shape}")
+            problems.append(
+                f"constant '{name}' is {_shape(array.shape)}, which does not fit into the "
+                f"original's {_shape(reference.shape)}"
+            )
     return tuple(problems)
+
+
+def _other_operators(before: Sequence[str], after: Sequence[str]) -> str:
+    if len(before) != len(after):
+        return f"it has {len(after)} operators instead of {len(before)}"
+    place = next(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b)
+    return f"operator {place + 1} is {after[place]} instead of {before[place]}"
+
+
+def _listed(values: Sequence[Value]) -> str:
+    return ", ".join(f"'{v.name}' {v.dtype} {_shape(v.shape)}" for v in values)
+
+
+def _shape(shape: Sequence[int | str | None] | None) -> str:
+    if shape is None:
+        return "[unknown rank]"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
+
+
+def _checker_problems(path: Path) -> tuple[str, ...]:
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        return (f"the ONNX checker refuses it: {' '.join(str(error).split())[:200]}",)
+    return ()

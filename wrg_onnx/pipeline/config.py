@@ -20,6 +20,16 @@ class BudgetKind(enum.Enum):
     MACS = "macs"
 
 
+def check_floor(floor: float) -> None:
+    """Refuse a floor outside (0, 1].
+
+    Raises:
+        UsageError: If it is outside.
+    """
+    if not 0 < floor <= 1:
+        raise UsageError(f"floor must be in (0, 1], got {floor:g}")
+
+
 @dataclass(frozen=True, slots=True)
 class DataOptions:
     """Where samples come from, and how images are fed.
@@ -86,8 +96,7 @@ class PruneConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
             raise UsageError(f"ratio must be in [0, 1), got {self.ratio:g}")
-        if not 0 < self.floor <= 1:
-            raise UsageError(f"floor must be in (0, 1], got {self.floor:g}")
+        check_floor(self.floor)
         if self.seed < 0:
             raise UsageError(f"seed must be at least 0, got {self.seed}")
 

@@ -15,9 +15,12 @@ from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Statistics
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
+from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import (
     BudgetError,
+    DataError,
     Graph,
+    UsageError,
     check_output,
     open_session,
     random_feeds,
@@ -28,7 +31,7 @@ from wrg_onnx.pipeline.analyse import Model, analyse, file_bytes, group_reports
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.report.records import PruneReport
-from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
+from wrg_onnx.rewrite import apply_plan, compare_with, plan_slices, run_masked
 from wrg_onnx.select import (
     Candidates,
     Criterion,
@@ -80,16 +83,19 @@ def prune(
     """
     clock = _Clock(progress)
     if output is not None:
-        check_output(output, force=force)
+        _check_output(output, force=force)
     with clock.stage("analyse"):
         model = analyse(path, config.data, config.limits, strict=config.strict)
         candidates = Candidates(model.units.removable, model.units.group, config.floor)
         _check_ratio(model, candidates, config)
+        # Now, since the output may take the model's place.
+        before = model.cost(model.everything, file_bytes(path, model.graph))
     samples, head = None, None
     if config.criterion.needs_data or config.judges:
         with clock.stage("data"):
             samples = gather_samples(model.graph, config.data, seed=config.seed)
             head = _head(model.graph, samples, config)
+            _check_judging(samples, head, config)
     with clock.stage("calibrate"):
         statistics = _statistics(model, samples, head, config, progress)
     with clock.stage("select"):
@@ -100,11 +106,11 @@ def prune(
         )
     with clock.stage("rewrite"):
         plan = plan_slices(model.units, selection.alive)
+        # The masked original runs first: its weights are gone before the pruned ones are made.
+        reference = run_masked(model.graph, plan, model.input_shapes, seed=config.seed)
         pruned = apply_plan(model.graph, plan)
     with clock.stage("validate"):
-        equivalence = validate_translation(
-            model.graph, pruned, plan, model.input_shapes, seed=config.seed
-        )
+        equivalence = compare_with(reference, pruned)
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
     if config.judges and samples is not None:
@@ -127,14 +133,35 @@ def prune(
         units=int(model.units.removable.sum()),
         removed=selection.removed,
         equivalence=equivalence,
-        before=model.cost(model.everything, file_bytes(path, model.graph)),
+        before=before,
         after=model.cost(selection.alive, written),
         accuracy=accuracy,
         speed=speed,
         groups=group_reports(model, selection.alive),
-        notes=tuple(_notes(model, scores, selection, config)),
+        notes=tuple(_notes(model, scores, selection, samples, config)),
         seconds=clock.seconds,
     )
+
+
+def _check_output(output: Path, *, force: bool) -> None:
+    check_output(output, force=force)
+    if output.suffix.lower() != ".onnx":
+        raise UsageError(
+            f"output '{output}' must end in .onnx, such as '{output.with_suffix('.onnx')}'"
+        )
+
+
+def _check_judging(samples: Samples, head: SaliencyHead | None, config: PruneConfig) -> None:
+    """Refuse what would stop the evaluation, before the long work starts."""
+    if not config.judges:
+        return
+    if not len(samples.validation):
+        raise DataError(
+            f"'{config.data.path}' holds a single sample, but calibration and validation need one "
+            "each: add samples, or use --no-evaluate"
+        )
+    if head is not None and samples.validation.has_masks:
+        metrics_package()
 
 
 def _check_ratio(model: Model, candidates: Candidates, config: PruneConfig) -> None:
@@ -145,11 +172,13 @@ def _check_ratio(model: Model, candidates: Candidates, config: PruneConfig) -> N
         return
     whole = budget.cost(model.everything)
     frozen = budget.cost(~model.units.removable) / whole if whole else 1.0
+    limits = "".join(f" --keep '{glob}'" for glob in config.limits.keep)
+    limits += "".join(f" --only '{glob}'" for glob in config.limits.only)
     quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
     raise BudgetError(
         f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
         f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"(see `wrg-onnx inspect {model.path}`)",
+        f"(see `wrg-onnx inspect {model.path}{limits}`)",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,
@@ -157,7 +186,7 @@ def _check_ratio(model: Model, candidates: Candidates, config: PruneConfig) -> N
 
 
 def _head(graph: Graph, samples: Samples, config: PruneConfig) -> SaliencyHead | None:
-    if samples.preprocessing is None:
+    if samples.preprocessing is None or not (config.criterion.needs_gradient or config.judges):
         return None
     session = open_session(graph, provider=resolve_provider(config.provider))
     return read_head(session, samples.calibration, samples.preprocessing)
@@ -220,7 +249,11 @@ def _describe(samples: Samples | None, config: PruneConfig) -> str:
 
 
 def _notes(
-    model: Model, scores: Scores, selection: Selection, config: PruneConfig
+    model: Model,
+    scores: Scores,
+    selection: Selection,
+    samples: Samples | None,
+    config: PruneConfig,
 ) -> Iterator[str]:
     missing = int((scores.unmeasured & model.units.removable).sum())
     if missing:
@@ -233,5 +266,10 @@ def _notes(
             f"the units are too coarse to hit {config.ratio:.1%}; the closest is "
             f"{selection.ratio:.1%}"
         )
-    if config.data.path is None and config.criterion.needs_data:
-        yield "no --data given: statistics and accuracy come from the built-in generator"
+    if samples is not None and config.data.path is None:
+        what = [
+            *(["statistics"] if config.criterion.needs_data else []),
+            *(["accuracy"] if config.judges else []),
+        ]
+        origin = "random inputs" if samples.preprocessing is None else "the built-in generator"
+        yield f"no --data given, so {' and '.join(what)} come from {origin}"

@@ -116,7 +116,8 @@ def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) ->
     place = np.arange(len(chosen)) - np.repeat(start, size)
     total = np.bincount(candidates.group)[groups]
     # Members of a group that are frozen count towards its floor.
-    least = np.maximum(1, np.ceil(candidates.floor * total)).astype(np.int64)
+    # 7 % of 100 is 7.000000000000001 in floating point, and would keep 8.
+    least = np.maximum(1, np.ceil((candidates.floor * total).round(9))).astype(np.int64)
     spare = np.repeat(np.minimum(size, total - least), size)
     share = (place + 0.5) / np.repeat(size, size)
     key = share if scope is Scope.UNIFORM else scores[chosen]

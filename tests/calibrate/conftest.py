@@ -1,0 +1,26 @@
+"""Small graphs as text, analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import pytest
+
+from wrg_onnx.channels import Units, find_units
+from wrg_onnx.graph import bind_sizes, infer_shapes
+from wrg_onnx.graph.load import from_proto
+
+
+@pytest.fixture
+def analysed() -> Callable[..., Units]:
+    """Parse ``(inputs) => (outputs) <constants> {nodes}`` and find its units."""
+
+    def build(body: str, constants: dict | None = None, opset: int = 17) -> Units:
+        model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> g {body}')
+        for name, array in (constants or {}).items():
+            model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        graph = from_proto(model, name="test.onnx")
+        return find_units(graph, infer_shapes(graph, bind_sizes(graph.inputs)))
+
+    return build

@@ -1,0 +1,85 @@
+"""Only what a criterion needs is measured, and imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from wrg_onnx.calibrate.collect import CollectOptions, collect
+from wrg_onnx.calibrate.data import DataSet, Sample
+from wrg_onnx.graph.errors import MissingPackageError
+
+RNG = np.random.default_rng(0)
+BODY = """(float[1,3,8,8] x) => (float[1,1,8,8] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1)  a = Relu(c)  y = Conv(a, w2)
+}"""
+
+
+@pytest.fixture
+def units(analysed):
+    shapes = {"w1": (4, 3, 3, 3), "w2": (1, 4, 1, 1)}
+    return analysed(BODY, {n: RNG.standard_normal(s).astype("f") for n, s in shapes.items()})
+
+
+def images(count=2):
+    image = RNG.standard_normal((1, 3, 8, 8)).astype(np.float32)
+    readers = (lambda: Sample("s", {"x": image}, None),) * count
+    return DataSet(readers, "images", count, has_masks=False)
+
+
+def refuse():
+    raise AssertionError("an image was read")
+
+
+UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "measured"),
+    [
+        (CollectOptions(), set()),
+        (CollectOptions(weights=True), {"weight", "weight_l1"}),
+        (CollectOptions(ranks=True), {"rank", "activation"}),
+        (CollectOptions(activations=True), {"activation"}),
+        (CollectOptions(gradients=True), {"gradient"}),
+        (CollectOptions(weights=True, ranks=True, gradients=True),
+         {"weight", "weight_l1", "rank", "activation", "gradient"}),
+    ],
+)  # fmt: skip
+def test_only_what_is_asked_for_is_measured(units, options, measured):
+    found = collect(units, images(), options)
+    kinds = ("weight", "weight_l1", "rank", "gradient", "activation")
+    assert {kind for kind in kinds if getattr(found, kind)} == measured
+    assert found.images == (0 if measured <= {"weight", "weight_l1"} else 2)
+
+
+def test_weights_alone_read_no_image(units):
+    assert collect(units, UNREAD, CollectOptions(weights=True)).images == 0
+    assert collect(units, None, CollectOptions(weights=True, ranks=True)).rank == ()
+
+
+def test_without_torch_a_gradient_is_refused_before_any_image_is_read(units, monkeypatch):
+    monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradients", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingPackageError, match=r"wrg-onnx\[torch\].*--criterion wr"):
+        collect(units, UNREAD, CollectOptions(ranks=True, gradients=True))
+
+
+def test_an_import_that_fails_inside_torch_is_not_called_missing(units, monkeypatch):
+    monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradients", raising=False)
+    monkeypatch.setitem(sys.modules, "wrg_onnx.twin", None)
+    with pytest.raises(ImportError) as caught:
+        collect(units, UNREAD, CollectOptions(gradients=True))
+    assert not isinstance(caught.value, MissingPackageError)
+
+
+def test_importing_calibration_imports_neither_torch_nor_onnx_runtime():
+    code = (
+        "import sys, wrg_onnx.calibrate.collect, wrg_onnx.calibrate.data\n"
+        "print(sorted({'torch', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

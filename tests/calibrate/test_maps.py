@@ -1,0 +1,91 @@
+"""Statistics of feature maps: means over images, within a memory bound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wrg_onnx.calibrate.data import DataSet, Sample
+from wrg_onnx.calibrate.maps import MapOptions, collect_maps
+from wrg_onnx.calibrate.taps import channels_first, plan_taps
+from wrg_onnx.graph import open_session
+from wrg_onnx.graph.errors import StatisticsError
+
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+WEIGHTS = {"w1": floats(6, 3, 3, 3), "w2": floats(5, 6, 3, 3), "w3": floats(1, 5, 1, 1)}
+BODY = """(float[1,3,12,10] x) => (float[1,1,12,10] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1)  a = Relu(c)
+    d = Conv<pads=[1,1,1,1]>(a, w2)  b = Sigmoid(d)
+    y = Conv(b, w3)
+}"""
+
+
+def dataset(*images):
+    readers = tuple(lambda image=image: Sample("s", {"x": image}, None) for image in images)
+    return DataSet(readers, "images", len(readers), has_masks=False)
+
+
+@pytest.fixture
+def units(analysed):
+    return analysed(BODY, WEIGHTS)
+
+
+IMAGES = [floats(1, 3, 12, 10) for _ in range(3)]
+
+
+def test_means_are_those_of_a_direct_computation(units):
+    taps = plan_taps(units)
+    assert [tap.tensor for tap in taps] == ["a", "b"]
+    found = collect_maps(units.graph, taps, dataset(*IMAGES), MapOptions(ranks=True))
+    session = open_session(units.graph, outputs=["a", "b"])
+    runs = [session.run({"x": image}) for image in IMAGES]
+    for tap, rank, activation in zip(taps, found.rank, found.activation, strict=True):
+        maps = np.concatenate([channels_first(tap, run[tap.tensor]) for run in runs])
+        ranks = np.array([[np.linalg.matrix_rank(m) for m in image] for image in maps])
+        np.testing.assert_allclose(rank.values, ranks.mean(axis=0) / 10)
+        np.testing.assert_allclose(
+            activation.values, np.abs(maps).mean(axis=(0, 2, 3), dtype=np.float64), rtol=1e-9
+        )
+        assert rank.layer == activation.layer == tap.tensor
+        np.testing.assert_array_equal(rank.units, tap.units)
+    assert found.images == 3
+
+
+def test_a_small_bound_gives_the_same_numbers(units):
+    taps = plan_taps(units)
+    whole, parts = (
+        collect_maps(units.graph, taps, dataset(*IMAGES), MapOptions(ranks=True, bound_bytes=bound))
+        for bound in (2**30, 1)
+    )
+    for kind in ("rank", "activation"):
+        for one, other in zip(getattr(whole, kind), getattr(parts, kind), strict=True):
+            np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_ranks_are_taken_only_when_asked_for(units):
+    found = collect_maps(units.graph, plan_taps(units), dataset(IMAGES[0]), MapOptions(ranks=False))
+    assert found.rank == ()
+    assert len(found.activation) == 2
+
+
+def test_progress_counts_images(units):
+    seen = []
+    collect_maps(
+        units.graph, plan_taps(units), dataset(*IMAGES), MapOptions(ranks=False),
+        progress=lambda *told: seen.append(told),
+    )  # fmt: skip
+    assert seen == [("feature maps", n, 3) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+def test_a_hole_names_the_feature_map(units, hole):
+    image = floats(1, 3, 12, 10)
+    image[0, 0, 0, 0] = hole
+    with pytest.raises(StatisticsError, match="'a' holds NaN or infinity"):
+        collect_maps(units.graph, plan_taps(units), dataset(image), MapOptions(ranks=True))

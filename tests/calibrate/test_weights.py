@@ -1,0 +1,58 @@
+"""W: the norms of filters, one per output channel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wrg_onnx.calibrate import weights
+from wrg_onnx.calibrate.weights import filter_norms
+
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def by_name(layers):
+    return {layer.layer: layer.values for layer in layers}
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 1 << 22])
+def test_filters_of_convolutions_and_products_are_normed_per_output(analysed, monkeypatch, chunk):
+    monkeypatch.setattr(weights, "CHUNK_ELEMENTS", chunk)
+    constants = {
+        "w1": floats(6, 3, 3, 3), "b1": floats(6), "t": floats(6, 5, 2, 2),
+        "d": floats(5, 1, 3, 3), "m": floats(5, 7), "f": floats(2, 7),
+    }  # fmt: skip
+    units = analysed(
+        """(float[1,3,8,8] x) => (float[1,2] y) {
+            c = Conv<pads=[1,1,1,1]>(x, w1, b1)
+            u = ConvTranspose<strides=[2,2]>(c, t)
+            e = Conv<group=5, pads=[1,1,1,1]>(u, d)
+            p = ReduceMean<axes=[2,3], keepdims=0>(e)
+            q = MatMul(p, m)
+            y = Gemm<transB=1>(q, f)
+        }""",
+        constants,
+    )
+    l2, l1 = (by_name(layers) for layers in filter_norms(units))
+    axes = {"w1": 0, "t": 1, "d": 0, "m": 1, "f": 0}
+    assert set(l2) == set(l1) == set(axes)  # a bias is no filter
+    for name, axis in axes.items():
+        rows = np.moveaxis(constants[name], axis, 0).reshape(constants[name].shape[axis], -1)
+        np.testing.assert_allclose(l2[name], np.linalg.norm(rows, axis=1), rtol=1e-5)
+        np.testing.assert_allclose(l1[name], np.abs(rows).sum(axis=1), rtol=1e-5)
+
+
+def test_float16_filters_do_not_overflow(analysed):
+    weight = np.full((4, 3, 3, 3), 6e4, np.float16)
+    units = analysed(
+        """(float16[1,3,8,8] x) => (float16[1,2,6,6] y) {
+            c = Conv(x, w)  a = Relu(c)  y = Conv(a, v)
+        }""",
+        {"w": weight, "v": floats(2, 4, 1, 1).astype(np.float16)},
+    )
+    l2, _ = (by_name(layers) for layers in filter_norms(units))
+    np.testing.assert_allclose(l2["w"], np.linalg.norm(weight.astype(float).reshape(4, -1), axis=1))

@@ -1,0 +1,129 @@
+"""What commands print: results on stdout, one JSON object on demand, within 80 columns."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+SHORT = ("--size", 32, "--samples", 2)
+COMMANDS = {
+    "prune l1": ("prune", "m.onnx", "--ratio", 0.5, "--criterion", "l1", "--size", 32),
+    "prune wr": ("prune", "m.onnx", "--ratio", 0.5, "--criterion", "wr", *SHORT),
+    "dry run": ("prune", "m.onnx", "--ratio", 0.5, "--criterion", "l1", "--size", 32, "--dry-run"),
+    "inspect": ("inspect", "m.onnx"),
+    "inspect keep": ("inspect", "m.onnx", "--keep", "first*"),
+    "bench": ("bench", "m.onnx", "--size", 32, "--rounds", 2, "--warmup", 0),
+    "validate": ("validate", "m.onnx", "same.onnx", *SHORT),
+    "validate other": ("validate", "m.onnx", "other.onnx", *SHORT),
+}
+each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+
+
+@pytest.fixture(autouse=True)
+def files(model, folder, make_model):
+    (folder / "same.onnx").write_bytes(model.read_bytes())
+    make_model(folder / "other.onnx", ("Relu(d)", "Sigmoid(d)"))
+
+
+@each_command
+def test_text_fits_80_columns_and_stderr_is_empty(run, command):
+    done = run(*command)
+    assert done.exit_code == (3 if "other.onnx" in command else 0)
+    assert done.stderr == ""
+    assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+
+
+@each_command
+def test_json_is_one_object_and_nothing_else(run, command):
+    done = run(*command, "--json")
+    assert done.exit_code == (3 if "other.onnx" in command else 0)
+    assert done.stderr == ""
+    assert isinstance(json.loads(done.stdout), dict)
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "[bold]m[/bold].onnx", "a b.onnx"])
+def test_names_are_printed_as_they_are(run, model, folder, name):
+    if name != model.name:
+        (folder / name.replace("/", "_")).write_bytes(model.read_bytes())
+    name = name.replace("/", "_")
+    for command in (("inspect", name), ("bench", name, "--size", 32, "--rounds", 1)):
+        assert name in run(*command).stdout
+
+
+def test_the_report_says_what_was_done(run, model):
+    done = run("prune", model, "--ratio", 0.5, "--criterion", "wr", *SHORT)
+    for words in (
+        "m.onnx -> m.pruned.onnx", "removed by 'wr' (global)", "2 generated images",
+        "parameters", "MACs", "latency cpu, median", "S-measure", "relative error of 'map'",
+        "Judged on 2 generated images", "Proof:", "no --data given",
+    ):  # fmt: skip
+        assert words in " ".join(done.stdout.split())
+
+
+def test_images_are_named_as_the_source(run, model, data):
+    done = run("prune", model, "--ratio", 0.5, "--criterion", "wr", "--data", data, "--size", 32)
+    assert "statistics from 3 of 4 images with masks from data" in " ".join(done.stdout.split())
+    assert "no --data" not in done.stdout
+
+
+def test_an_output_is_replaced_with_force(run, model, folder):
+    command = ("prune", model, "--ratio", 0.5, "--criterion", "l1", "--size", 32)
+    assert run(*command).exit_code == 0
+    first = (folder / "m.pruned.onnx").read_bytes()
+    assert run(*command).exit_code == 1
+    assert run(*command, "--force").exit_code == 0
+    assert (folder / "m.pruned.onnx").read_bytes() == first
+
+
+def run_python(code, *, stderr=subprocess.PIPE):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=stderr,
+        text=True, check=False, env={**os.environ, "COLUMNS": "80"},
+    )  # fmt: skip
+
+
+MAIN = "import sys; from wrg_onnx.cli import main; main({}, standalone_mode=False); "
+LOADED = "print(*sorted({'torch', 'onnxruntime', 'py_sod_metrics', 'cv2'} & set(sys.modules)))"
+
+
+@pytest.mark.parametrize(
+    ("command", "loaded"),
+    [
+        (["inspect", "m.onnx"], ""),
+        (["prune", "m.onnx", "--ratio", "0.5", "--criterion", "l1"], "onnxruntime"),
+        (["prune", "m.onnx", "--ratio", "0.5", "--criterion", "wr", "--samples", "1",
+          "--size", "32", "--no-evaluate"], "onnxruntime"),
+    ],
+)  # fmt: skip
+def test_commands_import_only_what_they_need(command, loaded):
+    done = run_python(MAIN.format(command) + LOADED)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == loaded
+
+
+def test_help_imports_neither_torch_nor_onnx_runtime():
+    code = (
+        "import sys; from click.testing import CliRunner; from wrg_onnx.cli import main; "
+        "[CliRunner().invoke(main, [name, '--help']) for name in main.commands]; "
+    )
+    assert run_python(code + LOADED).stdout.strip() == ""
+
+
+def test_progress_goes_to_a_terminal_on_stderr_alone():
+    command = ["prune", "m.onnx", "--ratio", "0.5", "--criterion", "wr", "--samples", "2",
+               "--size", "32", "--no-evaluate", "--json"]  # fmt: skip
+    terminal, end = pty.openpty()
+    try:
+        done = run_python(MAIN.format(command), stderr=end)
+        shown = os.read(terminal, 1 << 16).decode()
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["criterion"] == "wr"
+    assert "feature maps" in shown or "save" in shown

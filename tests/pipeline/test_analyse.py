@@ -1,0 +1,107 @@
+"""From a file to what can be cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from wrg_onnx.channels import Limits
+from wrg_onnx.graph import ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.pipeline.analyse import analyse, file_bytes, inspect
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+
+HEAD = '<ir_version: 8, opset_import: ["": 17]> g '
+
+
+def write(path, body, **saving):
+    model = onnx.parser.parse_model(HEAD + body)
+    rng = np.random.default_rng(0)
+    for name, shape in (("w1", (64, 3, 3, 3)), ("w2", (1, 64, 3, 3))):
+        array = rng.standard_normal(shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    onnx.save(model, path, **saving)
+    return path
+
+
+CONVS = """c = Conv<pads=[1,1,1,1]>(x, w1)  a = Relu(c)  y = Conv<pads=[1,1,1,1]>(a, w2)"""
+OPEN = "(float[n,3,h,w] x) => (float[n,1,h,w] y)"
+
+
+def test_external_data_counts_as_the_files_size(tmp_path):
+    inside = write(tmp_path / "inside.onnx", f"{OPEN} {{ {CONVS} }}")
+    outside = write(
+        tmp_path / "outside.onnx", f"{OPEN} {{ {CONVS} }}", save_as_external_data=True,
+        location="outside.data", size_threshold=100,
+    )  # fmt: skip
+    sizes = [file_bytes(path, analyse(path, DataOptions()).graph) for path in (inside, outside)]
+    assert sizes[0] == inside.stat().st_size
+    assert sizes[1] == outside.stat().st_size + 64 * 27 * 4 + 64 * 9 * 4
+
+
+def test_the_size_decides_where_the_model_leaves_it_open(tmp_path):
+    path = write(tmp_path / "m.onnx", f"{OPEN} {{ {CONVS} }}")
+    small, default = (analyse(path, DataOptions(size=size)) for size in ((32, 48), None))
+    assert small.input_shapes == {"x": (1, 3, 32, 48)}
+    assert default.input_shapes == {"x": (1, 3, 224, 224)}
+    macs = small.cost(small.everything, None).macs
+    assert macs == 32 * 48 * (64 * 27 + 64 * 9)
+
+
+def test_an_open_size_that_does_not_fit_names_the_option(tmp_path):
+    body = """(float[n,3,h,w] x) => (float[n,1,h,w] y) {
+        c = Conv<pads=[1,1,1,1]>(x, w1)
+        p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(c)
+        s = Constant<value_floats=[1.0, 1.0, 2.0, 2.0]>()
+        u = Resize<mode="nearest">(p, , s)
+        a = Add(c, u)
+        y = Conv<pads=[1,1,1,1]>(a, w2)
+    }"""
+    path = write(tmp_path / "m.onnx", body)
+    analyse(path, DataOptions(size=(32, 32)))
+    with pytest.raises(ModelError, match=r"--size") as caught:
+        analyse(path, DataOptions(size=(33, 33)))
+    assert "33" in str(caught.value)
+
+
+def test_a_suffix_that_means_text_is_refused(tmp_path):
+    path = write(tmp_path / "m.onnx", f"{OPEN} {{ {CONVS} }}").rename(tmp_path / "m.json")
+    with pytest.raises(ModelError, match=r"'.*m\.json': by its suffix .*onnx\.save"):
+        analyse(path, DataOptions())
+
+
+def test_strict_stops_at_an_operator_without_a_rule(tmp_path):
+    body = f"{OPEN} {{ {CONVS.replace('y = Conv', 'q = Conv')}  y = Bernoulli(q) }}"
+    path = write(tmp_path / "m.onnx", body)
+    analyse(path, DataOptions())
+    with pytest.raises(UnsupportedOperatorError, match="no rule for Bernoulli"):
+        analyse(path, DataOptions(), strict=True)
+
+
+@pytest.mark.parametrize("floor", [0, -1, 1.5, float("nan")])
+def test_a_floor_outside_its_range_is_refused(tmp_path, floor):
+    path = write(tmp_path / "m.onnx", f"{OPEN} {{ {CONVS} }}")
+    with pytest.raises(UsageError, match=r"floor must be in \(0, 1\]"):
+        inspect(path, DataOptions(), Limits(), floor=floor)
+    with pytest.raises(UsageError, match=r"floor must be in \(0, 1\]"):
+        PruneConfig(0.5, floor=floor)
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1, 1.2, float("nan"), float("inf")])
+def test_a_ratio_outside_its_range_is_refused(ratio):
+    with pytest.raises(UsageError, match=r"ratio must be in \[0, 1\)"):
+        PruneConfig(ratio)
+
+
+def test_inspect_lists_widths_and_reasons(tmp_path):
+    path = write(tmp_path / "m.onnx", f"{OPEN} {{ {CONVS} }}")
+    report = inspect(path, DataOptions(), Limits(), floor=0.25)
+    (group,) = report.groups
+    assert (group.name, group.units, group.removable, group.members) == ("w1", 64, 64, 2)
+    assert group.parameters == 27 + 9
+    assert report.largest_ratio == pytest.approx(0.75)
+    assert report.frozen_share == 0
+    kept = inspect(path, DataOptions(), Limits(keep=("w1",)), floor=0.25)
+    assert kept.groups == ()
+    assert (kept.largest_ratio, kept.frozen_share) == (0, 1)
+    assert any("--keep" in row.reason for row in kept.frozen)

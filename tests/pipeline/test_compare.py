@@ -1,0 +1,130 @@
+"""Files side by side: latency, and a pruned model against its original."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import onnx
+import pytest
+
+from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.graph import ModelError, UsageError
+from wrg_onnx.pipeline.compare import bench, validate
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.select import Criterion
+
+pytestmark = pytest.mark.usefixtures("few_samples")
+SHORT = Timing(warmup=0, rounds=2)
+CONFIG = PruneConfig(0.0, data=DataOptions(samples=2), timing=SHORT)
+
+
+@pytest.fixture
+def pruned(tiny_unet, tmp_path):
+    path = tmp_path / "pruned.onnx"
+    prune(tiny_unet, path, dataclasses.replace(CONFIG, ratio=0.3, criterion=Criterion.L1))
+    return path
+
+
+def edited(source, path, change):
+    model = onnx.load(source)
+    change(model.graph)
+    onnx.save(model, path)
+    return path
+
+
+def test_bench_times_every_file_on_the_same_input(tiny_unet, pruned):
+    (report,) = bench([tiny_unet, pruned], DataOptions(), timing=SHORT)
+    assert list(report.latency) == [str(tiny_unet), str(pruned)]
+    assert all(latency.runs == 2 for latency in report.latency.values())
+    assert report.input_shapes == {"image": (1, 3, 160, 160)}
+
+
+def test_bench_refuses_a_file_named_twice_and_other_inputs(tiny_unet, tmp_path):
+    with pytest.raises(UsageError, match="twice"):
+        bench([tiny_unet, tiny_unet], DataOptions())
+
+    def rename(graph):
+        for node in graph.node:
+            node.input[:] = ["picture" if name == "image" else name for name in node.input]
+        graph.input[0].name = "picture"
+
+    other = edited(tiny_unet, tmp_path / "other.onnx", rename)
+    with pytest.raises(UsageError, match="only models with the same inputs"):
+        bench([tiny_unet, other], DataOptions())
+
+
+def test_a_pruned_model_validates(tiny_unet, pruned):
+    report = validate(tiny_unet, pruned, CONFIG)
+    assert report.problems == ()
+    assert report.after.parameters < report.before.parameters
+    assert report.accuracy.before.images == report.accuracy.after.images == 2
+    assert report.speed[0].provider == "cpu"
+
+
+def test_a_model_agrees_with_itself(tiny_unet, tmp_path):
+    same = tmp_path / "same.onnx"
+    same.write_bytes(tiny_unet.read_bytes())
+    report = validate(tiny_unet, same, CONFIG)
+    assert report.accuracy.before == report.accuracy.after
+    assert [output.relative_error for output in report.accuracy.agreement] == [0]
+
+
+def rename_output(graph):
+    old = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["map" if name == old else name for name in node.output]
+    graph.output[0].name = "map"
+
+
+def other_operator(graph):
+    next(node for node in graph.node if node.op_type == "Relu").op_type = "Softplus"
+
+
+def one_more_node(graph):
+    last = graph.node[-1]
+    graph.node.add(op_type="Identity", input=["inner"], output=[last.output[0]])
+    last.output[0] = "inner"
+
+
+def wider(graph):
+    for tensor in graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if tensor.name in ("bottom.1.first.0.weight", "bottom.1.second.0.weight"):
+            axis = 0 if "first" in tensor.name else 1
+            array = np.concatenate([array, np.take(array, [0], axis)], axis)
+        elif tensor.name == "bottom.1.first.0.weight_bias":
+            array = np.concatenate([array, array[:1]])
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (rename_output, r"outputs are 'map' float32 \[.*\] instead of '.*' float32"),
+        (other_operator, r"operator \d+ is Softplus instead of Relu"),
+        (one_more_node, r"has \d+ operators instead of \d+"),
+        (wider, r"constant '.*' is \[.*\], which does not fit into the original's \[.*\]"),
+    ],
+)
+def test_another_structure_is_a_problem_and_nothing_runs(tiny_unet, tmp_path, change, problem):
+    other = edited(tiny_unet, tmp_path / "other.onnx", change)
+    report = validate(tiny_unet, other, CONFIG)
+    assert any(re.search(problem, found) for found in report.problems), report.problems
+    assert report.accuracy is None
+    assert report.speed == ()
+
+
+def test_a_model_that_the_checker_refuses_is_a_problem(tiny_unet, tmp_path):
+    def break_names(graph):
+        graph.name = ""
+
+    other = edited(tiny_unet, tmp_path / "other.onnx", break_names)
+    assert any("checker" in found for found in validate(tiny_unet, other, CONFIG).problems)
+
+
+def test_a_missing_file_is_named(tiny_unet, tmp_path):
+    with pytest.raises(ModelError, match=r"gone\.onnx': no such file"):
+        validate(tiny_unet, tmp_path / "gone.onnx", CONFIG)

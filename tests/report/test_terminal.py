@@ -1,0 +1,174 @@
+"""What a terminal of 80 columns shows."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from wrg_onnx.evaluate.agreement import OutputAgreement
+from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.evaluate.judge import Accuracy, Speed
+from wrg_onnx.evaluate.latency import Latency
+from wrg_onnx.evaluate.saliency import SaliencyScores
+from wrg_onnx.report import (
+    BenchReport,
+    InspectReport,
+    PruneReport,
+    ValidateReport,
+    bench_text,
+    export_text,
+    inspect_text,
+    prune_text,
+    validate_text,
+)
+from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport
+from wrg_onnx.rewrite import Equivalence
+
+
+def show(renderable):
+    stream = io.StringIO()
+    Console(file=stream, width=80, highlight=False).print(renderable)
+    text = stream.getvalue()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    return text
+
+
+def rows(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def scores(value):
+    return SaliencyScores(value, value, value, value, value, value, 3)
+
+
+BEFORE = Cost(138_357_544, 15_470_264_320, 553_000_000)
+AFTER = Cost(55_343_018, 999, 221_000_000)
+PRUNED = PruneReport(
+    model="m.onnx",
+    output="m.pruned.onnx",
+    criterion="sel",
+    budget="params",
+    scope="global",
+    ratio=0.6,
+    reached=0.6,
+    calibration="32 generated images",
+    units=1000,
+    removed=500,
+    equivalence=Equivalence(5e-7, 1e-4, 18),
+    before=BEFORE,
+    after=AFTER,
+    accuracy=Accuracy(
+        "9 images", scores(0.9), scores(0.85), (OutputAgreement("out[0]", 0.1234, 9, 0),)
+    ),
+    speed=(
+        Speed("cpu", Latency(1234.5, 2345.6, 1240, 50), Latency(617.25, 700, 620, 50)),
+        Speed("cuda", Latency(1.0, 2.0, 1.1, 50), Latency(2.0, 3.0, 2.1, 50)),
+    ),
+    groups=(),
+    notes=("something to know",),
+)
+
+
+def test_a_pruning_is_shown_before_and_after():
+    text = show(prune_text(PRUNED))
+    shown = rows(text)
+    for row in (
+        "m.onnx -> m.pruned.onnx",
+        "500 of 1,000 units removed by 'sel' (global), statistics from 32 generated",
+        "parameters 138.36 M 55.34 M -60.0%",
+        "MACs 15.47 G 999 -100.0%",
+        "file 553.00 MB 221.00 MB -60.0%",
+        "latency cpu, median 1234.50 ms 617.25 ms 2.00x faster",
+        "latency cuda, median 1.00 ms 2.00 ms 2.00x slower",
+        "max F 0.900 0.850 -0.050",
+        "relative error of 'out[0]' 0.123",
+        "Judged on 9 images.",
+        "Note: something to know.",
+    ):
+        assert row in shown, text
+    assert "error 5.0e-07 (tolerance 1e-04, 18 tensors)" in " ".join(shown)
+
+
+def test_a_dry_run_says_so_and_has_no_file():
+    dry = dataclasses.replace(
+        PRUNED, output=None, after=dataclasses.replace(AFTER, file_bytes=None), accuracy=None
+    )
+    text = show(prune_text(dry))
+    assert "(dry run, nothing written)" in text
+    assert "MB" not in text
+
+
+@pytest.mark.parametrize("error", [None, math.inf])
+def test_an_error_that_is_no_number_is_shown(error):
+    accuracy = Accuracy("9 images", None, None, (OutputAgreement("y", error, 9, 0),))
+    shown = rows(show(prune_text(dataclasses.replace(PRUNED, accuracy=accuracy))))
+    assert f"relative error of 'y' {'-' if error is None else 'inf'}" in shown
+    assert not any("max F" in row for row in shown)
+
+
+def test_markup_in_names_is_shown_as_it_is():
+    name = "[bold]m[/bold].onnx"
+    odd = dataclasses.replace(PRUNED, model=name, output=None, notes=("about [red]it[/red]",))
+    assert name in show(prune_text(odd))
+    assert "about [red]it[/red]" in show(prune_text(odd))
+    assert name in show(bench_text(BenchReport("cpu", {name: Latency(1, 1, 1, 1)}, {"x": (1,)})))
+
+
+def test_a_bench_is_relative_to_the_first_model():
+    latency = {"a.onnx": Latency(2, 3, 2, 5), "b.onnx": Latency(1, 2, 1, 5)}
+    shown = rows(show(bench_text(BenchReport("cpu", latency, {"x": (1, 3, 8, 8)}))))
+    assert shown[0] == "ONNX Runtime on cpu, input x 1x3x8x8"
+    assert shown[2:] == ["a.onnx 2.00 3.00 1.00x 5", "b.onnx 1.00 2.00 2.00x 5"]
+
+
+def inspected(groups, frozen):
+    return InspectReport(
+        "m.onnx",
+        BEFORE,
+        tuple(GroupReport(f"layer.{n}.weight", 64, 64, 60, 1234, 3) for n in range(groups)),
+        tuple(FrozenReport(f"Op 'node{n}' does a thing", 3, 10, 0.1) for n in range(frozen)),
+        0.25,
+        0.6,
+        {"/reshape": "heads carry the units"},
+        {"x": (1, 3, 224, 224)},
+    )
+
+
+def test_an_inspection_lists_widths_reasons_and_choices():
+    text = show(inspect_text(inspected(2, 1)))
+    shown = rows(text)
+    assert "layer.0.weight 64 60 1,234" in shown
+    assert "Op 'node0' does a thing 3 10.0%" in shown
+    assert "Choice at '/reshape': heads carry the units." in shown
+    assert "the largest ratio is 60.0%" in " ".join(shown)
+    assert "more" not in text
+
+
+def test_long_tables_are_cut_and_say_where_the_rest_is():
+    text = show(inspect_text(inspected(25, 23)))
+    assert "... and 5 more layer widths; --json lists all." in text
+    assert "... and 3 more reasons; --json lists all." in text
+
+
+def test_a_validation_lists_its_problems():
+    report = ValidateReport(
+        "a.onnx", "b.onnx", ("it grew",), BEFORE, AFTER, accuracy=None, speed=()
+    )
+    assert "Problem: it grew." in show(validate_text(report))
+    right = show(validate_text(dataclasses.replace(report, problems=())))
+    assert "Structure: the same inputs, outputs and operators; the checker passes." in right
+
+
+def test_an_export_is_one_line_of_facts():
+    text = show(export_text(ExportReport("m:f", "f.onnx", 12345, 1e-6, 20, 50_000, 1.0)))
+    assert rows(text)[0].startswith("m:f -> f.onnx: 12,345 parameters, 0.05 MB, opset 20;")
+
+
+def test_names_longer_than_the_terminal_are_folded_not_cut():
+    name = "/".join(["a_very_long_folder_name"] * 6) + ".onnx"
+    text = show(bench_text(BenchReport("cpu", {name: Latency(1, 1, 1, 1)}, {"x": (1,)})))
+    assert name in text.replace("\n", "").replace(" ", "").replace("1.001.001.00x1", "")

@@ -1,0 +1,92 @@
+"""Each criterion's formula, on numbers small enough to check by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wrg_onnx.calibrate.statistics import LayerValues, Statistics
+from wrg_onnx.select import Criterion, score
+
+W = np.array([0.5, 1.0, 1.5])
+R = np.array([1.2, 0.6, 1.2])
+G = np.array([2.0, 1.0, 0.0])
+L1 = np.array([0.9, 1.0, 1.1])
+ACT = np.array([1.8, 0.9, 0.3])
+FORMULAS = {
+    Criterion.SEL: W * R * G,
+    Criterion.W: W,
+    Criterion.R: R,
+    Criterion.G: G,
+    Criterion.WR: W * R,
+    Criterion.WG: W * G,
+    Criterion.RG: R * G,
+    Criterion.L1: L1,
+    Criterion.L2: W,
+    Criterion.ACT: ACT,
+}
+
+
+def layers(values, units=(0, 1, 2)):
+    return [LayerValues("w", np.array(units, np.int64), np.array(values, np.float64))]
+
+
+# Multiples, because each layer is divided by its mean; the constants above have mean 1.
+STATISTICS = Statistics(
+    weight=layers(10 * W),
+    weight_l1=layers(3 * L1),
+    rank=layers(R / 2),
+    gradient=layers(G * 1e-4),
+    activation=layers(ACT),
+    images=1,
+)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("criterion", FORMULAS, ids=lambda criterion: criterion.value)
+def test_a_score_is_the_product_of_the_criterions_parts(criterion):
+    found = score(criterion, STATISTICS, 3, rng())
+    np.testing.assert_allclose(found.values, FORMULAS[criterion])
+    assert not found.unmeasured.any()
+
+
+def test_every_criterion_has_a_formula_here():
+    assert {*FORMULAS, Criterion.RANDOM} == set(Criterion)
+
+
+def test_a_missing_factor_is_the_mean_and_the_unit_is_marked():
+    statistics = Statistics(weight=layers(W), rank=layers([2.0, 4.0], units=(0, 1)))
+    found = score(Criterion.WR, statistics, 3, rng())
+    np.testing.assert_allclose(found.values, [0.5 * 2 / 3, 1.0 * 4 / 3, 1.5])
+    assert found.unmeasured.tolist() == [False, False, True]
+
+
+def test_a_unit_is_unmeasured_only_in_the_criterions_own_parts():
+    found = score(Criterion.W, Statistics(weight=layers(W)), 3, rng())
+    assert not found.unmeasured.any()
+
+
+def test_random_is_reproducible_per_seed():
+    first, again, other = (
+        score(Criterion.RANDOM, Statistics(), 50, rng(seed)).values for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert len(set(first)) == 50
+
+
+@pytest.mark.parametrize(
+    ("criterion", "maps", "gradient"),
+    [
+        ("sel", True, True), ("w", False, False), ("r", True, False), ("g", False, True),
+        ("wr", True, False), ("wg", False, True), ("rg", True, True), ("l1", False, False),
+        ("l2", False, False), ("act", True, False), ("random", False, False),
+    ],
+)  # fmt: skip
+def test_a_criterion_says_what_it_needs(criterion, maps, gradient):
+    found = Criterion(criterion)
+    assert (found.needs_maps, found.needs_gradient) == (maps, gradient)
+    assert found.needs_data == (maps or gradient)

@@ -1,0 +1,57 @@
+"""The public surface: what each folder exports is what it says, and imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import wrg_onnx
+
+ROOT = Path(wrg_onnx.__file__).parent
+FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
+PUBLIC = {
+    "select": "Budget Candidates Criterion Scope Scores Selection UnitValues largest_ratio "
+    "per_unit removal_order score select",
+    "report": "BenchReport InspectReport PruneReport ValidateReport bench_text export_text "
+    "inspect_text prune_text to_json validate_text",
+    "cli": "main",
+}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_name_of_all_imports(folder):
+    module = importlib.import_module(f"wrg_onnx.{folder}".rstrip("."))
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names))
+    for name in names:
+        assert hasattr(module, name), name
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_init_imports_nothing_that_all_does_not_say(folder):
+    path = ROOT / folder / "__init__.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        for alias in node.names
+    }
+    module = importlib.import_module(f"wrg_onnx.{folder}".rstrip("."))
+    assert imported <= {*getattr(module, "__all__", [])}
+
+
+@pytest.mark.parametrize("folder", PUBLIC)
+def test_public_names_are_those_recorded(folder):
+    module = importlib.import_module(f"wrg_onnx.{folder}")
+    assert sorted(module.__all__) == sorted(PUBLIC[folder].split())
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_folder_says_what_it_is_for(folder):
+    module = importlib.import_module(f"wrg_onnx.{folder}".rstrip("."))
+    assert module.__doc__
+    assert module.__doc__.endswith(".")
