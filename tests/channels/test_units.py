@@ -20,7 +20,7 @@ from wrg_onnx.channels import (
 from wrg_onnx.channels.axes import Axes, Coupling
 from wrg_onnx.channels.sizes import axis_sizes, compute_sizes, constant_sizes, from_source
 from wrg_onnx.channels.table import _RULES, op_rule
-from wrg_onnx.graph import Node
+from wrg_onnx.graph import ModelError, Node
 from wrg_onnx.graph.load import from_proto
 
 WEIGHTS = {"wa": normal(8, 3, 1, 1), "wb": normal(6, 8, 1, 1), "wo": normal(2, 6, 1, 1)}
@@ -162,15 +162,23 @@ def test_kept_names_stay_whole(glob):
 
 
 def test_only_what_is_named_is_pruned():
-    found = analyse(build(CHAIN, WEIGHTS), Limits(only=("wb", "wo")))
+    found = analyse(build(CHAIN, WEIGHTS), Limits(only=("wb",)))
     assert found.removable("wb", 0).all()
     assert not found.removable("wa", 0).any()
-    assert "'wa' is not among those to prune (--only)" in found.reasons("wa", 0)
+    text = "'wa' makes channels that are not among those to prune (--only)"
+    assert text in found.reasons("wa", 0)
 
 
 def test_keep_is_stronger_than_only():
     found = analyse(build(CHAIN, WEIGHTS), Limits(keep=("wb",), only=("w*",)))
     assert not found.removable("wb", 0).any()
+
+
+def test_a_bias_of_another_length_is_an_error_of_the_model():
+    text = "net (float[1,3,6,6] x) => (float[1,8,6,6] out) { out = Conv(x, wa, bias) }"
+    model = build(text, {**WEIGHTS, "bias": normal(5)})
+    with pytest.raises(ModelError, match=r"Conv.* do not fit: 8 positions against 5"):
+        analyse(model)
 
 
 # Sizes

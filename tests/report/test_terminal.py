@@ -90,7 +90,7 @@ def test_a_pruning_is_shown_before_and_after():
         "Note: something to know.",
     ):
         assert row in shown, text
-    assert "error 5.0e-07 (tolerance 1e-04, 18 tensors)" in " ".join(shown)
+    assert "error 5.0e-07 in 18 tensors (tolerance 1e-04)" in " ".join(shown)
 
 
 def test_a_dry_run_says_so_and_has_no_file():

@@ -4,7 +4,8 @@ from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.costs import CostTerm, mac_terms, parameter_terms, total_cost
 from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
-from wrg_onnx.channels.solve import Limits, find_units
+from wrg_onnx.channels.limits import Limits
+from wrg_onnx.channels.solve import find_units
 from wrg_onnx.channels.units import Reason, Slot, Units, count_groups, is_parameter
 
 __all__ = [

@@ -18,6 +18,10 @@ from wrg_onnx.channels.sizes import Sizes
 from wrg_onnx.graph import Array, Node, Shape
 
 
+class ShapeConflict(ValueError):  # noqa: N818 - it names what was found, not a fault of ours
+    """Two axes that an operator holds against each other differ in length."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Axes:
     """The ids along each axis of one tensor.
@@ -124,7 +128,8 @@ class Tie:
     right: IdArray
 
     def __post_init__(self) -> None:
-        assert self.left.shape == self.right.shape, (self.left.shape, self.right.shape)
+        if self.left.shape != self.right.shape:
+            raise ShapeConflict(f"{len(self.left)} positions against {len(self.right)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

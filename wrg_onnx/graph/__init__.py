@@ -13,7 +13,7 @@ from wrg_onnx.graph.errors import (
     ValidationError,
     WrgError,
 )
-from wrg_onnx.graph.load import from_proto, load
+from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.save import check_output, save
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
@@ -24,5 +24,5 @@ __all__ = [
     "ModelError", "Node", "OutputError", "Provider", "Session", "Shape", "StatisticsError",
     "UnsupportedOperatorError", "UsageError", "ValidationError", "Value", "WrgError",
     "bind_sizes", "check_output", "edited", "from_proto", "infer_shapes", "load", "open_session",
-    "random_feeds", "resolve_provider", "save",
+    "random_feeds", "resolve_provider", "save", "stored_bytes",
 ]  # fmt: skip

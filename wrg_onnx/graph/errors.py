@@ -113,3 +113,8 @@ class ValidationError(WrgError):
         super().__init__(message)
         self.error = error
         self.tolerance = tolerance
+
+
+def one_line(error: Exception, most: int = 240) -> str:
+    """Return what another library's exception says, on one line of at most ``most`` characters."""
+    return " ".join(str(error).split())[:most]

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, inliner, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.graph.errors import ModelError, one_line
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Value, captured
 
 LARGE_COUNT = 1024
@@ -66,7 +66,7 @@ def load(path: Path | str) -> Graph:
         external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(
-            f"'{path}': its external data cannot be read ({_one_line(error)}); "
+            f"'{path}': its external data cannot be read ({one_line(error)}); "
             "put the data file beside the model"
         ) from error
     return from_proto(model, name=str(path))
@@ -130,6 +130,21 @@ def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Gra
     return _read_graph(source.surgeon, name, dict(opsets), source)
 
 
+def stored_bytes(path: Path, graph: Graph) -> int:
+    """Return the size of a model file and of what it holds as external data."""
+    size = path.stat().st_size
+    if size >= sum(array.nbytes for array in graph.constants.values()):
+        return size
+    # Weights outside, or wider in memory (4 bits) than in the file: the message is small to read.
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    outside = (
+        {entry.key: entry.value for entry in tensor.external_data}
+        for tensor in tensors
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+    )
+    return size + sum(int(entries.get("length", 0)) for entries in outside)
+
+
 def _parse(path: Path) -> onnx.ModelProto:
     try:
         # Whatever its name ends in: onnx would read a .json or .txt as text.
@@ -181,7 +196,7 @@ def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
 
 def _short(name: str, tensor: str, shape: Iterable[int], error: Exception) -> ModelError:
     return ModelError(
-        f"'{name}': tensor '{tensor}' does not hold its {list(shape)} values ({_one_line(error)})"
+        f"'{name}': tensor '{tensor}' does not hold its {list(shape)} values ({one_line(error)})"
     )
 
 
@@ -297,7 +312,3 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(dtype)
     found: np.dtype[Any] = np.dtype(dtype)
     return found
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from wrg_onnx.graph.errors import OutputError
+from wrg_onnx.graph.errors import OutputError, one_line
 from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto, write_message
 from wrg_onnx.graph.model import Array, Graph
 
@@ -100,9 +100,8 @@ def _check(model: onnx.ModelProto, weights: Mapping[str, Array], path: Path) -> 
     try:
         onnx.checker.check_model(declared, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = " ".join(str(error).split())[:300]
         raise OutputError(
-            f"'{path}': not written, because the ONNX checker refuses the result ({reason})"
+            f"'{path}': not written, because the ONNX checker refuses the result: {one_line(error)}"
         ) from error
 
 

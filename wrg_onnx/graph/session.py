@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wrg_onnx.graph.errors import DataError, MissingPackageError, ModelError, UsageError
+from wrg_onnx.graph.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
 from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph
 
@@ -101,7 +101,7 @@ class Session:
                 raise
             shapes = ", ".join(f"{k} {list(v.shape)}" for k, v in feeds.items())
             raise DataError(
-                f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {_reason(error)}"
+                f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {one_line(error)}"
             ) from error
         return dict(zip(wanted, values, strict=True))
 
@@ -153,7 +153,7 @@ def open_session(
     except Exception as error:
         if not _is_runtime_error(error):
             raise
-        raise ModelError(f"'{graph.name}': ONNX Runtime refuses it: {_reason(error)}") from error
+        raise ModelError(f"'{graph.name}': ONNX Runtime refuses it: {one_line(error)}") from error
     return Session(tuple(wanted), engine, weights if exact else {}, graph.name)
 
 
@@ -162,7 +162,3 @@ def _is_runtime_error(error: Exception) -> bool:
     return type(error).__module__.startswith("onnxruntime") or isinstance(
         error, (RuntimeError, ValueError)
     )
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:240]

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, shape_inference
 
-from wrg_onnx.graph.errors import ModelError, WrgError
+from wrg_onnx.graph.errors import ModelError, WrgError, one_line
 from wrg_onnx.graph.export import declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
 from wrg_onnx.graph.session import open_session
@@ -102,8 +102,9 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
     except shape_inference.InferenceError as error:
-        reason = " ".join(str(error).split())[:240]
-        raise ModelError(f"'{graph.name}': its shapes contradict each other ({reason})") from error
+        raise ModelError(
+            f"'{graph.name}': its shapes contradict each other ({one_line(error)})"
+        ) from error
     for info in (*inferred.graph.value_info, *inferred.graph.output):
         shape = _static_shape(info)
         if shape is not None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from wrg_onnx.channels import (
     CostTerm,
@@ -31,6 +30,7 @@ from wrg_onnx.graph import (
     bind_sizes,
     infer_shapes,
     load,
+    stored_bytes,
 )
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
 from wrg_onnx.pipeline.samples import preprocessing_for
@@ -89,7 +89,7 @@ def analyse(
         UnsupportedOperatorError: If ``strict`` and an operator has no rule.
         UsageError: If a limit matches nothing.
     """
-    graph = read_model(path)
+    graph = load(path)
     _check_limits(graph, limits or Limits())
     if strict:
         for node in graph.nodes:
@@ -103,21 +103,6 @@ def analyse(
     shapes = concrete_shapes(graph, options)
     units = find_units(graph, _tensor_shapes(graph, shapes), limits)
     return Model(path, graph, shapes, units, parameter_terms(units), mac_terms(units))
-
-
-def read_model(path: Path) -> Graph:
-    """Load a model in ONNX's binary form.
-
-    Raises:
-        ModelError: If the file is not a valid model, or its suffix says that it is text.
-    """
-    form = onnx.serialization.registry.get_format_from_file_extension(path.suffix)
-    if form not in (None, "protobuf"):
-        raise ModelError(
-            f"'{path}': by its suffix this is ONNX as {form}; convert it to the binary form with "
-            f"onnx.save(onnx.load('{path.name}'), '{path.stem}.onnx')"
-        )
-    return load(path)
 
 
 def _check_limits(graph: Graph, limits: Limits) -> None:
@@ -157,21 +142,6 @@ def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
     return shapes
 
 
-def file_bytes(path: Path, graph: Graph) -> int:
-    """Return the size of a model file and of what it holds as external data."""
-    size = path.stat().st_size
-    if size >= sum(array.nbytes for array in graph.constants.values()):
-        return size
-    # Weights outside, or wider in memory (4 bits) than in the file: the message is small to read.
-    tensors = onnx.load(path, load_external_data=False).graph.initializer
-    outside = (
-        {entry.key: entry.value for entry in tensor.external_data}
-        for tensor in tensors
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-    )
-    return size + sum(int(entries.get("length", 0)) for entries in outside)
-
-
 def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -> InspectReport:
     """Find out what can be cut, and what stays and why.
 
@@ -197,7 +167,7 @@ def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -
     frozen = total_cost(model.parameters, ~units.removable)
     return InspectReport(
         model=str(path),
-        cost=model.cost(model.everything, file_bytes(path, model.graph)),
+        cost=model.cost(model.everything, stored_bytes(path, model.graph)),
         groups=group_reports(model, model.everything),
         frozen=frozen_reports(model),
         frozen_share=frozen / total if total else 0.0,

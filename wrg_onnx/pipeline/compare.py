@@ -16,11 +16,14 @@ from wrg_onnx.graph import (
     Provider,
     UsageError,
     Value,
+    load,
     open_session,
     random_feeds,
     resolve_provider,
+    stored_bytes,
 )
-from wrg_onnx.pipeline.analyse import analyse, concrete_shapes, file_bytes, read_model
+from wrg_onnx.graph.errors import one_line
+from wrg_onnx.pipeline.analyse import analyse, concrete_shapes
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import measure_speed
 from wrg_onnx.pipeline.samples import gather_samples, read_head
@@ -53,7 +56,7 @@ def bench(
     """
     if len({*paths}) != len(paths):
         raise UsageError("bench: a model is named twice")
-    graphs = {str(path): read_model(path) for path in paths}
+    graphs = {str(path): load(path) for path in paths}
     first, *others = graphs.values()
     for other in others:
         if other.inputs != first.inputs:
@@ -95,8 +98,8 @@ def validate(
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
     problems = (*structural_problems(first.graph, second.graph), *_checker_problems(pruned))
-    before = first.cost(first.everything, file_bytes(original, first.graph))
-    after = second.cost(second.everything, file_bytes(pruned, second.graph))
+    before = first.cost(first.everything, stored_bytes(original, first.graph))
+    after = second.cost(second.everything, stored_bytes(pruned, second.graph))
     if problems:
         names = (str(original), str(pruned))
         return ValidateReport(*names, problems, before, after, accuracy=None, speed=())
@@ -161,5 +164,5 @@ def _checker_problems(path: Path) -> tuple[str, ...]:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        return (f"the ONNX checker refuses it: {' '.join(str(error).split())[:200]}",)
+        return (f"the ONNX checker refuses it: {one_line(error)}",)
     return ()

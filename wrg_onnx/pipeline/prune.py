@@ -26,8 +26,9 @@ from wrg_onnx.graph import (
     random_feeds,
     resolve_provider,
     save,
+    stored_bytes,
 )
-from wrg_onnx.pipeline.analyse import Model, analyse, file_bytes, group_reports
+from wrg_onnx.pipeline.analyse import Model, analyse, group_reports
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.report.records import PruneReport
@@ -89,7 +90,7 @@ def prune(
         candidates = Candidates(model.units.removable, model.units.group, config.floor)
         _check_ratio(model, candidates, config)
         # Now, since the output may take the model's place.
-        before = model.cost(model.everything, file_bytes(path, model.graph))
+        before = model.cost(model.everything, stored_bytes(path, model.graph))
     samples, head = None, None
     if config.criterion.needs_data or config.judges:
         with clock.stage("data"):

@@ -14,6 +14,10 @@ GENERATED_FOR_VALIDATION = 32
 """Enough to tell a good model from a broken one; a model that takes 0.5 s takes 32 s for both."""
 
 RANDOM_FOR_VALIDATION = 8
+
+MOST_FOR_VALIDATION = 500
+"""Of a large folder; metrics hardly move beyond it."""
+
 SAMPLES_FOR_HEAD = 4
 """How many samples tell whether a saliency map holds logits."""
 
@@ -70,7 +74,8 @@ def gather_samples(graph: Graph, options: DataOptions, *, seed: int) -> Samples:
         whole = from_directory(options.path, graph.inputs, preprocessing)
         calibration, validation = split(len(whole), seed=seed)
         chosen = calibration[:: max(1, len(calibration) // options.samples)][: options.samples]
-        return Samples(whole.take(chosen), whole.take(validation), preprocessing)
+        judged = validation[:: -(-len(validation) // MOST_FOR_VALIDATION) or 1]
+        return Samples(whole.take(chosen), whole.take(judged), preprocessing)
     if preprocessing is not None:
         total = options.samples + GENERATED_FOR_VALIDATION
         whole = generated(preprocessing, total, seed)

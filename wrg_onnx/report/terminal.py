@@ -27,7 +27,6 @@ MOST_ROWS = 20
 
 def prune_text(report: PruneReport) -> RenderableType:
     """Show what a pruning did: the table before and after, the proof, and notes."""
-    quantity = {"params": "parameters", "macs": "MACs"}[report.budget]
     lines: list[RenderableType] = [
         Text(f"{report.model} -> {report.output or '(dry run, nothing written)'}", "bold"),
         Text(
@@ -35,15 +34,22 @@ def prune_text(report: PruneReport) -> RenderableType:
             f"({report.scope}), statistics from {report.calibration}"
         ),
         _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed),
-        Text(
-            f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what "
-            f"the masked original does: error {report.equivalence.error:.1e} "
-            f"(tolerance {report.equivalence.tolerance:.0e}, "
-            f"{report.equivalence.tensors} tensors)."
-        ),
+        Text(_proof(report)),
     ]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
+
+
+def _proof(report: PruneReport) -> str:
+    quantity = {"params": "parameters", "macs": "MACs"}[report.budget]
+    found = report.equivalence
+    bound = f"tolerance {found.tolerance:.0e}"
+    if found.rounding is not None:
+        bound = f"ONNX Runtime's own rounding there is {found.rounding:.1e}"
+    return (
+        f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what the "
+        f"masked original does: error {found.error:.1e} in {found.tensors} tensors ({bound})."
+    )
 
 
 def validate_text(report: ValidateReport) -> RenderableType:

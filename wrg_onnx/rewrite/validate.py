@@ -36,11 +36,14 @@ class Equivalence:
         error: The largest difference of any element, relative to its tensor's largest value.
         tolerance: What it was held against.
         tensors: How many tensors were compared: the outputs, and layers from the last one back.
+        rounding: How far the masked original is from itself when ONNX Runtime optimises it, at the
+            tensor with the largest error; None where no error exceeded the tolerance.
     """
 
     error: float
     tolerance: float
     tensors: int
+    rounding: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +126,7 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
     except WrgError as cause:
         raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
     worst = 0.0
+    rounding: float | None = None
     for name, expected in reference.values.items():
         error = _difference(name, expected, found[name])
         if error > TOLERANCE:
@@ -133,8 +137,9 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
                     f"explains {noise:.2g} (tolerance {TOLERANCE:g})",
                     error,
                 )
+            rounding = noise if error >= worst else rounding
         worst = max(worst, error)
-    return Equivalence(worst, TOLERANCE, len(reference.values))
+    return Equivalence(worst, TOLERANCE, len(reference.values), rounding)
 
 
 def _last_layers(units: Units) -> list[str]:

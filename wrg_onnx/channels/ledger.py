@@ -1,0 +1,82 @@
+"""What the pass over the graph writes down: ties, freezes, and the numbers that must not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wrg_onnx.channels.axes import Call, Coupling
+from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
+from wrg_onnx.channels.sizes import Place, Size
+from wrg_onnx.channels.units import Reason
+
+READS_SIZES = frozenset({"Reshape", "Expand", "Resize", "Slice", "Tile", "Upsample", "Split"})
+"""Operators whose further inputs are shapes, bounds or counts."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the pass over the graph writes down.
+
+    ``named`` is scratch: it marks the ids that one rule names, the last entry standing for INERT.
+    """
+
+    named: BoolArray
+    left: list[IdArray] = field(default_factory=list)
+    right: list[IdArray] = field(default_factory=list)
+    frozen: list[tuple[IdArray, int]] = field(default_factory=list)
+    reasons: dict[Reason, int] = field(default_factory=dict)
+    filters: list[IdArray] = field(default_factory=list)
+    consumed: list[IdArray] = field(default_factory=list)
+    pinned: set[Place] = field(default_factory=set)
+
+    def freeze(self, ids: IdArray, node: str, text: str) -> None:
+        """Note that ids stay, and why."""
+        ids = ids[ids != INERT]
+        if ids.size:
+            number = self.reasons.setdefault(Reason(node, text), len(self.reasons))
+            self.frozen.append((ids, number))
+
+    def tie(self, left: IdArray, right: IdArray, node: str, met: str) -> None:
+        """Note that ids are pairwise one unit; one that meets ``INERT`` stays."""
+        both = (left != INERT) & (right != INERT)
+        self.left.append(left[both])
+        self.right.append(right[both])
+        for own, other in ((left, right), (right, left)):
+            self.freeze(own[other == INERT], node, f"meets {met}")
+
+    def hold(self, sizes: Iterable[Size], node: str, text: str) -> None:
+        """Keep numbers that turn into data, and the lengths that they depend on."""
+        for size in sizes:
+            for ids in size.ids:
+                self.freeze(ids, node, text)
+            if size.source is not None:
+                self.pinned.add(size.source)
+
+    def record(self, call: Call, coupling: Coupling, fed: frozenset[str]) -> None:
+        """Write down a rule's answer; ``fed`` are the names of the model's inputs."""
+        node = str(call.node)
+        reads_input = not fed.isdisjoint(call.node.inputs)
+        met = "the model's input" if reads_input else "an axis that stays as it is"
+        for tie in coupling.ties:
+            self.tie(tie.left, tie.right, node, met)
+        for freeze in coupling.frozen:
+            self.freeze(freeze.ids, node, freeze.reason)
+        self.filters += coupling.filters
+        self.consumed += coupling.consumed
+        # A position that the rule names nowhere is one it did not think of: it stays.
+        named = [axes.flat() for axes in coupling.outputs]
+        named += [ids for tie in coupling.ties for ids in (tie.left, tie.right)]
+        named += [freeze.ids for freeze in coupling.frozen]
+        named += coupling.dropped
+        known = np.concatenate(named) if named else np.empty(0, np.int64)
+        self.named[known] = True
+        for position, operand in enumerate(call.inputs):
+            if operand is not None:
+                own = operand.axes.flat()
+                is_shape = position > 0 and call.node.op in READS_SIZES and not call.node.domain
+                text = "" if is_shape else "uses this axis as a whole"
+                self.freeze(own[~self.named[own]], node, text)
+        self.named[known] = False
