@@ -161,7 +161,7 @@ def assert_surgery_is_exact(analysis: Analysis, alive, *, spare=(), batches=(Non
         shapes = {v.name: analysis.shapes[v.name] for v in analysis.graph.inputs}
         if batch is not None:
             shapes = {name: (batch, *shape[1:]) for name, shape in shapes.items()}
-        feeds = random_feeds(analysis.graph.inputs, shapes, np.random.default_rng(7))
+        feeds = random_feeds(analysis.graph, shapes, np.random.default_rng(7))
         compare(run(reference, feeds), run(pruned, feeds))
     return plan
 

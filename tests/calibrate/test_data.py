@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 from wrg_onnx.calibrate.data import from_directory, generated, random_inputs, split
 from wrg_onnx.calibrate.preprocess import default_preprocessing, to_feed
 from wrg_onnx.graph.errors import DataError, UsageError
+from wrg_onnx.graph.load import from_proto
 from wrg_onnx.graph.model import Value
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "saliency"
@@ -215,31 +217,44 @@ def test_generated_samples_do_not_depend_on_the_order_of_reading():
     assert not np.array_equal(data[0].feeds["x"], other_seed[0].feeds["x"])
 
 
+def tensors(text):
+    return from_proto(
+        onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> g {text}'), name="g"
+    )
+
+
 def test_random_inputs_follow_types_and_shapes():
-    data = random_inputs(TENSORS, {"batch": 7}, 4, seed=0)
+    graph = tensors(
+        """(float[batch,4] x, int64[2,n] state, bool flag) => (float[batch,4] y, int64[2,n] s, bool f)
+        { y = Relu(x)  s = Identity(state)  f = Identity(flag) }"""
+    )
+    shapes = {"x": (7, 4), "state": (2, 16), "flag": ()}
+    data = random_inputs(graph, shapes, 4, seed=0)
     assert (len(data), data.has_masks, data.description) == (4, False, "4 seeded random inputs")
     for sample in data:
-        x, state, flag = (sample.feeds[value.name] for value in TENSORS)
+        x, state, flag = (sample.feeds[name] for name in shapes)
         assert (x.shape, x.dtype) == ((7, 4), np.float32)
         assert (state.shape, state.dtype) == ((2, 16), np.int64)
         assert 0 <= state.min() <= state.max() < 50
         assert (flag.shape, flag.dtype) == ((), np.bool_)
-    assert not np.array_equal(data[0].feeds["x:0"], data[1].feeds["x:0"])
-    again = random_inputs(TENSORS, {"batch": 7}, 4, seed=0)
-    np.testing.assert_array_equal(data[3].feeds["x:0"], again[3].feeds["x:0"])
+    assert not np.array_equal(data[0].feeds["x"], data[1].feeds["x"])
+    again = random_inputs(graph, shapes, 4, seed=0)
+    np.testing.assert_array_equal(data[3].feeds["x"], again[3].feeds["x"])
 
 
-def test_an_open_batch_is_one():
-    inputs = [Value("x", np.dtype(np.float16), (None, "length", 3))]
-    x = random_inputs(inputs, {}, 1, seed=0)[0].feeds["x"]
-    assert (x.shape, x.dtype) == ((1, 16, 3), np.float16)
+def test_random_indices_stay_inside_the_table_they_index():
+    graph = tensors(
+        """(int64[1,40] token) => (float[1,40,2] y)
+        <float[3,2] table = {1,2,3,4,5,6}> { y = Gather(table, token) }"""
+    )
+    token = random_inputs(graph, {"token": (1, 40)}, 1, seed=0)[0].feeds["token"]
+    assert set(np.unique(token)) == {0, 1, 2}
 
 
 def test_inputs_that_cannot_be_made_up_are_errors():
-    with pytest.raises(DataError, match="'x' has no rank"):
-        random_inputs([Value("x", np.dtype(np.float32), None)], {}, 1, seed=0)
-    with pytest.raises(DataError, match="'x' is of object"):
-        random_inputs([Value("x", np.dtype(object), (1,))], {}, 1, seed=0)
+    graph = tensors("(string[2] x) => (string[2] y) { y = Identity(x) }")
+    with pytest.raises(DataError, match="'x' is of"):
+        random_inputs(graph, {"x": (2,)}, 1, seed=0)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 199])

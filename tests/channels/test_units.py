@@ -196,7 +196,7 @@ def look(ids):
 
 
 def live_shape():
-    return axis_sizes((1, 8, 6), (None, IDS, None), is_open=True)
+    return axis_sizes((1, 8, 6), (None, IDS, None), (True, False, True))
 
 
 def values(sizes):

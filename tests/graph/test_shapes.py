@@ -8,9 +8,13 @@ from wrg_onnx.graph import ModelError, bind_sizes, infer_shapes, random_feeds
 from wrg_onnx.graph.load import from_proto
 
 
-def inputs_of(signature):
-    return from_proto(build(f"net ({signature}) => (float[1] y) {{ y = ReduceSum(x) }}"),
-                      name="m").inputs  # fmt: skip
+def graph_of(signature):
+    model = build(f"net ({signature}) => (float[1] y) {{ y = ReduceSum(x) }}")
+    return from_proto(model, name="m")
+
+
+def inputs_of(text):
+    return graph_of(text).inputs
 
 
 def test_open_axes_take_their_defaults():
@@ -41,8 +45,8 @@ def test_input_without_rank_is_refused():
 
 
 def test_feeds_have_the_types_of_the_inputs():
-    inputs = inputs_of("float[3] x, int32[4] i, bool[5] b, float16[2] h, uint8[6] u")
-    feeds = random_feeds(inputs, bind_sizes(inputs), np.random.default_rng(0))
+    graph = graph_of("float[3] x, int32[4] i, bool[5] b, float16[2] h, uint8[6] u")
+    feeds = random_feeds(graph, bind_sizes(graph.inputs), np.random.default_rng(0))
     kinds = {name: (array.dtype.name, array.shape) for name, array in feeds.items()}
     assert kinds == {
         "x": ("float32", (3,)), "i": ("int32", (4,)), "b": ("bool", (5,)),

@@ -224,7 +224,7 @@ def test_the_generator_is_not_read_at_the_same_places_twice(tiny_unet):
     from wrg_onnx.graph import load
     from wrg_onnx.pipeline.samples import gather_samples
 
-    found = gather_samples(load(tiny_unet), TWO, seed=0)
+    found = gather_samples(load(tiny_unet), {}, TWO, seed=0)
     names = [sample.name for part in (found.calibration, found.validation) for sample in part]
     assert len(names) == len(set(names)) == 4
     whole = generated(found.preprocessing, 4, 0)

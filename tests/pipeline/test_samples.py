@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from wrg_onnx.graph import bind_sizes
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.pipeline.config import DataOptions
 from wrg_onnx.pipeline.samples import gather_samples
@@ -32,7 +33,7 @@ def values(data):
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9, 20])
 @pytest.mark.parametrize("wanted", [1, 2, 5, 100])
 def test_a_folder_is_divided_without_overlap(graph, tmp_path, count, wanted):
-    found = gather_samples(graph, DataOptions(archives(tmp_path, count), wanted), seed=1)
+    found = gather_samples(graph, {}, DataOptions(archives(tmp_path, count), wanted), seed=1)
     calibration, validation = values(found.calibration), values(found.validation)
     assert not {*calibration} & {*validation}
     assert len(calibration) == len({*calibration}) == min(wanted, count - len(validation))
@@ -42,13 +43,13 @@ def test_a_folder_is_divided_without_overlap(graph, tmp_path, count, wanted):
 def test_the_seed_divides_a_folder(graph, tmp_path):
     options = DataOptions(archives(tmp_path, 12))
     one, same, other = (
-        values(gather_samples(graph, options, seed=seed).validation) for seed in (0, 0, 1)
+        values(gather_samples(graph, {}, options, seed=seed).validation) for seed in (0, 0, 1)
     )
     assert one == same != other
 
 
 def test_a_model_that_takes_no_image_gets_random_inputs(graph):
-    found = gather_samples(graph, DataOptions(samples=3), seed=0)
+    found = gather_samples(graph, bind_sizes(graph.inputs), DataOptions(samples=3), seed=0)
     assert found.preprocessing is None
     assert found.calibration.description == "3 seeded random inputs"
     assert found.validation.description == "8 seeded random inputs"
@@ -62,6 +63,6 @@ def test_generated_samples_do_not_depend_on_how_many_calibrate():
         "{ y = Relu(x) }"
     )
     image_graph = from_proto(model, name="m.onnx")
-    few, more = (gather_samples(image_graph, DataOptions(samples=n), seed=0) for n in (1, 3))
+    few, more = (gather_samples(image_graph, {}, DataOptions(samples=n), seed=0) for n in (1, 3))
     np.testing.assert_array_equal(few.calibration[0].feeds["x"], more.calibration[0].feeds["x"])
     assert len(few.validation) == len(more.validation) >= 16

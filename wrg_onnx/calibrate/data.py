@@ -18,18 +18,14 @@ from wrg_onnx.calibrate import tiny_objects
 from wrg_onnx.calibrate.files import decode, list_files, picture_size, reading
 from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, to_feed, to_mask
 from wrg_onnx.graph.errors import DataError, UsageError
+from wrg_onnx.graph.shapes import random_feeds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wrg_onnx.graph.model import Array, Value
+    from wrg_onnx.graph.model import Array, Graph, Shape, Value
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-OPEN_SIZE = 16
-"""The size that random inputs give an axis the model leaves open; the batch axis gets 1."""
-
-LARGEST_RANDOM_INT = 50
-"""Random integer inputs lie in [0, 50): small enough for an index, a token or a length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,27 +163,22 @@ def generated(preprocessing: Preprocessing, count: int, seed: int) -> DataSet:
     return DataSet(readers, "generated images of tiny objects with masks", count, has_masks=True)
 
 
-def random_inputs(
-    inputs: Sequence[Value], sizes: Mapping[str, int], count: int, seed: int
-) -> DataSet:
-    """Make a data set of random tensors: normal floats, integers in [0, 50), fair booleans.
+def random_inputs(graph: Graph, shapes: Mapping[str, Shape], count: int, seed: int) -> DataSet:
+    """Make a data set of random tensors, as ``graph.random_feeds`` draws them.
 
     Args:
-        inputs: What the model is fed.
-        sizes: Sizes of symbolic axes by name; otherwise axis 0 gets 1 and any other axis 16.
+        graph: The model.
+        shapes: A concrete shape per input.
         count: The number of samples.
         seed: The same seed gives the same samples.
 
     Raises:
-        DataError: If an input has an unknown rank, or is not of floats, integers or booleans.
+        DataError: If an input is not of floats, integers or booleans.
     """
-    for value in inputs:
-        if value.shape is None:
-            raise DataError(f"input '{value.name}' has no rank in the model: give .npz files")
+    for value in graph.inputs:
         if value.dtype.kind not in "fiub":
             raise DataError(f"input '{value.name}' is of {value.dtype}: give .npz files")
-    expected, known = tuple(inputs), dict(sizes)
-    readers = tuple(partial(_random, expected, known, seed, index) for index in range(count))
+    readers = tuple(partial(_random, graph, dict(shapes), seed, index) for index in range(count))
     return DataSet(readers, "seeded random inputs", count, has_masks=False)
 
 
@@ -270,17 +261,6 @@ def _generate(preprocessing: Preprocessing, seed: int, index: int) -> Sample:
     return Sample(f"generated {index}", feeds, mask >= MASK_THRESHOLD)
 
 
-def _random(inputs: Sequence[Value], sizes: Mapping[str, int], seed: int, index: int) -> Sample:
-    rng = np.random.default_rng([seed, index])
-    feeds: dict[str, Array] = {}
-    for value in inputs:
-        shape = [
-            size if isinstance(size, int) else sizes.get(size or "", OPEN_SIZE if axis else 1)
-            for axis, size in enumerate(value.shape or ())
-        ]
-        if value.dtype.kind == "f":
-            feeds[value.name] = np.asarray(rng.standard_normal(shape)).astype(value.dtype)
-        else:
-            highest = 2 if value.dtype.kind == "b" else LARGEST_RANDOM_INT
-            feeds[value.name] = np.asarray(rng.integers(0, highest, shape)).astype(value.dtype)
+def _random(graph: Graph, shapes: Mapping[str, Shape], seed: int, index: int) -> Sample:
+    feeds = random_feeds(graph, shapes, np.random.default_rng([seed, index]))
     return Sample(f"random {index}", feeds, None)

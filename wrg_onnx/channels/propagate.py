@@ -46,7 +46,11 @@ def constant_axes(graph: Graph) -> tuple[tuple[Slot, ...], dict[str, Axes]]:
 
 
 def propagate(
-    graph: Graph, shapes: Mapping[str, Shape], axes: dict[str, Axes], ledger: Ledger
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    axes: dict[str, Axes],
+    ledger: Ledger,
+    elsewhere: Mapping[str, Shape],
 ) -> dict[int, Analysed]:
     """Ask each node's rule in topological order; fills ``axes`` and the ledger."""
     nodes: dict[int, Analysed] = {}
@@ -66,22 +70,64 @@ def propagate(
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
         ledger.record(call, coupling, fed)
         demands = _answerable(call, coupling.demands, ledger)
-        for name in sorted(captured(node)):
-            if name in axes:
-                ledger.freeze(axes[name].flat(), str(node), INSIDE)
-            if name in sizes:
-                ledger.hold(sizes[name].reshape(-1), str(node), INSIDE)
-        axes.update(zip(node.outputs, coupling.outputs, strict=True))
+        _hold_captured(node, axes, sizes, ledger)
+        for name, made in zip(node.outputs, coupling.outputs, strict=True):
+            axes[name] = _close(made, elsewhere.get(name), node, ledger)
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
-        _follow_sizes(call, demands, sizes, ledger, is_open=is_open)
+        _follow_sizes(call, demands, sizes, ledger, _opened(call, elsewhere, is_open=is_open))
+        outputs = tuple(axes[name] for name in node.outputs)
         nodes[node.index] = Analysed(
-            call, coupling.outputs, demands, bool(coupling.filters), coupling.choice
+            call, outputs, demands, bool(coupling.filters), coupling.choice
         )
+    _hold_ends(graph, axes, sizes, ledger)
+    return nodes
+
+
+def _hold_captured(
+    node: Node, axes: Mapping[str, Axes], sizes: Mapping[str, Sizes], ledger: Ledger
+) -> None:
+    """Freeze what a branch or loop body reads from outside."""
+    for name in sorted(captured(node)):
+        if name in axes:
+            ledger.freeze(axes[name].flat(), str(node), INSIDE)
+        if name in sizes:
+            ledger.hold(sizes[name].reshape(-1), str(node), INSIDE)
+
+
+def _hold_ends(
+    graph: Graph, axes: Mapping[str, Axes], sizes: Mapping[str, Sizes], ledger: Ledger
+) -> None:
+    """Freeze constants that nobody reads, and sizes that the model returns."""
+    read = {*graph.consumers, *(value.name for value in graph.outputs)}
+    for name in sorted(set(graph.constants) - read):
+        ledger.freeze(axes[name].flat(), f"'{name}'", "is read by no node")
     for value in graph.outputs:
         if value.name in sizes:
             ledger.hold(sizes[value.name].reshape(-1), f"output '{value.name}'", RETURNED)
-    return nodes
+
+
+def _opened(call: Call, elsewhere: Mapping[str, Shape], *, is_open: bool) -> list[bool]:
+    """Tell which axes of a node's first input vary; without other sizes to compare, all may."""
+    first = call.inputs[0] if call.inputs else None
+    if first is None:
+        return []
+    other = elsewhere.get(first.name)
+    if other is None or len(other) != first.axes.rank:
+        return [is_open] * first.axes.rank
+    return [a != b for a, b in zip(first.axes.shape, other, strict=True)]
+
+
+def _close(axes: Axes, other: Shape | None, node: Node, ledger: Ledger) -> Axes:
+    """Take the ids off axes whose length varies with the model's inputs."""
+    if other is None or len(other) != axes.rank:
+        return axes
+    varying = [a for a in range(axes.rank) if axes.shape[a] != other[a] and axes.ids[a] is not None]
+    for axis in varying:
+        text = "makes an axis whose length varies with the model's inputs"
+        ledger.freeze(axes.at(axis), str(node), text)
+    ids = tuple(None if axis in varying else own for axis, own in enumerate(axes.ids))
+    return Axes(axes.shape, ids)
 
 
 def _ask(rule: Rule, call: Call, name: str) -> Coupling:
@@ -136,14 +182,13 @@ def _follow_sizes(
     demands: Sequence[Demand],
     sizes: dict[str, Sizes],
     ledger: Ledger,
-    *,
-    is_open: bool,
+    opened: Sequence[bool],
 ) -> None:
     """Evaluate shape arithmetic; a live axis whose length turns into data stays."""
     node = call.node
     operands = [None if o is None else o.sizes for o in call.inputs]
     first = call.inputs[0].axes if call.inputs and call.inputs[0] is not None else None
-    shape = None if first is None else axis_sizes(first.shape, first.ids, is_open=is_open)
+    shape = None if first is None else axis_sizes(first.shape, first.ids, opened)
     try:
         computed = compute_sizes(node, operands, shape)
     except (IndexError, ValueError, OverflowError, TypeError):

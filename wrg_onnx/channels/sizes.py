@@ -25,6 +25,8 @@ Place: TypeAlias = tuple[int, int, int]
 """Where a number stands in the file: node index, input position, flat index."""
 
 MOST_ELEMENTS = 64
+MOST_INTEGERS = 4096
+"""A Split may name the sizes of very many parts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +55,8 @@ class Size:
 
 def constant_sizes(array: Array) -> Sizes | None:
     """Read a constant of the file as sizes; None if it is too large or not numeric."""
-    if array.size > MOST_ELEMENTS or array.ndim > 1 or array.dtype.kind not in "iufb":
+    most = MOST_ELEMENTS if array.dtype.kind == "f" else MOST_INTEGERS
+    if array.size > most or array.ndim > 1 or array.dtype.kind not in "iufb":
         return None
     return _fill(array.shape, [Size(v) for v in array.reshape(-1).tolist()])
 
@@ -67,16 +70,16 @@ def from_source(sizes: Sizes, node: Node, position: int) -> Sizes:
     return _fill(sizes.shape, flat)
 
 
-def axis_sizes(shape: Shape, axes: Sequence[IdArray | None], *, is_open: bool) -> Sizes:
+def axis_sizes(shape: Shape, axes: Sequence[IdArray | None], opened: Sequence[bool]) -> Sizes:
     """Return what operator Shape gives for a tensor.
 
     Args:
         shape: The tensor's shape.
         axes: The ids along each axis.
-        is_open: Whether the sizes of its inert axes vary with the model's inputs.
+        opened: Per axis, whether its size varies with the model's inputs.
     """
     found = []
-    for length, ids in zip(shape, axes, strict=True):
+    for length, ids, is_open in zip(shape, axes, opened, strict=True):
         if ids is None or ids.max(initial=-1) < 0:
             found.append(Size(length, is_open=is_open))
         else:

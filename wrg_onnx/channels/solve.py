@@ -18,13 +18,21 @@ from wrg_onnx.channels.units import Analysed, Slot, Units
 from wrg_onnx.graph import Graph, Shape
 
 
-def find_units(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None = None) -> Units:
+def find_units(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    limits: Limits | None = None,
+    *,
+    elsewhere: Mapping[str, Shape] | None = None,
+) -> Units:
     """Analyse a graph.
 
     Args:
         graph: The model.
         shapes: A concrete shape by tensor name, as ``infer_shapes`` gives.
         limits: What to leave alone.
+        elsewhere: The shapes at other sizes of the inputs that leave them open. An axis that
+            differs there carries no channels. None where the model allows one size only.
 
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
@@ -32,7 +40,7 @@ def find_units(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None 
     slots, axes = constant_axes(graph)
     total = sum(slot.size for slot in slots)
     ledger = Ledger(np.zeros(total + 1, bool))
-    nodes = propagate(graph, shapes, axes, ledger)
+    nodes = propagate(graph, shapes, axes, ledger, elsewhere or {})
     for value in graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx_graphsurgeon.ir.tensor import LazyValues
 
 from wrg_onnx.graph.load import LARGE_COUNT, Source
@@ -42,6 +42,7 @@ def to_proto(
     model = gs.export_onnx(surgeon)
     _forget_shapes(model.graph)
     _restore_header(model, source, graph)
+    _restore_aside(model.graph, source, weights)
     for name in outputs:
         model.graph.output.append(helper.make_empty_tensor_value_info(name))
     small = [t for t in model.graph.initializer if t.name not in weights]
@@ -134,6 +135,31 @@ def _forget_shapes(graph: onnx.GraphProto) -> None:
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 _forget_shapes(attribute.g)
+
+
+def _restore_aside(graph: onnx.GraphProto, source: Source, weights: dict[str, Array]) -> None:
+    """Put initializers that only bodies read back where they were: into the main graph, once."""
+    outer = {*source.aside, *weights, *(tensor.name for tensor in graph.initializer)}
+    _drop_copies(graph, outer)
+    for name, array in source.aside.items():
+        if array.size >= LARGE_COUNT and array.dtype.kind in "fiub":
+            weights[name] = np.ascontiguousarray(array)
+        else:
+            graph.initializer.append(numpy_helper.from_array(array, name))
+
+
+def _drop_copies(graph: onnx.GraphProto, outer: set[str]) -> None:
+    """Take initializers of the main graph out of the bodies that graphsurgeon copies them into."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type != onnx.AttributeProto.GRAPH:
+                continue
+            own = [t for t in attribute.g.initializer if t.name not in outer]
+            if len(own) < len(attribute.g.initializer):
+                kept = [onnx.TensorProto.FromString(t.SerializeToString()) for t in own]
+                del attribute.g.initializer[:]
+                attribute.g.initializer.extend(kept)
+            _drop_copies(attribute.g, outer)
 
 
 def _restore_header(model: onnx.ModelProto, source: Source, graph: Graph) -> None:

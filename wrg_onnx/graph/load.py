@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,15 @@ class Source:
         header: The model's message with an empty graph: versions, producer, metadata.
         fed_initializers: Initializers that are graph inputs as well, in the file's order.
         input_names: All graph inputs, in the file's order, such initializers included.
+        aside: Initializers that no node of the main graph reads: those that only a branch or loop
+            body reads, and unused ones. graphsurgeon would move the former and drop the latter.
     """
 
     surgeon: gs.Graph
     header: onnx.ModelProto
     fed_initializers: frozenset[str]
     input_names: tuple[str, ...]
+    aside: Mapping[str, Array]
 
 
 def load(path: Path | str) -> Graph:
@@ -104,7 +107,14 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
     header = onnx.ModelProto()
     header.CopyFrom(slim)
     header.ClearField("graph")
-    source = Source(surgeon, header, frozenset(initializers & set(input_names)), input_names)
+    held = set(surgeon.tensors())
+    aside = {
+        tensor.name: _stored(tensor, weights)
+        for tensor in slim.graph.initializer
+        if tensor.name not in held
+    }
+    fed = frozenset(initializers & set(input_names))
+    source = Source(surgeon, header, fed, input_names, aside)
     graph = read_records(source, name=name, opsets=opsets)
     _check_names(graph)
     return graph
@@ -127,7 +137,8 @@ def _check_names(graph: Graph) -> None:
 
 def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
     """Read the records off an onnx-graphsurgeon graph."""
-    return _read_graph(source.surgeon, name, dict(opsets), source)
+    graph = _read_graph(source.surgeon, name, dict(opsets), source)
+    return replace(graph, constants={**graph.constants, **source.aside})
 
 
 def stored_bytes(path: Path, graph: Graph) -> int:
@@ -198,6 +209,13 @@ def _short(name: str, tensor: str, shape: Iterable[int], error: Exception) -> Mo
     return ModelError(
         f"'{name}': tensor '{tensor}' does not hold its {list(shape)} values ({one_line(error)})"
     )
+
+
+def _stored(tensor: onnx.TensorProto, weights: Mapping[str, Array]) -> Array:
+    array = weights.get(tensor.doc_string)
+    array = numpy_helper.to_array(tensor) if array is None else array
+    array.setflags(write=False)
+    return array
 
 
 def _attach(surgeon: gs.Graph, weights: Mapping[str, Array], name: str) -> None:

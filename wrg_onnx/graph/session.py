@@ -136,6 +136,8 @@ def open_session(
     model, weights = to_proto(graph, outputs=[name for name in wanted if name not in own])
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    # Threads of one session would otherwise go on spinning while another is timed.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if exact:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")

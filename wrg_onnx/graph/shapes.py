@@ -54,6 +54,31 @@ def bind_sizes(
     return shapes
 
 
+def other_sizes(inputs: tuple[Value, ...], shapes: Mapping[str, Shape]) -> dict[str, Shape] | None:
+    """Choose larger sizes for every axis that the file leaves open.
+
+    Args:
+        inputs: The graph's inputs.
+        shapes: A concrete shape per input.
+
+    Returns:
+        One more for axis 0, 64 more for a side of 64 or above, 8 more elsewhere; the same symbol
+        has the same size everywhere. None if every axis is fixed.
+    """
+    chosen: dict[str, int] = {}
+    others: dict[str, Shape] = {}
+    for value in inputs:
+        dims = []
+        for axis, (dim, size) in enumerate(zip(value.shape or (), shapes[value.name], strict=True)):
+            larger = size + (1 if axis == 0 else 64 if size >= 64 else 8)
+            if isinstance(dim, int):
+                dims.append(size)
+            else:
+                dims.append(chosen.setdefault(dim, larger) if dim else larger)
+        others[value.name] = tuple(dims)
+    return None if others == dict(shapes) else others
+
+
 def _default_size(value: Value, axis: int, image_size: int) -> int:
     if axis == 0:
         return 1
@@ -62,20 +87,58 @@ def _default_size(value: Value, axis: int, image_size: int) -> int:
     return image_size if len(shape) == 4 and axis in spatial else DEFAULT_SIZE
 
 
+LARGEST_INT = 50
+"""Random integers lie below this: small enough for a token or a length."""
+
+
 def random_feeds(
-    inputs: tuple[Value, ...], shapes: Mapping[str, Shape], rng: np.random.Generator
+    graph: Graph, shapes: Mapping[str, Shape], rng: np.random.Generator
 ) -> dict[str, Array]:
-    """Draw one random array per input: normal floats, ints below 50, coin-flip bools."""
+    """Draw one random array per input.
+
+    Args:
+        graph: The model.
+        shapes: A concrete shape per input.
+        rng: The source of randomness.
+
+    Returns:
+        By input: normal floats; coin-flip bools; ints in [0, 50), or below the length of the axis
+        that they index in a table of the file.
+    """
+    bounds = _index_bounds(graph)
     feeds: dict[str, Array] = {}
-    for value in inputs:
+    for value in graph.inputs:
         shape = shapes[value.name]
         if value.dtype.kind == "b":
             feeds[value.name] = rng.random(shape) > 0.5
         elif value.dtype.kind in "iu":
-            feeds[value.name] = rng.integers(0, 50, shape).astype(value.dtype)
+            highest = min(LARGEST_INT, bounds.get(value.name, LARGEST_INT))
+            feeds[value.name] = np.asarray(rng.integers(0, highest, shape)).astype(value.dtype)
         else:
-            feeds[value.name] = rng.standard_normal(shape).astype(value.dtype)
+            feeds[value.name] = np.asarray(rng.standard_normal(shape)).astype(value.dtype)
     return feeds
+
+
+def _index_bounds(graph: Graph) -> dict[str, int]:
+    """Find the lengths of the constant tables that integer inputs index."""
+    bounds: dict[str, int] = {}
+    for value in graph.inputs:
+        if value.dtype.kind not in "iu":
+            continue
+        same = {value.name}
+        for node in graph.nodes:
+            if node.op in _SAME_NUMBERS and node.inputs[0] in same:
+                same.add(node.outputs[0])
+            elif (
+                node.op == "Gather" and node.input(1) in same and node.inputs[0] in graph.constants
+            ):
+                table = graph.constants[node.inputs[0]]
+                length = table.shape[node.axis("axis", rank=table.ndim, default=0)]
+                bounds[value.name] = min(length, bounds.get(value.name, length))
+    return bounds
+
+
+_SAME_NUMBERS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -141,11 +204,9 @@ def _observed_shapes(
 ) -> dict[str, Shape]:
     """Run the network once and look."""
     session = open_session(graph, outputs=names, exact=True)
-    feeds = random_feeds(graph.inputs, input_shapes, np.random.default_rng(0))
+    feeds = random_feeds(graph, input_shapes, np.random.default_rng(0))
     try:
         values: dict[str, Any] = session.run(feeds)
     except WrgError as error:
-        raise ModelError(
-            f"{error}; an input with open sizes may need others (see --size)"
-        ) from error
+        raise ModelError(f"{error}; its open sizes may need other values") from error
     return {name: np.shape(value) for name, value in values.items()}

@@ -30,6 +30,7 @@ from wrg_onnx.graph import (
     bind_sizes,
     infer_shapes,
     load,
+    other_sizes,
     stored_bytes,
 )
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
@@ -46,6 +47,8 @@ class Model:
         path: Its file.
         graph: What is in it.
         input_shapes: The concrete shapes that it was analysed at.
+        other_shapes: Further shapes that it also runs at; None where the file allows one size only,
+            or the model refuses the others.
         units: What can be removed.
         parameters: The terms of its parameter count.
         macs: The terms of its MACs.
@@ -54,6 +57,7 @@ class Model:
     path: Path
     graph: Graph
     input_shapes: Mapping[str, Shape]
+    other_shapes: Mapping[str, Shape] | None
     units: Units
     parameters: tuple[CostTerm, ...]
     macs: tuple[CostTerm, ...]
@@ -101,8 +105,16 @@ def analyse(
                     node=node.name,
                 )
     shapes = concrete_shapes(graph, options)
-    units = find_units(graph, _tensor_shapes(graph, shapes), limits)
-    return Model(path, graph, shapes, units, parameter_terms(units), mac_terms(units))
+    here = _tensor_shapes(graph, shapes)
+    others = other_sizes(graph.inputs, shapes)
+    elsewhere: dict[str, Shape] | None = None
+    if others is not None:
+        try:
+            elsewhere = infer_shapes(graph, others)
+        except ModelError:
+            others = None  # its open sizes are not free: every open axis is then held to vary
+    units = find_units(graph, here, limits, elsewhere=elsewhere)
+    return Model(path, graph, shapes, others, units, parameter_terms(units), mac_terms(units))
 
 
 def _check_limits(graph: Graph, limits: Limits) -> None:

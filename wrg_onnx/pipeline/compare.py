@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +64,7 @@ def bench(
                 "inputs can be timed side by side"
             )
     shapes = concrete_shapes(first, options)
-    feeds = random_feeds(first.inputs, shapes, np.random.default_rng(seed))
+    feeds = random_feeds(first, shapes, np.random.default_rng(seed))
     return tuple(
         BenchReport(
             place.value,
@@ -103,7 +102,7 @@ def validate(
     if problems:
         names = (str(original), str(pruned))
         return ValidateReport(*names, problems, before, after, accuracy=None, speed=())
-    samples = gather_samples(first.graph, config.data, seed=config.seed)
+    samples = gather_samples(first.graph, first.input_shapes, config.data, seed=config.seed)
     provider = resolve_provider(config.provider)
     before_session = open_session(first.graph, provider=provider)
     after_session = open_session(second.graph, provider=provider)
@@ -111,7 +110,7 @@ def validate(
     # A single sample was calibrated on by nobody here, so it may judge.
     data = samples.validation if len(samples.validation) else samples.calibration
     accuracy = judge(before_session, after_session, data, head, progress=progress)
-    speed = measure_speed(first, second.graph, replace(config, evaluate=True))
+    speed = measure_speed(first, second.graph, config)
     return ValidateReport(
         str(original), str(pruned), (), before, after, accuracy=accuracy, speed=speed
     )

@@ -32,7 +32,15 @@ from wrg_onnx.pipeline.analyse import Model, analyse, group_reports
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.report.records import PruneReport
-from wrg_onnx.rewrite import apply_plan, compare_with, plan_slices, run_masked
+from wrg_onnx.rewrite import (
+    Plan,
+    Reference,
+    apply_plan,
+    combine,
+    compare_with,
+    plan_slices,
+    run_masked,
+)
 from wrg_onnx.select import (
     Candidates,
     Criterion,
@@ -94,7 +102,7 @@ def prune(
     samples, head = None, None
     if config.criterion.needs_data or config.judges:
         with clock.stage("data"):
-            samples = gather_samples(model.graph, config.data, seed=config.seed)
+            samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
             head = _head(model.graph, samples, config)
             _check_judging(samples, head, config)
     with clock.stage("calibrate"):
@@ -108,10 +116,10 @@ def prune(
     with clock.stage("rewrite"):
         plan = plan_slices(model.units, selection.alive)
         # The masked original runs first: its weights are gone before the pruned ones are made.
-        reference = run_masked(model.graph, plan, model.input_shapes, seed=config.seed)
+        references = _references(model, plan, config.seed)
         pruned = apply_plan(model.graph, plan)
     with clock.stage("validate"):
-        equivalence = compare_with(reference, pruned)
+        equivalence = combine([compare_with(reference, pruned) for reference in references])
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
     if config.judges and samples is not None:
@@ -142,6 +150,17 @@ def prune(
         notes=tuple(_notes(model, scores, selection, samples, config)),
         seconds=clock.seconds,
     )
+
+
+def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
+    """Run the masked original, at a second size as well where the model allows one."""
+    references = [run_masked(model.graph, plan, model.input_shapes, seed=seed)]
+    if model.other_shapes is not None:
+        try:
+            references.append(run_masked(model.graph, plan, model.other_shapes, seed=seed))
+        except DataError:
+            return references  # shapes fit there, but the original itself does not run
+    return references
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -233,7 +252,7 @@ def _accuracy(
 def measure_speed(model: Model, pruned: Graph, config: PruneConfig) -> tuple[Speed, ...]:
     """Time the original and the pruned model on each provider that is there."""
     rng = np.random.default_rng(config.seed)
-    feeds = random_feeds(model.graph.inputs, model.input_shapes, rng)
+    feeds = random_feeds(model.graph, model.input_shapes, rng)
     found = []
     for provider in available_providers(config.provider):
         latency = time_models(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wrg_onnx.calibrate.data import DataSet, from_directory, generated, random_inputs, split
 from wrg_onnx.calibrate.head import SaliencyHead, find_saliency_head
 from wrg_onnx.calibrate.preprocess import Preprocessing, default_preprocessing
-from wrg_onnx.graph import Graph, Session
+from wrg_onnx.graph import Graph, Session, Shape
 from wrg_onnx.pipeline.config import DataOptions
 
 GENERATED_FOR_VALIDATION = 32
@@ -54,11 +55,14 @@ def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | Non
     )
 
 
-def gather_samples(graph: Graph, options: DataOptions, *, seed: int) -> Samples:
+def gather_samples(
+    graph: Graph, shapes: Mapping[str, Shape], options: DataOptions, *, seed: int
+) -> Samples:
     """Open the data set and divide it; the same seed divides it in the same way.
 
     Args:
         graph: The model.
+        shapes: The concrete shape of each input, for random ones.
         options: Where samples come from.
         seed: Seed of the division and of what is generated.
 
@@ -81,7 +85,7 @@ def gather_samples(graph: Graph, options: DataOptions, *, seed: int) -> Samples:
         whole = generated(preprocessing, total, seed)
     else:
         total = options.samples + RANDOM_FOR_VALIDATION
-        whole = random_inputs(graph.inputs, {}, total, seed)
+        whole = random_inputs(graph, shapes, total, seed)
     return Samples(
         _part(whole, range(options.samples)),
         _part(whole, range(options.samples, total)),

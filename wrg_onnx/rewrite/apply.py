@@ -88,7 +88,7 @@ def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
         return {}
     names = sorted({name for name, _ in places.values()})
     shapes = {value.name: plan.units.axes[value.name].shape for value in graph.inputs}
-    feeds = random_feeds(graph.inputs, shapes, np.random.default_rng(0))
+    feeds = random_feeds(graph, shapes, np.random.default_rng(0))
     values = open_session(graph, outputs=names, exact=True).run(feeds)
     masked = {}
     for place, (name, gone) in places.items():
