@@ -225,7 +225,8 @@ def tensors(text):
 
 def test_random_inputs_follow_types_and_shapes():
     graph = tensors(
-        """(float[batch,4] x, int64[2,n] state, bool flag) => (float[batch,4] y, int64[2,n] s, bool f)
+        """(float[batch,4] x, int64[2,n] state, bool flag)
+        => (float[batch,4] y, int64[2,n] s, bool f)
         { y = Relu(x)  s = Identity(state)  f = Identity(flag) }"""
     )
     shapes = {"x": (7, 4), "state": (2, 16), "flag": ()}

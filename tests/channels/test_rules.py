@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.channels.axes import Axes, Call, Operand, ShapeConflict, Tie, broadcast
+from wrg_onnx.channels.axes import Axes, Call, Operand, ShapeConflictError, Tie, broadcast
 from wrg_onnx.channels.sizes import constant_sizes, from_source
 from wrg_onnx.channels.table import Derived, derivation, find_derivation, find_rule, op_rule
 from wrg_onnx.channels.table import registered as registered_rules
@@ -686,5 +686,5 @@ def test_every_rule_says_what_it_does():
 
 
 def test_ties_of_unequal_lengths_are_refused():
-    with pytest.raises(ShapeConflict, match="2 positions against 3"):
+    with pytest.raises(ShapeConflictError, match="2 positions against 3"):
         Tie(np.arange(2), np.arange(3))

@@ -165,7 +165,7 @@ def test_a_validation_lists_its_problems():
 
 def test_an_export_is_one_line_of_facts():
     text = show(export_text(ExportReport("m:f", "f.onnx", 12345, 1e-6, 20, 50_000, 1.0)))
-    assert rows(text)[0].startswith("m:f -> f.onnx: 12,345 parameters, 0.05 MB, opset 20;")
+    assert rows(text)[0].startswith("m:f -> f.onnx: 12,345 parameters, 50.00 KB, opset 20;")
 
 
 def test_names_longer_than_the_terminal_are_folded_not_cut():

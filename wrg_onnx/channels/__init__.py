@@ -6,7 +6,7 @@ from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
 from wrg_onnx.channels.solve import find_units
-from wrg_onnx.channels.units import Reason, Slot, Units, count_groups, is_parameter
+from wrg_onnx.channels.units import Reason, Slot, Units, is_parameter
 
 __all__ = [
     "INERT",
@@ -19,7 +19,6 @@ __all__ = [
     "Slot",
     "Units",
     "alive_ids",
-    "count_groups",
     "find_units",
     "is_parameter",
     "mac_terms",

@@ -7,7 +7,6 @@ that stays, such as a padded channel.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from wrg_onnx.channels.sizes import Sizes
 from wrg_onnx.graph import Array, Node, Shape
 
 
-class ShapeConflict(ValueError):  # noqa: N818 - it names what was found, not a fault of ours
+class ShapeConflictError(ValueError):
     """Two axes that an operator holds against each other differ in length."""
 
 
@@ -129,7 +128,7 @@ class Tie:
 
     def __post_init__(self) -> None:
         if self.left.shape != self.right.shape:
-            raise ShapeConflict(f"{len(self.left)} positions against {len(self.right)}")
+            raise ShapeConflictError(f"{len(self.left)} positions against {len(self.right)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,8 +234,3 @@ def tie_rows(ids: IdArray, rows: int) -> tuple[Tie, ...]:
     """Tie the same position across equal consecutive blocks."""
     table = ids.reshape(rows, -1)
     return tuple(Tie(table[0], row) for row in table[1:])
-
-
-def size_of(shape: Iterable[int]) -> int:
-    """Return the number of elements."""
-    return math.prod(shape)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflict
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.sizes import (
@@ -133,7 +133,7 @@ def _close(axes: Axes, other: Shape | None, node: Node, ledger: Ledger) -> Axes:
 def _ask(rule: Rule, call: Call, name: str) -> Coupling:
     try:
         return rule(call)
-    except ShapeConflict as error:
+    except ShapeConflictError as error:
         raise ModelError(f"'{name}': {call.node} gets shapes that do not fit: {error}") from error
 
 

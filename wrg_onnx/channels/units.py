@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wrg_onnx.channels.axes import Axes, Call, Demand
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
@@ -140,8 +139,3 @@ def is_parameter(array: Array) -> bool:
         and (array.dtype.kind in "fV" or array.dtype.itemsize == 1)
         and (array.dtype.kind != "b")
     )
-
-
-def count_groups(units: Units) -> NDArray[np.int64]:
-    """Return the number of units in each group."""
-    return np.bincount(units.group)

@@ -20,7 +20,7 @@ from wrg_onnx.report import inspect_text
 @click.option(
     "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
 )
-@click.option("--only", multiple=True, metavar="GLOB", help="Leave all others whole.")
+@click.option("--only", multiple=True, metavar="GLOB", help="Prune only the layers that match.")
 @click.option(
     "--floor", type=float, default=0.1, show_default=True,
     help="Share of each layer that stays at least.",

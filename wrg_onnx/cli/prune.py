@@ -54,7 +54,7 @@ Examples:
 @click.option(
     "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
 )
-@click.option("--only", multiple=True, metavar="GLOB", help="Leave all others whole.")
+@click.option("--only", multiple=True, metavar="GLOB", help="Prune only the layers that match.")
 @click.option(
     "--evaluate/--no-evaluate", default=None,
     help="Measure accuracy and latency. [if the criterion looks at data]",

@@ -110,7 +110,7 @@ def random_feeds(
     for value in graph.inputs:
         shape = shapes[value.name]
         if value.dtype.kind == "b":
-            feeds[value.name] = rng.random(shape) > 0.5
+            feeds[value.name] = np.asarray(rng.random(shape) > 0.5)
         elif value.dtype.kind in "iu":
             highest = min(LARGEST_INT, bounds.get(value.name, LARGEST_INT))
             feeds[value.name] = np.asarray(rng.integers(0, highest, shape)).astype(value.dtype)
@@ -208,5 +208,5 @@ def _observed_shapes(
     try:
         values: dict[str, Any] = session.run(feeds)
     except WrgError as error:
-        raise ModelError(f"{error}; its open sizes may need other values") from error
+        raise ModelError(str(error)) from error
     return {name: np.shape(value) for name, value in values.items()}

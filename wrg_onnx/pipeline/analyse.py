@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +134,13 @@ def _tensor_shapes(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Shape
         return infer_shapes(graph, shapes)
     except ModelError as error:
         sizes = [d for v in graph.inputs for d in (v.shape or ())[1:] if not isinstance(d, int)]
-        if not sizes or "--size" in str(error):
+        if not sizes:
             raise
         taken = ", ".join(f"'{k}' {'x'.join(map(str, v))}" for k, v in shapes.items())
-        raise ModelError(f"{error}; analysed at {taken}, --size sets another") from error
+        way = "--size sets another"
+        if preprocessing_for(graph, DataOptions()) is None:
+            way = "write sizes that it takes into the file, with onnx.tools.update_model_dims"
+        raise ModelError(f"{error}; analysed at {taken}: {way}") from error
 
 
 def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
@@ -219,22 +221,21 @@ def group_reports(model: Model, alive: np.ndarray) -> tuple[GroupReport, ...]:
 
 
 def frozen_reports(model: Model) -> tuple[FrozenReport, ...]:
-    """List the reasons why units stay, with the parameters in the rows and columns they hold."""
+    """List the reasons why units stay, with the parameters in the slices they hold."""
     units = model.units
-    held = _parameters_per_unit(model)
     total = total_cost(model.parameters, model.everything)
-    found: Counter[str] = Counter()
-    parameters: dict[str, float] = {}
+    held: dict[str, list[int]] = {}
     for unit in np.flatnonzero(~units.removable):
         reason = units.reasons[units.reason[unit]]
-        if not reason.text:
-            continue
-        found[str(reason)] += 1
-        parameters[str(reason)] = parameters.get(str(reason), 0.0) + held[unit]
-    rows = [
-        FrozenReport(reason, count, round(parameters[reason]), parameters[reason] / (total or 1))
-        for reason, count in found.items()
-    ]
+        if reason.text:
+            held.setdefault(str(reason), []).append(int(unit))
+    rows = []
+    for reason, members in held.items():
+        others = model.everything
+        others[members] = False
+        parameters = total - total_cost(model.parameters, others)
+        share = parameters / total if total else 0.0
+        rows.append(FrozenReport(reason, len(members), round(parameters), share))
     return tuple(sorted(rows, key=lambda row: (-row.parameters, row.reason)))
 
 

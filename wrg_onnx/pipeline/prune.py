@@ -33,6 +33,7 @@ from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.report.records import PruneReport
 from wrg_onnx.rewrite import (
+    Equivalence,
     Plan,
     Reference,
     apply_plan,
@@ -147,7 +148,10 @@ def prune(
         accuracy=accuracy,
         speed=speed,
         groups=group_reports(model, selection.alive),
-        notes=tuple(_notes(model, scores, selection, samples, config)),
+        notes=(
+            *_silent_outputs(equivalence),
+            *_notes(model, scores, selection, samples, config),
+        ),
         seconds=clock.seconds,
     )
 
@@ -268,6 +272,15 @@ def _describe(samples: Samples | None, config: PruneConfig) -> str:
     return samples.calibration.description
 
 
+def _silent_outputs(equivalence: Equivalence) -> Iterator[str]:
+    if equivalence.silent:
+        names = ", ".join(f"'{name}'" for name in equivalence.silent)
+        yield (
+            f"on the random input of the proof {names} is constant or not finite, so the proof "
+            "rests on the layers before it"
+        )
+
+
 def _notes(
     model: Model,
     scores: Scores,
@@ -283,7 +296,7 @@ def _notes(
         )
     if abs(selection.ratio - config.ratio) > 0.005:
         yield (
-            f"the units are too coarse to hit {config.ratio:.1%}; the closest is "
+            f"the units are too coarse to come closer to {config.ratio:.1%} by score than "
             f"{selection.ratio:.1%}"
         )
     if samples is not None and config.data.path is None:
@@ -292,4 +305,5 @@ def _notes(
             *(["accuracy"] if config.judges else []),
         ]
         origin = "random inputs" if samples.preprocessing is None else "the built-in generator"
-        yield f"no --data given, so {' and '.join(what)} come from {origin}"
+        verb = "comes" if what == ["accuracy"] else "come"
+        yield f"no --data given, so {' and '.join(what)} {verb} from {origin}"

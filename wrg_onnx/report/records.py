@@ -18,7 +18,8 @@ class FrozenReport:
     Attributes:
         reason: The node and what it does.
         units: How many units.
-        parameters: Parameters in rows or columns that only these units could free.
+        parameters: Parameters in the slices of these units; one weight has slices on several axes,
+            so the reasons' numbers overlap.
         share: ``parameters`` over the model's.
     """
 
@@ -33,7 +34,7 @@ class GroupReport:
     """One layer width.
 
     Attributes:
-        name: The first constant whose axis it is.
+        name: The first weight that makes it, or else the first constant whose axis it is.
         units: Its units before.
         kept: Its units after.
         removable: How many of its units may go.
@@ -87,14 +88,14 @@ class PruneReport:
         ratio: The share that was asked for.
         reached: The share that was removed.
         calibration: What the statistics were taken from.
-        units: Units of the original that may go, and how many of them went.
+        units: Units of the original that may go.
         removed: How many units went.
         equivalence: The proof of the surgery.
         before: What the original costs.
         after: What the pruned model costs.
         accuracy: How good both are; None if that was not measured.
         speed: How fast both are, by provider.
-        groups: The layer widths that shrank.
+        groups: The layer widths that may shrink, before and after.
         notes: What a user should know about this run.
         seconds: Time by stage.
     """

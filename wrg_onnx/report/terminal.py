@@ -43,12 +43,14 @@ def prune_text(report: PruneReport) -> RenderableType:
 def _proof(report: PruneReport) -> str:
     quantity = {"params": "parameters", "macs": "MACs"}[report.budget]
     found = report.equivalence
+    sizes = f" at {found.sizes} input sizes" if found.sizes > 1 else ""
     bound = f"tolerance {found.tolerance:.0e}"
     if found.rounding is not None:
-        bound = f"ONNX Runtime's own rounding there is {found.rounding:.1e}"
+        bound = f"rounding alone reaches {found.rounding:.1e} there"
     return (
         f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what the "
-        f"masked original does: error {found.error:.1e} in {found.tensors} tensors ({bound})."
+        f"masked original does: error {found.error:.1e} in {found.tensors} tensors{sizes} "
+        f"({bound})."
     )
 
 
@@ -84,7 +86,7 @@ def export_text(report: ExportReport) -> RenderableType:
     """Show what an export wrote."""
     return Text(
         f"{report.factory} -> {report.output}: {report.parameters:,} parameters, "
-        f"{report.file_bytes / 1e6:.2f} MB, opset {report.opset}; ONNX Runtime agrees with torch "
+        f"{_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
         f"to {report.error:.1e}"
     )
 
@@ -107,7 +109,7 @@ def inspect_text(report: InspectReport) -> RenderableType:
         )
     lines += [groups, *_more(len(report.groups), "layer widths")]
     if report.frozen:
-        frozen = _table("why units stay", "units", "share of parameters")
+        frozen = _table("why units stay", "units", "parameters they hold")
         for row in report.frozen[:MOST_ROWS]:
             frozen.add_row(escape(row.reason), f"{row.units}", f"{row.share:.1%}")
         lines += [frozen, *_more(len(report.frozen), "reasons")]
@@ -153,8 +155,8 @@ def _cost_rows(before: Cost, after: Cost) -> Iterator[Row]:
     if before.file_bytes is not None and after.file_bytes is not None:
         yield (
             "file",
-            f"{before.file_bytes / 1e6:.2f} MB",
-            f"{after.file_bytes / 1e6:.2f} MB",
+            _size(before.file_bytes),
+            _size(after.file_bytes),
             f"{_change(before.file_bytes, after.file_bytes)}",
         )
 
@@ -185,6 +187,10 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
     for output in accuracy.agreement:
         error = "-" if output.relative_error is None else f"{output.relative_error:.3f}"
         yield f"relative error of '{escape(output.output)}'", "", error, ""
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 100_000 else f"{count / 1e3:.2f} KB"
 
 
 def _short(count: int) -> str:

@@ -14,6 +14,9 @@ from wrg_onnx.calibrate.statistics import Float64Array, IntArray
 
 BoolArray = NDArray[np.bool_]
 
+NEAR_ENOUGH = 0.005
+"""How far from the asked ratio the order of the scores is followed strictly."""
+
 MOST_TRIALS = 512
 """How many units the fine adjustment looks at."""
 
@@ -170,11 +173,32 @@ def select(
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if budget.cost(prefix(middle)) >= target else (low, middle - 1)
-    alive = _fill_up(prefix(low), order[low:], budget, target, tolerance=0.0005 * whole)
+    near = _fill_up(prefix(low), order[low:], budget, target, tolerance=0.0005 * whole)
     over = prefix(min(low + 1, len(order)))
-    if abs(budget.cost(over) - target) < abs(budget.cost(alive) - target):
-        alive = over
-    return Selection(alive, 1 - budget.cost(alive) / whole)
+
+    def distance(alive: BoolArray) -> float:
+        return abs(budget.cost(alive) - target)
+
+    best = min((near, over), key=distance)
+    if distance(best) > NEAR_ENOUGH * whole:
+        # Units too coarse to go in order: bring some back, and fill up with others.
+        back = _give_back(over, order[: low + 1], budget, target)
+        refilled = _fill_up(back.copy(), order[low:], budget, target, tolerance=0.0005 * whole)
+        best = min((best, back, refilled), key=distance)
+    return Selection(best, 1 - budget.cost(best) / whole)
+
+
+def _give_back(alive: BoolArray, gone: IntArray, budget: Budget, target: float) -> BoolArray:
+    """Bring units back, the best first, as long as that comes closer to the target."""
+    distance = abs(budget.cost(alive) - target)
+    for unit in gone[::-1][:MOST_TRIALS]:
+        alive[unit] = True
+        trial = abs(budget.cost(alive) - target)
+        if trial < distance:
+            distance = trial
+        else:
+            alive[unit] = False
+    return alive
 
 
 def _fill_up(

@@ -93,7 +93,7 @@ def _make_channels(
 
 
 @derivation("Conv", "ConvTranspose", since=1)
-def derive_group(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:  # noqa: ARG001
+def derive_group(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Count the groups that are left of a depthwise convolution."""
     groups = call.node.int("group", 1)
     w = call.axes(1)

@@ -100,7 +100,7 @@ def couple_slice_attributes(call: Call) -> Coupling:
 
 
 @derivation("Slice", since=1)
-def derive_slice_attributes(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:  # noqa: ARG001
+def derive_slice_attributes(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Count the kept positions before each bound; from opset 10 on the bounds are operands."""
     if call.node.version >= 10:
         return Derived()

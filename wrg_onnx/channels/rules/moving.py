@@ -49,7 +49,7 @@ def couple_squeeze(call: Call) -> Coupling:
 
 
 @derivation("Squeeze", since=1)
-def derive_squeeze(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:  # noqa: ARG001
+def derive_squeeze(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Name the axes where none are named and an axis of one channel would be dropped, too."""
     x = call.axes()
     if "axes" in call.node.attributes or call.optional(1) is not None:
@@ -159,7 +159,7 @@ def _constant_indices(call: Call) -> np.ndarray | None:
 
 
 @derivation("Gather", since=1)
-def derive_gather(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:  # noqa: ARG001
+def derive_gather(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Renumber constant indices; those of removed positions go."""
     x, picked = call.axes(), _constant_indices(call)
     own = x.ids[call.node.axis("axis", rank=x.rank, default=0)]
