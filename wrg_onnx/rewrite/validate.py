@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,7 @@ TOLERANCE_16_BIT = 1e-2
 ROUNDING_FACTOR = 4
 """How often the measured rounding a difference may be: two draws of one kind of noise."""
 
-WATCHED_BYTES = 64 * 2**20
+WATCHED_BYTES = 16 * 2**20
 """How much of the layers' outputs is compared besides the model's own."""
 
 
@@ -41,7 +42,7 @@ class Equivalence:
     Attributes:
         error: The largest difference of any element, relative to its tensor's largest value.
         tolerance: What it was held against.
-        tensors: How many tensors were compared: the outputs, and layers from the last one back.
+        tensors: How many tensors were compared: the outputs, and the last layer and small ones.
             A tensor that is constant or nowhere finite says nothing and does not count.
         silent: Outputs that say nothing; the proof then rests on the layers before them.
         rounding: How far the masked original is from itself when ONNX Runtime optimises it, or when
@@ -87,8 +88,8 @@ def validate_translation(
     """Run the masked original and the pruned graph in ONNX Runtime on a random input, and compare.
 
     Besides the outputs, which a saturated sigmoid may hold at 0 or 1 whatever is before it, the
-    layers are compared from the last one back: the pruned graph's must be the kept channels of the
-    original's. Both graphs run unoptimised, on the CPU.
+    layers are compared, the last one and as many small ones as a bound allows: the pruned graph's
+    must be the kept channels of the original's. Both graphs run unoptimised, on the CPU.
 
     Args:
         graph: The original model.
@@ -120,7 +121,7 @@ def run_masked(
     """
     feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
     names = [value.name for value in graph.outputs]
-    names += [name for name in _last_layers(plan.units) if name not in names]
+    names += [name for name in _watched_layers(plan.units) if name not in names]
     session = open_session(mask_consumers(graph, plan), outputs=names, exact=True)
     values = _kept(plan, session.run(feeds))
     del session
@@ -179,18 +180,22 @@ def _tells(values: Array) -> bool:
     return bool(finite.size) and (finite.size == 1 or bool(finite.min() < finite.max()))
 
 
-def _last_layers(units: Units) -> list[str]:
-    """Return the outputs of layers with weights, from the last one back, within a bound."""
-    names: list[str] = []
-    held = 0
-    for node in reversed(units.graph.nodes):
-        if not units.nodes[node.index].makes_channels:
-            continue
-        held += 4 * int(np.prod(units.axes[node.outputs[0]].shape))
+def _watched_layers(units: Units) -> list[str]:
+    """Return outputs of layers with weights: the last one, and of the others the small ones."""
+    sizes = {
+        node.outputs[0]: 4 * math.prod(units.axes[node.outputs[0]].shape)
+        for node in units.graph.nodes
+        if units.nodes[node.index].makes_channels
+    }
+    *others, last = sizes or ("",)
+    chosen = [last] if last else []
+    held = sizes.get(last, 0)
+    for name in sorted(others, key=lambda other: sizes[other]):
+        held += sizes[name]
         if held > WATCHED_BYTES:
             break
-        names.append(node.outputs[0])
-    return names
+        chosen.append(name)
+    return chosen
 
 
 def _kept(plan: Plan, values: Mapping[str, Array]) -> dict[str, Array]:
