@@ -25,7 +25,7 @@ def path(model, tmp_path):
     return tmp_path / "m.onnx"
 
 
-def refusal(path, capfd):
+def check_refusal(path, capfd):
     """Load a bad file; return the one line that says why."""
     with pytest.raises(ModelError) as caught:
         load(path)
@@ -103,7 +103,7 @@ def test_missing_external_data_is_refused(model, tmp_path, capfd):
     path = tmp_path / "e.onnx"
     onnx.save(model, path, save_as_external_data=True, location="e.bin", size_threshold=0)
     (tmp_path / "e.bin").unlink()
-    assert "external data" in refusal(path, capfd)
+    assert "external data" in check_refusal(path, capfd)
 
 
 def test_truncated_external_data_is_refused(model, tmp_path, capfd):
@@ -111,7 +111,7 @@ def test_truncated_external_data_is_refused(model, tmp_path, capfd):
     onnx.save(model, path, save_as_external_data=True, location="e.bin", size_threshold=0)
     data = (tmp_path / "e.bin").read_bytes()
     (tmp_path / "e.bin").write_bytes(data[:5])
-    refusal(path, capfd)
+    check_refusal(path, capfd)
 
 
 def test_external_data_outside_the_folder_is_refused(model, tmp_path, capfd):
@@ -125,7 +125,7 @@ def test_external_data_outside_the_folder_is_refused(model, tmp_path, capfd):
             if entry.key == "location":
                 entry.value = "../secret.bin"
     path.write_bytes(changed.SerializeToString())
-    refusal(path, capfd)
+    check_refusal(path, capfd)
 
 
 def test_local_function_is_inlined():
@@ -140,7 +140,7 @@ def test_local_function_is_inlined():
 
 def test_opset_below_seven_is_refused(tmp_path, capfd):
     onnx.save(build(TEXT, WEIGHTS, opset=6), tmp_path / "old.onnx")
-    assert "opset 6 is older than 7" in refusal(tmp_path / "old.onnx", capfd)
+    assert "opset 6 is older than 7" in check_refusal(tmp_path / "old.onnx", capfd)
 
 
 def test_unsorted_nodes_are_sorted(model):
@@ -154,25 +154,25 @@ def test_unsorted_nodes_are_sorted(model):
 def test_cycle_is_refused(tmp_path, capfd):
     text = "net (float[1] x) => (float[1] y) { a = Add(x, b)  b = Relu(a)  y = Neg(b) }"
     onnx.save(build(text), tmp_path / "c.onnx")
-    assert "cycle" in refusal(tmp_path / "c.onnx", capfd)
+    assert "cycle" in check_refusal(tmp_path / "c.onnx", capfd)
 
 
 def test_tensor_that_nothing_makes_is_refused(tmp_path, capfd):
     text = "net (float[1] x) => (float[1] y) { y = Add(x, nowhere) }"
     onnx.save(build(text), tmp_path / "d.onnx")
-    assert "'nowhere'" in refusal(tmp_path / "d.onnx", capfd)
+    assert "'nowhere'" in check_refusal(tmp_path / "d.onnx", capfd)
 
 
 def test_output_that_nothing_makes_is_refused(tmp_path, capfd):
     text = "net (float[1] x) => (float[1] y) { z = Relu(x) }"
     onnx.save(build(text), tmp_path / "d.onnx")
-    assert "'y'" in refusal(tmp_path / "d.onnx", capfd)
+    assert "'y'" in check_refusal(tmp_path / "d.onnx", capfd)
 
 
 def test_tensor_that_two_nodes_make_is_refused(tmp_path, capfd):
     text = "net (float[1] x) => (float[1] y) { y = Relu(x)  y = Neg(x) }"
     onnx.save(build(text), tmp_path / "d.onnx")
-    assert "'y'" in refusal(tmp_path / "d.onnx", capfd)
+    assert "'y'" in check_refusal(tmp_path / "d.onnx", capfd)
 
 
 def test_branch_may_read_outer_tensors():
@@ -188,7 +188,7 @@ def test_branch_may_read_outer_tensors():
 def test_truncated_file_is_refused(path, share, capfd):
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    refusal(path, capfd)
+    check_refusal(path, capfd)
 
 
 def test_every_prefix_of_a_file_is_refused_or_whole(tmp_path, capfd):
@@ -196,7 +196,7 @@ def test_every_prefix_of_a_file_is_refused_or_whole(tmp_path, capfd):
     path = tmp_path / "t.onnx"
     for length in range(len(data)):
         path.write_bytes(data[:length])
-        refusal(path, capfd)
+        check_refusal(path, capfd)
 
 
 @pytest.mark.parametrize(
@@ -205,15 +205,15 @@ def test_every_prefix_of_a_file_is_refused_or_whole(tmp_path, capfd):
 @pytest.mark.parametrize("name", ["m.onnx", "m.json", "m.txt", "m.textproto", "m"])
 def test_other_file_is_refused(tmp_path, content, name, capfd):
     (tmp_path / name).write_bytes(content)
-    refusal(tmp_path / name, capfd)
+    check_refusal(tmp_path / name, capfd)
 
 
 def test_missing_file_is_refused(tmp_path, capfd):
-    assert "no such file" in refusal(tmp_path / "absent.onnx", capfd)
+    assert "no such file" in check_refusal(tmp_path / "absent.onnx", capfd)
 
 
 def test_folder_is_refused(tmp_path, capfd):
-    refusal(tmp_path, capfd)
+    check_refusal(tmp_path, capfd)
 
 
 @pytest.mark.parametrize("count", [8, 4096])
@@ -224,7 +224,7 @@ def test_tensor_with_too_few_values_is_refused(tmp_path, count, capfd):
     model.graph.initializer.append(tensor)
     path = tmp_path / "short.onnx"
     path.write_bytes(model.SerializeToString())
-    assert "'c'" in refusal(path, capfd)
+    assert "'c'" in check_refusal(path, capfd)
 
 
 def test_sizes_of_zero_or_below_are_unknown():
