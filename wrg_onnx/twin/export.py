@@ -249,9 +249,9 @@ def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
 def _advice(options: ExportOptions) -> str:
     tries = []
     if options.dynamic_batch:
-        tries.append("a fixed batch")
+        tries.append("a fixed batch (--static-batch)")
     if options.exporter is Exporter.DYNAMO:
-        tries.append("the exporter 'torchscript'")
+        tries.append("the older exporter (--exporter torchscript)")
     return f"; try {' or '.join(tries)}" if tries else ""
 
 
