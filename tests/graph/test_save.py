@@ -120,7 +120,9 @@ def test_existing_file_is_refused_without_force(graph, tmp_path):
 
 def test_missing_folders_are_made(graph, tmp_path):
     save(graph, tmp_path / "a" / "b" / "m.onnx")
-    load(tmp_path / "a" / "b" / "m.onnx")
+    written = load(tmp_path / "a" / "b" / "m.onnx")
+    assert [str(node) for node in written.nodes] == [str(node) for node in graph.nodes]
+    assert only(tmp_path / "a" / "b") == ["m.onnx"]
 
 
 def test_folder_as_output_is_refused(graph, tmp_path):

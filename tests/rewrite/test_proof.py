@@ -16,7 +16,10 @@ from wrg_onnx.graph import (
     other_sizes,
     save,
 )
+from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import apply_plan, combine, compare_with, plan_slices, run_masked
+from wrg_onnx.select import Criterion
 
 WEIGHTS = {"w1": normal(8, 3, 1, 1), "w2": normal(2, 8, 1, 1)}
 
@@ -103,3 +106,21 @@ def test_initializers_that_only_branches_read_stay_in_the_main_graph_once(tmp_pa
     assert {t.name for t in written.graph.initializer} == {"w1", "w2", "big", "spare"}
     bodies = [a.g for n in written.graph.node for a in n.attribute if a.name.endswith("branch")]
     assert [len(body.initializer) for body in bodies] == [0, 0]
+
+
+def test_a_bool_output_does_not_get_the_tolerance_of_float16():
+    text = """net (float[1,3,16,16] x) => (bool[1,2,16,16] y) {
+      a = Conv(x, w1)  r = Relu(a)  b = Conv(r, w2)  y = Greater(b, zero) }"""
+    found, _ = prove(build(text, {**WEIGHTS, "zero": np.float32(0)}))
+    assert found.tolerance == 1e-4
+
+
+def test_a_second_size_that_the_model_refuses_is_told(tmp_path):
+    text = """net (float[N,3,8,8] x) => (float[N,2,8,8] y) {
+      a = Conv(x, w1)  r = Relu(a)  f = Reshape(r, one)  b = Conv(f, w2)  y = Identity(b) }"""
+    model = build(text, {**WEIGHTS, "one": np.array([1, 8, 8, 8])})
+    onnx.save(model, tmp_path / "m.onnx")
+    config = PruneConfig(0.3, criterion=Criterion.L1)
+    report = prune(tmp_path / "m.onnx", None, config)
+    assert report.equivalence.sizes == 1
+    assert any("the proof covers one size" in note for note in report.notes)

@@ -23,6 +23,7 @@ from wrg_onnx.graph import (
     UsageError,
     check_output,
     open_session,
+    other_sizes,
     random_feeds,
     resolve_provider,
     save,
@@ -149,7 +150,7 @@ def prune(
         speed=speed,
         groups=group_reports(model, selection.alive),
         notes=(
-            *_silent_outputs(equivalence),
+            *_limits_of_proof(model, equivalence),
             *_notes(model, scores, selection, samples, config),
         ),
         seconds=clock.seconds,
@@ -272,7 +273,13 @@ def _describe(samples: Samples | None, config: PruneConfig) -> str:
     return samples.calibration.description
 
 
-def _silent_outputs(equivalence: Equivalence) -> Iterator[str]:
+def _limits_of_proof(model: Model, equivalence: Equivalence) -> Iterator[str]:
+    is_open = other_sizes(model.graph.inputs, model.input_shapes) is not None
+    if is_open and equivalence.sizes == 1:
+        yield (
+            "the model leaves sizes open but refuses the second ones that were tried, so "
+            "the proof covers one size"
+        )
     if equivalence.silent:
         names = ", ".join(f"'{name}'" for name in equivalence.silent)
         yield (
