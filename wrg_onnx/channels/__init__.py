@@ -1,7 +1,13 @@
 """Id arrays: which positions of which tensors live or die together."""
 
 from wrg_onnx.channels.axes import Axes
-from wrg_onnx.channels.costs import CostTerm, mac_terms, parameter_terms, total_cost
+from wrg_onnx.channels.costs import (
+    CostTerm,
+    count_parameters,
+    mac_terms,
+    parameter_terms,
+    total_cost,
+)
 from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
@@ -19,6 +25,7 @@ __all__ = [
     "Slot",
     "Units",
     "alive_ids",
+    "count_parameters",
     "find_units",
     "is_parameter",
     "mac_terms",

@@ -7,7 +7,7 @@ that stays, such as a padded channel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,11 +91,17 @@ class Call:
         node: The node.
         inputs: One operand per input; None where an optional input is absent.
         output_shapes: Concrete shapes of the outputs; ``()`` where one is absent.
+        carriers: The output axes that are to carry the units of an axis that is divided; of a
+            division that none of them belongs to, the factor with most units does.
+        fresh: Makes ids for the factors of a division, on a trial pass alone: each factor then gets
+            ids of its own, and what freezes them tells which ones can carry the units.
     """
 
     node: Node
     inputs: tuple[Operand | None, ...]
     output_shapes: tuple[Shape, ...]
+    carriers: tuple[int, ...] = ()
+    fresh: Callable[[int], IdArray] | None = None
 
     def operand(self, position: int) -> Operand:
         """Return an input that the operator cannot be without."""
@@ -164,6 +170,19 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Division:
+    """An axis that a Reshape divided; one of the factors carries its units.
+
+    Attributes:
+        ids: The ids of the divided axis, each once.
+        factors: By output axis, the ids along each factor that could carry them.
+    """
+
+    ids: IdArray
+    factors: Mapping[int, IdArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Coupling:
     """A rule's answer: what the outputs carry, what is equal, what stays.
 
@@ -176,7 +195,8 @@ class Coupling:
         demands: Numbers in shape operands that count positions.
         dropped: Positions that the operator leaves out, such as what a Slice does not take. A
             position that a rule names nowhere is frozen.
-        choice: How a Reshape divided an axis, for the report; empty where there was no choice.
+        divisions: The axes that a Reshape divided.
+        choice: Which factor carries the units, for the report; empty where there was no choice.
     """
 
     outputs: tuple[Axes, ...]
@@ -186,6 +206,7 @@ class Coupling:
     consumed: tuple[IdArray, ...] = ()
     demands: tuple[Demand, ...] = ()
     dropped: tuple[IdArray, ...] = ()
+    divisions: tuple[Division, ...] = ()
     choice: str = ""
 
     def also(self, *, ties: Iterable[Tie] = (), frozen: Iterable[Freeze] = ()) -> Coupling:

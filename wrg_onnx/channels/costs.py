@@ -11,6 +11,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.units import Analysed, Units, is_parameter
+from wrg_onnx.graph import Graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +37,11 @@ def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
         fixed = math.prod(array.shape) / math.prod(slot.size for slot in slots)
         terms.append(CostTerm(fixed, tuple(units.slot_units(slot) for slot in slots)))
     return tuple(terms)
+
+
+def count_parameters(graph: Graph) -> int:
+    """Count the parameters that a graph holds, as ``parameter_terms`` does."""
+    return sum(array.size for array in graph.constants.values() if is_parameter(array))
 
 
 def mac_terms(units: Units) -> tuple[CostTerm, ...]:

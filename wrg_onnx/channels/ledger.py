@@ -32,6 +32,17 @@ class Ledger:
     consumed: list[IdArray] = field(default_factory=list)
     pinned: set[Place] = field(default_factory=set)
 
+    def fresh(self, count: int) -> IdArray:
+        """Return new ids, behind those of the constants."""
+        first = len(self.named) - 1
+        self.named = np.zeros(first + count + 1, bool)
+        return np.arange(first, first + count)
+
+    @property
+    def total(self) -> int:
+        """How many ids there are."""
+        return len(self.named) - 1
+
     def freeze(self, ids: IdArray, node: str, text: str) -> None:
         """Note that ids stay, and why."""
         ids = ids[ids != INERT]

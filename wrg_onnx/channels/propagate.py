@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from dataclasses import dataclass, field
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
-from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.sizes import (
     Sizes,
@@ -19,7 +17,7 @@ from wrg_onnx.channels.sizes import (
     used_up,
 )
 from wrg_onnx.channels.table import Rule, find_rule
-from wrg_onnx.channels.units import Analysed, Slot
+from wrg_onnx.channels.units import Analysed, Reader
 from wrg_onnx.graph import Array, Graph, ModelError, Node, Shape
 from wrg_onnx.graph.model import captured
 
@@ -27,22 +25,21 @@ RETURNED = "is the model's output"
 INSIDE = "is read inside a branch or loop body"
 
 
-def constant_axes(graph: Graph) -> tuple[tuple[Slot, ...], dict[str, Axes]]:
-    """Give every axis of every constant fresh ids; int64 constants are shapes and indices."""
-    slots: list[Slot] = []
-    axes: dict[str, Axes] = {}
-    offset = 0
-    for name, array in sorted(graph.constants.items()):
-        ids: list[IdArray | None] = []
-        for axis, size in enumerate(array.shape):
-            if size < 2 or array.dtype.kind in "bOSU" or array.dtype == np.int64:
-                ids.append(None)
-                continue
-            slots.append(Slot(name, axis, offset, size))
-            ids.append(np.arange(offset, offset + size))
-            offset += size
-        axes[name] = Axes(array.shape, tuple(ids))
-    return tuple(slots), axes
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What a pass over the nodes goes by.
+
+    Attributes:
+        elsewhere: The shapes at other sizes of the inputs, empty where there are none.
+        copies: The axes that single readers of a shared vector see, by (node index, position).
+        carriers: By node index, the output axes that carry the units of a divided axis.
+        is_trial: Whether every factor of a divided axis gets ids of its own instead.
+    """
+
+    elsewhere: Mapping[str, Shape]
+    copies: Mapping[Reader, Axes]
+    carriers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    is_trial: bool = False
 
 
 def propagate(
@@ -50,9 +47,17 @@ def propagate(
     shapes: Mapping[str, Shape],
     axes: dict[str, Axes],
     ledger: Ledger,
-    elsewhere: Mapping[str, Shape],
+    reading: Reading,
 ) -> dict[int, Analysed]:
-    """Ask each node's rule in topological order; fills ``axes`` and the ledger."""
+    """Ask each node's rule in topological order; fills ``axes`` and the ledger.
+
+    Args:
+        graph: The model.
+        shapes: A concrete shape by tensor name.
+        axes: Those of the constants; the others are added.
+        ledger: Takes what the rules say.
+        reading: What this pass goes by.
+    """
     nodes: dict[int, Analysed] = {}
     weights = set(graph.constants)
     sizes: dict[str, Sizes] = {}
@@ -64,21 +69,34 @@ def propagate(
     fed = frozenset(value.name for value in graph.inputs)
     axes.update({name: Axes.inert(shapes[name]) for name in sorted(fed)})
     for node in graph.nodes:
-        operands = _operands(node, graph.constants, axes, weights, sizes)
-        call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
+        operands = _operands(node, graph.constants, axes, reading.copies, weights, sizes)
+        call = Call(
+            node,
+            operands,
+            tuple(shapes[n] if n else () for n in node.outputs),
+            reading.carriers.get(node.index, ()),
+            ledger.fresh if reading.is_trial else None,
+        )
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
         ledger.record(call, coupling, fed)
         demands = _answerable(call, coupling.demands, ledger)
         _hold_captured(node, axes, sizes, ledger)
         for name, made in zip(node.outputs, coupling.outputs, strict=True):
-            axes[name] = _close(made, elsewhere.get(name), node, ledger)
+            axes[name] = _close(made, reading.elsewhere.get(name), node, ledger)
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
-        _follow_sizes(call, demands, sizes, ledger, _opened(call, elsewhere, is_open=is_open))
+        _follow_sizes(
+            call, demands, sizes, ledger, _opened(call, reading.elsewhere, is_open=is_open)
+        )
         outputs = tuple(axes[name] for name in node.outputs)
         nodes[node.index] = Analysed(
-            call, outputs, demands, bool(coupling.filters), coupling.choice
+            call,
+            outputs,
+            demands,
+            bool(coupling.filters),
+            coupling.divisions,
+            coupling.choice,
         )
     _hold_ends(graph, axes, sizes, ledger)
     return nodes
@@ -155,6 +173,7 @@ def _operands(
     node: Node,
     constants: Mapping[str, Array],
     axes: Mapping[str, Axes],
+    copies: Mapping[Reader, Axes],
     weights: set[str],
     sizes: Mapping[str, Sizes],
 ) -> tuple[Operand | None, ...]:
@@ -166,7 +185,8 @@ def _operands(
         own = sizes.get(name)
         if own is not None and name in constants:
             own = from_source(own, node, position)
-        found.append(Operand(name, axes[name], name in weights, constants.get(name), own))
+        seen = copies.get((node.index, position), axes[name])
+        found.append(Operand(name, seen, name in weights, constants.get(name), own))
     return tuple(found)
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.choices import Trial, choose_carriers, in_doubt, most_removable
+from wrg_onnx.channels.constants import Constants, number_constants
 from wrg_onnx.channels.demands import unmet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
-from wrg_onnx.channels.propagate import RETURNED, constant_axes, propagate
-from wrg_onnx.channels.units import Analysed, Slot, Units
+from wrg_onnx.channels.propagate import RETURNED, Reading, propagate
+from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
 from wrg_onnx.graph import Graph, Shape
 
 
@@ -37,25 +41,82 @@ def find_units(
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
     """
-    slots, axes = constant_axes(graph)
-    total = sum(slot.size for slot in slots)
-    ledger = Ledger(np.zeros(total + 1, bool))
-    nodes = propagate(graph, shapes, axes, ledger, elsewhere or {})
-    for value in graph.outputs:
+    model = _Model(graph, shapes, elsewhere or {}, limits or Limits(), number_constants(graph))
+    units = _settle(model, {})
+    if not in_doubt(units):
+        return units
+    chosen = _settle(model, choose_carriers(_try_all(model)))
+    return chosen if most_removable(chosen) >= most_removable(units) else units
+
+
+Carriers: TypeAlias = Mapping[int, tuple[int, ...]]
+"""By node index, the output axes that carry the units of a divided axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    """What every pass starts from."""
+
+    graph: Graph
+    shapes: Mapping[str, Shape]
+    elsewhere: Mapping[str, Shape]
+    limits: Limits
+    constants: Constants
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pass:
+    """What a pass over the nodes found."""
+
+    axes: Mapping[str, Axes]
+    nodes: Mapping[int, Analysed]
+    ledger: Ledger
+
+
+def _read(model: _Model, carriers: Carriers | None) -> _Pass:
+    """Ask every rule once, and add what the interface and the user hold.
+
+    Without carriers this is a trial, which gives every factor of a division ids of its own.
+    """
+    copies = model.constants.copies
+    reading = Reading(model.elsewhere, copies, carriers or {}, is_trial=carriers is None)
+    axes = dict(model.constants.axes)
+    ledger = Ledger(np.zeros(sum(slot.size for slot in model.constants.slots) + 1, bool))
+    nodes = propagate(model.graph, model.shapes, axes, ledger, reading)
+    for value in model.graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)
-    apply_limits(graph, slots, limits or Limits(), ledger)
+    apply_limits(model.graph, model.constants.slots, model.limits, ledger)
+    return _Pass(axes, nodes, ledger)
+
+
+def _settle(model: _Model, carriers: Carriers) -> Units:
+    """Find the units for given carriers; freeze what cannot be met or would be emptied."""
+    found = _read(model, carriers)
     while True:
-        units = _solve(graph, slots, total, axes, nodes, ledger)
+        units = _solve(model, found)
         unmet = unmet_demands(units)
         if not unmet:
             break
         for ids, node, text in unmet:
-            ledger.freeze(ids, node, text)
+            found.ledger.freeze(ids, node, text)
     lonely = list(_may_be_emptied(units))
     for ids, node in lonely:
-        ledger.freeze(ids, node, "would be left without any channel")
-    return _solve(graph, slots, total, axes, nodes, ledger) if lonely else units
+        found.ledger.freeze(ids, node, "would be left without any channel")
+    return _solve(model, found) if lonely else units
+
+
+def _try_all(model: _Model) -> Trial:
+    """Give every factor of every division ids of its own, and see what becomes of them."""
+    found = _read(model, None)
+    labels, reason = _components(found.ledger)
+    weight = np.zeros(found.ledger.total)
+    for slot in model.constants.slots:
+        array = model.graph.constants[slot.name]
+        if is_parameter(array):
+            weight[slot.offset : slot.offset + slot.size] = array.size / slot.size
+    divisions = {i: node.divisions for i, node in found.nodes.items() if node.divisions}
+    return Trial(divisions, labels, reason >= 0, weight)
 
 
 def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:
@@ -81,14 +142,9 @@ def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:
                 yield ids[:1], str(analysed.call.node)
 
 
-def _solve(
-    graph: Graph,
-    slots: tuple[Slot, ...],
-    total: int,
-    axes: Mapping[str, Axes],
-    nodes: Mapping[int, Analysed],
-    ledger: Ledger,
-) -> Units:
+def _components(ledger: Ledger) -> tuple[IdArray, IdArray]:
+    """Return the unit of each id, and per unit the first reason to freeze it, or -1."""
+    total = ledger.total
     left = np.concatenate([*ledger.left, np.empty(0, np.int64)])
     right = np.concatenate([*ledger.right, np.empty(0, np.int64)])
     edges = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(total, total))
@@ -99,18 +155,24 @@ def _solve(
     for ids, number in ledger.frozen:
         np.minimum.at(reason, labels[ids], number)
     reason[reason == never] = -1
+    return labels, reason
+
+
+def _solve(model: _Model, found: _Pass) -> Units:
+    labels, reason = _components(found.ledger)
+    total = found.ledger.total
     return Units(
-        graph=graph,
-        slots=slots,
+        graph=model.graph,
+        slots=model.constants.slots,
         labels=labels,
         reason=reason,
-        reasons=tuple(ledger.reasons),
-        group=_groups(slots, labels, count),
-        is_filter=_marked(ledger.filters, total),
-        is_consumed=_marked(ledger.consumed, total),
-        axes=axes,
-        nodes=nodes,
-        pinned=frozenset(ledger.pinned),
+        reasons=tuple(found.ledger.reasons),
+        group=_groups(model.constants.slots, labels, len(reason)),
+        is_filter=_marked(found.ledger.filters, total),
+        is_consumed=_marked(found.ledger.consumed, total),
+        axes=found.axes,
+        nodes=found.nodes,
+        pinned=frozenset(found.ledger.pinned),
     )
 
 

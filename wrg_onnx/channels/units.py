@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Demand
+from wrg_onnx.channels.axes import Axes, Call, Demand, Division
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place
 from wrg_onnx.graph import Array, Graph
+
+Reader: TypeAlias = tuple[int, int]
+"""Who reads a tensor: a node's index, and the position among its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,15 @@ class Slot:
         axis: The axis.
         offset: The id of its first position; the others follow.
         size: Its length.
+        reader: The one reader of a shared vector that these ids are for; None: all of them, or all
+            that have none of their own.
     """
 
     name: str
     axis: int
     offset: int
     size: int
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,15 @@ class Analysed:
         outputs: The axes of its outputs.
         demands: The numbers in shape operands that count positions.
         makes_channels: Whether filters of a weight become channels of the output here.
-        choice: How a Reshape divided an axis, for the report.
+        divisions: The axes that a Reshape divided.
+        choice: Which factor carries the units, for the report.
     """
 
     call: Call
     outputs: tuple[Axes, ...]
     demands: tuple[Demand, ...]
     makes_channels: bool = False
+    divisions: tuple[Division, ...] = ()
     choice: str = ""
 
 
@@ -125,11 +134,23 @@ class Units:
 
     @cached_property
     def slots_of(self) -> Mapping[str, tuple[Slot, ...]]:
-        """The slots of each constant."""
+        """The slots of each constant, one per axis: those of its first reader, if it is shared."""
+        table: dict[str, dict[int, Slot]] = {}
+        for slot in self.slots:
+            table.setdefault(slot.name, {}).setdefault(slot.axis, slot)
+        return {name: tuple(slots.values()) for name, slots in table.items()}
+
+    @cached_property
+    def shared(self) -> Mapping[str, tuple[Slot, ...]]:
+        """The slots of each shared vector, one per reader, that of all others first."""
         table: dict[str, list[Slot]] = {}
         for slot in self.slots:
             table.setdefault(slot.name, []).append(slot)
-        return {name: tuple(slots) for name, slots in table.items()}
+        return {
+            name: tuple(slots)
+            for name, slots in table.items()
+            if any(slot.reader is not None for slot in slots)
+        }
 
 
 def is_parameter(array: Array) -> bool:

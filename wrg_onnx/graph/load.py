@@ -138,7 +138,8 @@ def _check_names(graph: Graph) -> None:
 def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
     """Read the records off an onnx-graphsurgeon graph."""
     graph = _read_graph(source.surgeon, name, dict(opsets), source)
-    return replace(graph, constants={**graph.constants, **source.aside})
+    constants = {**graph.constants, **source.aside}
+    return replace(graph, constants=constants, fed_constants=source.fed_initializers)
 
 
 def stored_bytes(path: Path, graph: Graph) -> int:

@@ -120,6 +120,7 @@ class Graph:
         inputs: What the caller feeds; initializers are not among them.
         outputs: What the caller gets.
         opsets: Imported version by domain; ``""`` is ai.onnx.
+        fed_constants: The constants that a caller may feed another value for.
         source: The onnx-graphsurgeon graph that the records were read from, for ``graph/`` alone.
     """
 
@@ -130,6 +131,7 @@ class Graph:
     outputs: tuple[Value, ...]
     opsets: Mapping[str, int]
     source: Any = field(repr=False)
+    fed_constants: frozenset[str] = frozenset()
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Statistics
+from wrg_onnx.channels import count_parameters
+from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import (
@@ -128,10 +130,11 @@ def prune(
         with clock.stage("evaluate"):
             accuracy = _accuracy(model.graph, pruned, samples, head, config, progress)
             speed = measure_speed(model, pruned, config)
-    written = None
+    # Counted in the graph: readers of one vector may have got vectors of their own.
+    after = replace(model.cost(selection.alive, None), parameters=count_parameters(pruned))
     if output is not None:
         with clock.stage("save"):
-            written = save(pruned, output, force=force)
+            after = replace(after, file_bytes=save(pruned, output, force=force))
     return PruneReport(
         model=str(path),
         output=None if output is None else str(output),
@@ -139,13 +142,13 @@ def prune(
         budget=config.budget.value,
         scope=config.scope.value,
         ratio=config.ratio,
-        reached=selection.ratio,
+        reached=_reached(config, selection, before, after),
         calibration=_describe(samples, config),
         units=int(model.units.removable.sum()),
         removed=selection.removed,
         equivalence=equivalence,
         before=before,
-        after=model.cost(selection.alive, written),
+        after=after,
         accuracy=accuracy,
         speed=speed,
         groups=group_reports(model, selection.alive),
@@ -155,6 +158,13 @@ def prune(
         ),
         seconds=clock.seconds,
     )
+
+
+def _reached(config: PruneConfig, selection: Selection, before: Cost, after: Cost) -> float:
+    """Return the share of the budget that is really gone."""
+    if config.budget is not BudgetKind.PARAMS or not before.parameters:
+        return selection.ratio
+    return 1 - after.parameters / before.parameters
 
 
 def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:

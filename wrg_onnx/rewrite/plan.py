@@ -9,6 +9,7 @@ import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, meet_demands
 from wrg_onnx.channels.table import find_derivation
+from wrg_onnx.channels.units import Reader
 from wrg_onnx.graph import Array, Attribute
 
 
@@ -48,7 +49,11 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
     if not alive[~units.removable].all():
         raise ValueError("a frozen unit is selected for removal")
     kept: dict[str, tuple[IdArray | None, ...]] = {}
+    own = _own_vectors(units, alive)
+    divided = {units.nodes[index].call.node.inputs[position] for index, position in own}
     for name, slots in units.slots_of.items():
+        if name in divided and slots[0].reader is not None:
+            continue  # whoever still reads it keeps it whole
         cut = {slot.axis: alive[units.slot_units(slot)] for slot in slots}
         if all(mask.all() for mask in cut.values()):
             continue
@@ -58,7 +63,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
         )
     look = alive_ids(units, alive)
     attributes: dict[int, Mapping[str, Attribute | None]] = {}
-    operands = meet_demands(units, look)
+    operands = {**own, **meet_demands(units, look)}
     for index, analysed in units.nodes.items():
         derive = find_derivation(analysed.call.node)
         if derive is None:
@@ -69,3 +74,23 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
         for position, array in derived.operands.items():
             operands[index, position] = array
     return Plan(units, alive, kept, attributes, operands)
+
+
+def _own_vectors(units: Units, alive: BoolArray) -> dict[Reader, Array]:
+    """Give the readers of a shared vector their own where they do not keep the same positions.
+
+    Whoever has no ids of his own reads it under its name, sliced if need be, as do those that keep
+    the same positions. Without such a reader it stays whole for those that keep it whole; the
+    others get theirs, since its name cannot stand for different positions.
+    """
+    own: dict[Reader, Array] = {}
+    for name, slots in units.shared.items():
+        masks = [alive[units.slot_units(slot)] for slot in slots]
+        if all(np.array_equal(mask, masks[0]) for mask in masks):
+            continue
+        named = masks[0] if slots[0].reader is None else np.ones(slots[0].size, bool)
+        vector = units.graph.constants[name]
+        for slot, mask in zip(slots, masks, strict=True):
+            if slot.reader is not None and not np.array_equal(mask, named):
+                own[slot.reader] = np.compress(mask, vector, axis=slot.axis)
+    return own

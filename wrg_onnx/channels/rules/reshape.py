@@ -9,12 +9,12 @@ tied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Tie
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Division, Freeze, Tie
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.graph import Shape
@@ -24,11 +24,13 @@ MERGED = "merges this axis with another that carries channels"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Carried:
-    """The ids of one block's output axes."""
+    """The ids of one block's output axes, and what the coupling says of them."""
 
     ids: tuple[IdArray | None, ...]
     ties: tuple[Tie, ...] = ()
     frozen: tuple[Freeze, ...] = ()
+    dropped: tuple[IdArray, ...] = ()
+    divisions: tuple[Division, ...] = ()
     choice: str = ""
 
 
@@ -42,7 +44,7 @@ def couple_reshape(call: Call) -> Coupling:
     Source: https://onnx.ai/onnx/operators/onnx__Reshape.html
     """
     x = call.axes()
-    coupling = _regroup(x, call.output_shapes[0])
+    coupling = _regroup(call)
     target = call.optional(1)
     if target is None or target.sizes is None:
         live = x.flat()
@@ -55,10 +57,7 @@ def couple_reshape(call: Call) -> Coupling:
             demands += _copied(axis, x, coupling.outputs[0])
         elif size.value != -1 and not (ids is None and not size.ids):
             demands.append(Demand(1, axis, ids))
-    return Coupling(
-        coupling.outputs, coupling.ties, coupling.frozen, demands=tuple(demands),
-        choice=coupling.choice,
-    )  # fmt: skip
+    return replace(coupling, demands=tuple(demands))
 
 
 def _copied(axis: int, x: Axes, y: Axes) -> list[Demand]:
@@ -75,24 +74,27 @@ def couple_flatten(call: Call) -> Coupling:
     Shapes:
         X (d_0, ..., d_r) -> Y (d_0 * ... * d_(axis-1), d_axis * ... * d_r).
     """
-    return _regroup(call.axes(), call.output_shapes[0])
+    return _regroup(call)
 
 
-def _regroup(x: Axes, shape: Shape) -> Coupling:
+def _regroup(call: Call) -> Coupling:
     """Carry ids through a change of shape that keeps the elements' order."""
+    x, shape = call.axes(), call.output_shapes[0]
     ids: list[IdArray | None] = [None] * len(shape)
-    ties: list[Tie] = []
-    frozen: list[Freeze] = []
-    choices = []
+    blocks = []
     for inner, outer in _blocks(x.shape, shape):
-        carried = _carry(x, inner, tuple(shape[axis] for axis in outer))
+        carried = _carry(call, inner, outer)
         for axis, own in zip(outer, carried.ids, strict=True):
             ids[axis] = own
-        ties += carried.ties
-        frozen += carried.frozen
-        choices.append(carried.choice)
-    choice = "; ".join(c for c in choices if c)
-    return Coupling((Axes(shape, tuple(ids)),), tuple(ties), tuple(frozen), choice=choice)
+        blocks.append(carried)
+    return Coupling(
+        (Axes(shape, tuple(ids)),),
+        tuple(tie for block in blocks for tie in block.ties),
+        tuple(freeze for block in blocks for freeze in block.frozen),
+        dropped=tuple(own for block in blocks for own in block.dropped),
+        divisions=tuple(division for block in blocks for division in block.divisions),
+        choice="; ".join(block.choice for block in blocks if block.choice),
+    )
 
 
 def _blocks(left: Shape, right: Shape) -> Iterator[tuple[list[int], list[int]]]:
@@ -121,12 +123,15 @@ def _blocks(left: Shape, right: Shape) -> Iterator[tuple[list[int], list[int]]]:
         yield inner, outer
 
 
-def _carry(x: Axes, inner: list[int], dims: Shape) -> _Carried:
+def _carry(call: Call, inner: list[int], outer: list[int]) -> _Carried:
+    x, dims = call.axes(), tuple(call.output_shapes[0][axis] for axis in outer)
     live = [axis for axis in inner if x.ids[axis] is not None]
     if not live:
         return _Carried((None,) * len(dims))
     chosen = max(live, key=lambda axis: len(np.unique(x.at(axis))))
-    frozen = tuple(Freeze(x.at(axis), MERGED) for axis in live if axis != chosen)
+    others = [x.at(axis) for axis in live if axis != chosen]
+    # On a trial pass the factors of an axis are alive side by side, and meet again here.
+    frozen = () if call.fresh else tuple(Freeze(ids, MERGED) for ids in others)
     # grid: one id per position of the block, first in the input's dims, then in the output's
     own = x.at(chosen)
     spread = own.reshape([-1 if axis == chosen else 1 for axis in inner])
@@ -136,21 +141,38 @@ def _carry(x: Axes, inner: list[int], dims: Shape) -> _Carried:
     for axis in range(len(dims)):
         line = _line(grid, axis)
         if np.array_equal(np.broadcast_to(_along(line, axis, len(dims)), dims), grid):
-            return _Carried(_only(line, axis, len(dims)), frozen=frozen)
-    return _split(grid, frozen)
+            return _Carried(_only(line, axis, len(dims)), frozen=frozen, dropped=tuple(others))
+    return _divide(call, grid, outer, frozen)
 
 
-def _split(grid: IdArray, frozen: tuple[Freeze, ...]) -> _Carried:
-    """Let the factor that keeps most units carry them; tie what shares its index."""
+def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, ...]) -> _Carried:
+    """Let one factor carry the units; tie what shares its index."""
     dims = grid.shape
-    kept = [len(np.unique(_line(grid, axis))) if size > 1 else 0 for axis, size in enumerate(dims)]
-    axis = int(np.argmax(kept))
-    line = _line(grid, axis)
+    lines = {axis: _line(grid, axis) for axis, size in enumerate(dims) if size > 1}
+    units = {axis: len(np.unique(line)) for axis, line in lines.items()}
+    if call.fresh is not None:
+        lines = {axis: _renewed(line, call.fresh) for axis, line in lines.items()}
+        division = Division(np.unique(grid), {outer[axis]: line for axis, line in lines.items()})
+        ids = tuple(lines.get(axis) for axis in range(len(dims)))
+        return _Carried(ids, frozen=frozen, dropped=(division.ids,), divisions=(division,))
+    axis = max(lines, key=lambda own: (outer[own] in call.carriers, units[own]))
+    line = lines[axis]
     rows = np.moveaxis(grid, axis, -1).reshape(-1, dims[axis])
     pairs = np.unique(np.stack([np.broadcast_to(line, rows.shape), rows]).reshape(2, -1), axis=1)
     pairs = pairs[:, pairs[0] != pairs[1]]
-    choice = f"of {' x '.join(map(str, dims))}, factor {axis} ({dims[axis]}) carries the units"
-    return _Carried(_only(line, axis, len(dims)), (Tie(pairs[0], pairs[1]),), frozen, choice)
+    return _Carried(
+        _only(line, axis, len(dims)),
+        (Tie(pairs[0], pairs[1]),),
+        frozen,
+        divisions=(Division(np.unique(grid), {outer[axis]: line}),),
+        choice=f"of {' x '.join(map(str, dims))}, factor {axis} ({dims[axis]}) carries the units",
+    )
+
+
+def _renewed(line: IdArray, fresh: Callable[[int], IdArray]) -> IdArray:
+    """Replace ids by fresh ones; equal ids stay equal."""
+    unique, inverse = np.unique(line, return_inverse=True)
+    return fresh(len(unique))[inverse]
 
 
 def _line(grid: IdArray, axis: int) -> IdArray:

@@ -1,0 +1,204 @@
+"""Which factor of a divided axis carries the units: heads, groups, the halves of a shuffle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import (
+    analyse,
+    assert_identity,
+    assert_surgery_is_exact,
+    build,
+    draw_alive,
+    normal,
+    repeatable,
+)
+
+from wrg_onnx.channels import find_units
+from wrg_onnx.graph import bind_sizes, infer_shapes, other_sizes
+from wrg_onnx.graph.load import from_proto
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+def separate(heads, dim, *, tokens=5, width=12, batch="1"):
+    """Multi-head attention with a matrix each for queries, keys and values."""
+    inner = heads * dim
+    split = ints(0, 0, heads, dim)
+    weights = {
+        **{f"w{k}": normal(width, inner, seed=i) for i, k in enumerate("qkv")},
+        **{f"b{k}": normal(inner, seed=i) for i, k in enumerate("qkv")},
+        "wo": normal(inner, width, seed=5), "s": split, "j": ints(0, 0, -1),
+    }  # fmt: skip
+    body = " ".join(
+        f"p{k} = MatMul(x, w{k})  a{k} = Add(p{k}, b{k})  r{k} = Reshape(a{k}, s)" for k in "qkv"
+    )
+    text = f"""net (float[{batch},{tokens},{width}] x) => (float[{batch},{tokens},{width}] y) {{
+        {body}
+        q = Transpose<perm = [0, 2, 1, 3]>(rq)  k = Transpose<perm = [0, 2, 3, 1]>(rk)
+        v = Transpose<perm = [0, 2, 1, 3]>(rv)
+        l = MatMul(q, k)  p = Softmax<axis = -1>(l)  c = MatMul(p, v)
+        t = Transpose<perm = [0, 2, 1, 3]>(c)  f = Reshape(t, j)  y = MatMul(f, wo) }}"""
+    return build(text, weights)
+
+
+def packed(heads, dim, *, tokens=5, width=12):
+    """One matrix for queries, keys and values, taken apart by Gather."""
+    inner = heads * dim
+    weights = {
+        "w": normal(width, 3 * inner), "b": normal(3 * inner, seed=2),
+        "wo": normal(inner, width, seed=5), "s": ints(0, 0, 3, heads, dim), "j": ints(0, 0, -1),
+        **{f"n{i}": np.int64(i) for i in range(3)},
+    }  # fmt: skip
+    text = f"""net (float[1,{tokens},{width}] x) => (float[1,{tokens},{width}] y) {{
+        m = MatMul(x, w)  a = Add(m, b)  r = Reshape(a, s)
+        g = Transpose<perm = [2, 0, 3, 1, 4]>(r)
+        q = Gather<axis = 0>(g, n0)  h = Gather<axis = 0>(g, n1)  v = Gather<axis = 0>(g, n2)
+        k = Transpose<perm = [0, 1, 3, 2]>(h)
+        l = MatMul(q, k)  p = Softmax<axis = -1>(l)  c = MatMul(p, v)
+        t = Transpose<perm = [0, 2, 1, 3]>(c)  f = Reshape(t, j)  y = MatMul(f, wo) }}"""
+    return build(text, weights)
+
+
+def grouped_query(heads, shared, dim, *, tokens=5, width=12):
+    """Grouped-query attention: each head of keys and values serves several heads of queries."""
+    ratio = heads // shared
+    weights = {
+        "wq": normal(width, heads * dim), "wk": normal(width, shared * dim, seed=1),
+        "wv": normal(width, shared * dim, seed=2), "wo": normal(heads * dim, width, seed=5),
+        "s": ints(1, tokens, heads, dim), "sk": ints(1, tokens, shared, dim), "two": ints(2),
+        "e": ints(1, shared, ratio, tokens, dim), "m": ints(1, heads, tokens, dim),
+        "j": ints(1, tokens, heads * dim),
+    }  # fmt: skip
+    kv = " ".join(
+        f"p{k} = MatMul(x, w{k})  r{k} = Reshape(p{k}, sk)  "
+        f"t{k} = Transpose<perm = [0, 2, 1, 3]>(r{k})  u{k} = Unsqueeze(t{k}, two)  "
+        f"e{k} = Expand(u{k}, e)  {k}0 = Reshape(e{k}, m)"
+        for k in "kv"
+    )  # fmt: skip
+    text = f"""net (float[1,{tokens},{width}] x) => (float[1,{tokens},{width}] y) {{
+        pq = MatMul(x, wq)  rq = Reshape(pq, s)  q = Transpose<perm = [0, 2, 1, 3]>(rq)  {kv}
+        k = Transpose<perm = [0, 1, 3, 2]>(k0)
+        l = MatMul(q, k)  p = Softmax<axis = -1>(l)  c = MatMul(p, v0)
+        t = Transpose<perm = [0, 2, 1, 3]>(c)  f = Reshape(t, j)  y = MatMul(f, wo) }}"""
+    return build(text, weights)
+
+
+def check(analysis, batches=(None,)):
+    assert_identity(analysis)
+
+    @settings(repeatable, max_examples=8)
+    @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.3, 0.6, 1.0]))
+    def run(seed, share):
+        alive = draw_alive(analysis.units, np.random.default_rng(seed), share)
+        assert_surgery_is_exact(analysis, alive, batches=batches)
+
+    run()
+
+
+def units_along(analysis, name, axis):
+    return len(np.unique(analysis.labels(name, axis)))
+
+
+@pytest.mark.parametrize(("heads", "dim"), [(2, 3), (2, 16), (3, 4), (6, 2)])
+def test_heads_go_whole_across_queries_keys_values_and_projection(heads, dim):
+    analysis = analyse(separate(heads, dim))
+    assert analysis.tied(("wq", 1), ("wk", 1), ("wv", 1), ("wo", 0), ("bq", 0))
+    assert units_along(analysis, "wq", 1) == heads
+    assert analysis.removable("wq", 1).all()
+    check(analysis)
+
+
+@pytest.mark.parametrize(("heads", "dim"), [(2, 16), (4, 4)])
+def test_heads_of_a_packed_projection_go_whole(heads, dim):
+    analysis = analyse(packed(heads, dim))
+    labels = analysis.labels("w", 1).reshape(3, heads, dim)
+    assert (labels == labels[:1, :, :1]).all()
+    assert len(np.unique(labels)) == heads
+    assert analysis.removable("w", 1).all()
+    check(analysis)
+
+
+@pytest.mark.parametrize(("heads", "shared"), [(4, 2), (6, 2), (6, 3)])
+def test_grouped_query_attention_keeps_its_ratio(heads, shared):
+    analysis = analyse(grouped_query(heads, shared, 4))
+    of_queries = analysis.labels("wq", 1).reshape(shared, heads // shared, 4)
+    of_keys = analysis.labels("wk", 1).reshape(shared, 1, 4)
+    assert (of_queries == of_keys).all()
+    assert len(np.unique(of_keys)) == shared
+    assert analysis.removable("wq", 1).all()
+    check(analysis)
+
+
+def test_one_head_lets_the_dims_of_the_values_go():
+    analysis = analyse(separate(1, 8))
+    assert not analysis.removable("wq", 1).any()
+    assert analysis.removable("wv", 1).all()
+    assert units_along(analysis, "wv", 1) == 8
+    check(analysis)
+
+
+def test_a_bias_per_head_goes_with_its_head():
+    model = separate(3, 4)
+    model.graph.initializer.extend(
+        build("g () => () {}", {"r": normal(1, 3, 5, 5)}).graph.initializer
+    )
+    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
+    position = list(model.graph.node).index(softmax)
+    add = build("g (float[1,3,5,5] l, float[1,3,5,5] r) => () { lr = Add(l, r) }").graph.node[0]
+    model.graph.node.insert(position, add)
+    model.graph.node[position + 1].input[0] = "lr"
+    analysis = analyse(model)
+    assert units_along(analysis, "wq", 1) == 3
+    assert analysis.removable("wq", 1).all()
+    assert analysis.removable("r", 1).all()
+    check(analysis)
+
+
+def test_heads_survive_an_open_batch():
+    model = separate(3, 4, batch="N")
+    graph = from_proto(model, name="test")
+    shapes = bind_sizes(graph.inputs)
+    there = infer_shapes(graph, other_sizes(graph.inputs, shapes))
+    units = find_units(graph, infer_shapes(graph, shapes), elsewhere=there)
+    assert units.removable[units.of(units.axes["wq"].at(1))].all()
+    check(analyse(separate(3, 4, batch="N")), batches=(1, 2))
+
+
+def test_a_shuffle_keeps_the_factor_with_most_units():
+    text = """net (float[1,3,4,4] x) => (float[1,2,4,4] y) {
+        a = Conv(x, w)  f = Reshape(a, s)  p = Transpose<perm = [0, 2, 1, 3, 4]>(f)
+        r = Reshape(p, t)  y = Conv(r, v) }"""
+    weights = {
+        "w": normal(12, 3, 1, 1), "v": normal(2, 12, 1, 1), "s": ints(1, 3, 4, 4, 4),
+        "t": ints(1, 12, 4, 4),
+    }  # fmt: skip
+    analysis = analyse(build(text, weights))
+    assert units_along(analysis, "w", 0) == 4
+    check(analysis)
+
+
+def test_groups_of_a_decomposed_group_normalisation_go_whole():
+    text = """net (float[1,3,4,4] x) => (float[1,2,4,4] y) {
+        a = Conv(x, w)  f = Reshape(a, s)  n = InstanceNormalization(f, one, zero)
+        r = Reshape(n, t)  g = Mul(r, gamma)  h = Add(g, beta)  y = Conv(h, v) }"""
+    weights = {
+        "w": normal(12, 3, 1, 1), "v": normal(2, 12, 1, 1), "s": ints(1, 4, -1),
+        "t": ints(1, 12, 4, 4), "one": np.ones(4, np.float32), "zero": np.zeros(4, np.float32),
+        "gamma": normal(12, 1, 1), "beta": normal(12, 1, 1, seed=3),
+    }  # fmt: skip
+    analysis = analyse(build(text, weights))
+    labels = analysis.labels("w", 0).reshape(4, 3)
+    assert (labels == labels[:, :1]).all()
+    assert analysis.removable("w", 0).all()
+    check(analysis)
+
+
+def test_the_choice_is_reported():
+    units = analyse(separate(3, 4)).units
+    choices = {node.choice for node in units.nodes.values()} - {""}
+    assert choices == {"of 3 x 4, factor 0 (3) carries the units"}

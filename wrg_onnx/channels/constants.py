@@ -1,0 +1,93 @@
+"""Ids for the constants of a file: where every unit begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.ids import IdArray
+from wrg_onnx.channels.units import Reader, Slot
+from wrg_onnx.graph import Array, Graph
+from wrg_onnx.graph.model import captured
+
+_PER_CHANNEL = frozenset(
+    {("Conv", 2), ("ConvTranspose", 2), ("Gemm", 2)}
+    | {(op, position) for op in ("Add", "Sub", "Mul", "Div", "PRelu") for position in (0, 1)}
+    | {(f"{kind}Normalization", position) for kind in ("Instance", "Layer") for position in (1, 2)}
+    | {("BatchNormalization", position) for position in (1, 2, 3, 4)}
+)  # fmt: skip
+"""Operands that hold one number per channel and contract nothing: biases, scales, statistics."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constants:
+    """The ids of all constants.
+
+    Attributes:
+        slots: The axes that were given ids, in the order of the ids.
+        axes: By name.
+        copies: What single readers of a shared vector see instead, by (node index, position).
+    """
+
+    slots: tuple[Slot, ...]
+    axes: dict[str, Axes]
+    copies: dict[Reader, Axes]
+
+
+def number_constants(graph: Graph) -> Constants:
+    """Give every axis of every constant fresh ids; int64 constants are shapes and indices.
+
+    Exporters store equal vectors once: the zero biases of all layers of one width, say. Each reader
+    of such a vector sees ids of its own, so that it ties no layers together; where the readers then
+    keep different positions, they get vectors of their own. Weights stay shared.
+    """
+    found = Constants((), {}, {})
+    slots: list[Slot] = []
+    offset = 0
+    readers = _readers(graph)
+    for name, array in sorted(graph.constants.items()):
+        single = readers.get(name, []) if _is_vector(array) else []
+        rest: list[Reader | None] = [None] if _has_others(graph, name, single) else []
+        for reader in [*rest, *single] if len(rest) + len(single) > 1 else [None]:
+            ids: list[IdArray | None] = []
+            for axis, size in enumerate(array.shape):
+                if size < 2 or array.dtype.kind in "bOSU" or array.dtype == np.int64:
+                    ids.append(None)
+                    continue
+                slots.append(Slot(name, axis, offset, size, reader))
+                ids.append(np.arange(offset, offset + size))
+                offset += size
+            own = Axes(array.shape, tuple(ids))
+            found.axes.setdefault(name, own)
+            if reader is not None:
+                found.copies[reader] = own
+    return Constants(tuple(slots), found.axes, found.copies)
+
+
+def _is_vector(array: Array) -> bool:
+    return array.dtype.kind == "f" and array.ndim > 0 and array.size == max(array.shape) > 1
+
+
+def _readers(graph: Graph) -> dict[str, list[Reader]]:
+    """Find the nodes that read a constant as one number per channel."""
+    found: dict[str, list[Reader]] = {}
+    for node in graph.nodes:
+        for position, name in enumerate(node.inputs):
+            per_channel = not node.domain and (node.op, position) in _PER_CHANNEL
+            # What a caller may feed has one value for all its readers.
+            if per_channel and name in graph.constants and name not in graph.fed_constants:
+                found.setdefault(name, []).append((node.index, position))
+    return found
+
+
+def _has_others(graph: Graph, name: str, single: list[Reader]) -> bool:
+    """Tell whether anything but those readers needs the constant under its name."""
+    nodes = graph.consumers.get(name, ())
+    count = sum(node.inputs.count(name) for node in nodes)
+    return (
+        count > len(single)
+        or any(name in captured(node) for node in nodes)
+        or any(value.name == name for value in graph.outputs)
+    )
