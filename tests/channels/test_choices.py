@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import (
+    Analysis,
     analyse,
     assert_identity,
     assert_surgery_is_exact,
     build,
+    copy_of,
     draw_alive,
     normal,
     repeatable,
@@ -19,6 +22,7 @@ from strategies import (
 from wrg_onnx.channels import find_units
 from wrg_onnx.graph import bind_sizes, infer_shapes, other_sizes
 from wrg_onnx.graph.load import from_proto
+from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
 
 def ints(*values):
@@ -202,3 +206,90 @@ def test_the_choice_is_reported():
     units = analyse(separate(3, 4)).units
     choices = {node.choice for node in units.nodes.values()} - {""}
     assert choices == {"of 3 x 4, factor 0 (3) carries the units"}
+
+
+def analyse_open(model):
+    """Analyse a model that leaves its batch open, as the commands do: at two sizes."""
+    graph = from_proto(copy_of(model), name="test")
+    shapes = bind_sizes(graph.inputs)
+    here = infer_shapes(graph, shapes)
+    there = infer_shapes(graph, other_sizes(graph.inputs, shapes))
+    return Analysis(model, graph, here, find_units(graph, here, elsewhere=there))
+
+
+def test_heads_go_where_the_last_shape_is_computed_from_the_input():
+    """As torch writes ``.reshape(B, N, C)``: C is the width of the stream, not heads x dim."""
+    model = separate(3, 4, batch="N")
+    shape = build(
+        """g (float[N,5,12] x, float[N,5,3,4] t) => () {
+            n = Shape(x)  b0 = Gather(n, i0)  c0 = Gather(n, i2)
+            b1 = Unsqueeze(b0, ax)  c1 = Unsqueeze(c0, ax)
+            to = Concat<axis = 0>(b1, five, c1) }""",
+        {"i0": np.int64(0), "i2": np.int64(2), "ax": ints(0), "five": ints(5)},
+    )
+    model.graph.initializer.extend(shape.graph.initializer)
+    last = next(node for node in model.graph.node if "f" in node.output)
+    last.input[1] = "to"
+    at = list(model.graph.node).index(last)
+    for node in reversed(shape.graph.node):
+        model.graph.node.insert(at, node)
+    analysis = analyse_open(model)
+    assert units_along(analysis, "wq", 1) == 3
+    assert analysis.removable("wq", 1).all()
+    check(analysis, batches=(1, 2, 3))
+
+
+def test_heads_merged_with_an_open_batch_go_whole():
+    """As ``torch.nn.MultiheadAttention`` writes it: (tokens, batch x heads, head dim)."""
+    weights = {
+        "w": normal(12, 36), "b": normal(36, seed=2), "wo": normal(12, 12, seed=5),
+        "s3": ints(0, 0, 3, 12), "two": ints(-2), "i0": np.int64(0), "z": np.int64(0),
+        "o": np.int64(1), "t": np.int64(2), "heads": np.int64(3), "one": ints(-1), "five": ints(5),
+        "dim": ints(4), "rows": ints(-1, 12), "twelve": ints(12),
+    }  # fmt: skip
+    text = """net (float[5,N,12] x) => (float[5,N,12] y) {
+        n = Shape(x)  bn = Gather(n, o)
+        m = MatMul(x, w)  a = Add(m, b)  r = Reshape(a, s3)
+        g = Transpose<perm = [2, 0, 1, 3]>(r)
+        aq = Gather<axis = 0>(g, z)  ak = Gather<axis = 0>(g, o)  av = Gather<axis = 0>(g, t)
+        bh = Mul(bn, heads)  bh1 = Reshape(bh, one)  to = Concat<axis = 0>(five, bh1, dim)
+        rq = Reshape(aq, to)  rk = Reshape(ak, to)  rv = Reshape(av, to)
+        q = Transpose<perm = [1, 0, 2]>(rq)  k = Transpose<perm = [1, 2, 0]>(rk)
+        v = Transpose<perm = [1, 0, 2]>(rv)
+        l = MatMul(q, k)  p = Softmax<axis = -1>(l)  c = MatMul(p, v)
+        h = Transpose<perm = [1, 0, 2]>(c)  f = Reshape(h, rows)  d = MatMul(f, wo)
+        bn1 = Reshape(bn, one)  back = Concat<axis = 0>(five, bn1, twelve)
+        y = Reshape(d, back) }"""
+    model = build(text, weights)
+    graph = from_proto(copy_of(model), name="test")
+    here, there = (infer_shapes(graph, {"x": (5, batch, 12)}) for batch in (1, 2))
+    analysis = Analysis(model, graph, here, find_units(graph, here, elsewhere=there))
+    assert units_along(analysis, "w", 1) == 3
+    assert analysis.removable("w", 1).all()
+    assert_identity(analysis)
+    rng = np.random.default_rng(0)
+    for share in (0.4, 0.7, 1.0):
+        plan = plan_slices(analysis.units, draw_alive(analysis.units, rng, share))
+        pruned = apply_plan(analysis.graph, plan)
+        for batch in (1, 2, 3):
+            shapes = {"x": (5, batch, 12)}
+            assert validate_translation(analysis.graph, pruned, plan, shapes).error < 1e-5
+
+
+def test_the_second_of_two_divisions_counts_what_the_first_one_divides():
+    """(3 x width) is divided first, the width into heads and head dims then."""
+    packed_twice = packed(2, 16)
+    for tensor in packed_twice.graph.initializer:
+        if tensor.name == "s":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(ints(0, 0, 3, 32), "s"))
+    text = """g (float[1,5,3,32] r) => () { r2 = Reshape(r, s2) }"""
+    extra = build(text, {"s2": ints(0, 0, 0, 2, 16)})
+    packed_twice.graph.initializer.extend(extra.graph.initializer)
+    nodes = packed_twice.graph.node
+    at = next(i for i, node in enumerate(nodes) if "g" in node.output)
+    nodes[at].input[0] = "r2"
+    nodes.insert(at, extra.graph.node[0])
+    analysis = analyse(packed_twice)
+    assert units_along(analysis, "w", 1) == 2
+    assert analysis.removable("w", 1).all()
+    check(analysis)

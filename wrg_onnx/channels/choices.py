@@ -106,6 +106,7 @@ def choose_carriers(trial: Trial) -> dict[int, tuple[int, ...]]:
 def _factors(trial: Trial) -> list[_Factor]:
     per_component = np.bincount(trial.labels, trial.weight, len(trial.is_frozen))
     found = []
+    # In the order of the nodes: what one division holds, the next one may divide further.
     for node, divisions in trial.divisions.items():
         for number, division in enumerate(divisions):
             held = per_component[np.unique(trial.labels[division.ids])].sum()
@@ -114,6 +115,7 @@ def _factors(trial: Trial) -> list[_Factor]:
                 free = 1 - trial.is_frozen[components].mean()
                 share = max(0.0, free - max(FLOOR, 1 / len(components)))
                 found.append(_Factor((node, number), axis, components, held * share))
+                per_component[components] += held / len(components)
     return found
 
 

@@ -63,7 +63,7 @@ def _unmet(units: Units, alive: Alive) -> Iterator[tuple[IdArray, str, str]]:
                     yield ids, node, "computes the size of this axis in a way that cannot follow"
                 continue
             other, holders = written.setdefault(size.source, (wanted, ids))
-            pinned = size.source in units.pinned and wanted != size.value
+            pinned = size.source in units.pinned and wanted != size.pruned(alive)
             if pinned or other != wanted:
                 yield np.concatenate([ids, holders]), node, "shares the size of this axis"
 

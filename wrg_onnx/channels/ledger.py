@@ -21,6 +21,7 @@ class Ledger:
     """What the pass over the graph writes down.
 
     ``named`` is scratch: it marks the ids that one rule names, the last entry standing for INERT.
+    ``repeated`` holds the ids of axes that repeat their positions for each sample of a batch.
     """
 
     named: BoolArray
@@ -31,6 +32,7 @@ class Ledger:
     filters: list[IdArray] = field(default_factory=list)
     consumed: list[IdArray] = field(default_factory=list)
     pinned: set[Place] = field(default_factory=set)
+    repeated: set[int] = field(default_factory=set)
 
     def fresh(self, count: int) -> IdArray:
         """Return new ids, behind those of the constants."""

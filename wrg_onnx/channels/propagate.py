@@ -83,7 +83,7 @@ def propagate(
         demands = _answerable(call, coupling.demands, ledger)
         _hold_captured(node, axes, sizes, ledger)
         for name, made in zip(node.outputs, coupling.outputs, strict=True):
-            axes[name] = _close(made, reading.elsewhere.get(name), node, ledger)
+            axes[name] = _close(call, made, reading.elsewhere.get(name), reading, ledger)
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
         _follow_sizes(
@@ -136,16 +136,35 @@ def _opened(call: Call, elsewhere: Mapping[str, Shape], *, is_open: bool) -> lis
     return [a != b for a, b in zip(first.axes.shape, other, strict=True)]
 
 
-def _close(axes: Axes, other: Shape | None, node: Node, ledger: Ledger) -> Axes:
-    """Take the ids off axes whose length varies with the model's inputs."""
+def _close(call: Call, axes: Axes, other: Shape | None, reading: Reading, ledger: Ledger) -> Axes:
+    """Take the ids off axes whose length varies with the model's inputs.
+
+    Heads that are merged with an open batch are an exception: at batch 1 the axis has one position
+    per head, at others it repeats them, and the heads to remove are the same ones in each repeat.
+    """
     if other is None or len(other) != axes.rank:
         return axes
-    varying = [a for a in range(axes.rank) if axes.shape[a] != other[a] and axes.ids[a] is not None]
-    for axis in varying:
+    ids = list(axes.ids)
+    for axis, own in enumerate(axes.ids):
+        if own is None or axes.shape[axis] == other[axis]:
+            continue
+        times, rest = divmod(other[axis], axes.shape[axis])
+        merged = _merges_open_batch(call, reading, times)
+        if not rest and (merged or ledger.repeated.issuperset(own.tolist())):
+            ledger.repeated.update(own.tolist())
+            continue
         text = "makes an axis whose length varies with the model's inputs"
-        ledger.freeze(axes.at(axis), str(node), text)
-    ids = tuple(None if axis in varying else own for axis, own in enumerate(axes.ids))
-    return Axes(axes.shape, ids)
+        ledger.freeze(own, str(call.node), text)
+        ids[axis] = None
+    return Axes(axes.shape, tuple(ids))
+
+
+def _merges_open_batch(call: Call, reading: Reading, times: int) -> bool:
+    """Tell whether this is a Reshape of an axis that grows from 1 to so many positions."""
+    if call.node.op != "Reshape" or call.node.domain:
+        return False
+    here, there = call.axes().shape, reading.elsewhere.get(call.operand(0).name, ())
+    return len(here) == len(there) and (1, times) in zip(here, there, strict=True)
 
 
 def _ask(rule: Rule, call: Call, name: str) -> Coupling:
@@ -208,7 +227,9 @@ def _follow_sizes(
     node = call.node
     operands = [None if o is None else o.sizes for o in call.inputs]
     first = call.inputs[0].axes if call.inputs and call.inputs[0] is not None else None
-    shape = None if first is None else axis_sizes(first.shape, first.ids, opened)
+    shape = None
+    if first is not None and node.op == "Shape":
+        shape = axis_sizes(first.shape, first.ids, opened)
     try:
         computed = compute_sizes(node, operands, shape)
     except (IndexError, ValueError, OverflowError, TypeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,8 +37,8 @@ class Size:
         value: Its value at the analysed sizes.
         ids: The ids along the live axes that it depends on.
         after: Its value when only some units are alive; None where it never changes.
-        source: Where the number stands in the file, by the first node that reads the constant;
-            None where it is computed.
+        source: Where another number can be written in its place: where it stands in the file, by
+            the first node that reads the constant, or where a computed one enters a Concat.
         is_open: Whether it may be another number at other input sizes.
     """
 
@@ -157,11 +157,22 @@ def _combine(function: Callable[..., Any], parts: Sequence[Size]) -> Size:
     ids = tuple(i for p in parts for i in p.ids)
     is_open = any(p.is_open for p in parts)
     if not ids:
-        unchanged = len(parts) == 1 and value == parts[0].value
-        return Size(value, source=parts[0].source if unchanged else None, is_open=is_open)
+        return Size(value, source=_written_at(function, parts, value), is_open=is_open)
     return Size(
         value, ids, lambda alive: function(*(p.pruned(alive) for p in parts)), None, is_open
     )
+
+
+def _written_at(function: Callable[..., Any], parts: Sequence[Size], value: float) -> Place | None:
+    """Return where a number can be written that a computed one follows."""
+    if len(parts) == 1 and value == parts[0].value:
+        return parts[0].source
+    if function is operator.mul and value:
+        # batch x heads, analysed at batch 1: what is written for the heads is what comes out
+        fixed = [part for part in parts if not part.is_open]
+        if len(fixed) == 1 and fixed[0].value == value:
+            return fixed[0].source
+    return None
 
 
 def _cast(node: Node) -> Callable[[Any], Any]:
@@ -183,6 +194,14 @@ def used_up(node: Node, operands: Sequence[Sizes | None], computed: Sizes) -> se
     return found - {source for source in kept if source is not None}
 
 
+def _entering(sizes: Sizes, place: Place) -> Sizes:
+    """Note that a number which is the same at all input sizes can be written into a Concat."""
+    flat = np.atleast_1d(sizes)
+    if len(flat) != 1 or flat[0].is_open or flat[0].source is not None:
+        return flat
+    return _fill((1,), [replace(flat[0], source=place)])
+
+
 def _shape_window(node: Node) -> slice:
     end = node.attributes.get("end")
     return slice(node.int("start", 0), int(end) if isinstance(end, int) else None)
@@ -197,7 +216,8 @@ def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
     moved: Sizes | None = None
     match node.op:
         case "Concat":
-            moved = np.concatenate([np.atleast_1d(sizes) for sizes in known])
+            parts = [_entering(sizes, (node.index, at, 0)) for at, sizes in enumerate(known)]
+            moved = np.concatenate(parts)
         case "Gather":
             index = np.array(numbers[1], int).reshape(known[1].shape)
             moved = np.asarray(np.take(first, index, axis=0), dtype=object)

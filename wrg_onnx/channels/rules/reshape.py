@@ -128,7 +128,9 @@ def _carry(call: Call, inner: list[int], outer: list[int]) -> _Carried:
     live = [axis for axis in inner if x.ids[axis] is not None]
     if not live:
         return _Carried((None,) * len(dims))
-    chosen = max(live, key=lambda axis: len(np.unique(x.at(axis))))
+    chosen = live[0]
+    if len(live) > 1:
+        chosen = max(live, key=lambda axis: len(np.unique(x.at(axis))))
     others = [x.at(axis) for axis in live if axis != chosen]
     # On a trial pass the factors of an axis are alive side by side, and meet again here.
     frozen = () if call.fresh else tuple(Freeze(ids, MERGED) for ids in others)
