@@ -78,7 +78,7 @@ def test_a_model_with_open_sizes_is_compared_at_two():
     assert found.sizes == 2
 
 
-def test_channels_merged_with_an_open_batch_stay():
+def test_channels_merged_with_an_open_batch_stay_where_positions_are_picked():
     text = """net (float[N,3,8,8] x) => (float[M,4,8] y) {
       a = Conv(x, w1)  q = Reshape(a, shape)  g = Gather<axis = 0>(q, pick)
       y = Slice(g, s, e, ax) }"""
@@ -88,7 +88,7 @@ def test_channels_merged_with_an_open_batch_stay():
     }  # fmt: skip
     _, plan, _, _ = halve(build(text, {"w1": WEIGHTS["w1"], **constants}))
     assert not plan.kept
-    assert any("varies with the model's inputs" in str(r) for r in plan.units.reasons)
+    assert any("repeats them for each sample" in str(r) for r in plan.units.reasons)
 
 
 def test_initializers_that_only_branches_read_stay_in_the_main_graph_once(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.rules.pointwise import NARY, UNARY
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
@@ -22,6 +23,12 @@ from wrg_onnx.graph import Array, Graph, ModelError, Node, Shape
 from wrg_onnx.graph.model import captured
 
 RETURNED = "is the model's output"
+_EVERY_POSITION_ALIKE = frozenset(
+    {*UNARY, *NARY, "Dropout", "LayerNormalization", "LogSoftmax", "MatMul", "ReduceMax"}
+    | {"ReduceMean", "ReduceSum", "Reshape", "Shape", "Softmax", "Squeeze", "Transpose"}
+    | {"Unsqueeze"}
+)
+"""Operators that have no say in which position of an axis is which."""
 INSIDE = "is read inside a branch or loop body"
 
 
@@ -80,6 +87,7 @@ def propagate(
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
         ledger.record(call, coupling, fed)
+        _hold_repeated(call, reading, ledger)
         demands = _answerable(call, coupling.demands, ledger)
         _hold_captured(node, axes, sizes, ledger)
         for name, made in zip(node.outputs, coupling.outputs, strict=True):
@@ -157,6 +165,21 @@ def _close(call: Call, axes: Axes, other: Shape | None, reading: Reading, ledger
         ledger.freeze(own, str(call.node), text)
         ids[axis] = None
     return Axes(axes.shape, tuple(ids))
+
+
+def _hold_repeated(call: Call, reading: Reading, ledger: Ledger) -> None:
+    """Freeze heads merged with an open batch where a node picks positions among them."""
+    if not ledger.repeated or (not call.node.domain and call.node.op in _EVERY_POSITION_ALIKE):
+        return
+    for operand in call.inputs:
+        other = () if operand is None else reading.elsewhere.get(operand.name, ())
+        if operand is None or len(other) != operand.axes.rank:
+            continue
+        for axis, ids in enumerate(operand.axes.ids):
+            varies = operand.axes.shape[axis] != other[axis]
+            if varies and ids is not None and ledger.repeated.issuperset(ids.tolist()):
+                text = "picks positions of an axis that repeats them for each sample"
+                ledger.freeze(ids, str(call.node), text)
 
 
 def _merges_open_batch(call: Call, reading: Reading, times: int) -> bool:
