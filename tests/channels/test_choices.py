@@ -19,7 +19,7 @@ from strategies import (
     repeatable,
 )
 
-from wrg_onnx.channels import find_units
+from wrg_onnx.channels import Limits, find_units
 from wrg_onnx.graph import bind_sizes, infer_shapes, other_sizes
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
@@ -293,3 +293,48 @@ def test_the_second_of_two_divisions_counts_what_the_first_one_divides():
     assert units_along(analysis, "w", 1) == 2
     assert analysis.removable("w", 1).all()
     check(analysis)
+
+
+@pytest.mark.parametrize("make", [separate, packed])
+def test_head_dims_go_on_request_in_all_heads_alike(make):
+    analysis = analyse(make(3, 8), Limits(head_dims=True))
+    assert analysis.units.is_contracted.any()
+    assert analysis.removable("wo", 0).all()
+    assert units_along(analysis, "wo", 0) == 8
+    check(analysis)
+    plan = plan_slices(
+        analysis.units, draw_alive(analysis.units, np.random.default_rng(0), share=0.5)
+    )
+    pruned = apply_plan(analysis.graph, plan)
+    assert validate_translation(analysis.graph, pruned, plan, {"x": (1, 5, 12)}).error < 1e-5
+
+
+def test_head_dims_stay_where_zeros_do_not_survive_the_way():
+    model = separate(2, 8)
+    for node in model.graph.node:
+        if node.op_type == "Transpose" and node.output[0] in "qk":
+            node.output[0] += "1"
+    at = next(i for i, node in enumerate(model.graph.node) if "l" in node.output)
+    for name in "kq":
+        extra = build(f"g (float[1,2,5,8] {name}1) => () {{ {name} = Sigmoid({name}1) }}")
+        model.graph.node.insert(at, extra.graph.node[0])
+    analysis = analyse(model, Limits(head_dims=True))
+    assert not analysis.removable("wq", 1).any()
+    assert any("contracts two activations" in r for r in analysis.reasons("wq", 1))
+
+
+def test_a_shared_bias_is_silenced_for_one_reader_alone():
+    model = separate(3, 8)
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name in ("bk", "bv"):
+                node.input[position] = "bq"
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in ("bk", "bv")]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    analysis = analyse(model, Limits(head_dims=True))
+    plan = plan_slices(
+        analysis.units, draw_alive(analysis.units, np.random.default_rng(3), share=0.5)
+    )
+    pruned = apply_plan(analysis.graph, plan)
+    assert validate_translation(analysis.graph, pruned, plan, {"x": (1, 5, 12)}).error < 1e-5

@@ -74,6 +74,7 @@ class Operand:
         is_weight: Whether it depends on constants alone.
         value: Its value, where it is a constant of the file.
         sizes: Its elements as sizes, where it is a small tensor computed from shapes and constants.
+        vanishes: Whether a channel of it is zero once the constants of its unit are.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Operand:
     is_weight: bool = False
     value: Array | None = None
     sizes: Sizes | None = None
+    vanishes: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +97,7 @@ class Call:
             division that none of them belongs to, the factor with most units does.
         fresh: Makes ids for the factors of a division, on a trial pass alone: each factor then gets
             ids of its own, and what freezes them tells which ones can carry the units.
+        head_dims: Whether activations that are contracted with each other may lose positions.
     """
 
     node: Node
@@ -102,6 +105,7 @@ class Call:
     output_shapes: tuple[Shape, ...]
     carriers: tuple[int, ...] = ()
     fresh: Callable[[int], IdArray] | None = None
+    head_dims: bool = False
 
     def operand(self, position: int) -> Operand:
         """Return an input that the operator cannot be without."""
@@ -192,6 +196,8 @@ class Coupling:
         frozen: Positions that stay.
         filters: Ids along the output axis of a weight: the filters that make a channel.
         consumed: Ids along the axis of a weight that sums the input's channels up.
+        contracted: Ids that two activations sum up over: what makes them must be zeroed to see what
+            the model computes without them, since nothing consumes them.
         demands: Numbers in shape operands that count positions.
         dropped: Positions that the operator leaves out, such as what a Slice does not take. A
             position that a rule names nowhere is frozen.
@@ -204,6 +210,7 @@ class Coupling:
     frozen: tuple[Freeze, ...] = ()
     filters: tuple[IdArray, ...] = ()
     consumed: tuple[IdArray, ...] = ()
+    contracted: tuple[IdArray, ...] = ()
     demands: tuple[Demand, ...] = ()
     dropped: tuple[IdArray, ...] = ()
     divisions: tuple[Division, ...] = ()

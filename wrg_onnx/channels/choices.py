@@ -77,11 +77,12 @@ def most_removable(units: Units) -> float:
     return total_cost(terms, np.ones(units.count, bool)) - total_cost(terms, alive)
 
 
-def choose_carriers(trial: Trial) -> dict[int, tuple[int, ...]]:
+def choose_carriers(trial: Trial, *, finest: bool = False) -> dict[int, tuple[int, ...]]:
     """Choose the output axes that carry the units of what Reshapes divide.
 
     Args:
         trial: From a pass in which every factor has ids of its own.
+        finest: Whether the factors with most units are taken, not those that hold most parameters.
 
     Returns:
         The chosen output axes by node index. Where every factor is frozen, none is chosen.
@@ -91,8 +92,13 @@ def choose_carriers(trial: Trial) -> dict[int, tuple[int, ...]]:
     gains: dict[int, list[_Factor]] = {}
     for team, factor in zip(_teams(factors, len(trial.is_frozen)), factors, strict=True):
         gains.setdefault(team, []).append(factor)
-    # Equal gains go to the factor that stands first: heads stand before head dims.
-    for members in sorted(gains.values(), key=lambda own: -sum(f.gain for f in own)):
+
+    def merit(members: list[_Factor]) -> tuple[int, float]:
+        units = max(len(factor.components) for factor in members)
+        return units if finest else 0, sum(factor.gain for factor in members)
+
+    # Equal merits go to the factor that stands first: heads stand before head dims.
+    for members in sorted(gains.values(), key=merit, reverse=True):
         if any(decided.get(f.division, f.axis) != f.axis for f in members):
             continue  # it would meet an axis that carries nothing, and be frozen
         if sum(f.gain for f in members) > 0:

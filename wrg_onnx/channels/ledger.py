@@ -31,6 +31,7 @@ class Ledger:
     reasons: dict[Reason, int] = field(default_factory=dict)
     filters: list[IdArray] = field(default_factory=list)
     consumed: list[IdArray] = field(default_factory=list)
+    contracted: list[IdArray] = field(default_factory=list)
     pinned: set[Place] = field(default_factory=set)
     repeated: set[int] = field(default_factory=set)
 
@@ -79,6 +80,7 @@ class Ledger:
             self.freeze(freeze.ids, node, freeze.reason)
         self.filters += coupling.filters
         self.consumed += coupling.consumed
+        self.contracted += coupling.contracted
         # A position that the rule names nowhere is one it did not think of: it stays.
         named = [axes.flat() for axes in coupling.outputs]
         named += [ids for tie in coupling.ties for ids in (tie.left, tie.right)]

@@ -20,10 +20,12 @@ class Limits:
     Attributes:
         keep: What matches stays whole, on every axis.
         only: Where there are any, a layer whose weight or node matches none makes all its channels.
+        head_dims: Whether attention loses dims inside its heads rather than whole heads.
     """
 
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    head_dims: bool = False
 
 
 def apply_limits(graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: Ledger) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
@@ -41,12 +41,14 @@ class Reading:
         copies: The axes that single readers of a shared vector see, by (node index, position).
         carriers: By node index, the output axes that carry the units of a divided axis.
         is_trial: Whether every factor of a divided axis gets ids of its own instead.
+        head_dims: Whether activations that are contracted with each other may lose positions.
     """
 
     elsewhere: Mapping[str, Shape]
     copies: Mapping[Reader, Axes]
     carriers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     is_trial: bool = False
+    head_dims: bool = False
 
 
 def propagate(
@@ -67,6 +69,7 @@ def propagate(
     """
     nodes: dict[int, Analysed] = {}
     weights = set(graph.constants)
+    vanishing: set[str] = set()
     sizes: dict[str, Sizes] = {}
     is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     for name, array in graph.constants.items():
@@ -77,12 +80,14 @@ def propagate(
     axes.update({name: Axes.inert(shapes[name]) for name in sorted(fed)})
     for node in graph.nodes:
         operands = _operands(node, graph.constants, axes, reading.copies, weights, sizes)
+        operands = tuple(o and replace(o, vanishes=o.name in vanishing) for o in operands)
         call = Call(
             node,
             operands,
             tuple(shapes[n] if n else () for n in node.outputs),
             reading.carriers.get(node.index, ()),
             ledger.fresh if reading.is_trial else None,
+            reading.head_dims,
         )
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
@@ -94,6 +99,8 @@ def propagate(
             axes[name] = _close(call, made, reading.elsewhere.get(name), reading, ledger)
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
+        if _vanishes(call, coupling):
+            vanishing.update(node.outputs)
         _follow_sizes(
             call, demands, sizes, ledger, _opened(call, reading.elsewhere, is_open=is_open)
         )
@@ -180,6 +187,22 @@ def _hold_repeated(call: Call, reading: Reading, ledger: Ledger) -> None:
             if varies and ids is not None and ledger.repeated.issuperset(ids.tolist()):
                 text = "picks positions of an axis that repeats them for each sample"
                 ledger.freeze(ids, str(call.node), text)
+
+
+_ZERO_TO_ZERO = frozenset(
+    {"Add", "BatchNormalization", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Neg"}
+    | {"Relu", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze"}
+)
+"""Operators whose result is zero where all that they read is."""
+
+
+def _vanishes(call: Call, coupling: Coupling) -> bool:
+    """Tell whether a channel of the outputs is zero once the constants of its unit are."""
+    if coupling.filters:
+        return True
+    if call.node.domain or call.node.op not in _ZERO_TO_ZERO:
+        return False
+    return all(o is None or o.is_weight or o.vanishes or not o.axes.live() for o in call.inputs)
 
 
 def _merges_open_batch(call: Call, reading: Reading, times: int) -> bool:

@@ -45,7 +45,8 @@ def find_units(
     units = _settle(model, {})
     if not in_doubt(units):
         return units
-    chosen = _settle(model, choose_carriers(_try_all(model)))
+    carriers = choose_carriers(_try_all(model), finest=model.limits.head_dims)
+    chosen = _settle(model, carriers)
     return chosen if most_removable(chosen) >= most_removable(units) else units
 
 
@@ -79,7 +80,13 @@ def _read(model: _Model, carriers: Carriers | None) -> _Pass:
     Without carriers this is a trial, which gives every factor of a division ids of its own.
     """
     copies = model.constants.copies
-    reading = Reading(model.elsewhere, copies, carriers or {}, is_trial=carriers is None)
+    reading = Reading(
+        model.elsewhere,
+        copies,
+        carriers or {},
+        is_trial=carriers is None,
+        head_dims=model.limits.head_dims,
+    )
     axes = dict(model.constants.axes)
     ledger = Ledger(np.zeros(sum(slot.size for slot in model.constants.slots) + 1, bool))
     nodes = propagate(model.graph, model.shapes, axes, ledger, reading)
@@ -170,6 +177,7 @@ def _solve(model: _Model, found: _Pass) -> Units:
         group=_groups(model.constants.slots, labels, len(reason)),
         is_filter=_marked(found.ledger.filters, total),
         is_consumed=_marked(found.ledger.consumed, total),
+        is_contracted=_marked(found.ledger.contracted, total),
         axes=found.axes,
         nodes=found.nodes,
         pinned=frozenset(found.ledger.pinned),

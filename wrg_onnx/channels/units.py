@@ -88,6 +88,7 @@ class Units:
         group: (units,) int64, the group of each unit: units with the same members, one layer width.
         is_filter: (ids,) bool, whether an id stands on the output axis of a layer's weight.
         is_consumed: (ids,) bool, whether an id stands on the axis of a weight that is summed over.
+        is_contracted: (ids,) bool, whether two activations are summed up over an id's position.
         axes: The ids of every tensor, constants included.
         nodes: The analysed nodes by index.
         pinned: Numbers in the file that a further reader needs as they are.
@@ -101,12 +102,15 @@ class Units:
     group: IdArray
     is_filter: BoolArray
     is_consumed: BoolArray
+    is_contracted: BoolArray
     axes: Mapping[str, Axes] = field(repr=False)
     nodes: Mapping[int, Analysed] = field(repr=False)
     pinned: frozenset[Place] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
-        for array in (self.labels, self.reason, self.group, self.is_filter, self.is_consumed):
+        for mask in (self.is_filter, self.is_consumed, self.is_contracted):
+            mask.setflags(write=False)
+        for array in (self.labels, self.reason, self.group):
             array.setflags(write=False)
 
     @property

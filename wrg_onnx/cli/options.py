@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from wrg_onnx.channels import Limits
 from wrg_onnx.graph.session import Provider
 from wrg_onnx.pipeline.config import DataOptions
 
@@ -101,6 +102,32 @@ def data_options(function: Function) -> Function:
         "--data", type=click.Path(path_type=Path),
         help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
     )(function)  # fmt: skip
+
+
+def limit_options(function: Function) -> Function:
+    """Add the options that say what to leave alone."""
+    for option in reversed(
+        (
+            click.option(
+                "--keep", multiple=True, metavar="GLOB",
+                help="Leave matching nodes or weights whole.",
+            ),
+            click.option(
+                "--only", multiple=True, metavar="GLOB", help="Prune only the layers that match."
+            ),
+            click.option(
+                "--head-dims", is_flag=True,
+                help="Thin out attention heads instead of removing whole ones.",
+            ),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def read_limits(values: dict[str, Any]) -> Limits:
+    """Build the record from the values of ``limit_options``; takes them out."""
+    return Limits(values.pop("keep"), values.pop("only"), values.pop("head_dims"))
 
 
 def run_options(function: Function) -> Function:

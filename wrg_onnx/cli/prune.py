@@ -7,8 +7,15 @@ from typing import Any
 
 import click
 
-from wrg_onnx.channels import Limits
-from wrg_onnx.cli.options import MODEL, EnumChoice, data_options, read_data_options, run_options
+from wrg_onnx.cli.options import (
+    MODEL,
+    EnumChoice,
+    data_options,
+    limit_options,
+    read_data_options,
+    read_limits,
+    run_options,
+)
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
@@ -51,10 +58,7 @@ Examples:
     help="How surviving weights make up for the removed ones.",
 )  # fmt: skip
 @data_options
-@click.option(
-    "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
-)
-@click.option("--only", multiple=True, metavar="GLOB", help="Prune only the layers that match.")
+@limit_options
 @click.option(
     "--evaluate/--no-evaluate", default=None,
     help="Measure accuracy and latency. [if the criterion looks at data]",
@@ -71,8 +75,6 @@ def prune_command(
     force: bool,
     as_json: bool,
     recover: str,  # noqa: ARG001 - the only choice needs no work
-    keep: tuple[str, ...],
-    only: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Remove whole channels from MODEL, prove it, and measure what is left.
@@ -81,7 +83,8 @@ def prune_command(
     it computes what MODEL does with the removed channels silenced.
     """
     data = read_data_options(options)
-    config = PruneConfig(data=data, limits=Limits(keep, only), timing=Timing(), **options)
+    limits = read_limits(options)
+    config = PruneConfig(data=data, limits=limits, timing=Timing(), **options)
     # '.' has no name to derive one from; it is no model either, as the loader says.
     derived = model.with_suffix(".pruned.onnx") if model.name else None
     target = None if dry_run else output or derived

@@ -156,7 +156,9 @@ def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
     return shapes
 
 
-def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -> InspectReport:
+def inspect(
+    path: Path, options: DataOptions, limits: Limits, *, floor: float, strict: bool = False
+) -> InspectReport:
     """Find out what can be cut, and what stays and why.
 
     Args:
@@ -164,12 +166,13 @@ def inspect(path: Path, options: DataOptions, limits: Limits, *, floor: float) -
         options: Tells the size of an image input that leaves it open.
         limits: What to leave alone.
         floor: Share of each layer width that stays at least.
+        strict: Whether an operator without a rule is an error.
 
     Raises:
         WrgError: One of its kinds.
     """
     check_floor(floor)
-    model = analyse(path, options, limits)
+    model = analyse(path, options, limits, strict=strict)
     units = model.units
     candidates = Candidates(units.removable, units.group, floor)
     choices = {

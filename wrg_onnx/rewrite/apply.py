@@ -48,27 +48,34 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     """Zero what the removed units contribute, and keep every shape.
 
     A removed channel is only ever read through the weights of a later layer: with their slices at
-    zero, whatever it holds has no effect.
+    zero, whatever it holds has no effect. Where two activations are summed up over it (head dims,
+    on request), nothing consumes it, and what makes it is zeroed instead.
 
     Args:
         graph: The original model.
         plan: The plan whose removed units are masked.
 
     Returns:
-        The masked original. Only weights that consume a removed unit differ.
+        The masked original. Only weights that consume or make a removed unit differ.
     """
     units = plan.units
     masked: dict[str, Array] = {}
-    for name, slots in units.slots_of.items():
-        for slot in slots:
-            consumed = units.is_consumed[slot.offset : slot.offset + slot.size]
-            gone = consumed & ~plan.alive[units.slot_units(slot)]
-            if not gone.any():
-                continue
-            if name not in masked:
-                masked[name] = graph.constants[name].copy()
-            masked[name][(slice(None),) * slot.axis + (gone,)] = 0
-    return edited(graph, Edit(masked, operands=_masked_operands(graph, plan)))
+    operands = _masked_operands(graph, plan)
+    contracted = np.zeros(units.count, bool)
+    contracted[units.labels[units.is_contracted]] = True
+    for slot in units.slots:
+        own = units.slot_units(slot)
+        consumed = units.is_consumed[slot.offset : slot.offset + slot.size]
+        gone = (consumed | contracted[own]) & ~plan.alive[own]
+        if not gone.any():
+            continue
+        array = graph.constants[slot.name].copy() if slot.reader else masked.get(slot.name)
+        if array is None:
+            array = masked[slot.name] = graph.constants[slot.name].copy()
+        array[(slice(None),) * slot.axis + (gone,)] = 0
+        if slot.reader is not None:
+            operands[slot.reader] = array
+    return edited(graph, Edit(masked, operands=operands))
 
 
 def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:

@@ -32,6 +32,7 @@ def couple_gemm(call: Call) -> Coupling:
         ties=(*ties, *contraction.ties),
         frozen=contraction.frozen,
         consumed=contraction.consumed,
+        contracted=contraction.contracted,
         filters=_filters(call, a.axes.at(outer_a), b.axes.at(outer_b)),
     )
 
@@ -57,18 +58,26 @@ def couple_matmul(call: Call) -> Coupling:
         ties=(*ties, *contraction.ties),
         frozen=contraction.frozen,
         consumed=contraction.consumed,
+        contracted=contraction.contracted,
         filters=_filters(call, a.at(-2) if a.rank > 1 else None, b.at(-1) if b.rank > 1 else None),
     )
 
 
 def _contract(call: Call, inner_a: IdArray, inner_b: IdArray) -> Coupling:
-    """Tie what is summed over; without a weight there is nothing to zero, so it stays."""
-    frozen: tuple[Freeze, ...] = ()
-    if not (call.operand(0).is_weight or call.operand(1).is_weight):
-        frozen = (Freeze(inner_a, TWO_ACTIVATIONS), Freeze(inner_b, TWO_ACTIVATIONS))
-    sides = ((call.operand(0), inner_a), (call.operand(1), inner_b))
-    consumed = tuple(ids for operand, ids in sides if operand.is_weight)
-    return Coupling((), (Tie(inner_a, inner_b),), frozen, consumed=consumed)
+    """Tie what is summed over.
+
+    Without a weight there is nothing to zero, so it stays; unless the caller wants to prune inside
+    attention heads, and one side is zero once the layer that makes it is.
+    """
+    a, b = call.operand(0), call.operand(1)
+    ties = (Tie(inner_a, inner_b),)
+    if a.is_weight or b.is_weight:
+        sides = ((a, inner_a), (b, inner_b))
+        return Coupling((), ties, consumed=tuple(ids for side, ids in sides if side.is_weight))
+    if call.head_dims and (a.vanishes or b.vanishes):
+        return Coupling((), ties, contracted=(inner_a, inner_b))
+    frozen = (Freeze(inner_a, TWO_ACTIVATIONS), Freeze(inner_b, TWO_ACTIVATIONS))
+    return Coupling((), ties, frozen)
 
 
 def _filters(call: Call, outer_a: IdArray | None, outer_b: IdArray | None) -> tuple[IdArray, ...]:
