@@ -7,7 +7,7 @@ ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check fuzz format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ check: $(VENV)/.stamp  ## formatting, lint, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+fuzz: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
+	$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),60)
 
 format: $(VENV)/.stamp  ## format the code and sort imports
 	$(BIN)/ruff check --fix .

@@ -360,6 +360,46 @@ class NetBuilder:
         shape = self.node("Concat", n, self.ints(6), self.ints(8, 8), axis=0)
         self.push(self.node("Reshape", back, shape), 6)
 
+    def attend(self, x, c):
+        """Self-attention over the 64 positions, with packed or separate projections."""
+        heads, dim = self.draw(st.sampled_from([(1, 4), (2, 2), (2, 4), (3, 2)]))
+        inner = heads * dim
+        n = self.node("Gather", self.node("Shape", x), self.ints(0))
+        flat = self.node("Reshape", x, self.node("Concat", n, self.ints(c, 64), axis=0))
+        rows = self.node("Transpose", flat, perm=[0, 2, 1])
+        if self.draw(st.booleans()):
+            made = self.node("MatMul", rows, self.weight(c, 3 * inner))
+            made = self.node("Add", made, self.weight(3 * inner))
+            made = self.node("Reshape", made, self.ints(0, 0, 3, heads, dim))
+            made = self.node("Transpose", made, perm=[2, 0, 3, 1, 4])
+            q, k, v = (
+                self.node("Gather", made, self.constant(np.int64(i)), axis=0) for i in range(3)
+            )
+        else:
+            parts = [self.node("MatMul", rows, self.weight(c, inner)) for _ in range(3)]
+            parts = [self.node("Reshape", part, self.ints(0, 0, heads, dim)) for part in parts]
+            q, k, v = (self.node("Transpose", part, perm=[0, 2, 1, 3]) for part in parts)
+        scores = self.node("MatMul", q, self.node("Transpose", k, perm=[0, 1, 3, 2]))
+        mixed = self.node("MatMul", self.node("Softmax", scores, axis=3), v)
+        joined = self.node("Transpose", mixed, perm=[0, 2, 1, 3])
+        joined = self.node("Reshape", joined, self.ints(0, 0, inner))
+        y = self.node("MatMul", joined, self.weight(inner, 6))
+        back = self.node("Transpose", y, perm=[0, 2, 1])
+        shape = self.node("Concat", n, self.ints(6), self.ints(8, 8), axis=0)
+        self.push(self.node("Reshape", back, shape), 6)
+
+    def norm_groups(self, x, c):
+        """Group normalisation in the form that exporters write below opset 18."""
+        if c % 2:
+            return
+        n = self.node("Shape", x)
+        one = self.constant(np.ones(2, np.float32))
+        zero = self.constant(np.zeros(2, np.float32))
+        flat = self.node("Reshape", x, self.ints(0, 2, -1))
+        back = self.node("Reshape", self.node("InstanceNormalization", flat, one, zero), n)
+        scaled = self.node("Mul", back, self.weight(c, 1, 1))
+        self.push(self.node("Add", scaled, self.weight(c, 1, 1)), c)
+
     def finish(self, classify):
         x, c = self.tensors[-1]
         if classify:
@@ -382,7 +422,7 @@ class NetBuilder:
 GROWTHS = (
     "conv", "conv", "conv", "grouped", "depthwise", "transposed", "shared_conv", "norm",
     "activation", "prelu", "pool", "join", "join", "concat", "concat", "split", "halves", "slice",
-    "gather", "pad", "resize", "gate", "shuffle", "tokens",
+    "gather", "pad", "resize", "gate", "shuffle", "tokens", "attend", "norm_groups",
 )  # fmt: skip
 
 
