@@ -83,3 +83,27 @@ def data(folder) -> Path:
         Image.fromarray(noise + (mask[..., None] // 2)).save(f"data/images/{number}.png")
         Image.fromarray(mask).save(f"data/masks/{number}.png")
     return Path("data")
+
+
+def files():
+    return {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+
+
+@pytest.fixture
+def refused(run):
+    """Run a command that must fail; return its one line."""
+
+    def check(*command, code=1):
+        before = files()
+        done = run(*command)
+        assert done.exit_code == code, done.output
+        assert done.stdout == ""
+        assert files() == before
+        lines = done.stderr.splitlines()
+        if code == 2 and lines[0].startswith("Usage:"):
+            lines = lines[3:]  # click's own reminder
+        assert len(lines) == 1, done.stderr
+        assert lines[0].startswith("Error: ")
+        return lines[0].removeprefix("Error: ")
+
+    return check

@@ -16,30 +16,6 @@ L1 = ("--ratio", 0.5, "--criterion", "l1")
 WR = ("--ratio", 0.5, "--criterion", "wr", "--samples", 1, "--size", 32)
 
 
-def files():
-    return {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
-
-
-@pytest.fixture
-def refused(run):
-    """Run a command that must fail; return its one line."""
-
-    def check(*command, code=1):
-        before = files()
-        done = run(*command)
-        assert done.exit_code == code, done.output
-        assert done.stdout == ""
-        assert files() == before
-        lines = done.stderr.splitlines()
-        if code == 2 and lines[0].startswith("Usage:"):
-            lines = lines[3:]  # click's own reminder
-        assert len(lines) == 1, done.stderr
-        assert lines[0].startswith("Error: ")
-        return lines[0].removeprefix("Error: ")
-
-    return check
-
-
 # --- models --------------------------------------------------------------------------------------
 
 
@@ -320,6 +296,10 @@ sys.meta_path.insert(0, Blocker())
 from wrg_onnx.cli import main
 main({command!r})
 """
+
+
+def files():
+    return {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
 
 
 def refused_without(package, *command):

@@ -92,7 +92,12 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
             "convert it with onnx.version_converter"
         )
     if model.functions:
-        model = inliner.inline_local_functions(model)
+        try:
+            model = inliner.inline_local_functions(model)
+        except (onnx.checker.ValidationError, RuntimeError) as error:
+            raise ModelError(
+                f"'{name}': its local functions cannot be inlined ({one_line(error)})"
+            ) from error
     weights = _take_weights(model.graph, name)
     # A fresh copy, because a protobuf arena keeps the memory of cleared fields.
     slim = onnx.ModelProto()
