@@ -3,6 +3,7 @@
 from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     convolution,
     dividing,
+    fused,
     linear,
     moving,
     normalisation,
@@ -11,4 +12,5 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     reshape,
     resize,
     spatial,
+    transformer_norms,
 )
