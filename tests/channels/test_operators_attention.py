@@ -162,10 +162,10 @@ STANDARD = [
           consts={"wq": normal(8, 12), "wk": normal(8, 6), "wv": normal(8, 6), "hq": ints(1, 36, 6, 2),
                   "hk": ints(1, 36, 3, 2), "hv": ints(1, 36, 3, 2), "hb": ints(1, 36, -1)},
           whole=[("wq", 1, 12), ("wk", 1, 6), ("wv", 1, 6)], **NEW),
-    # 6 positions in each of 2 heads: those of the values alone may go
-    heads("standard-of-four-axes-head-size", f"{QKV}  {Q4}  o4, n, n2 = Attention(qt, kt, vt, , pk, pv)  {BACK4}", opset=23, y=(12,),
+    # a mask that cannot be cut holds the heads: then the head size of the values alone may go
+    heads("standard-of-four-axes-head-size", f"{QKV}  {Q4}  o4, n, n2 = Attention(qt, kt, vt, m, pk, pv)  {BACK4}", opset=23, y=(12,),
           consts={**WQKV, **dict.fromkeys(("hq", "hk", "hv"), ints(1, 36, 2, 6)), "hb": ints(1, 36, -1),
-                  "pk": normal(1, 2, 5, 6), "pv": normal(1, 2, 5, 6)},
+                  "pk": normal(1, 2, 5, 6), "pv": normal(1, 2, 5, 6), "m": normal(1, 2, 36, 41) > -1},
           whole=[("wq", 1, 0), ("wk", 1, 0), ("wv", 1, 12), ("pv", 3, 6)], **NEW),
 ]  # fmt: skip
 
@@ -190,9 +190,9 @@ ROTARY = [
     heads("rotary-of-four-axes", f"{ROTARY4}  o4 = RotaryEmbedding(qt, rc, rs)  {FROM4}", opset=23, y=(32,),
           consts={**ROTARY8, "rc": normal(1, 36, 2), "rs": normal(1, 36, 2), "h": ints(1, 36, 8, 4), "hb": ints(1, 36, -1)},
           whole=[("wq", 1, 32)], **NEW),
-    heads("rotary-of-four-axes-head-size-stays", f"{ROTARY4}  o4 = RotaryEmbedding(qt, rc, rs)  {FROM4}", opset=23, y=(32,),
+    heads("rotary-of-four-axes-and-few-heads", f"{ROTARY4}  o4 = RotaryEmbedding(qt, rc, rs)  {FROM4}", opset=23, y=(32,),
           consts={**ROTARY8, "rc": normal(1, 36, 8), "rs": normal(1, 36, 8), "h": ints(1, 36, 2, 16), "hb": ints(1, 36, -1)},
-          whole=[("wq", 1, 0)], **NEW),
+          whole=[("wq", 1, 32)], **NEW),
 ]  # fmt: skip
 
 CASES = [*PACKED, *MULTI, *GROUPED, *STANDARD, *ROTARY]
