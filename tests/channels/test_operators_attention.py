@@ -195,7 +195,34 @@ ROTARY = [
           whole=[("wq", 1, 32)], **NEW),
 ]  # fmt: skip
 
-CASES = [*PACKED, *MULTI, *GROUPED, *STANDARD, *ROTARY]
+OPEN = {"s": ints(0, 8, 36), "r": ints(0, -1, 6, 6)}
+NORMS = {f"{n}{k}": normal(8, seed=k) for n in "gc" for k in (1, 2)}
+BLOCKS = [
+    heads("packed-open-batch", "o = com.microsoft.Attention<num_heads = 3>(i, w, c)", batch="N", y=(12,),
+          consts={**OPEN, **W12, "c": normal(36)}, whole=[("w", 1, 36)]),
+    heads("multi-open-batch", f"{QKV}  o = com.microsoft.MultiHeadAttention<num_heads = 3>(q, k, v, , , e)", batch="N", y=(12,),
+          consts={**OPEN, **WQKV, "e": normal(1, 3, 36, 36)}, whole=ALL),
+    heads("standard-open-batch", f"{QKV}  o = Attention<q_num_heads = 3, kv_num_heads = 3>(q, k, v)", opset=24, batch="N", y=(12,),
+          consts={**OPEN, **WQKV}, whole=ALL, **NEW),
+    # what ONNX Runtime's optimiser makes of an encoder: the residual stream stays, heads and the MLP may go
+    heads("encoder", "h = com.microsoft.Attention<num_heads = 3>(i, w, c)  p = MatMul(h, wo)  "
+          "n = com.microsoft.SkipLayerNormalization(p, i, g1, c1, bo)  m = MatMul(n, w1)  e = com.microsoft.BiasGelu(m, b1)  "
+          "d = MatMul(e, w2)  o = com.microsoft.SkipLayerNormalization(d, n, g2, c2, b2)", free=0,
+          consts={**W12, **NORMS, "c": normal(36), "wo": normal(12, 8), "bo": normal(8), "w1": normal(8, 10), "b1": normal(10),
+                  "w2": normal(10, 8), "b2": normal(8)},
+          whole=[("w", 1, 36), ("w", 0, 0), ("wo", 0, 12), ("w1", 1, 10), ("b1", 0, 10), ("w2", 0, 10)]),
+    heads("decoder", f"n0 = SimplifiedLayerNormalization<axis = -1>(i, g1)  {GQA.replace('(i,', '(n0,')}  "
+          "qr = com.microsoft.RotaryEmbedding(q, at, rc, rs)  kr = com.microsoft.RotaryEmbedding(k, at, rc, rs)  "
+          f"h, n1, n2 = {QUERY}>(qr, kr, v, , , l, t)  p = MatMul(h, wo)  "
+          "n3, , , z = com.microsoft.SkipSimplifiedLayerNormalization(i, p, g2)  "
+          "u1 = MatMul(n3, w1)  u3 = MatMul(n3, w3)  e = com.microsoft.QuickGelu<alpha = 1.0>(u1)  x4 = Mul(e, u3)  "
+          "d = MatMul(x4, w2)  o = Add(z, d)", free=0,
+          consts={**WGQA, **LENGTHS, **NORMS, "rc": normal(36, 4), "rs": normal(36, 4, seed=1),
+                  "at": ints(*range(36)).reshape(1, 36), "wo": normal(48, 8), "w1": normal(8, 10), "w3": normal(8, 10), "w2": normal(10, 8)},
+          whole=[("wq", 1, 48), ("wk", 1, 24), ("wo", 0, 48), ("w1", 1, 10), ("w3", 1, 10), ("w2", 0, 10)]),
+]  # fmt: skip
+
+CASES = [*BLOCKS, *PACKED, *MULTI, *GROUPED, *STANDARD, *ROTARY]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
