@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from operator_cases import (
     Case,
+    assert_costs_follow,
     assert_own_validation_accepts,
     assert_prunes_exactly,
     ints,
@@ -139,3 +140,8 @@ def test_pruned_operator_computes_what_the_masked_one_does(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_costs_are_exact_after_removal(case):
+    assert_costs_follow(case)

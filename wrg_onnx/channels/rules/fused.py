@@ -112,13 +112,19 @@ def couple_fused_matmul(call: Call) -> Coupling:
         A (..., M, K) or (..., K, M), B (..., K, N) or (..., N, K) -> Y (..., M, N).
         With transBatchA, A is (M, ..., K) or (K, ..., M); with transBatchB likewise.
     """
-    a = _turned(call.axes(0), call.node.int("transBatchA", 0), call.node.int("transA", 0))
-    b = _turned(call.axes(1), call.node.int("transBatchB", 0), call.node.int("transB", 0))
+    a = turned(call.axes(0), call.node.int("transBatchA", 0), call.node.int("transA", 0))
+    b = turned(call.axes(1), call.node.int("transBatchB", 0), call.node.int("transB", 0))
     return _activated(call, couple_product(call, a, b))
 
 
-def _turned(axes: Axes, moves_first: int, swaps: int) -> Axes:
-    """Move the first axis behind the batch axes, then swap the last two; a vector stays."""
+def turned(axes: Axes, moves_first: int, swaps: int) -> Axes:
+    """View an operand as the product takes it.
+
+    Args:
+        axes: Its axes.
+        moves_first: Whether the first axis moves behind the batch axes, ``transBatchA``.
+        swaps: Whether the last two change places after that, ``transA``. A vector stays.
+    """
     order = list(range(axes.rank))
     if moves_first and axes.rank > 2:
         order = [*order[1:-1], 0, order[-1]]
