@@ -20,8 +20,10 @@ from strategies import (
     draw_alive,
     normal,
     repeatable,
+    whole,
 )
 
+from wrg_onnx.channels import mac_terms, parameter_terms, total_cost
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
 
@@ -99,3 +101,14 @@ def assert_own_validation_accepts(case):
     pruned = apply_plan(analysis.graph, plan)
     shapes = {v.name: analysis.shapes[v.name] for v in analysis.graph.inputs}
     assert validate_translation(analysis.graph, pruned, plan, shapes).error < 1e-4
+
+
+def assert_costs_follow(case):
+    """Hold the cost that is foretold for one random removal against that of the pruned model."""
+    analysis = analyse(network(case))
+    alive = draw_alive(analysis.units, np.random.default_rng(1), 0.7)
+    pruned = analyse(whole(apply_plan(analysis.graph, plan_slices(analysis.units, alive))))
+    everything = np.ones(pruned.units.count, bool)
+    for count in (mac_terms, parameter_terms):
+        foretold = total_cost(count(analysis.units), alive)
+        assert foretold == total_cost(count(pruned.units), everything)

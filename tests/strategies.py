@@ -101,9 +101,7 @@ def draw_alive(units: Units, rng, share=0.5):
 def whole(graph: Graph) -> onnx.ModelProto:
     """Return a graph as one message, its large weights inside."""
     model, weights = to_proto(graph)
-    for tensor in model.graph.initializer:
-        if tensor.name in weights:
-            tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+    model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in weights.items())
     return model
 
 
@@ -140,6 +138,12 @@ def masked(model: onnx.ModelProto, plan, spare=()) -> onnx.ModelProto:
     return model
 
 
+def is_standard(model: onnx.ModelProto) -> bool:
+    """Tell whether the checker knows the operators; ONNX Runtime has its own in that domain."""
+    version = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    return all(n.domain or onnx.defs.has(n.op_type, version) for n in model.graph.node)
+
+
 def compare(reference, found, tolerance=TOLERANCE):
     for left, right in zip(reference, found, strict=True):
         assert left.shape == right.shape
@@ -155,7 +159,8 @@ def assert_surgery_is_exact(analysis: Analysis, alive, *, spare=(), batches=(Non
     """Prune, and hold the result against the original with the removed units at zero."""
     plan = plan_slices(analysis.units, alive)
     pruned = whole(apply_plan(analysis.graph, plan))
-    onnx.checker.check_model(pruned, full_check=True)
+    if is_standard(analysis.model):
+        onnx.checker.check_model(pruned, full_check=True)
     reference = masked(analysis.model, plan, spare)
     for batch in batches:
         shapes = {v.name: analysis.shapes[v.name] for v in analysis.graph.inputs}

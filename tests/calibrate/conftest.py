@@ -17,7 +17,8 @@ def analysed() -> Callable[..., Units]:
     """Parse ``(inputs) => (outputs) <constants> {nodes}`` and find its units."""
 
     def build(body: str, constants: dict | None = None, opset: int = 17) -> Units:
-        model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> g {body}')
+        imports = f'"": {opset}, "com.microsoft": 1'
+        model = onnx.parser.parse_model(f"<ir_version: 8, opset_import: [{imports}]> g {body}")
         for name, array in (constants or {}).items():
             model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
         graph = from_proto(model, name="test.onnx")

@@ -55,6 +55,9 @@ def test_a_tap_lies_after_batch_norm_and_activation(analysed):
         "a = PRelu(c, slope)",
         "b = Mul(c, slope)  a = Add(b, slope)",  # a scale and a shift
         "a = Dropout(c)",
+        "a = com.microsoft.Gelu(c)",
+        "a = com.microsoft.QuickGelu(c)",
+        "a = com.microsoft.FastGelu(c)",
     ],
 )
 def test_activations_of_several_nodes_are_followed_to_their_end(analysed, nodes):
@@ -68,6 +71,16 @@ def test_activations_of_several_nodes_are_followed_to_their_end(analysed, nodes)
             "slope": floats(4, 1, 1),
         },
     )  # fmt: skip
+    assert tapped(units) == ["a"]
+
+
+def test_a_fused_bias_is_followed(analysed):
+    units = analysed(
+        """(float[1,5,3] x) => (float[1,5,2] y) {
+            c = MatMul(x, v1)  a = com.microsoft.BiasGelu(c, b)  y = MatMul(a, v2)
+        }""",
+        {"v1": floats(3, 4), "b": floats(4), "v2": floats(4, 2)},
+    )
     assert tapped(units) == ["a"]
 
 

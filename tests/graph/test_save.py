@@ -230,3 +230,19 @@ def test_weights_file_of_someone_else_is_not_replaced(graph, tmp_path, monkeypat
         save(graph, tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx.data").read_bytes() == b"mine"
     assert only(tmp_path) == ["m.onnx.data"]
+
+
+def test_an_operator_of_the_runtime_in_the_standard_domain_is_written(tmp_path):
+    body = (
+        "y = SimplifiedLayerNormalization<axis = -1>(x, s)  n = LayerNormalization<axis = -1>(y, s)"
+    )
+    inner = "{ m = SimplifiedLayerNormalization<axis = -1>(n, s) }"
+    text = f"""net (float[2,8] x, bool c) => (float[2,8] o) {{ {body}
+      o = If(c) <then_branch = t () => (float[2,8] m) {inner},
+                 else_branch = f () => (float[2,8] m) {inner}> }}"""
+    model = build(text, {"s": normal(8)}, opset=13)
+    save(from_proto(copy_of(model), name="m"), tmp_path / "m.onnx")
+    written = onnx.load(tmp_path / "m.onnx")
+    assert [node.domain for node in written.graph.node] == ["", "", ""]
+    feeds = {"x": normal(2, 8), "c": np.array(True)}
+    np.testing.assert_array_equal(run(written, feeds)[0], run(model, feeds)[0])

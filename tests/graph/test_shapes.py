@@ -55,6 +55,25 @@ def test_feeds_have_the_types_of_the_inputs():
     assert feeds["i"].max() < 50
 
 
+def test_indices_stay_below_the_length_of_their_table():
+    tables = {"t": normal(30, 4), "p": normal(20, 4), "g": normal(2, 4), "w": normal(4, 7)}
+    model = build(
+        """net (int32[1,90] i, int32[1,90] s, int64[1,90] q, int64[90] k) => (float[1,90,4] y) {
+          y, m = com.microsoft.EmbedLayerNormalization(i, s, t, p, g, b, b, , c)
+          c = Cast<to = 6>(q)  z = Gather<axis = 1>(w, k) }""",
+        {**tables, "b": normal(4)}, domains=("com.microsoft",),
+    )  # fmt: skip
+    graph = from_proto(model, name="m")
+    feeds = random_feeds(graph, bind_sizes(graph.inputs), np.random.default_rng(0))
+    assert {name: array.max() for name, array in feeds.items()} == {
+        "i": 29,
+        "s": 1,
+        "q": 19,
+        "k": 6,
+    }
+    assert infer_shapes(graph, bind_sizes(graph.inputs))["y"] == (1, 90, 4)
+
+
 def test_every_tensor_gets_a_shape():
     text = """net (float[N,3,H,W] x) => (float[N,K] y) {
       h = Conv<pads = [1, 1, 1, 1]>(x, w)  s = Shape(h)  f = Reshape(h, t)  y = MatMul(f, v) }"""

@@ -128,3 +128,11 @@ def test_a_model_that_the_checker_refuses_is_a_problem(tiny_unet, tmp_path):
 def test_a_missing_file_is_named(tiny_unet, tmp_path):
     with pytest.raises(ModelError, match=r"gone\.onnx': no such file"):
         validate(tiny_unet, tmp_path / "gone.onnx", CONFIG)
+
+
+def test_what_the_checker_refuses_of_the_original_is_no_problem(tiny_unet, tmp_path):
+    def break_names(graph):
+        graph.name = ""
+
+    both = [edited(tiny_unet, tmp_path / f"{name}.onnx", break_names) for name in "ab"]
+    assert validate(*both, CONFIG).problems == ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import INERT, IdArray
-from wrg_onnx.channels.units import Analysed, Units, is_parameter
+from wrg_onnx.channels.multiplications import Factors, multiplications
+from wrg_onnx.channels.units import Units, is_parameter
 from wrg_onnx.graph import Graph
 
 
@@ -45,40 +45,18 @@ def count_parameters(graph: Graph) -> int:
 
 
 def mac_terms(units: Units) -> tuple[CostTerm, ...]:
-    """Count multiply-accumulate operations of convolutions and matrix products.
+    """Count multiply-accumulate operations of convolutions, matrix products and attention.
 
     Sizes are those of the analysis: batch 1, and the chosen height and width.
     """
-    return tuple(term for node in units.nodes.values() for term in _mac_terms(units, node))
+    return tuple(
+        _term(units, factors)
+        for analysed in units.nodes.values()
+        for factors in multiplications(analysed)
+    )
 
 
-def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
-    call = analysed.call
-    if call.node.domain:
-        return
-    match call.node.op:
-        case "Conv":
-            w, y = call.axes(1), analysed.outputs[0]
-            yield _term(units, [(w, range(w.rank)), (y, [0, *range(2, y.rank)])])
-        case "ConvTranspose":
-            x, w = call.axes(0), call.axes(1)
-            yield _term(units, [(w, range(w.rank)), (x, [0, *range(2, x.rank)])])
-        case "Gemm":
-            a, b = call.axes(0), call.axes(1)
-            outer = 0 if call.node.int("transB", 0) else 1
-            yield _term(units, [(a, range(a.rank)), (b, [outer])])
-        case "MatMul":
-            a, b, y = call.axes(0), call.axes(1), analysed.outputs[0]
-            yield (
-                _term(units, [(y, range(y.rank)), (a, [a.rank - 1])])
-                if a.rank > 1
-                else _term(units, [(b, range(b.rank))])
-            )
-        case _:
-            return
-
-
-def _term(units: Units, parts: Iterable[tuple[Axes, Iterable[int]]]) -> CostTerm:
+def _term(units: Units, parts: Factors) -> CostTerm:
     weight = 1.0
     live = []
     for axes, chosen in parts:

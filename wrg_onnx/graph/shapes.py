@@ -129,14 +129,16 @@ def _index_bounds(graph: Graph) -> dict[str, int]:
         for node in graph.nodes:
             if node.op in _SAME_NUMBERS and node.inputs[0] in same:
                 same.add(node.outputs[0])
-            elif (
-                node.op == "Gather" and node.input(1) in same and node.inputs[0] in graph.constants
-            ):
-                table = graph.constants[node.inputs[0]]
-                length = table.shape[node.axis("axis", rank=table.ndim, default=0)]
-                bounds[value.name] = min(length, bounds.get(value.name, length))
+            for index, table in _LOOK_UPS.get(node.op, ()):
+                rows = graph.constants.get(node.input(table))
+                if rows is not None and node.input(index) in same:
+                    length = rows.shape[node.axis("axis", rank=rows.ndim, default=0)]
+                    bounds[value.name] = min(length, bounds.get(value.name, length))
     return bounds
 
+
+_LOOK_UPS = {"Gather": ((1, 0),), "EmbedLayerNormalization": ((0, 2), (1, 4), (8, 3))}
+"""By operator, which input indexes which."""
 
 _SAME_NUMBERS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 

@@ -96,7 +96,9 @@ def validate(
     progress("analyse", 0, 0)
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
-    problems = (*structural_problems(first.graph, second.graph), *_checker_problems(pruned))
+    problems = structural_problems(first.graph, second.graph)
+    if not _checker_problems(original):  # what it refuses of the original, pruning has not done
+        problems += _checker_problems(pruned)
     before = first.cost(first.everything, stored_bytes(original, first.graph))
     after = second.cost(second.everything, stored_bytes(pruned, second.graph))
     if problems:

@@ -1,8 +1,10 @@
 """One module of rules per operator family; importing this package fills the table."""
 
 from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
+    attention,
     convolution,
     dividing,
+    fused,
     linear,
     moving,
     normalisation,
@@ -11,4 +13,5 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     reshape,
     resize,
     spatial,
+    transformer_norms,
 )

@@ -26,7 +26,7 @@ def couple_gemm(call: Call) -> Coupling:
     bias = call.optional(2)
     operands = [product] if bias is None else [product, bias.axes]
     joined, ties = broadcast(operands, shape)
-    contraction = _contract(call, a.axes.at(inner_a), b.axes.at(inner_b))
+    contraction = contract(call, a.axes.at(inner_a), b.axes.at(inner_b))
     return Coupling(
         outputs=(joined,),
         ties=(*ties, *contraction.ties),
@@ -46,13 +46,23 @@ def couple_matmul(call: Call) -> Coupling:
 
     Source: https://onnx.ai/onnx/operators/onnx__MatMul.html
     """
-    a, b = call.axes(0), call.axes(1)
+    return couple_product(call, call.axes(0), call.axes(1))
+
+
+def couple_product(call: Call, a: Axes, b: Axes) -> Coupling:
+    """Couple a matrix product of the first two operands, as some operator turns them.
+
+    Args:
+        call: The node.
+        a: The axes of the left matrices, (..., M, K) or (K).
+        b: The axes of the right ones, (..., K, N) or (K).
+    """
     shape = call.output_shapes[0]
     rows = [a.ids[-2]] if a.rank > 1 else []
     columns = [b.ids[-1]] if b.rank > 1 else []
     leading = shape[: len(shape) - len(rows) - len(columns)]
     batch, ties = broadcast([Axes(x.shape[:-2], x.ids[:-2]) for x in (a, b) if x.rank > 2], leading)
-    contraction = _contract(call, a.at(-1), b.at(-2 if b.rank > 1 else 0))
+    contraction = contract(call, a.at(-1), b.at(-2 if b.rank > 1 else 0))
     return Coupling(
         outputs=(Axes(shape, (*batch.ids, *rows, *columns)),),
         ties=(*ties, *contraction.ties),
@@ -63,7 +73,7 @@ def couple_matmul(call: Call) -> Coupling:
     )
 
 
-def _contract(call: Call, inner_a: IdArray, inner_b: IdArray) -> Coupling:
+def contract(call: Call, inner_a: IdArray, inner_b: IdArray) -> Coupling:
     """Tie what is summed over.
 
     Without a weight there is nothing to zero, so it stays; unless the caller wants to prune inside

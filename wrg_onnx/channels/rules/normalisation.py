@@ -60,9 +60,11 @@ def couple_softmax(call: Call) -> Coupling:
     return Coupling((x,), frozen=freeze_axes(x, [axis], NORMALISED))
 
 
-@op_rule("LayerNormalization", since=17)
+@op_rule("LayerNormalization", "SimplifiedLayerNormalization", since=1)
 def couple_layer_norm(call: Call) -> Coupling:
     """Freeze the axes that are normalised, from ``axis`` on.
+
+    ONNX Runtime's optimiser writes both at any opset; the latter has no B and no mean.
 
     Shapes:
         X (..., C), scale (C), B (C) -> Y (..., C), mean and inverse deviation (..., 1).

@@ -20,6 +20,7 @@ NARY = (
 
 
 @op_rule(*UNARY, since=1)
+@op_rule("Gelu", "QuickGelu", since=1, domain="com.microsoft")
 def couple_unary(call: Call) -> Coupling:
     """Pass the channels through; further inputs are scalars.
 
@@ -29,13 +30,8 @@ def couple_unary(call: Call) -> Coupling:
     return Coupling(outputs=(call.axes(),))
 
 
-@op_rule("Gelu", "QuickGelu", since=1, domain="com.microsoft")
-def couple_microsoft_unary(call: Call) -> Coupling:
-    """Pass the channels through."""
-    return couple_unary(call)
-
-
 @op_rule(*NARY, since=1)
+@op_rule("BiasAdd", "BiasGelu", "FastGelu", since=1, domain="com.microsoft")
 def couple_nary(call: Call) -> Coupling:
     """Tie the operands where they meet, with ONNX's broadcasting.
 
