@@ -91,11 +91,13 @@ class Call:
         node: The node.
         inputs: One operand per input; None where an optional input is absent.
         output_shapes: Concrete shapes of the outputs; ``()`` where one is absent.
+        turned_down: Of the ways that a Reshape may divide an axis, how many to pass over.
     """
 
     node: Node
     inputs: tuple[Operand | None, ...]
     output_shapes: tuple[Shape, ...]
+    turned_down: int = 0
 
     def operand(self, position: int) -> Operand:
         """Return an input that the operator cannot be without."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,8 +52,12 @@ def propagate(
     axes: dict[str, Axes],
     ledger: Ledger,
     elsewhere: Mapping[str, Shape],
+    turned_down: Collection[int] = (),
 ) -> dict[int, Analysed]:
-    """Ask each node's rule in topological order; fills ``axes`` and the ledger."""
+    """Ask each node's rule in topological order; fills ``axes`` and the ledger.
+
+    The nodes in ``turned_down`` are to divide an axis in their second-best way.
+    """
     nodes: dict[int, Analysed] = {}
     weights = set(graph.constants)
     sizes: dict[str, Sizes] = {}
@@ -66,6 +71,8 @@ def propagate(
     for node in graph.nodes:
         operands = _operands(node, graph.constants, axes, weights, sizes)
         call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
+        if node.index in turned_down:
+            call = replace(call, turned_down=1)
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
         ledger.record(call, coupling, fed)

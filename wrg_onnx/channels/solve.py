@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -37,14 +37,51 @@ def find_units(
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
     """
+    units = _analyse(graph, shapes, limits or Limits(), elsewhere or {}, ())
+    stuck = _stuck_choices(units)
+    if not stuck:
+        return units
+    again = _analyse(graph, shapes, limits or Limits(), elsewhere or {}, stuck)
+    return again if _removable_positions(again) > _removable_positions(units) else units
+
+
+def _stuck_choices(units: Units) -> tuple[int, ...]:
+    """Find the nodes that divided an axis so that all of it stays.
+
+    Where the positions inside each group of channels are normalised together, say, the groups may
+    go; this is seen only once the whole graph has been asked.
+    """
+    return tuple(
+        index
+        for index, analysed in units.nodes.items()
+        if analysed.choice
+        and not any(
+            units.removable[units.of(ids[ids != INERT])].any()
+            for ids in analysed.outputs[0].ids
+            if ids is not None
+        )
+    )
+
+
+def _removable_positions(units: Units) -> int:
+    return int(units.sizes[units.removable].sum())
+
+
+def _analyse(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    limits: Limits,
+    elsewhere: Mapping[str, Shape],
+    turned_down: Collection[int],
+) -> Units:
     slots, axes = constant_axes(graph)
     total = sum(slot.size for slot in slots)
     ledger = Ledger(np.zeros(total + 1, bool))
-    nodes = propagate(graph, shapes, axes, ledger, elsewhere or {})
+    nodes = propagate(graph, shapes, axes, ledger, elsewhere, turned_down)
     for value in graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)
-    apply_limits(graph, slots, limits or Limits(), ledger)
+    apply_limits(graph, slots, limits, ledger)
     while True:
         units = _solve(graph, slots, total, axes, nodes, ledger)
         unmet = unmet_demands(units)

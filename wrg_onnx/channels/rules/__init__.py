@@ -1,8 +1,12 @@
 """One module of rules per operator family; importing this package fills the table."""
 
 from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
+    along,
     convolution,
     dividing,
+    einsum,
+    group_normalisation,
+    indexing,
     linear,
     moving,
     normalisation,
@@ -10,5 +14,7 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     reduction,
     reshape,
     resize,
+    sampling,
     spatial,
+    streaming,
 )

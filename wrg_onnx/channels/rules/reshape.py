@@ -42,7 +42,7 @@ def couple_reshape(call: Call) -> Coupling:
     Source: https://onnx.ai/onnx/operators/onnx__Reshape.html
     """
     x = call.axes()
-    coupling = _regroup(x, call.output_shapes[0])
+    coupling = regroup(x, call.output_shapes[0], call.turned_down)
     target = call.optional(1)
     if target is None or target.sizes is None:
         live = x.flat()
@@ -75,17 +75,23 @@ def couple_flatten(call: Call) -> Coupling:
     Shapes:
         X (d_0, ..., d_r) -> Y (d_0 * ... * d_(axis-1), d_axis * ... * d_r).
     """
-    return _regroup(call.axes(), call.output_shapes[0])
+    return regroup(call.axes(), call.output_shapes[0], call.turned_down)
 
 
-def _regroup(x: Axes, shape: Shape) -> Coupling:
-    """Carry ids through a change of shape that keeps the elements' order."""
+def regroup(x: Axes, shape: Shape, turned_down: int = 0) -> Coupling:
+    """Carry ids through a change of shape that keeps the elements' order.
+
+    Args:
+        x: The axes before.
+        shape: The shape after, with as many elements.
+        turned_down: How many of the factors that could carry the units to pass over.
+    """
     ids: list[IdArray | None] = [None] * len(shape)
     ties: list[Tie] = []
     frozen: list[Freeze] = []
     choices = []
     for inner, outer in _blocks(x.shape, shape):
-        carried = _carry(x, inner, tuple(shape[axis] for axis in outer))
+        carried = _carry(x, inner, tuple(shape[axis] for axis in outer), turned_down)
         for axis, own in zip(outer, carried.ids, strict=True):
             ids[axis] = own
         ties += carried.ties
@@ -121,7 +127,7 @@ def _blocks(left: Shape, right: Shape) -> Iterator[tuple[list[int], list[int]]]:
         yield inner, outer
 
 
-def _carry(x: Axes, inner: list[int], dims: Shape) -> _Carried:
+def _carry(x: Axes, inner: list[int], dims: Shape, turned_down: int) -> _Carried:
     live = [axis for axis in inner if x.ids[axis] is not None]
     if not live:
         return _Carried((None,) * len(dims))
@@ -137,14 +143,16 @@ def _carry(x: Axes, inner: list[int], dims: Shape) -> _Carried:
         line = _line(grid, axis)
         if np.array_equal(np.broadcast_to(_along(line, axis, len(dims)), dims), grid):
             return _Carried(_only(line, axis, len(dims)), frozen=frozen)
-    return _split(grid, frozen)
+    return _split(grid, frozen, turned_down)
 
 
-def _split(grid: IdArray, frozen: tuple[Freeze, ...]) -> _Carried:
+def _split(grid: IdArray, frozen: tuple[Freeze, ...], turned_down: int) -> _Carried:
     """Let the factor that keeps most units carry them; tie what shares its index."""
     dims = grid.shape
     kept = [len(np.unique(_line(grid, axis))) if size > 1 else 0 for axis, size in enumerate(dims)]
-    axis = int(np.argmax(kept))
+    order = sorted(range(len(dims)), key=lambda axis: -kept[axis])
+    able = [axis for axis in order if kept[axis] > 1] or order
+    axis = able[turned_down % len(able)]
     line = _line(grid, axis)
     rows = np.moveaxis(grid, axis, -1).reshape(-1, dims[axis])
     pairs = np.unique(np.stack([np.broadcast_to(line, rows.shape), rows]).reshape(2, -1), axis=1)
