@@ -10,9 +10,12 @@ from operator_cases import (
     assert_own_validation_accepts,
     assert_prunes_exactly,
     ints,
+    network,
 )
 from rule_calls import axes, carried, couple, derive, frozen, ties
-from strategies import normal
+from strategies import analyse, normal
+
+from wrg_onnx.channels import mac_terms, total_cost
 
 PARAMETERS = {"s": normal(8), "t": normal(8, seed=1)}
 DECOMPOSED = ("f = Reshape(a, z)  n = InstanceNormalization(f, u, v)  r = Reshape(n, k)  "
@@ -231,6 +234,14 @@ def test_einsum_in_its_implicit_form_sorts_letters_behind_the_broadcast_axes():
     given = [axes((5, 2, 3), a1=10, a2=20)]
     assert carried(couple("Einsum", given, [(5, 3, 2)], equation="...BA")) == [
         None, [20, 21, 22], [10, 11]]  # fmt: skip
+
+
+def test_einsum_costs_the_product_of_its_letters():
+    case = next(case for case in EINSUM if case.name == "Einsum-as-a-1x1-convolution")
+    units = analyse(network(case)).units
+    by_einsum = 8 * 5 * 36
+    by_the_others = 2 * 3 * 8 * 36 + 5 * 2 * 36
+    assert total_cost(mac_terms(units), np.ones(units.count, bool)) == by_einsum + by_the_others
 
 
 def test_swiglu_ties_the_gate_to_the_value():

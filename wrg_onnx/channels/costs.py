@@ -10,6 +10,7 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import INERT, IdArray
+from wrg_onnx.channels.rules.einsum import places_by_label
 from wrg_onnx.channels.units import Analysed, Units, is_parameter
 
 
@@ -51,7 +52,7 @@ def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
     if call.node.domain:
         return
     match call.node.op:
-        case "Conv":
+        case "Conv" | "DeformConv":
             w, y = call.axes(1), analysed.outputs[0]
             yield _term(units, [(w, range(w.rank)), (y, [0, *range(2, y.rank)])])
         case "ConvTranspose":
@@ -68,6 +69,10 @@ def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
                 if a.rank > 1
                 else _term(units, [(b, range(b.rank))])
             )
+        case "Einsum" if len(call.inputs) > 1:
+            # one axis for each letter, wherever it stands
+            places = [found[0] for found in places_by_label(call)[0].values()]
+            yield _term(units, [(place.operand.axes, [place.axis]) for place in places])
         case _:
             return
 
