@@ -136,7 +136,28 @@ SAMPLING = [
          consts={"f": normal(1, 8, 5, 5) / 4, "w": normal(16, 1, 2, 2), "m": normal(1, 4, 5, 5)}),
 ]  # fmt: skip
 
-CASES = [*GATHER, *SCATTER, *SAMPLING]
+RESIZE = [
+    Case("SpaceToDepth-CRD", "y = SpaceToDepth<blocksize = 2, mode = \"CRD\">(a)", 28, y=(32,)),
+    Case("SpaceToDepth-DCR", "y = SpaceToDepth<blocksize = 2, mode = \"DCR\">(a)", 28, y=(32,)),
+    Case("Resize-by-nearly-1-stays", "y = Resize<mode = \"linear\">(a, , s)", 13, free=0, consts={"s": np.float32([1, 1.1, 1, 1])}),
+    Case("Resize-keeping-the-aspect-ratio", "y = Resize<axes = [2, 3], keep_aspect_ratio_policy = \"not_larger\">(a, , , z)", 18,
+         consts={"z": ints(9, 12)}),
+    Case("Resize-keeping-the-aspect-ratio-of-channels-stays",
+         "y = Resize<axes = [1, 2], keep_aspect_ratio_policy = \"not_larger\">(a, , , z)", 18, free=0, consts={"z": ints(8, 9)}),
+    Case("Resize-18-scales-by-axes", "y = Resize<axes = [3, 2]>(a, , s)", 18, consts={"s": np.float32([2, 1])}),
+    Case("Resize-18-scales-channels-by-1", "y = Resize<axes = [-3, -1]>(a, , s)", 18, consts={"s": np.float32([1, 2])}),
+    Case("Resize-crops-height", "y = Resize<axes = [2, 3], mode = \"linear\", coordinate_transformation_mode = \"tf_crop_and_resize\">"
+         "(a, r, , z)", 18, consts={"r": np.float32([0.2, 0, 0.8, 1]), "z": ints(4, 6)}),
+    Case("Resize-crops-channels-stays", "y = Resize<mode = \"linear\", coordinate_transformation_mode = \"tf_crop_and_resize\">"
+         "(a, r, , z)", 13, free=0, consts={"r": np.float32([0, 0.1, 0, 0, 1, 0.9, 1, 1]), "z": ints(1, 8, 6, 6)}),
+    Case("Resize-by-computed-scales", "n = Shape(x)  f = Cast<to = 1>(n)  h = Slice(f, two, four)  q = Div(big, h)  "
+         "s = Concat<axis = 0>(one, q)  y = Resize(a, , s)", 13,
+         consts={"two": ints(2), "four": ints(4), "one": np.float32([1, 1]), "big": np.float32([12, 9])}),
+    Case("Resize-by-scales-at-run-time-stays", "m = ReduceMax<keepdims = 0>(x)  z = Mul(m, o)  s = Add(z, u)  y = Resize(a, , s)", 13,
+         free=0, consts={"o": np.float32(0), "u": np.float32([1, 1, 2, 2])}),
+]  # fmt: skip
+
+CASES = [*RESIZE, *GATHER, *SCATTER, *SAMPLING]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -219,12 +219,13 @@ def couple_space_to_depth(call: Call) -> Coupling:
     """Repeat the channels, once for each place in a block.
 
     Shapes:
-        X (N, c, b*H, b*W) -> Y (N, b*b*c, H, W).
+        X (N, c, b*H, b*W) -> Y (N, b*b*c, H, W); mode CRD orders the channels (c, b, b).
 
     Source: https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html
     """
     x, block = call.axes(), call.node.int("blocksize")
-    ids = None if x.ids[1] is None else np.tile(x.ids[1], block * block)
+    repeat = np.repeat if call.node.str("mode", "DCR") == "CRD" else np.tile
+    ids = None if x.ids[1] is None else repeat(x.ids[1], block * block)
     frozen = freeze_axes(x, (2, 3), "moves this axis into others")
     return Coupling((Axes(call.output_shapes[0], (x.ids[0], ids, None, None)),), frozen=frozen)
 

@@ -90,6 +90,8 @@ def regroup(x: Axes, shape: Shape, turned_down: int = 0) -> Coupling:
     ties: list[Tie] = []
     frozen: list[Freeze] = []
     choices = []
+    if 0 in shape:
+        return Coupling((Axes.inert(shape),))  # without elements there is no order to keep
     for inner, outer in _blocks(x.shape, shape):
         carried = _carry(x, inner, tuple(shape[axis] for axis in outer), turned_down)
         for axis, own in zip(outer, carried.ids, strict=True):
