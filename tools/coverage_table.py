@@ -39,8 +39,8 @@ not: batch, height, time.
 - "Tie" means that positions become one unit: they are removed together or not at all.
 - "Freeze" means that the positions stay, and `wrg-onnx inspect` shows the reason.
 - "{whole}" means that everything such a node reads stays; the rest of the
-  model is pruned as usual. Most of these operators handle strings, sequences or optional values, lists of detections,
-  or training losses, and stand where there are no channels left.
+  model is pruned as usual. Most of these operators handle strings, sequences, optional values,
+  lists of detections or training losses, and stand where there are no channels left.
 """
 
 
