@@ -47,6 +47,20 @@ GROUPS = [
                  "v": np.zeros(2, np.float32), "k": ints(1, 8, 6, 6)}),
 ]  # fmt: skip
 
+ATTENTION = ("kt = Transpose<perm = [0, 1, 3, 2]>(k)  l = MatMul(kt, q)  p = Softmax<axis = 2>(l)  "
+             "o = MatMul(v, p)  y = Reshape(o, t)")  # fmt: skip
+HEADS = [
+    Case("attention-loses-heads", "q = Reshape(a, s)  k = Reshape(b, s)  v = Reshape(h, s)  " + ATTENTION,
+         consts={"s": ints(1, 2, 4, 36), "t": ints(1, 8, 6, 6), "wh": normal(8, 3, 1, 1)}),
+    Case("attention-of-one-projection-loses-heads", "c = Concat<axis = 1>(a, b, h)  f = Reshape(c, s)  "
+         "q, k, v = Split<axis = 1>(f, n)  kt = Transpose<perm = [0, 1, 2, 4, 3]>(k)  l = MatMul(kt, q)  "
+         "p = Softmax<axis = 3>(l)  o = MatMul(v, p)  y = Reshape(o, t)",
+         consts={"s": ints(1, 3, 2, 4, 36), "n": ints(1, 1, 1), "t": ints(1, 8, 6, 6), "wh": normal(8, 3, 1, 1)}),
+    Case("attention-among-channels-keeps-what-it-can", "q = Reshape(a, s)  k = Reshape(b, s)  v = Reshape(h, s)  "
+         "kt = Transpose<perm = [0, 1, 3, 2]>(k)  l = MatMul(q, kt)  p = Softmax(l)  o = MatMul(p, v)  y = Reshape(o, t)",
+         consts={"s": ints(1, 2, 4, 36), "t": ints(1, 8, 6, 6), "wh": normal(8, 3, 1, 1)}),
+]  # fmt: skip
+
 NORMS = [
     Case("RMSNormalization-over-width", "y = RMSNormalization(a, s)", 23, consts={"s": normal(6)}),
     Case("RMSNormalization-over-height-and-width", "y = RMSNormalization<axis = -2>(a, s)", 23, consts={"s": normal(6, 6)}),
@@ -149,7 +163,7 @@ NOT_CHECKED = [  # the checker refuses these forms; ONNX Runtime runs them
     Case("MeanVarianceNormalization-9", "y = MeanVarianceNormalization<axes = [2, 3]>(a)", 9),
 ]  # fmt: skip
 
-CASES = [*GROUPS, *NORMS, *EINSUM, *ALONG, *STREAMING]
+CASES = [*GROUPS, *HEADS, *NORMS, *EINSUM, *ALONG, *STREAMING]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -163,6 +177,18 @@ def test_own_validation_accepts_the_pruned_operator(case):
 
 
 X = (1, 8, 6, 6)
+
+
+@pytest.mark.parametrize(
+    "case", [*HEADS, *(c for c in GROUPS if c.name.startswith("decomposed"))], ids=lambda c: c.name
+)
+def test_second_way_to_divide_an_axis_leaves_whole_groups_to_remove(case):
+    units = analyse(network(case)).units
+    divided = {node.choice for node in units.nodes.values()} - {""}
+    groups = 4 if case.name == "decomposed-GroupNorm-by-means" else 2
+    assert [f"({groups}) carries the units" in choice for choice in divided] == [True]
+    held = np.unique(units.group[units.of(units.axes["wa"].at(0))])
+    assert (np.isin(units.group, held)).sum() == groups
 
 
 def test_groups_of_opset_18_share_one_scale():

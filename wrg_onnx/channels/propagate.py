@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -52,11 +52,11 @@ def propagate(
     axes: dict[str, Axes],
     ledger: Ledger,
     elsewhere: Mapping[str, Shape],
-    turned_down: Collection[int] = (),
+    turned_down: Mapping[int, int],
 ) -> dict[int, Analysed]:
     """Ask each node's rule in topological order; fills ``axes`` and the ledger.
 
-    The nodes in ``turned_down`` are to divide an axis in their second-best way.
+    ``turned_down`` says by node how many ways to divide an axis it is to pass over.
     """
     nodes: dict[int, Analysed] = {}
     weights = set(graph.constants)
@@ -72,7 +72,7 @@ def propagate(
         operands = _operands(node, graph.constants, axes, weights, sizes)
         call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
         if node.index in turned_down:
-            call = replace(call, turned_down=1)
+            call = replace(call, turned_down=turned_down[node.index])
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
         ledger.record(call, coupling, fed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -16,6 +16,9 @@ from wrg_onnx.channels.limits import Limits, apply_limits
 from wrg_onnx.channels.propagate import RETURNED, constant_axes, propagate
 from wrg_onnx.channels.units import Analysed, Slot, Units
 from wrg_onnx.graph import Graph, Shape
+
+MOST_TURNED_DOWN = 2
+"""How many other ways to divide an axis are tried: 3 x heads x head dim has two."""
 
 
 def find_units(
@@ -37,34 +40,58 @@ def find_units(
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
     """
-    units = _analyse(graph, shapes, limits or Limits(), elsewhere or {}, ())
-    stuck = _stuck_choices(units)
-    if not stuck:
-        return units
-    again = _analyse(graph, shapes, limits or Limits(), elsewhere or {}, stuck)
-    return again if _removable_positions(again) > _removable_positions(units) else units
+    turned_down: dict[int, int] = {}
+    units = _analyse(graph, shapes, limits or Limits(), elsewhere or {}, turned_down)
+    for attempt in range(1, MOST_TURNED_DOWN + 1):
+        stuck = _stuck_choices(units, attempt)
+        if not stuck:
+            continue
+        others = turned_down | dict.fromkeys(stuck, attempt)
+        again = _analyse(graph, shapes, limits or Limits(), elsewhere or {}, others)
+        if _removable_positions(again) > _removable_positions(units):
+            units, turned_down = again, others
+    return units
 
 
-def _stuck_choices(units: Units) -> tuple[int, ...]:
-    """Find the nodes that divided an axis so that all of it stays.
+def _stuck_choices(units: Units, attempt: int) -> tuple[int, ...]:
+    """Find the nodes that divided an axis so that all of it stays, and those that divided alike.
+
+    Only those whose axis has more factors than ``attempt`` ones are of interest.
 
     Where the positions inside each group of channels are normalised together, say, the groups may
-    go; this is seen only once the whole graph has been asked.
+    go; this is seen only once the whole graph has been asked. Queries and keys that cannot lose a
+    position in their heads may lose heads, if values divide the same way.
     """
-    return tuple(
-        index
-        for index, analysed in units.nodes.items()
-        if analysed.choice
-        and not any(
-            units.removable[units.of(ids[ids != INERT])].any()
-            for ids in analysed.outputs[0].ids
+    can_go = _can_go(units)
+    choices = {
+        index: node.choice
+        for index, node in units.nodes.items()
+        if node.choice.count(" x ") >= attempt
+    }
+    stuck = {
+        choice
+        for index, choice in choices.items()
+        if not any(
+            can_go[units.of(ids[ids != INERT])].any()
+            for ids in units.nodes[index].outputs[0].ids
             if ids is not None
         )
-    )
+    }
+    return tuple(index for index, choice in choices.items() if choice in stuck)
+
+
+def _can_go(units: Units) -> BoolArray:
+    """Tell which units may go and are not the only one of their group, which never goes."""
+    size = np.bincount(units.group, minlength=1)
+    return np.asarray(units.removable & (size[units.group] > 1))
 
 
 def _removable_positions(units: Units) -> int:
-    return int(units.sizes[units.removable].sum())
+    """Count the positions that can go at most: all but one unit of a group."""
+    going = np.flatnonzero(_can_go(units))
+    last = np.bincount(units.group[~units.removable], minlength=units.count) == 0
+    groups, first = np.unique(units.group[going], return_index=True)
+    return int(units.sizes[going].sum() - units.sizes[going[first]][last[groups]].sum())
 
 
 def _analyse(
@@ -72,7 +99,7 @@ def _analyse(
     shapes: Mapping[str, Shape],
     limits: Limits,
     elsewhere: Mapping[str, Shape],
-    turned_down: Collection[int],
+    turned_down: Mapping[int, int],
 ) -> Units:
     slots, axes = constant_axes(graph)
     total = sum(slot.size for slot in slots)
