@@ -157,7 +157,21 @@ RESIZE = [
          free=0, consts={"o": np.float32(0), "u": np.float32([1, 1, 2, 2])}),
 ]  # fmt: skip
 
-CASES = [*RESIZE, *GATHER, *SCATTER, *SAMPLING]
+WITHOUT_A_RULE = [
+    Case("SplitToSequence-stays", "s = SplitToSequence<axis = 1>(a, n)  p = SequenceAt(s, z)  y = Identity(p)", free=0, y=(4,),
+         consts={"n": np.int64(4), "z": np.int64(0)}),
+    Case("SequenceConstruct-stays", "s = SequenceConstruct(a, b)  y = ConcatFromSequence<axis = 1>(s)", free=0, y=(16,)),
+    Case("Optional-stays", "s = Optional(a)  y = OptionalGetElement(s)", 18, free=0),
+    Case("NonZero-stays", "s = NonZero(a)  f = Cast<to = 1>(s)  m = ReduceMean(f)  y = Mul(a, m)", free=0),
+    Case("NonMaxSuppression-stays", "f = Reshape(a, s)  n = NonMaxSuppression(k, f, t)  g = Cast<to = 1>(n)  "
+         "m = ReduceSum(g)  y = Mul(a, m)", free=0,
+         consts={"s": ints(1, 8, 36), "k": np.abs(normal(1, 36, 4)), "t": ints(2)}),
+    Case("NegativeLogLikelihoodLoss-stays", "f = Reshape(a, s)  l = LogSoftmax<axis = 1>(f)  "
+         "m = NegativeLogLikelihoodLoss(l, t)  y = Mul(a, m)", free=0,
+         consts={"s": ints(1, 8, 36), "t": np.zeros((1, 36), np.int64)}),
+]  # fmt: skip
+
+CASES = [*WITHOUT_A_RULE, *RESIZE, *GATHER, *SCATTER, *SAMPLING]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
