@@ -134,6 +134,8 @@ ALONG = [
          consts={"z": ints(1, 8, 36, 1)}),
     Case("STFT-of-the-channels-one-by-one", "f = Reshape(a, z)  d = STFT(f, n, w)  e = Reshape(d, k)  y = Identity(e)",
          free=8, consts={"z": ints(8, 36, 1), "n": np.int64(6), "w": normal(12), "k": ints(1, 8, 5, -1)}),
+    Case("STFT-of-a-window-made-from-its-size", "f = Reshape(a, z)  w = HannWindow(m)  d = STFT(f, n, w)  y = Reshape(d, k)",
+         consts={"z": ints(8, 36, 1), "n": np.int64(6), "m": np.int64(12), "k": ints(1, 8, 5, -1)}),
     Case("RandomNormalLike-stays", "r = RandomNormalLike<seed = 1.0>(a)  z = Mul(r, o)  y = Add(z, a)", free=0,
          consts={"o": np.float32(0)}),
     Case("Bernoulli-stays", "s = Sigmoid(a)  r = Bernoulli<seed = 1.0>(s)  z = Mul(r, o)  y = Add(z, a)", free=0,
