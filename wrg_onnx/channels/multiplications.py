@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.rules.attention import qkv_sizes
+from wrg_onnx.channels.rules.einsum import places_by_label
 from wrg_onnx.channels.rules.fused import turned
 from wrg_onnx.channels.units import Analysed
 
@@ -60,6 +61,13 @@ def _matmul(analysed: Analysed) -> Iterator[Factors]:
         yield [_every(call.axes(1))]
 
 
+def _einsum(analysed: Analysed) -> Iterator[Factors]:
+    """Multiply one axis for each letter, wherever it stands."""
+    if len(analysed.call.inputs) > 1:
+        places = [found[0] for found in places_by_label(analysed.call)[0].values()]
+        yield [(place.operand.axes, [place.axis]) for place in places]
+
+
 def _packed_attention(analysed: Analysed) -> Iterator[Factors]:
     """Project to queries, keys and values, then attend."""
     call = analysed.call
@@ -102,6 +110,8 @@ _COUNTS: Mapping[tuple[str, str], _Count] = {
     ("", "Attention"): partial(_attention, past=4),
     ("", "Conv"): _convolution,
     ("", "ConvTranspose"): _transposed_convolution,
+    ("", "DeformConv"): _convolution,
+    ("", "Einsum"): _einsum,
     ("", "Gemm"): _gemm,
     ("", "MatMul"): _matmul,
     (MICROSOFT, "Attention"): _packed_attention,

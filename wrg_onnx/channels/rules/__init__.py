@@ -1,10 +1,14 @@
 """One module of rules per operator family; importing this package fills the table."""
 
 from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
+    along,
     attention,
     convolution,
     dividing,
+    einsum,
     fused,
+    group_normalisation,
+    indexing,
     linear,
     moving,
     normalisation,
@@ -12,6 +16,8 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     reduction,
     reshape,
     resize,
+    sampling,
     spatial,
+    streaming,
     transformer_norms,
 )

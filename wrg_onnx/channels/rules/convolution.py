@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 
 CONVOLVED = "convolves over this axis"
+OFFSETS = "reads offsets from this axis"
 TWO_ACTIVATIONS = "convolves one activation with another over this axis"
 
 
@@ -38,6 +40,29 @@ def couple_conv(call: Call) -> Coupling:
         ties += tie_rows(filters, groups)
         consumed = w.at(1)
     return _make_channels(call, filters, ties, consumed)
+
+
+@op_rule("DeformConv", since=19)
+def couple_deform_conv(call: Call) -> Coupling:
+    """Make channels from filters as Conv does; the offsets stay, and hold how channels share them.
+
+    Shapes:
+        X (N, g*ci, H, W), W (g*co, ci, k...), offset (N, d*r, ...), B (g*co), mask (N, d*k, ...)
+        -> Y (N, g*co, ...).
+
+    With more than one offset group d, equal parts of the channels move by offsets of their own.
+
+    Source: https://onnx.ai/onnx/operators/onnx__DeformConv.html
+    """
+    x, w, *moves = (call.operand(0), call.operand(1), call.optional(2), call.optional(4))
+    plain = couple_conv(replace(call, inputs=(x, w, call.optional(3))))
+    frozen: tuple[Freeze, ...] = ()
+    for operand in moves:
+        if operand is not None:
+            frozen += freeze_axes(operand.axes, range(operand.axes.rank), OFFSETS)
+    if call.node.int("offset_group", 1) > 1:
+        frozen += freeze_axes(x.axes, [1], "moves parts of this axis by offsets of their own")
+    return plain.also(frozen=frozen)
 
 
 @op_rule("ConvTranspose", since=1)
@@ -92,7 +117,7 @@ def _make_channels(
     )
 
 
-@derivation("Conv", "ConvTranspose", since=1)
+@derivation("Conv", "ConvTranspose", "DeformConv", since=1)
 def derive_group(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Count the groups that are left of a depthwise convolution."""
     groups = call.node.int("group", 1)

@@ -174,7 +174,10 @@ def _slice(
             frozen.append(Freeze(own, RUN_TIME))
             continue
         first, last, step = slice(starts[number], ends[number], steps[number]).indices(len(own))
-        ids[axis] = own[slice(starts[number], ends[number], steps[number])]
+        taken = own[slice(starts[number], ends[number], steps[number])]
+        ids[axis] = taken
+        if step == -1 and len(taken) == len(own):
+            continue  # both bounds lie at the ends or past them, and do so however few are left
         if step != 1:
             frozen.append(Freeze(own, f"slices this axis in steps of {step}"))
             continue

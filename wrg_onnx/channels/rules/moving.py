@@ -11,12 +11,15 @@ from wrg_onnx.channels.axes import (
     Call,
     Coupling,
     Demand,
+    Division,
     Freeze,
+    Tie,
     broadcast,
     freeze_axes,
     tie_rows,
 )
 from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.channels.rules.reshape import regroup
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 
 
@@ -139,37 +142,59 @@ def couple_gather(call: Call) -> Coupling:
     middle: tuple[IdArray | None, ...] = (None,) * index.axes.rank
     frozen: tuple[Freeze, ...] = ()
     dropped: tuple[IdArray, ...] = ()
+    ties: tuple[Tie, ...] = ()
+    divisions: tuple[Division, ...] = ()
+    choice = ""
     if own is not None and picked is not None and picked.ndim == 1:
         middle, dropped = (own[picked],), (own,)
+    elif own is not None and picked is not None and _is_reshape(picked, len(own)):
+        found = regroup(call, Axes(own.shape, (own,)), picked.shape, first=axis)
+        middle, ties, dropped = found.outputs[0].ids, found.ties, (own,)
+        divisions, choice = found.divisions, found.choice
     elif own is not None and picked is not None and picked.ndim == 0:
         frozen, dropped = (Freeze(own[picked].reshape(1), "picks this one position"),), (own,)
     elif own is not None:
         frozen = (Freeze(own, "picks positions computed at run time"),)
     made = Axes(shape, (*before, *middle, *after))
-    return Coupling((made,), frozen=frozen, dropped=dropped)
+    return Coupling((made,), ties, frozen, dropped=dropped, divisions=divisions, choice=choice)
 
 
-def _constant_indices(call: Call) -> np.ndarray | None:
-    value = call.operand(1).value
-    if value is None:
-        return None
+def _is_reshape(picked: IdArray, length: int) -> bool:
+    """Tell whether indices of two or more axes take every position once, in order."""
+    return picked.ndim > 1 and np.array_equal(picked.reshape(-1), np.arange(length))
+
+
+def _constant_indices(call: Call) -> IdArray | None:
+    """Return indices that are constants, or computed from constants alone."""
+    index = call.operand(1)
+    if index.value is not None:
+        value = index.value
+    else:
+        sizes = () if index.sizes is None else index.sizes.reshape(-1)
+        if index.sizes is None or any(size.ids or size.is_open for size in sizes):
+            return None
+        value = np.array([int(size.value) for size in sizes]).reshape(index.sizes.shape)
     axes = call.axes()
     length = axes.shape[call.node.axis("axis", rank=axes.rank, default=0)]
-    return np.asarray(value % length)
+    return np.asarray(value % length, np.int64)
 
 
 @derivation("Gather", since=1)
-def derive_gather(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
+def derive_gather(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Renumber constant indices; those of removed positions go."""
     x, picked = call.axes(), _constant_indices(call)
-    own = x.ids[call.node.axis("axis", rank=x.rank, default=0)]
-    if own is None or picked is None or picked.ndim > 1 or alive(own).all():
+    axis = call.node.axis("axis", rank=x.rank, default=0)
+    own = x.ids[axis]
+    if own is None or picked is None or alive(own).all():
         return Derived()
+    for place in range(picked.ndim):
+        ids = outputs[0].ids[axis + place]
+        if ids is not None:
+            picked = np.compress(alive(ids), picked, axis=place)
     renumbered = np.cumsum(alive(own)) - 1
-    kept = picked if picked.ndim == 0 else picked[alive(own[picked])]
     value = call.operand(1).value
-    assert value is not None
-    return Derived(operands={1: np.asarray(renumbered[kept], value.dtype)})
+    kind = np.int64 if value is None else value.dtype
+    return Derived(operands={1: np.asarray(renumbered[picked], kind)})
 
 
 @op_rule("DepthToSpace", since=1)
@@ -196,17 +221,21 @@ def couple_space_to_depth(call: Call) -> Coupling:
     """Repeat the channels, once for each place in a block.
 
     Shapes:
-        X (N, c, b*H, b*W) -> Y (N, b*b*c, H, W).
+        X (N, c, b*H, b*W) -> Y (N, b*b*c, H, W); mode CRD orders the channels (c, b, b).
 
     Source: https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html
     """
     x, block = call.axes(), call.node.int("blocksize")
-    ids = None if x.ids[1] is None else np.tile(x.ids[1], block * block)
+    repeat = np.repeat if call.node.str("mode", "DCR") == "CRD" else np.tile
+    ids = None if x.ids[1] is None else repeat(x.ids[1], block * block)
     frozen = freeze_axes(x, (2, 3), "moves this axis into others")
     return Coupling((Axes(call.output_shapes[0], (x.ids[0], ids, None, None)),), frozen=frozen)
 
 
-@op_rule("ConstantOfShape", "Range", "EyeLike", "RandomNormal", "RandomUniform", since=1)
+@op_rule(
+    "BlackmanWindow", "ConstantOfShape", "EyeLike", "HammingWindow", "HannWindow",
+    "MelWeightMatrix", "RandomNormal", "RandomUniform", "Range", since=1,
+)  # fmt: skip
 def couple_made_from_shape(call: Call) -> Coupling:
     """Make a tensor from sizes alone; its axes are inert."""
     return Coupling(tuple(Axes.inert(shape) for shape in call.output_shapes))

@@ -23,6 +23,16 @@ MERGED = "merges this axis with another that carries channels"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Axes of the input, and those of the output with as many elements."""
+
+    x: Axes
+    inner: list[int]
+    outer: list[int]
+    dims: Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Carried:
     """The ids of one block's output axes, and what the coupling says of them."""
 
@@ -44,7 +54,7 @@ def couple_reshape(call: Call) -> Coupling:
     Source: https://onnx.ai/onnx/operators/onnx__Reshape.html
     """
     x = call.axes()
-    coupling = _regroup(call)
+    coupling = regroup(call, x, call.output_shapes[0])
     target = call.optional(1)
     if target is None or target.sizes is None:
         live = x.flat()
@@ -74,16 +84,25 @@ def couple_flatten(call: Call) -> Coupling:
     Shapes:
         X (d_0, ..., d_r) -> Y (d_0 * ... * d_(axis-1), d_axis * ... * d_r).
     """
-    return _regroup(call)
+    return regroup(call, call.axes(), call.output_shapes[0])
 
 
-def _regroup(call: Call) -> Coupling:
-    """Carry ids through a change of shape that keeps the elements' order."""
-    x, shape = call.axes(), call.output_shapes[0]
+def regroup(call: Call, x: Axes, shape: Shape, *, first: int = 0) -> Coupling:
+    """Carry ids through a change of shape that keeps the elements' order.
+
+    Args:
+        call: The node; it says which factor of an axis that is divided carries the units.
+        x: The axes before.
+        shape: The shape after, with as many elements.
+        first: Where its axes start among those of the node's output.
+    """
     ids: list[IdArray | None] = [None] * len(shape)
     blocks = []
+    if 0 in shape:
+        return Coupling((Axes.inert(shape),))  # without elements there is no order to keep
     for inner, outer in _blocks(x.shape, shape):
-        carried = _carry(call, inner, outer)
+        block = _Block(x, inner, [axis + first for axis in outer], tuple(shape[a] for a in outer))
+        carried = _carry(call, block)
         for axis, own in zip(outer, carried.ids, strict=True):
             ids[axis] = own
         blocks.append(carried)
@@ -123,8 +142,8 @@ def _blocks(left: Shape, right: Shape) -> Iterator[tuple[list[int], list[int]]]:
         yield inner, outer
 
 
-def _carry(call: Call, inner: list[int], outer: list[int]) -> _Carried:
-    x, dims = call.axes(), tuple(call.output_shapes[0][axis] for axis in outer)
+def _carry(call: Call, block: _Block) -> _Carried:
+    x, inner, dims = block.x, block.inner, block.dims
     live = [axis for axis in inner if x.ids[axis] is not None]
     if not live:
         return _Carried((None,) * len(dims))
@@ -144,7 +163,7 @@ def _carry(call: Call, inner: list[int], outer: list[int]) -> _Carried:
         line = _line(grid, axis)
         if np.array_equal(np.broadcast_to(_along(line, axis, len(dims)), dims), grid):
             return _Carried(_only(line, axis, len(dims)), frozen=frozen, dropped=tuple(others))
-    return _divide(call, grid, outer, frozen)
+    return _divide(call, grid, block.outer, frozen)
 
 
 def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, ...]) -> _Carried:

@@ -1,0 +1,137 @@
+"""The ONNX backend node cases that ship inside the onnx wheel judge the rules.
+
+Every input of a case becomes a constant of the graph, so that its axes carry ids, and the outputs
+are left free. Random units are removed; what the smaller node computes must be the kept positions
+of what the original computes with the weights of removed units at zero.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+from strategies import compare, draw_alive, run, whole
+
+from wrg_onnx.channels import alive_ids, find_units
+from wrg_onnx.channels.table import find_rule
+from wrg_onnx.graph import infer_shapes
+from wrg_onnx.graph.load import OLDEST_OPSET, from_proto
+from wrg_onnx.rewrite import apply_plan, mask_consumers, plan_slices
+
+SHARES = (0.3, 0.6, 1.0)
+
+EXCLUDED = {
+    f"test_training_dropout{case}": "which elements are dropped is drawn at random in ONNX Runtime"
+    for case in ("", "_default", "_default_mask", "_mask")
+} | {
+    "test_attention_4d_diff_heads_mask4d_padded_kv":
+        "ONNX Runtime wants a mask as long as the keys, and refuses the original",
+}  # fmt: skip
+EXCLUDED_OPERATORS = {
+    "Shape": "its output counts what is left; the graph's analysis holds what counts turn into",
+}
+NOT_NUMPY = "OSUV"
+"""Kinds of arrays that the test cannot compare: strings, and floats that numpy lacks."""
+
+
+@cache
+def cases():
+    """Return the cases of one node that has a rule, and whose inputs and outputs are tensors."""
+    with warnings.catch_warnings():
+        # Computing the expected values overflows here and there on purpose.
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.case.node import collect_testcases
+
+        collected = collect_testcases(None)
+    return {case.name: case for case in collected if is_covered(case)}
+
+
+def is_covered(case) -> bool:
+    opsets = {imported.domain: imported.version for imported in case.model.opset_import}
+    if opsets.get("", OLDEST_OPSET) < OLDEST_OPSET or len(case.model.graph.node) != 1:
+        return False
+    arrays = [array for inputs, outputs in case.data_sets for array in (*inputs, *outputs)]
+    if not all(isinstance(array, (np.ndarray, np.generic)) for array in arrays):
+        return False
+    if any(array.dtype.kind in NOT_NUMPY for array in arrays):
+        return False
+    nodes = read(case).nodes
+    return bool(nodes) and nodes[0].op not in EXCLUDED_OPERATORS and find_rule(nodes[0]) is not None
+
+
+def read(case):
+    """Read a case as a graph without inputs: what it feeds are constants."""
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    fed = zip(model.graph.input, case.data_sets[0][0], strict=True)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(array), value.name) for value, array in fed
+    )
+    del model.graph.input[:]
+    return from_proto(model, name=case.name)
+
+
+def runs(model) -> bool:
+    """Tell whether ONNX Runtime has an implementation of the operator and its types."""
+    try:
+        run(model, {})
+    except (state.NotImplemented, state.RuntimeException):
+        return False
+    return True
+
+
+@cache
+def count_removed(name) -> int | None:
+    """Prune a case in a few ways and compare; None where ONNX Runtime does not run it.
+
+    Returns:
+        How many units were removed altogether.
+    """
+    graph = read(cases()[name])
+    if not runs(whole(graph)):
+        return None
+    units = find_units(replace(graph, outputs=()), infer_shapes(graph, {}))
+    removed = 0
+    for number, share in enumerate(SHARES):
+        alive = draw_alive(units, np.random.default_rng(number), share)
+        if alive.all():
+            continue
+        removed += int((~alive).sum())
+        plan = plan_slices(units, alive)
+        expected = run(whole(mask_consumers(graph, plan)), {})
+        look = alive_ids(units, alive)
+        for position, value in enumerate(graph.outputs):
+            for axis, ids in enumerate(units.axes[value.name].ids):
+                if ids is not None:
+                    kept = look(ids)
+                    expected[position] = np.compress(kept, expected[position], axis=axis)
+        compare(expected, run(whole(apply_plan(graph, plan)), {}))
+    return removed
+
+
+@pytest.mark.parametrize("name", sorted(cases()))
+def test_pruned_node_computes_the_kept_positions(name):
+    if name in EXCLUDED:
+        pytest.skip(EXCLUDED[name])
+    if count_removed(name) is None:
+        pytest.skip("ONNX Runtime has no implementation")
+
+
+def test_something_is_removed_in_most_cases():
+    counts = {name: count_removed(name) for name in cases() if name not in EXCLUDED}
+    ran = [count for count in counts.values() if count is not None]
+    cut = {name for name, count in counts.items() if count}
+    operators = {cases()[name].model.graph.node[0].op_type for name in cut}
+    assert len(ran) > 850
+    assert len(cut) > 600
+    assert len(operators) > 120
+
+
+def test_every_exclusion_names_a_case_that_exists():
+    assert set(EXCLUDED) <= set(cases())
