@@ -393,17 +393,28 @@ class NetBuilder:
         shape = self.node("Concat", n, self.ints(6), self.ints(8, 8), axis=0)
         self.push(self.node("Reshape", back, shape), 6)
 
-    def norm_groups(self, x, c):
-        """Group normalisation in the form that exporters write below opset 18."""
-        if c % 2:
+    def group_norm(self, x, c):
+        """Normalise two groups of channels as torch's exporter writes it."""
+        if c % 2 or c < 4:
             return
-        n = self.node("Shape", x)
-        one = self.constant(np.ones(2, np.float32))
-        zero = self.constant(np.zeros(2, np.float32))
-        flat = self.node("Reshape", x, self.ints(0, 2, -1))
-        back = self.node("Reshape", self.node("InstanceNormalization", flat, one, zero), n)
-        scaled = self.node("Mul", back, self.weight(c, 1, 1))
+        ones, zeros = np.ones(2, np.float32), np.zeros(2, np.float32)
+        grid = self.node("Reshape", x, self.ints(0, 2, -1))
+        y = self.node("InstanceNormalization", grid, self.constant(ones), self.constant(zeros))
+        back = self.draw(st.sampled_from([self.node("Shape", x), self.ints(0, c, 8, 8)]))
+        scaled = self.node("Mul", self.node("Reshape", y, back), self.weight(c, 1, 1))
         self.push(self.node("Add", scaled, self.weight(c, 1, 1)), c)
+
+    def flip(self, x, c):
+        y = self.node(
+            "Slice", x, self.ints(-1), self.ints(-(2**63) + 1), self.ints(1), self.ints(-1)
+        )
+        self.push(y, c)
+
+    def einsum(self, x, c):
+        if self.opset < 12:
+            return
+        y = self.node("Einsum", x, self.weight(6, c), equation="nchw,oc->nohw")
+        self.push(y, 6)
 
     def finish(self, classify):
         x, c = self.tensors[-1]
@@ -427,7 +438,8 @@ class NetBuilder:
 GROWTHS = (
     "conv", "conv", "conv", "grouped", "depthwise", "transposed", "shared_conv", "norm",
     "activation", "prelu", "pool", "join", "join", "concat", "concat", "split", "halves", "slice",
-    "gather", "pad", "resize", "gate", "shuffle", "tokens", "attend", "norm_groups",
+    "gather", "pad", "resize", "gate", "shuffle", "tokens", "attend", "group_norm", "flip",
+    "einsum",
 )  # fmt: skip
 
 
