@@ -74,6 +74,7 @@ class Operand:
         is_weight: Whether it depends on constants alone.
         value: Its value, where it is a constant of the file.
         sizes: Its elements as sizes, where it is a small tensor computed from shapes and constants.
+        is_zero: Whether the graph makes it of zeros alone.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Operand:
     is_weight: bool = False
     value: Array | None = None
     sizes: Sizes | None = None
+    is_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,7 +39,7 @@ def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
 
 
 def mac_terms(units: Units) -> tuple[CostTerm, ...]:
-    """Count multiply-accumulate operations of convolutions and matrix products.
+    """Count multiply-accumulate operations of convolutions, matrix products and recurrent layers.
 
     Sizes are those of the analysis: batch 1, and the chosen height and width.
     """
@@ -68,6 +68,10 @@ def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
                 if a.rank > 1
                 else _term(units, [(b, range(b.rank))])
             )
+        case "LSTM" | "GRU" | "RNN":
+            x = call.axes(0)
+            for weight in (call.axes(1), call.axes(2)):
+                yield _term(units, [(weight, range(3)), (x, [0, 1])])
         case _:
             return
 

@@ -55,6 +55,7 @@ def propagate(
     """Ask each node's rule in topological order; fills ``axes`` and the ledger."""
     nodes: dict[int, Analysed] = {}
     weights = set(graph.constants)
+    zeros: set[str] = set()
     sizes: dict[str, Sizes] = {}
     is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     for name, array in graph.constants.items():
@@ -64,7 +65,7 @@ def propagate(
     fed = frozenset(value.name for value in graph.inputs)
     axes.update({name: Axes.inert(shapes[name]) for name in sorted(fed)})
     for node in graph.nodes:
-        operands = _operands(node, graph.constants, axes, weights, sizes)
+        operands = _operands(node, graph.constants, axes, weights, sizes, zeros)
         call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
         rule = find_rule(node)
         coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
@@ -75,6 +76,8 @@ def propagate(
             axes[name] = _close(made, elsewhere.get(name), node, ledger)
         if operands and all(o is None or o.name in weights for o in operands):
             weights.update(node.outputs)
+        if _makes_zeros(node, operands):
+            zeros.update(node.outputs)
         _follow_sizes(call, demands, sizes, ledger, _opened(call, elsewhere, is_open=is_open))
         outputs = tuple(axes[name] for name in node.outputs)
         nodes[node.index] = Analysed(
@@ -157,6 +160,7 @@ def _operands(
     axes: Mapping[str, Axes],
     weights: set[str],
     sizes: Mapping[str, Sizes],
+    zeros: set[str],
 ) -> tuple[Operand | None, ...]:
     found: list[Operand | None] = []
     for position, name in enumerate(node.inputs):
@@ -166,8 +170,28 @@ def _operands(
         own = sizes.get(name)
         if own is not None and name in constants:
             own = from_source(own, node, position)
-        found.append(Operand(name, axes[name], name in weights, constants.get(name), own))
+        value = constants.get(name)
+        found.append(Operand(name, axes[name], name in weights, value, own, name in zeros))
     return tuple(found)
+
+
+_KEEPS_ZEROS = frozenset({
+    "Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
+    "Tile", "Transpose", "Unsqueeze",
+})  # fmt: skip
+
+
+def _makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
+    """Tell whether a node's outputs are zeros alone: an exporter's initial state, say."""
+    if node.op == "ConstantOfShape" and not node.domain:
+        value = node.attributes.get("value")
+        return value is None or (isinstance(value, np.ndarray) and not value.any())
+    if node.op not in _KEEPS_ZEROS or node.domain:
+        return False
+    first = operands[0]
+    if first is None or first.value is None:
+        return first is not None and first.is_zero
+    return bool(first.value.size) and not first.value.reshape(-1)[0] and not first.value.any()
 
 
 def _refuse(call: Call) -> Coupling:

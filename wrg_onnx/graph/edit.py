@@ -19,12 +19,13 @@ class Edit:
         constants: New values of initializers and Constant nodes, by tensor name.
         attributes: New attributes by node index; None removes one.
         operands: New constant operands by (node index, input position). The node gets a constant of
-            its own, so that other readers of the same tensor keep theirs.
+            its own, so that other readers of the same tensor keep theirs. None leaves an optional
+            operand out.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Attribute | None]] = field(default_factory=dict)
-    operands: Mapping[tuple[int, int], Array] = field(default_factory=dict)
+    operands: Mapping[tuple[int, int], Array | None] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -53,6 +54,9 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     taken = set(surgeon.tensors())
     for (index, position), array in edit.operands.items():
         node = surgeon.nodes[index]
+        if array is None:
+            node.inputs[position] = gs.Variable.empty()
+            continue
         # The operand keeps the old name with a suffix; a name that is new takes the node's.
         old = node.inputs[position].name if position < len(node.inputs) else ""
         constant = gs.Constant(_free_name(old or f"{node.name or node.op}_operand", taken), array)

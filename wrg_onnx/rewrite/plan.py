@@ -22,14 +22,14 @@ class Plan:
         kept: By constant, per axis the kept positions (ascending), None where all are kept.
             Constants that stay whole are not listed.
         attributes: New attributes by node index; None removes one.
-        operands: New constant operands by (node index, input position).
+        operands: New constant operands by (node index, input position); None leaves one out.
     """
 
     units: Units
     alive: BoolArray
     kept: Mapping[str, tuple[IdArray | None, ...]]
     attributes: Mapping[int, Mapping[str, Attribute | None]]
-    operands: Mapping[tuple[int, int], Array]
+    operands: Mapping[tuple[int, int], Array | None]
 
 
 def plan_slices(units: Units, alive: BoolArray) -> Plan:
@@ -58,7 +58,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
         )
     look = alive_ids(units, alive)
     attributes: dict[int, Mapping[str, Attribute | None]] = {}
-    operands = meet_demands(units, look)
+    operands: dict[tuple[int, int], Array | None] = dict(meet_demands(units, look))
     for index, analysed in units.nodes.items():
         derive = find_derivation(analysed.call.node)
         if derive is None:

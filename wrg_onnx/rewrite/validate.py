@@ -188,11 +188,9 @@ def _tells(values: Array) -> bool:
 
 def _watched_layers(units: Units) -> list[str]:
     """Return outputs of layers with weights: the last one, and of the others the small ones."""
-    sizes = {
-        node.outputs[0]: 4 * math.prod(units.axes[node.outputs[0]].shape)
-        for node in units.graph.nodes
-        if units.nodes[node.index].makes_channels
-    }
+    makers = [node for node in units.graph.nodes if units.nodes[node.index].makes_channels]
+    made = [next(name for name in node.outputs if name) for node in makers]
+    sizes = {name: 4 * math.prod(units.axes[name].shape) for name in made}
     *others, last = sizes or ("",)
     chosen = [last] if last else []
     held = sizes.get(last, 0)

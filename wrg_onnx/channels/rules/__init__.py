@@ -7,6 +7,7 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     moving,
     normalisation,
     pointwise,
+    recurrent,
     reduction,
     reshape,
     resize,
