@@ -29,7 +29,7 @@ class CostTerm:
 def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
     """Count parameters: the elements of float and 8-bit constants, scalars excluded."""
     terms = []
-    for name, array in units.graph.constants.items():
+    for name, array in units.constants.items():
         if not is_parameter(array):
             continue
         slots = units.slots_of.get(name, ())
@@ -41,7 +41,8 @@ def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
 def mac_terms(units: Units) -> tuple[CostTerm, ...]:
     """Count multiply-accumulate operations of convolutions, matrix products and recurrent layers.
 
-    Sizes are those of the analysis: batch 1, and the chosen height and width.
+    Sizes are those of the analysis: batch 1, and the chosen height and width. Both branches of an
+    If count, and the body of a loop counts once.
     """
     return tuple(term for node in units.nodes.values() for term in _mac_terms(units, node))
 

@@ -31,6 +31,7 @@ class Ledger:
     filters: list[IdArray] = field(default_factory=list)
     consumed: list[IdArray] = field(default_factory=list)
     pinned: set[Place] = field(default_factory=set)
+    plain: set[str] = field(default_factory=set)
 
     def freeze(self, ids: IdArray, node: str, text: str) -> None:
         """Note that ids stay, and why."""

@@ -10,6 +10,7 @@ import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.rules.control import CONTROL
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
@@ -20,11 +21,11 @@ from wrg_onnx.channels.sizes import (
 )
 from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.units import Analysed, Slot
-from wrg_onnx.graph import Array, Graph, ModelError, Node, Shape
-from wrg_onnx.graph.model import captured
+from wrg_onnx.graph import Array, Flat, Graph, ModelError, Node, Shape
 
 RETURNED = "is the model's output"
-INSIDE = "is read inside a branch or loop body"
+NO_SHAPE = "stands in a branch or loop body, at shapes that are not known before run time"
+NO_ZEROS = "computes this weight in a branch or loop body"
 
 
 def constant_axes(graph: Graph) -> tuple[tuple[Slot, ...], dict[str, Axes]]:
@@ -46,14 +47,17 @@ def constant_axes(graph: Graph) -> tuple[tuple[Slot, ...], dict[str, Axes]]:
 
 
 def propagate(
-    graph: Graph,
+    flat: Flat,
     shapes: Mapping[str, Shape],
     axes: dict[str, Axes],
     ledger: Ledger,
     elsewhere: Mapping[str, Shape],
 ) -> dict[int, Analysed]:
     """Ask each node's rule in topological order; fills ``axes`` and the ledger."""
+    graph = flat.graph
     nodes: dict[int, Analysed] = {}
+    ledger.plain |= set(graph.constants)
+    known = {*shapes, *graph.constants, ""}
     weights = set(graph.constants)
     zeros: set[str] = set()
     sizes: dict[str, Sizes] = {}
@@ -64,18 +68,27 @@ def propagate(
             sizes[name] = found
     fed = frozenset(value.name for value in graph.inputs)
     axes.update({name: Axes.inert(shapes[name]) for name in sorted(fed)})
+    axes.update({name: Axes.inert(shapes.get(name, ())) for name in flat.entries})
     for node in graph.nodes:
         operands = _operands(node, graph.constants, axes, weights, sizes, zeros)
-        call = Call(node, operands, tuple(shapes[n] if n else () for n in node.outputs))
+        call = Call(node, operands, tuple(shapes.get(n, ()) for n in node.outputs))
         rule = find_rule(node)
-        coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
+        is_control = node.op in CONTROL and not node.domain
+        if not (is_control or known.issuperset((*node.inputs, *node.outputs))):
+            coupling = _refuse(call, NO_SHAPE)
+        elif rule is None:
+            coupling = _refuse(call, f"has no rule (opset {node.version})")
+        else:
+            coupling = _ask(rule, call, graph.name)
         ledger.record(call, coupling, fed)
         demands = _answerable(call, coupling.demands, ledger)
-        _hold_captured(node, axes, sizes, ledger)
         for name, made in zip(node.outputs, coupling.outputs, strict=True):
             axes[name] = _close(made, elsewhere.get(name), node, ledger)
-        if operands and all(o is None or o.name in weights for o in operands):
+        if operands and all(o is None or o.name in weights for o in operands) and not is_control:
             weights.update(node.outputs)
+        if _moves_zeros(node, ledger.plain, axes):
+            ledger.plain.update(node.outputs)
+        _hold_consumed(call, coupling, flat.inside, ledger)
         if _makes_zeros(node, operands):
             zeros.update(node.outputs)
         _follow_sizes(call, demands, sizes, ledger, _opened(call, elsewhere, is_open=is_open))
@@ -87,15 +100,19 @@ def propagate(
     return nodes
 
 
-def _hold_captured(
-    node: Node, axes: Mapping[str, Axes], sizes: Mapping[str, Sizes], ledger: Ledger
-) -> None:
-    """Freeze what a branch or loop body reads from outside."""
-    for name in sorted(captured(node)):
-        if name in axes:
-            ledger.freeze(axes[name].flat(), str(node), INSIDE)
-        if name in sizes:
-            ledger.hold(sizes[name].reshape(-1), str(node), INSIDE)
+def _hold_consumed(call: Call, coupling: Coupling, inside: frozenset[str], ledger: Ledger) -> None:
+    """Freeze what is summed over by a weight that a body computes.
+
+    The proof zeroes the slices of removed units where they are consumed. Zeros in the file do not
+    reach such a weight, and nobody can look into a body to write them there.
+    """
+    consumed = np.concatenate([*coupling.consumed, np.empty(0, np.int64)])
+    for operand in call.inputs:
+        if operand is None or not operand.is_weight or operand.name not in inside:
+            continue
+        if operand.name not in ledger.plain:
+            ids = operand.axes.flat()
+            ledger.freeze(ids[np.isin(ids, consumed)], str(call.node), NO_ZEROS)
 
 
 def _hold_ends(
@@ -181,6 +198,23 @@ _KEEPS_ZEROS = frozenset({
 })  # fmt: skip
 
 
+def _moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
+    """Tell whether zeros in the constants behind a node are zeros in its outputs, at their ids."""
+    if node.domain:
+        return False
+    if node.op != "Concat":
+        return node.op in _KEEPS_ZEROS and node.input(0) in plain
+    made = axes[node.outputs[0]]
+    own = [axes[name] for name in node.inputs]
+    if any(x.rank != made.rank for x in own) or not made.rank:
+        return False  # of unknown shape
+    axis = node.axis("axis", rank=made.rank)
+    others = [a for a in range(made.rank) if a != axis]
+    # On the other axes it carries the ids of its first operand; zeros stand at those of each.
+    same = all(np.array_equal(x.at(a), made.at(a)) for x in own for a in others)
+    return same and plain.issuperset(node.inputs)
+
+
 def _makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
     """Tell whether a node's outputs are zeros alone: an exporter's initial state, say."""
     if node.op == "ConstantOfShape" and not node.domain:
@@ -194,9 +228,8 @@ def _makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
     return bool(first.value.size) and not first.value.reshape(-1)[0] and not first.value.any()
 
 
-def _refuse(call: Call) -> Coupling:
-    """Freeze everything around an operator that has no rule."""
-    reason = f"has no rule (opset {call.node.version})"
+def _refuse(call: Call, reason: str) -> Coupling:
+    """Freeze everything around an operator."""
     frozen = [Freeze(o.axes.flat(), reason) for o in call.inputs if o is not None]
     return Coupling(tuple(Axes.inert(s) for s in call.output_shapes), frozen=tuple(frozen))
 

@@ -15,7 +15,7 @@ from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
 from wrg_onnx.channels.propagate import RETURNED, constant_axes, propagate
 from wrg_onnx.channels.units import Analysed, Slot, Units
-from wrg_onnx.graph import Graph, Shape
+from wrg_onnx.graph import Flat, Graph, Shape, flatten
 
 
 def find_units(
@@ -37,16 +37,20 @@ def find_units(
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
     """
-    slots, axes = constant_axes(graph)
+    flat = flatten(graph)
+    if elsewhere:
+        # Of a tensor in a body nobody saw the shape; one that is not known twice may vary.
+        shapes = {n: s for n, s in shapes.items() if n in elsewhere or n not in flat.inside}
+    slots, axes = constant_axes(flat.graph)
     total = sum(slot.size for slot in slots)
     ledger = Ledger(np.zeros(total + 1, bool))
-    nodes = propagate(graph, shapes, axes, ledger, elsewhere or {})
+    nodes = propagate(flat, shapes, axes, ledger, elsewhere or {})
     for value in graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)
-    apply_limits(graph, slots, limits or Limits(), ledger)
+    apply_limits(flat.graph, slots, limits or Limits(), ledger)
     while True:
-        units = _solve(graph, slots, total, axes, nodes, ledger)
+        units = _solve(flat, slots, total, axes, nodes, ledger)
         unmet = unmet_demands(units)
         if not unmet:
             break
@@ -55,7 +59,7 @@ def find_units(
     lonely = list(_may_be_emptied(units))
     for ids, node in lonely:
         ledger.freeze(ids, node, "would be left without any channel")
-    return _solve(graph, slots, total, axes, nodes, ledger) if lonely else units
+    return _solve(flat, slots, total, axes, nodes, ledger) if lonely else units
 
 
 def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:
@@ -82,7 +86,7 @@ def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:
 
 
 def _solve(
-    graph: Graph,
+    flat: Flat,
     slots: tuple[Slot, ...],
     total: int,
     axes: Mapping[str, Axes],
@@ -100,7 +104,8 @@ def _solve(
         np.minimum.at(reason, labels[ids], number)
     reason[reason == never] = -1
     return Units(
-        graph=graph,
+        graph=flat.model,
+        flat=flat,
         slots=slots,
         labels=labels,
         reason=reason,
@@ -111,6 +116,7 @@ def _solve(
         axes=axes,
         nodes=nodes,
         pinned=frozenset(ledger.pinned),
+        plain=frozenset(ledger.plain),
     )
 
 

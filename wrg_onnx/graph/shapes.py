@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.graph.errors import ModelError, WrgError, one_line
 from wrg_onnx.graph.export import declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
+from wrg_onnx.graph.scopes import Scope, flatten, scopes
 from wrg_onnx.graph.session import open_session
 
 DEFAULT_IMAGE_SIZE = 224
@@ -142,17 +143,18 @@ _SAME_NUMBERS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", 
 
 
 def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Find the concrete shape of every tensor of the main graph.
+    """Find the concrete shape of every tensor.
 
     ONNX shape inference with data propagation finds nearly all; the network is run once for those
-    that it leaves open (operators of other domains, sizes that depend on values).
+    of the main graph that it leaves open (operators of other domains, sizes that depend on values).
 
     Args:
         graph: The model.
         input_shapes: A concrete shape per graph input.
 
     Returns:
-        A shape by tensor name, for inputs, constants and node outputs.
+        A shape by tensor name, for inputs, constants and node outputs; and for those tensors of
+        branches and loop bodies that have one size, by the names of the flat graph.
 
     Raises:
         ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
@@ -162,20 +164,67 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     model, weights = to_proto(graph)
     declare_inputs(model, weights)
     _bind(model.graph, input_shapes)
-    try:
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
-    except shape_inference.InferenceError as error:
-        raise ModelError(
-            f"'{graph.name}': its shapes contradict each other ({one_line(error)})"
-        ) from error
-    for info in (*inferred.graph.value_info, *inferred.graph.output):
-        shape = _static_shape(info)
-        if shape is not None:
-            shapes.setdefault(info.name, shape)
+    inferred = _inferred(model, graph.name)
+    shapes = {**_static_shapes(inferred.graph), **shapes}
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
     if missing:
         shapes.update(_observed_shapes(graph, missing, input_shapes))
+    _, *bodies = scopes(graph)
+    if bodies:
+        _declare_shapes(inferred.graph, {name: shapes[name] for name in missing})
+        constants = flatten(graph).graph.constants
+        for scope in bodies:
+            _lend_constants(_body(inferred.graph, scope), scope, constants)
+        inferred = _inferred(inferred, graph.name)
+    for scope in bodies:
+        found = _static_shapes(_body(inferred.graph, scope))
+        found.update({name: array.shape for name, array in scope.graph.constants.items()})
+        for tensor, shape in found.items():
+            shapes.setdefault(scope.unique(tensor), shape)
     return shapes
+
+
+def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except shape_inference.InferenceError as error:
+        raise ModelError(
+            f"'{name}': its shapes contradict each other ({one_line(error)})"
+        ) from error
+
+
+def _static_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+    """Return the shapes of a graph's tensors that are written into it in full."""
+    found = ((v.name, _static_shape(v)) for v in (*graph.value_info, *graph.output, *graph.input))
+    return {name: shape for name, shape in found if shape is not None}
+
+
+def _declare_shapes(graph: onnx.GraphProto, observed: Mapping[str, Shape]) -> None:
+    """Write shapes that were seen into the message, for the bodies that read these tensors."""
+    for value in graph.value_info:
+        if value.name in observed:
+            dtype = value.type.tensor_type.elem_type
+            value.CopyFrom(helper.make_tensor_value_info(value.name, dtype, observed[value.name]))
+
+
+def _lend_constants(body: onnx.GraphProto, scope: Scope, constants: Mapping[str, Array]) -> None:
+    """Give a body its own copy of outer bounds and sizes: inference sees no others."""
+    read = {name for node in scope.graph.nodes for name in node.inputs}
+    for name in sorted(read - set(scope.graph.constants)):
+        array = constants.get(scope.unique(name))
+        if array is not None and array.dtype == np.int64 and array.size <= MOST_LENT:
+            body.initializer.append(numpy_helper.from_array(array, name))
+
+
+MOST_LENT = 64
+"""A bound or a shape has few elements."""
+
+
+def _body(graph: onnx.GraphProto, scope: Scope) -> onnx.GraphProto:
+    """Walk down to a body."""
+    for index, name in scope.path:
+        graph = next(a.g for a in graph.node[index].attribute if a.name == name)
+    return graph
 
 
 def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:

@@ -27,6 +27,7 @@ from wrg_onnx.graph import (
     UnsupportedOperatorError,
     UsageError,
     bind_sizes,
+    flatten,
     infer_shapes,
     load,
     other_sizes,
@@ -95,7 +96,7 @@ def analyse(
     graph = load(path)
     _check_limits(graph, limits or Limits())
     if strict:
-        for node in graph.nodes:
+        for node in flatten(graph).graph.nodes:
             if find_rule(node) is None:
                 raise UnsupportedOperatorError(
                     f"no rule for {node} (opset {node.version}): without --strict its channels "
@@ -118,7 +119,8 @@ def analyse(
 
 def _check_limits(graph: Graph, limits: Limits) -> None:
     """Refuse a glob that matches nothing: it is misspelt, and would be silently without effect."""
-    names = [node.name for node in graph.nodes] + list(graph.constants)
+    flat = flatten(graph).graph
+    names = [node.name for node in flat.nodes] + list(flat.constants)
     for option, globs in (("--keep", limits.keep), ("--only", limits.only)):
         for glob in globs:
             if not fnmatch.filter(names, glob):

@@ -15,6 +15,7 @@ from wrg_onnx.graph import (
     Provider,
     UsageError,
     Value,
+    flatten,
     load,
     open_session,
     random_feeds,
@@ -125,6 +126,8 @@ def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
     ):
         if before != after:
             problems.append(f"its {what} are {_listed(after)} instead of {_listed(before)}")
+    # Constants are compared by name alone, so those of bodies need the unique ones.
+    original, pruned = flatten(original).graph, flatten(pruned).graph
     before_ops = [node.op for node in original.nodes]
     after_ops = [node.op for node in pruned.nodes]
     if before_ops != after_ops:
