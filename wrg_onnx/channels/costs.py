@@ -42,14 +42,14 @@ def mac_terms(units: Units) -> tuple[CostTerm, ...]:
     """Count multiply-accumulate operations of convolutions, matrix products and recurrent layers.
 
     Sizes are those of the analysis: batch 1, and the chosen height and width. Both branches of an
-    If count, and the body of a loop counts once.
+    If count, and the body of a loop counts once; a layer in a body at unknown shapes does not.
     """
     return tuple(term for node in units.nodes.values() for term in _mac_terms(units, node))
 
 
 def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
     call = analysed.call
-    if call.node.domain:
+    if call.node.domain or not analysed.has_shapes:
         return
     match call.node.op:
         case "Conv":

@@ -74,7 +74,8 @@ def propagate(
         call = Call(node, operands, tuple(shapes.get(n, ()) for n in node.outputs))
         rule = find_rule(node)
         is_control = node.op in CONTROL and not node.domain
-        if not (is_control or known.issuperset((*node.inputs, *node.outputs))):
+        has_shapes = known.issuperset((*node.inputs, *node.outputs))
+        if not (is_control or has_shapes):
             coupling = _refuse(call, NO_SHAPE)
         elif rule is None:
             coupling = _refuse(call, f"has no rule (opset {node.version})")
@@ -94,7 +95,7 @@ def propagate(
         _follow_sizes(call, demands, sizes, ledger, _opened(call, elsewhere, is_open=is_open))
         outputs = tuple(axes[name] for name in node.outputs)
         nodes[node.index] = Analysed(
-            call, outputs, demands, bool(coupling.filters), coupling.choice
+            call, outputs, demands, bool(coupling.filters), coupling.choice, has_shapes
         )
     _hold_ends(graph, axes, sizes, ledger)
     return nodes

@@ -57,6 +57,7 @@ class Analysed:
         demands: The numbers in shape operands that count positions.
         makes_channels: Whether filters of a weight become channels of the output here.
         choice: How a Reshape divided an axis, for the report.
+        has_shapes: Whether the shapes around it are known; in a body they need not be.
     """
 
     call: Call
@@ -64,6 +65,7 @@ class Analysed:
     demands: tuple[Demand, ...]
     makes_channels: bool = False
     choice: str = ""
+    has_shapes: bool = True
 
 
 @dataclass(frozen=True, eq=False)

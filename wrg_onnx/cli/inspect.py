@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.cli.options import MODEL, image_options, read_data_options
+from wrg_onnx.cli.options import MODEL, input_options, read_data_options
 from wrg_onnx.cli.output import emit
 from wrg_onnx.pipeline.analyse import inspect
 from wrg_onnx.report import inspect_text
@@ -16,7 +16,7 @@ from wrg_onnx.report import inspect_text
 
 @click.command("inspect", short_help="Show what can be cut, and what stays and why.")
 @click.argument("model", type=MODEL)
-@image_options
+@input_options
 @click.option(
     "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
 )

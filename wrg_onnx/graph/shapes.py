@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
-from wrg_onnx.graph.errors import ModelError, WrgError, one_line
+from wrg_onnx.graph.errors import ModelError, UsageError, WrgError, one_line
 from wrg_onnx.graph.export import declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
 from wrg_onnx.graph.scopes import Scope, flatten, scopes
@@ -24,6 +25,7 @@ def bind_sizes(
     *,
     sizes: Mapping[str, int] | None = None,
     image_size: int | None = None,
+    given: Mapping[str, Shape] | None = None,
 ) -> dict[str, Shape]:
     """Give every input a concrete shape.
 
@@ -31,6 +33,7 @@ def bind_sizes(
         inputs: The graph's inputs.
         sizes: Sizes of named symbolic axes.
         image_size: Height and width of a rank-4 input that leaves them open; None for 224.
+        given: Shapes of inputs by name; their sizes are those of the symbols they stand for.
 
     Returns:
         A shape per input: axis 0 is 1 where it is open, height and width are ``image_size``,
@@ -38,10 +41,17 @@ def bind_sizes(
 
     Raises:
         ModelError: If an input has no rank.
+        UsageError: If a given shape names no input, or does not fit its own.
     """
     chosen: dict[str, int] = dict(sizes or {})
+    for name, shape in (given or {}).items():
+        value = _find_input(inputs, name, f"shape '{name}={_listed(shape)}'")
+        chosen.update(_symbols(value, shape))
     shapes: dict[str, Shape] = {}
     for value in inputs:
+        if value.name in (given or {}):
+            shapes[value.name] = (given or {})[value.name]
+            continue
         if value.shape is None:
             raise ModelError(f"input '{value.name}' has no rank in the file: export it with one")
         dims = []
@@ -53,6 +63,53 @@ def bind_sizes(
             dims.append(chosen.setdefault(dim, default) if dim else default)
         shapes[value.name] = tuple(dims)
     return shapes
+
+
+def _find_input(inputs: tuple[Value, ...], name: str, what: str) -> Value:
+    for value in inputs:
+        if value.name == name:
+            return value
+    known = ", ".join(f"'{value.name}'" for value in inputs)
+    raise UsageError(f"{what}: the model has no such input, only {known}")
+
+
+def _symbols(value: Value, shape: Shape) -> dict[str, int]:
+    """Read the sizes of symbolic axes off a given shape."""
+    own = value.shape if value.shape is not None else (None,) * len(shape)
+    if len(own) != len(shape) or any(
+        isinstance(dim, int) and dim != size for dim, size in zip(own, shape, strict=True)
+    ):
+        raise UsageError(
+            f"shape '{value.name}={_listed(shape)}' does not fit the input, which is {_listed(own)}"
+        )
+    return {d: size for d, size in zip(own, shape, strict=True) if isinstance(d, str)}
+
+
+def _listed(shape: Sequence[int | str | None]) -> str:
+    return "x".join("?" if dim is None else str(dim) for dim in shape)
+
+
+def fill_inputs(graph: Graph, numbers: Mapping[str, float]) -> Graph:
+    """Say what inputs are filled with where they would be random.
+
+    Args:
+        graph: The model.
+        numbers: A number by input.
+
+    Returns:
+        The model with the numbers among its inputs.
+
+    Raises:
+        UsageError: If there is no such input, or its type cannot hold the number.
+    """
+    for name, number in numbers.items():
+        what = f"value '{name}={number:g}'"
+        value = _find_input(graph.inputs, name, what)
+        limits = np.iinfo(value.dtype) if value.dtype.kind in "iu" else None
+        if limits and not (number.is_integer() and limits.min <= number <= limits.max):
+            raise UsageError(f"{what}: the input is of {value.dtype}")
+    inputs = (replace(v, number=numbers.get(v.name, v.number)) for v in graph.inputs)
+    return replace(graph, inputs=tuple(inputs)) if numbers else graph
 
 
 def other_sizes(inputs: tuple[Value, ...], shapes: Mapping[str, Shape]) -> dict[str, Shape] | None:
@@ -103,14 +160,16 @@ def random_feeds(
         rng: The source of randomness.
 
     Returns:
-        By input: normal floats; coin-flip bools; ints in [0, 50), or below the length of the axis
-        that they index in a table of the file.
+        By input: the user's number where there is one; else normal floats; coin-flip bools; ints in
+        [0, 50), or below the length of the axis that they index in a table of the file.
     """
     bounds = _index_bounds(graph)
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
         shape = shapes[value.name]
-        if value.dtype.kind == "b":
+        if value.number is not None:
+            feeds[value.name] = np.full(shape, value.number, value.dtype)
+        elif value.dtype.kind == "b":
             feeds[value.name] = np.asarray(rng.random(shape) > 0.5)
         elif value.dtype.kind in "iu":
             highest = min(LARGEST_INT, bounds.get(value.name, LARGEST_INT))

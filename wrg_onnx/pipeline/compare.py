@@ -15,6 +15,7 @@ from wrg_onnx.graph import (
     Provider,
     UsageError,
     Value,
+    fill_inputs,
     flatten,
     load,
     open_session,
@@ -56,7 +57,7 @@ def bench(
     """
     if len({*paths}) != len(paths):
         raise UsageError("bench: a model is named twice")
-    graphs = {str(path): load(path) for path in paths}
+    graphs = {str(path): fill_inputs(load(path), options.values) for path in paths}
     first, *others = graphs.values()
     for other in others:
         if other.inputs != first.inputs:

@@ -61,7 +61,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
     operands: dict[tuple[int, int], Array | None] = dict(meet_demands(units, look))
     for index, analysed in units.nodes.items():
         derive = find_derivation(analysed.call.node)
-        if derive is None:
+        if derive is None or not analysed.has_shapes:
             continue
         derived = derive(analysed.call, analysed.outputs, look)
         if derived.attributes:
