@@ -232,3 +232,25 @@ def test_flat_graph_names_and_numbers_everything_once():
     (choice,) = (node for node in flat.graph.nodes if node.op == "If")
     assert choice.inputs == ("q", "choice.then_branch/u", "choice.else_branch/v")
     assert not choice.attributes
+
+
+TIED = "h = Reshape(k, three)  m = Reshape(a, flat)  t = Transpose<perm = [0, 2, 1]>(m)  l = MatMul(t, h)  s = ReduceSum(l, i0)  r = Transpose<perm = [0, 2, 1]>(s)  y = Reshape(r, image)"
+ROWS = {
+    "k": normal(16, 6),
+    "three": ints(2, 8, 6),
+    "flat": ints(1, 8, 36),
+    "i0": ints(0),
+    "image": ints(1, 6, 6, 6),
+}
+
+
+def test_weight_whose_tied_rows_are_consumed_as_one():
+    """Rows i and i + 8 of it are one unit, of which the Reshape carries the first alone."""
+    hold(Case("tied", TIED, y=(6,), consts=ROWS), k=(0, 16))
+
+
+def test_weight_whose_tied_rows_a_branch_consumes_stays():
+    inner = TIED.replace("y = Reshape", "u = Reshape")
+    body = f"y = If(q) <then_branch = g () => (float[1,6,6,6] u) {{{inner}}}, else_branch = e () => (float[1,6,6,6] v) {{v = Conv(a, e1)}}>"
+    case = Case("tied", body, y=(6,), consts=ROWS | YES | {"e1": normal(6, 8, 1, 1)}, free=0)
+    hold(case, k=(0, 0), wb=(0, 8), e1=(0, 6))

@@ -203,9 +203,13 @@ def _moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
     """Tell whether zeros in the constants behind a node are zeros in its outputs, at their ids."""
     if node.domain:
         return False
-    if node.op != "Concat":
-        return node.op in _KEEPS_ZEROS and node.input(0) in plain
     made = axes[node.outputs[0]]
+    if node.op != "Concat":
+        first = node.input(0)
+        if node.op not in _KEEPS_ZEROS or first not in plain:
+            return False
+        # Of ids that a Reshape ties, it carries one; zeros would stand at that one alone.
+        return node.op != "Reshape" or bool(np.isin(axes[first].flat(), made.flat()).all())
     own = [axes[name] for name in node.inputs]
     if any(x.rank != made.rank for x in own) or not made.rank:
         return False  # of unknown shape

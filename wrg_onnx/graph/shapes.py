@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.graph.errors import ModelError, UsageError, WrgError, one_line
 from wrg_onnx.graph.export import declare_inputs, to_proto
+from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
-from wrg_onnx.graph.scopes import Scope, flatten, scopes
+from wrg_onnx.graph.scopes import Scope, scopes
 from wrg_onnx.graph.session import open_session
 
 DEFAULT_IMAGE_SIZE = 224
@@ -229,18 +230,7 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     if missing:
         shapes.update(_observed_shapes(graph, missing, input_shapes))
     _, *bodies = scopes(graph)
-    if bodies:
-        _declare_shapes(inferred.graph, {name: shapes[name] for name in missing})
-        constants = flatten(graph).graph.constants
-        for scope in bodies:
-            _lend_constants(_body(inferred.graph, scope), scope, constants)
-        inferred = _inferred(inferred, graph.name)
-    for scope in bodies:
-        found = _static_shapes(_body(inferred.graph, scope))
-        found.update({name: array.shape for name, array in scope.graph.constants.items()})
-        for tensor, shape in found.items():
-            shapes.setdefault(scope.unique(tensor), shape)
-    return shapes
+    return {**_shapes_in_bodies(inferred, bodies, shapes), **shapes} if bodies else shapes
 
 
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -258,25 +248,61 @@ def _static_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
     return {name: shape for name, shape in found if shape is not None}
 
 
-def _declare_shapes(graph: onnx.GraphProto, observed: Mapping[str, Shape]) -> None:
-    """Write shapes that were seen into the message, for the bodies that read these tensors."""
-    for value in graph.value_info:
-        if value.name in observed:
-            dtype = value.type.tensor_type.elem_type
-            value.CopyFrom(helper.make_tensor_value_info(value.name, dtype, observed[value.name]))
+def _shapes_in_bodies(
+    model: onnx.ModelProto, bodies: Sequence[Scope], known: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Infer the shapes in branches and loop bodies: in one flat graph, to which sizes propagate.
+
+    What control flow makes, and what a body is fed, are inputs there.
+    """
+    flat = onnx.ModelProto()
+    flat.CopyFrom(model)
+    del flat.graph.node[:], flat.graph.value_info[:], flat.graph.output[:]
+    for scope in (None, *bodies):
+        part = model.graph if scope is None else _body(model.graph, scope)
+        unique = str if scope is None else scope.unique
+        types = {v.name: v for v in (*part.input, *part.output, *part.value_info)}
+        fed = [] if scope is None else [value.name for value in part.input]
+        for node in part.node:
+            if any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
+                fed += node.output
+            elif scope is None or node.output[0] not in scope.graph.constants:
+                flat.graph.node.append(_renamed(node, unique))
+        for name in fed:
+            if name in types:
+                flat.graph.input.append(_declared(types[name], unique(name), known))
+        for name, array in ({} if scope is None else scope.graph.constants).items():
+            if array.size < LARGE_COUNT:
+                flat.graph.initializer.append(numpy_helper.from_array(array, unique(name)))
+            else:
+                dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+                info = helper.make_tensor_value_info(unique(name), dtype, array.shape)
+                flat.graph.input.append(info)
+    try:
+        return _static_shapes(shape_inference.infer_shapes(flat, data_prop=True).graph)
+    except shape_inference.InferenceError:
+        return {}  # a branch that is not for these sizes; what is unknown stays
 
 
-def _lend_constants(body: onnx.GraphProto, scope: Scope, constants: Mapping[str, Array]) -> None:
-    """Give a body its own copy of outer bounds and sizes: inference sees no others."""
-    read = {name for node in scope.graph.nodes for name in node.inputs}
-    for name in sorted(read - set(scope.graph.constants)):
-        array = constants.get(scope.unique(name))
-        if array is not None and array.dtype == np.int64 and array.size <= MOST_LENT:
-            body.initializer.append(numpy_helper.from_array(array, name))
+def _renamed(node: onnx.NodeProto, unique: Callable[[str], str]) -> onnx.NodeProto:
+    made = onnx.NodeProto()
+    made.CopyFrom(node)
+    made.input[:] = [unique(name) for name in node.input]
+    made.output[:] = [unique(name) for name in node.output]
+    return made
 
 
-MOST_LENT = 64
-"""A bound or a shape has few elements."""
+def _declared(
+    info: onnx.ValueInfoProto, name: str, known: Mapping[str, Shape]
+) -> onnx.ValueInfoProto:
+    made = onnx.ValueInfoProto()
+    made.CopyFrom(info)
+    made.name = name
+    if name in known:
+        made.CopyFrom(
+            helper.make_tensor_value_info(name, info.type.tensor_type.elem_type, known[name])
+        )
+    return made
 
 
 def _body(graph: onnx.GraphProto, scope: Scope) -> onnx.GraphProto:
