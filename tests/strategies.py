@@ -119,18 +119,11 @@ def run(model: onnx.ModelProto, feeds):
 def masked(model: onnx.ModelProto, plan, spare=()) -> onnx.ModelProto:
     """Zero all slices of the removed units in the original, whatever reads them."""
     model = copy_of(model)
-    tensors = list(model.graph.initializer)
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            tensors += [a.t for a in node.attribute if a.name == "value"]
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    attribute.t.name = node.output[0]
-    for tensor in tensors:
-        if tensor.name not in plan.kept or tensor.name in spare:
+    for name, tensor in tensors_of(model.graph):
+        if name not in plan.kept or name in spare:
             continue
         array = numpy_helper.to_array(tensor).copy()
-        for axis, kept in enumerate(plan.kept[tensor.name]):
+        for axis, kept in enumerate(plan.kept[name]):
             if kept is not None:
                 gone = np.setdiff1d(np.arange(array.shape[axis]), kept)
                 array[(slice(None),) * axis + (gone,)] = 0
@@ -142,6 +135,19 @@ def is_standard(model: onnx.ModelProto) -> bool:
     """Tell whether the checker knows the operators; ONNX Runtime has its own in that domain."""
     version = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     return all(n.domain or onnx.defs.has(n.op_type, version) for n in model.graph.node)
+
+
+def tensors_of(graph: onnx.GraphProto, prefix=""):
+    """Yield the constants of a graph and of its bodies, with what the analysis calls them."""
+    for tensor in graph.initializer:
+        yield prefix + tensor.name, tensor
+    for index, node in enumerate(graph.node):
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "value":
+                yield prefix + node.output[0], attribute.t
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                name = node.name or f"{node.op_type}_{index}"
+                yield from tensors_of(attribute.g, f"{prefix}{name}.{attribute.name}/")
 
 
 def compare(reference, found, tolerance=TOLERANCE):

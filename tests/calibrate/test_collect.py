@@ -10,7 +10,7 @@ import pytest
 
 from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.graph.errors import MissingPackageError
+from wrg_onnx.graph.errors import MissingPackageError, StatisticsError
 
 RNG = np.random.default_rng(0)
 BODY = """(float[1,3,8,8] x) => (float[1,1,8,8] y) {
@@ -83,3 +83,11 @@ def test_importing_calibration_imports_neither_torch_nor_onnx_runtime():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_a_feature_map_one_line_names_the_way_out(analysed):
+    body = "(int64[1,3] i) => (float[1,3,2] y) { e = Gather(t, i)  y = MatMul(e, w) }"
+    table, weight = (RNG.standard_normal(s).astype("f") for s in ((9, 8), (8, 2)))
+    units = analysed(body, {"t": table, "w": weight})
+    with pytest.raises(StatisticsError, match="--criterion l1"):
+        collect(units, UNREAD, CollectOptions(activations=True))

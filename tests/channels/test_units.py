@@ -99,7 +99,7 @@ def test_shape_read_in_a_branch_freezes_what_it_measures():
         m = ReduceSum(q)  bm = Mul(b, m)  out = Conv(bm, wo)""",
     )
     found = analyse(build(text, WEIGHTS))
-    assert any("read inside a branch" in reason for reason in found.reasons("wa", 0))
+    assert any("computes with the length" in reason for reason in found.reasons("wa", 0))
 
 
 def units_of(model):

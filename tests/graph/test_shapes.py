@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.graph import ModelError, bind_sizes, infer_shapes, random_feeds
+from wrg_onnx.graph import (
+    ModelError,
+    UsageError,
+    bind_sizes,
+    fill_inputs,
+    infer_shapes,
+    random_feeds,
+)
 from wrg_onnx.graph.load import from_proto
 
 
@@ -120,3 +127,44 @@ def test_sizes_that_a_network_cannot_run_at_are_refused_in_one_line(capfd):
         infer_shapes(graph, bind_sizes(graph.inputs))
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_given_shapes_bind_their_symbols():
+    inputs = inputs_of("float[N,T] x, float[2,N,8] s, int64[T] z")
+    shapes = bind_sizes(inputs, given={"x": (3, 512)})
+    assert shapes == {"x": (3, 512), "s": (2, 3, 8), "z": (512,)}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"y": (1, 2)}, "shape 'y=1x2': the model has no such input, only 'x'"),
+        ({"x": (1, 2, 3)}, "shape 'x=1x2x3' does not fit the input, which is Nx80"),
+        ({"x": (1, 2)}, "shape 'x=1x2' does not fit the input, which is Nx80"),
+    ],
+)
+def test_given_shape_that_does_not_fit_is_refused(given, message):
+    with pytest.raises(UsageError) as caught:
+        bind_sizes(inputs_of("float[N,80] x"), given=given)
+    assert str(caught.value) == message
+
+
+def test_shape_of_an_input_without_rank_may_be_given():
+    model = build("net (float[1] x) => (float[1] y) { y = Relu(x) }")
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    assert bind_sizes(from_proto(model, name="m").inputs, given={"x": (1, 5)}) == {"x": (1, 5)}
+
+
+def test_given_numbers_fill_inputs():
+    graph = fill_inputs(graph_of("float[3] x, int64[2] i, bool[1] b"), {"i": 16000.0, "b": 1.0})
+    feeds = random_feeds(graph, bind_sizes(graph.inputs), np.random.default_rng(0))
+    assert feeds["i"].tolist() == [16000, 16000]
+    assert (feeds["i"].dtype, feeds["b"].dtype) == (np.int64, bool)
+    assert feeds["b"].all()
+    assert len(set(feeds["x"].tolist())) == 3
+
+
+@pytest.mark.parametrize("numbers", [{"i": 0.5}, {"u": -1.0}, {"u": 256.0}, {"z": 1.0}])
+def test_number_that_an_input_cannot_hold_is_refused(numbers):
+    with pytest.raises(UsageError, match=r"^value '.=.*': the "):
+        fill_inputs(graph_of("float[1] x, int64[2] i, uint8[1] u"), numbers)

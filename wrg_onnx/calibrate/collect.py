@@ -13,7 +13,7 @@ from wrg_onnx.calibrate.statistics import LayerValues, Statistics
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.calibrate.weights import filter_norms
 from wrg_onnx.channels import Units
-from wrg_onnx.graph import MissingPackageError, Provider, resolve_provider
+from wrg_onnx.graph import MissingPackageError, Provider, StatisticsError, resolve_provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def collect(
     Raises:
         MissingPackageError: If gradients are needed and torch is not installed.
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
-        StatisticsError: If a feature map or a gradient is not finite.
+        StatisticsError: If a feature map or a gradient is not finite, or there is no feature map.
     """
     weight, weight_l1 = filter_norms(units) if options.weights else ([], [])
     maps = MapStatistics((), (), 0)
@@ -68,6 +68,11 @@ def collect(
     images = 0
     if data is not None and (options.ranks or options.activations or options.gradients):
         taps = plan_taps(units)
+        if not taps and units.removable.any():
+            raise StatisticsError(
+                "no layer that can be pruned makes a feature map that can be looked at: use a "
+                "criterion on the weights alone, such as --criterion l1"
+            )
         if options.gradients:
             # First, because a missing twin should be known before the long pass.
             gradient = _gradients(units, taps, data, head, progress)

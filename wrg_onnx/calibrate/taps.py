@@ -47,9 +47,10 @@ def plan_taps(units: Units) -> tuple[Tap, ...]:
     """
     taps: dict[str, Tap] = {}
     for node in units.graph.nodes:
-        if not units.nodes[node.index].makes_channels or not node.outputs[0]:
+        if not units.nodes[node.index].makes_channels:
             continue
-        tensor = _follow(units.graph, node)
+        # A recurrent layer may leave out its sequence and give its last state alone.
+        tensor = _follow(units.graph, node, next(name for name in node.outputs if name))
         tap = _tap(units, tensor)
         if tap is not None:
             taps.setdefault(tensor, tap)
@@ -70,12 +71,12 @@ def _tap(units: Units, tensor: str) -> Tap | None:
     return Tap(tensor, best[1], members, int(np.prod(axes.shape)))
 
 
-def _follow(graph: Graph, start: Node) -> str:
+def _follow(graph: Graph, start: Node, made: str) -> str:
     """Walk down from a layer through pointwise operators that read nothing else."""
-    made_by: dict[str, int] = {start.outputs[0]: 0}
-    order = [start.outputs[0]]
+    made_by: dict[str, int] = {made: 0}
+    order = [made]
     visited = {start.index}
-    pending = list(graph.consumers.get(start.outputs[0], ()))
+    pending = list(graph.consumers.get(made, ()))
     while pending:
         node = min(pending, key=lambda n: n.index)
         pending.remove(node)

@@ -26,7 +26,7 @@ def filter_norms(units: Units) -> tuple[list[LayerValues], list[LayerValues]]:
     for slot in units.slots:
         if not units.is_filter[slot.offset : slot.offset + slot.size].all():
             continue
-        array = units.graph.constants[slot.name]
+        array = units.constants[slot.name]
         squares, absolutes = _sums(array, slot.axis)
         members = units.slot_units(slot)
         l2.append(LayerValues(slot.name, members, np.sqrt(squares)))

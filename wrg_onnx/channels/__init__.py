@@ -11,10 +11,12 @@ from wrg_onnx.channels.costs import (
 from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
+from wrg_onnx.channels.rules.control import CONTROL
 from wrg_onnx.channels.solve import find_units
 from wrg_onnx.channels.units import Reason, Slot, Units, is_parameter
 
 __all__ = [
+    "CONTROL",
     "INERT",
     "Axes",
     "BoolArray",

@@ -75,6 +75,7 @@ class Operand:
         value: Its value, where it is a constant of the file.
         sizes: Its elements as sizes, where it is a small tensor computed from shapes and constants.
         vanishes: Whether a channel of it is zero once the constants of its unit are.
+        is_zero: Whether the graph makes it of zeros alone.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Operand:
     value: Array | None = None
     sizes: Sizes | None = None
     vanishes: bool = False
+    is_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

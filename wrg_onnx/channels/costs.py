@@ -11,7 +11,7 @@ import numpy as np
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.multiplications import Factors, multiplications
 from wrg_onnx.channels.units import Units, is_parameter
-from wrg_onnx.graph import Graph
+from wrg_onnx.graph import Graph, flatten
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class CostTerm:
 def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
     """Count parameters: the elements of float and 8-bit constants, scalars excluded."""
     terms = []
-    for name, array in units.graph.constants.items():
+    for name, array in units.constants.items():
         if not is_parameter(array):
             continue
         slots = units.slots_of.get(name, ())
@@ -41,13 +41,15 @@ def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
 
 def count_parameters(graph: Graph) -> int:
     """Count the parameters that a graph holds, as ``parameter_terms`` does."""
-    return sum(array.size for array in graph.constants.values() if is_parameter(array))
+    constants = flatten(graph).graph.constants
+    return sum(array.size for array in constants.values() if is_parameter(array))
 
 
 def mac_terms(units: Units) -> tuple[CostTerm, ...]:
-    """Count multiply-accumulate operations of convolutions, matrix products and attention.
+    """Count multiply-accumulate operations of convolutions, products, attention and recurrence.
 
-    Sizes are those of the analysis: batch 1, and the chosen height and width.
+    Sizes are those of the analysis: batch 1, and the chosen height and width. Both branches of an
+    If count, and the body of a loop counts once; a layer in a body at unknown shapes does not.
     """
     return tuple(
         _term(units, factors)

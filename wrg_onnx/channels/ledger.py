@@ -34,6 +34,7 @@ class Ledger:
     contracted: list[IdArray] = field(default_factory=list)
     pinned: set[Place] = field(default_factory=set)
     repeated: set[int] = field(default_factory=set)
+    plain: set[str] = field(default_factory=set)
 
     def fresh(self, count: int) -> IdArray:
         """Return new ids, behind those of the constants."""

@@ -21,10 +21,13 @@ MICROSOFT = "com.microsoft"
 
 
 def multiplications(analysed: Analysed) -> Iterator[Factors]:
-    """Yield what a node multiplies; nothing for operators that treat elements one by one."""
+    """Yield what a node multiplies; nothing for operators that treat elements one by one.
+
+    Nor for a node in a branch or loop body whose shapes are not known before it runs.
+    """
     node = analysed.call.node
     count = _COUNTS.get((node.domain, node.op))
-    if count is not None:
+    if count is not None and analysed.has_shapes:
         yield from count(analysed)
 
 
@@ -66,6 +69,13 @@ def _einsum(analysed: Analysed) -> Iterator[Factors]:
     if len(analysed.call.inputs) > 1:
         places = [found[0] for found in places_by_label(analysed.call)[0].values()]
         yield [(place.operand.axes, [place.axis]) for place in places]
+
+
+def _recurrence(analysed: Analysed) -> Iterator[Factors]:
+    """Apply both weights, to the input and to the last state, at each step."""
+    x = analysed.call.axes(0)
+    for position in (1, 2):
+        yield [_every(analysed.call.axes(position)), (x, (0, 1))]
 
 
 def _packed_attention(analysed: Analysed) -> Iterator[Factors]:
@@ -112,8 +122,11 @@ _COUNTS: Mapping[tuple[str, str], _Count] = {
     ("", "ConvTranspose"): _transposed_convolution,
     ("", "DeformConv"): _convolution,
     ("", "Einsum"): _einsum,
+    ("", "GRU"): _recurrence,
     ("", "Gemm"): _gemm,
+    ("", "LSTM"): _recurrence,
     ("", "MatMul"): _matmul,
+    ("", "RNN"): _recurrence,
     (MICROSOFT, "Attention"): _packed_attention,
     (MICROSOFT, "FusedConv"): _convolution,
     (MICROSOFT, "FusedGemm"): _gemm,

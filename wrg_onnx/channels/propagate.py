@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ledger import Ledger
-from wrg_onnx.channels.rules.pointwise import NARY, UNARY
+from wrg_onnx.channels.rules.control import CONTROL
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
@@ -19,17 +19,12 @@ from wrg_onnx.channels.sizes import (
 )
 from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.units import Analysed, Reader
-from wrg_onnx.graph import Array, Graph, ModelError, Node, Shape
-from wrg_onnx.graph.model import captured
+from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
+from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishes
+from wrg_onnx.graph import Flat, Graph, ModelError, Node, Shape
 
 RETURNED = "is the model's output"
-_EVERY_POSITION_ALIKE = frozenset(
-    {*UNARY, *NARY, "Dropout", "LayerNormalization", "LogSoftmax", "MatMul", "ReduceMax"}
-    | {"ReduceMean", "ReduceSum", "Reshape", "Shape", "Softmax", "Squeeze", "Transpose"}
-    | {"Unsqueeze"}
-)
-"""Operators that have no say in which position of an axis is which."""
-INSIDE = "is read inside a branch or loop body"
+NO_SHAPE = "stands in a branch or loop body, at shapes that are not known before run time"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +32,7 @@ class Reading:
     """What a pass over the nodes goes by.
 
     Attributes:
+        shapes: A concrete shape by tensor name; in a body it may be unknown.
         elsewhere: The shapes at other sizes of the inputs, empty where there are none.
         copies: The axes that single readers of a shared vector see, by (node index, position).
         carriers: By node index, the output axes that carry the units of a divided axis.
@@ -44,6 +40,7 @@ class Reading:
         head_dims: Whether activations that are contracted with each other may lose positions.
     """
 
+    shapes: Mapping[str, Shape]
     elsewhere: Mapping[str, Shape]
     copies: Mapping[Reader, Axes]
     carriers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
@@ -51,81 +48,88 @@ class Reading:
     head_dims: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What is known of the tensors that were made so far, by name.
+
+    Attributes:
+        axes: Their ids.
+        weights: Those that depend on constants alone.
+        zero: Those that the graph makes of zeros alone.
+        vanishing: Those whose channels are zero once the constants of their units are.
+        sizes: The elements of small tensors that are computed from shapes and constants.
+    """
+
+    axes: dict[str, Axes]
+    weights: set[str]
+    zero: set[str] = field(default_factory=set)
+    vanishing: set[str] = field(default_factory=set)
+    sizes: dict[str, Sizes] = field(default_factory=dict)
+
+
 def propagate(
-    graph: Graph,
-    shapes: Mapping[str, Shape],
-    axes: dict[str, Axes],
-    ledger: Ledger,
-    reading: Reading,
+    flat: Flat, axes: dict[str, Axes], ledger: Ledger, reading: Reading
 ) -> dict[int, Analysed]:
     """Ask each node's rule in topological order; fills ``axes`` and the ledger.
 
     Args:
-        graph: The model.
-        shapes: A concrete shape by tensor name.
+        flat: The model, its bodies laid out.
         axes: Those of the constants; the others are added.
         ledger: Takes what the rules say.
         reading: What this pass goes by.
     """
+    graph = flat.graph
     nodes: dict[int, Analysed] = {}
-    weights = set(graph.constants)
-    vanishing: set[str] = set()
-    sizes: dict[str, Sizes] = {}
+    known = _Known(axes, set(graph.constants))
+    ledger.plain |= set(graph.constants)
+    has_shape = {*reading.shapes, *graph.constants, ""}
     is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     for name, array in graph.constants.items():
         found = constant_sizes(array)
         if found is not None:
-            sizes[name] = found
+            known.sizes[name] = found
     fed = frozenset(value.name for value in graph.inputs)
-    axes.update({name: Axes.inert(shapes[name]) for name in sorted(fed)})
+    axes.update({name: Axes.inert(reading.shapes[name]) for name in sorted(fed)})
+    axes.update({name: Axes.inert(reading.shapes.get(name, ())) for name in flat.entries})
     for node in graph.nodes:
-        operands = _operands(node, graph.constants, axes, reading.copies, weights, sizes)
-        operands = tuple(o and replace(o, vanishes=o.name in vanishing) for o in operands)
-        call = Call(
-            node,
-            operands,
-            tuple(shapes[n] if n else () for n in node.outputs),
-            reading.carriers.get(node.index, ()),
-            ledger.fresh if reading.is_trial else None,
-            reading.head_dims,
-        )
-        rule = find_rule(node)
-        coupling = _refuse(call) if rule is None else _ask(rule, call, graph.name)
+        call = _call(node, graph, known, reading, ledger)
+        is_control = node.op in CONTROL and not node.domain
+        has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
+        coupling = _ask(call, graph.name) if is_control or has_shapes else _refuse(call, NO_SHAPE)
         ledger.record(call, coupling, fed)
-        _hold_repeated(call, reading, ledger)
+        hold_repeated(call, reading.elsewhere, ledger)
         demands = _answerable(call, coupling.demands, ledger)
-        _hold_captured(node, axes, sizes, ledger)
         for name, made in zip(node.outputs, coupling.outputs, strict=True):
-            axes[name] = _close(call, made, reading.elsewhere.get(name), reading, ledger)
-        if operands and all(o is None or o.name in weights for o in operands):
-            weights.update(node.outputs)
-        if _vanishes(call, coupling):
-            vanishing.update(node.outputs)
-        _follow_sizes(
-            call, demands, sizes, ledger, _opened(call, reading.elsewhere, is_open=is_open)
-        )
-        outputs = tuple(axes[name] for name in node.outputs)
+            axes[name] = close_varying(call, made, name, reading.elsewhere, ledger)
+        if not is_control:
+            _note(call, coupling, known, ledger)
+        hold_consumed(call, coupling, flat.inside, ledger)
+        opened = open_axes(call, reading.elsewhere, is_open=is_open)
+        _follow_sizes(call, demands, known.sizes, ledger, opened)
         nodes[node.index] = Analysed(
             call,
-            outputs,
+            tuple(axes[name] for name in node.outputs),
             demands,
-            bool(coupling.filters),
-            coupling.divisions,
-            coupling.choice,
+            makes_channels=bool(coupling.filters),
+            divisions=coupling.divisions,
+            choice=coupling.choice,
+            has_shapes=has_shapes,
         )
-    _hold_ends(graph, axes, sizes, ledger)
+    _hold_ends(graph, axes, known.sizes, ledger)
     return nodes
 
 
-def _hold_captured(
-    node: Node, axes: Mapping[str, Axes], sizes: Mapping[str, Sizes], ledger: Ledger
-) -> None:
-    """Freeze what a branch or loop body reads from outside."""
-    for name in sorted(captured(node)):
-        if name in axes:
-            ledger.freeze(axes[name].flat(), str(node), INSIDE)
-        if name in sizes:
-            ledger.hold(sizes[name].reshape(-1), str(node), INSIDE)
+def _note(call: Call, coupling: Coupling, known: _Known, ledger: Ledger) -> None:
+    """Note what the outputs of a node are made of."""
+    outputs = call.node.outputs
+    if call.inputs and all(o is None or o.is_weight for o in call.inputs):
+        known.weights.update(outputs)
+    if moves_zeros(call.node, ledger.plain, known.axes):
+        ledger.plain.update(outputs)
+    if makes_zeros(call.node, call.inputs):
+        known.zero.update(outputs)
+    if vanishes(call, coupling):
+        known.vanishing.update(outputs)
 
 
 def _hold_ends(
@@ -140,80 +144,41 @@ def _hold_ends(
             ledger.hold(sizes[value.name].reshape(-1), f"output '{value.name}'", RETURNED)
 
 
-def _opened(call: Call, elsewhere: Mapping[str, Shape], *, is_open: bool) -> list[bool]:
-    """Tell which axes of a node's first input vary; without other sizes to compare, all may."""
-    first = call.inputs[0] if call.inputs else None
-    if first is None:
-        return []
-    other = elsewhere.get(first.name)
-    if other is None or len(other) != first.axes.rank:
-        return [is_open] * first.axes.rank
-    return [a != b for a, b in zip(first.axes.shape, other, strict=True)]
-
-
-def _close(call: Call, axes: Axes, other: Shape | None, reading: Reading, ledger: Ledger) -> Axes:
-    """Take the ids off axes whose length varies with the model's inputs.
-
-    Heads that are merged with an open batch are an exception: at batch 1 the axis has one position
-    per head, at others it repeats them, and the heads to remove are the same ones in each repeat.
-    """
-    if other is None or len(other) != axes.rank:
-        return axes
-    ids = list(axes.ids)
-    for axis, own in enumerate(axes.ids):
-        if own is None or axes.shape[axis] == other[axis]:
+def _call(node: Node, graph: Graph, known: _Known, reading: Reading, ledger: Ledger) -> Call:
+    """Put a node's question together."""
+    operands: list[Operand | None] = []
+    for position, name in enumerate(node.inputs):
+        if not name:
+            operands.append(None)
             continue
-        times, rest = divmod(other[axis], axes.shape[axis])
-        merged = _merges_open_batch(call, reading, times)
-        if not rest and (merged or ledger.repeated.issuperset(own.tolist())):
-            ledger.repeated.update(own.tolist())
-            continue
-        text = "makes an axis whose length varies with the model's inputs"
-        ledger.freeze(own, str(call.node), text)
-        ids[axis] = None
-    return Axes(axes.shape, tuple(ids))
+        own = known.sizes.get(name)
+        if own is not None and name in graph.constants:
+            own = from_source(own, node, position)
+        operands.append(
+            Operand(
+                name,
+                reading.copies.get((node.index, position), known.axes[name]),
+                is_weight=name in known.weights,
+                value=graph.constants.get(name),
+                sizes=own,
+                is_zero=name in known.zero,
+                vanishes=name in known.vanishing,
+            )
+        )
+    return Call(
+        node,
+        tuple(operands),
+        tuple(reading.shapes.get(name, ()) for name in node.outputs),
+        carriers=reading.carriers.get(node.index, ()),
+        fresh=ledger.fresh if reading.is_trial else None,
+        head_dims=reading.head_dims,
+    )
 
 
-def _hold_repeated(call: Call, reading: Reading, ledger: Ledger) -> None:
-    """Freeze heads merged with an open batch where a node picks positions among them."""
-    if not ledger.repeated or (not call.node.domain and call.node.op in _EVERY_POSITION_ALIKE):
-        return
-    for operand in call.inputs:
-        other = () if operand is None else reading.elsewhere.get(operand.name, ())
-        if operand is None or len(other) != operand.axes.rank:
-            continue
-        for axis, ids in enumerate(operand.axes.ids):
-            varies = operand.axes.shape[axis] != other[axis]
-            if varies and ids is not None and ledger.repeated.issuperset(ids.tolist()):
-                text = "picks positions of an axis that repeats them for each sample"
-                ledger.freeze(ids, str(call.node), text)
-
-
-_ZERO_TO_ZERO = frozenset(
-    {"Add", "BatchNormalization", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Neg"}
-    | {"Relu", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze"}
-)
-"""Operators whose result is zero where all that they read is."""
-
-
-def _vanishes(call: Call, coupling: Coupling) -> bool:
-    """Tell whether a channel of the outputs is zero once the constants of its unit are."""
-    if coupling.filters:
-        return True
-    if call.node.domain or call.node.op not in _ZERO_TO_ZERO:
-        return False
-    return all(o is None or o.is_weight or o.vanishes or not o.axes.live() for o in call.inputs)
-
-
-def _merges_open_batch(call: Call, reading: Reading, times: int) -> bool:
-    """Tell whether this is a Reshape of an axis that grows from 1 to so many positions."""
-    if call.node.op != "Reshape" or call.node.domain:
-        return False
-    here, there = call.axes().shape, reading.elsewhere.get(call.operand(0).name, ())
-    return len(here) == len(there) and (1, times) in zip(here, there, strict=True)
-
-
-def _ask(rule: Rule, call: Call, name: str) -> Coupling:
+def _ask(call: Call, name: str) -> Coupling:
+    rule: Rule | None = find_rule(call.node)
+    if rule is None:
+        return _refuse(call, f"has no rule (opset {call.node.version})")
     try:
         return rule(call)
     except ShapeConflictError as error:
@@ -234,30 +199,8 @@ def _answerable(call: Call, demands: Sequence[Demand], ledger: Ledger) -> tuple[
     return tuple(found)
 
 
-def _operands(
-    node: Node,
-    constants: Mapping[str, Array],
-    axes: Mapping[str, Axes],
-    copies: Mapping[Reader, Axes],
-    weights: set[str],
-    sizes: Mapping[str, Sizes],
-) -> tuple[Operand | None, ...]:
-    found: list[Operand | None] = []
-    for position, name in enumerate(node.inputs):
-        if not name:
-            found.append(None)
-            continue
-        own = sizes.get(name)
-        if own is not None and name in constants:
-            own = from_source(own, node, position)
-        seen = copies.get((node.index, position), axes[name])
-        found.append(Operand(name, seen, name in weights, constants.get(name), own))
-    return tuple(found)
-
-
-def _refuse(call: Call) -> Coupling:
-    """Freeze everything around an operator that has no rule."""
-    reason = f"has no rule (opset {call.node.version})"
+def _refuse(call: Call, reason: str) -> Coupling:
+    """Freeze everything around an operator."""
     frozen = [Freeze(o.axes.flat(), reason) for o in call.inputs if o is not None]
     return Coupling(tuple(Axes.inert(s) for s in call.output_shapes), frozen=tuple(frozen))
 

@@ -19,7 +19,7 @@ from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
 from wrg_onnx.channels.propagate import RETURNED, Reading, propagate
 from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
-from wrg_onnx.graph import Graph, Shape
+from wrg_onnx.graph import Flat, Graph, Shape, flatten
 
 
 def find_units(
@@ -41,7 +41,12 @@ def find_units(
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
     """
-    model = _Model(graph, shapes, elsewhere or {}, limits or Limits(), number_constants(graph))
+    flat = flatten(graph)
+    if elsewhere:
+        # Of a tensor in a body nobody saw the shape; one that is not known twice may vary.
+        shapes = {n: s for n, s in shapes.items() if n in elsewhere or n not in flat.inside}
+    constants = number_constants(flat.graph)
+    model = _Model(flat, shapes, elsewhere or {}, limits or Limits(), constants)
     units = _settle(model, {})
     if not in_doubt(units):
         return units
@@ -58,7 +63,7 @@ Carriers: TypeAlias = Mapping[int, tuple[int, ...]]
 class _Model:
     """What every pass starts from."""
 
-    graph: Graph
+    flat: Flat
     shapes: Mapping[str, Shape]
     elsewhere: Mapping[str, Shape]
     limits: Limits
@@ -79,21 +84,21 @@ def _read(model: _Model, carriers: Carriers | None) -> _Pass:
 
     Without carriers this is a trial, which gives every factor of a division ids of its own.
     """
-    copies = model.constants.copies
     reading = Reading(
+        model.shapes,
         model.elsewhere,
-        copies,
+        model.constants.copies,
         carriers or {},
         is_trial=carriers is None,
         head_dims=model.limits.head_dims,
     )
     axes = dict(model.constants.axes)
     ledger = Ledger(np.zeros(sum(slot.size for slot in model.constants.slots) + 1, bool))
-    nodes = propagate(model.graph, model.shapes, axes, ledger, reading)
-    for value in model.graph.outputs:
+    nodes = propagate(model.flat, axes, ledger, reading)
+    for value in model.flat.graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)
-    apply_limits(model.graph, model.constants.slots, model.limits, ledger)
+    apply_limits(model.flat.graph, model.constants.slots, model.limits, ledger)
     return _Pass(axes, nodes, ledger)
 
 
@@ -119,7 +124,7 @@ def _try_all(model: _Model) -> Trial:
     labels, reason = _components(found.ledger)
     weight = np.zeros(found.ledger.total)
     for slot in model.constants.slots:
-        array = model.graph.constants[slot.name]
+        array = model.flat.graph.constants[slot.name]
         if is_parameter(array):
             weight[slot.offset : slot.offset + slot.size] = array.size / slot.size
     divisions = {i: node.divisions for i, node in found.nodes.items() if node.divisions}
@@ -169,7 +174,8 @@ def _solve(model: _Model, found: _Pass) -> Units:
     labels, reason = _components(found.ledger)
     total = found.ledger.total
     return Units(
-        graph=model.graph,
+        graph=model.flat.model,
+        flat=model.flat,
         slots=model.constants.slots,
         labels=labels,
         reason=reason,
@@ -181,6 +187,7 @@ def _solve(model: _Model, found: _Pass) -> Units:
         axes=found.axes,
         nodes=found.nodes,
         pinned=frozenset(found.ledger.pinned),
+        plain=frozenset(found.ledger.plain),
     )
 
 

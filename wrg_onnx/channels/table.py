@@ -17,11 +17,11 @@ class Derived:
 
     Attributes:
         attributes: New attributes; None removes one.
-        operands: New constant operands by input position.
+        operands: New constant operands by input position; None leaves an optional input out.
     """
 
     attributes: Mapping[str, Attribute | None] = field(default_factory=dict)
-    operands: Mapping[int, Array] = field(default_factory=dict)
+    operands: Mapping[int, Array | None] = field(default_factory=dict)
 
 
 Rule: TypeAlias = Callable[[Call], Coupling]

@@ -12,7 +12,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Demand, Division
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place
-from wrg_onnx.graph import Array, Graph
+from wrg_onnx.graph import Array, Flat, Graph
 
 Reader: TypeAlias = tuple[int, int]
 """Who reads a tensor: a node's index, and the position among its inputs."""
@@ -65,6 +65,7 @@ class Analysed:
         makes_channels: Whether filters of a weight become channels of the output here.
         divisions: The axes that a Reshape divided.
         choice: Which factor carries the units, for the report.
+        has_shapes: Whether the shapes around it are known; in a body they need not be.
     """
 
     call: Call
@@ -73,6 +74,7 @@ class Analysed:
     makes_channels: bool = False
     divisions: tuple[Division, ...] = ()
     choice: str = ""
+    has_shapes: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,7 @@ class Units:
 
     Attributes:
         graph: The analysed graph.
+        flat: The same with the bodies of its control flow laid out; all names below are its names.
         slots: The axes of constants that were given ids, in the order of the ids.
         labels: (ids,) int64, the unit of each id, numbered from 0.
         reason: (units,) int64, index into ``reasons`` of the first one to freeze a unit, or -1.
@@ -92,9 +95,11 @@ class Units:
         axes: The ids of every tensor, constants included.
         nodes: The analysed nodes by index.
         pinned: Numbers in the file that a further reader needs as they are.
+        plain: Tensors that are constants, or constants whose elements were moved about.
     """
 
     graph: Graph
+    flat: Flat
     slots: tuple[Slot, ...]
     labels: IdArray
     reason: IdArray
@@ -106,12 +111,18 @@ class Units:
     axes: Mapping[str, Axes] = field(repr=False)
     nodes: Mapping[int, Analysed] = field(repr=False)
     pinned: frozenset[Place] = field(default=frozenset(), repr=False)
+    plain: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         for mask in (self.is_filter, self.is_consumed, self.is_contracted):
             mask.setflags(write=False)
         for array in (self.labels, self.reason, self.group):
             array.setflags(write=False)
+
+    @property
+    def constants(self) -> Mapping[str, Array]:
+        """All constants, those of bodies included."""
+        return self.flat.graph.constants
 
     @property
     def count(self) -> int:

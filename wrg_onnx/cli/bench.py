@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Group
 
-from wrg_onnx.cli.options import MODEL, image_options, read_data_options, run_options
+from wrg_onnx.cli.options import MODEL, input_options, read_data_options, run_options
 from wrg_onnx.cli.output import emit
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph.session import Provider
@@ -19,7 +19,7 @@ from wrg_onnx.report.records import BenchReports
 
 @click.command("bench", short_help="Time models side by side.")
 @click.argument("models", type=MODEL, nargs=-1, required=True)
-@image_options
+@input_options
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),

@@ -9,7 +9,7 @@ import click
 
 from wrg_onnx.cli.options import (
     MODEL,
-    image_options,
+    input_options,
     limit_options,
     read_data_options,
     read_limits,
@@ -21,7 +21,7 @@ from wrg_onnx.report import inspect_text
 
 @click.command("inspect", short_help="Show what can be cut, and what stays and why.")
 @click.argument("model", type=MODEL)
-@image_options
+@input_options
 @limit_options
 @click.option(
     "--floor", type=float, default=0.1, show_default=True,

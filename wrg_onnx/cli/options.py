@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,12 +62,43 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"expected numbers separated by commas, got '{value}'", param, ctx)
 
 
+class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
+    """``state=2x1x128``: the shape of one input."""
+
+    name = "NAME=AxB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        name, _, sizes = str(value).rpartition("=")
+        parts = sizes.split("x")
+        if not name or not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"expected an input and its shape such as x=1x512, got '{value}'", param, ctx)
+        return name, tuple(int(part) for part in parts)
+
+
+class InputNumber(click.ParamType[tuple[str, float]]):
+    """``sr=16000``: what one input is filled with."""
+
+    name = "NAME=NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        name, _, number = str(value).rpartition("=")
+        try:
+            found = float(number)
+        except ValueError:
+            found = float("nan")
+        if not name or not math.isfinite(found):
+            self.fail(f"expected an input and a number such as sr=16000, got '{value}'", param, ctx)
+        return name, found
+
+
 MODEL = click.Path(path_type=Path)
 """Existence is checked by the loader, whose message says more."""
 
 
-def image_options(function: Function) -> Function:
-    """Add the options that say how an image is fed."""
+def input_options(function: Function) -> Function:
+    """Add the options that say how inputs are fed: an image, and others."""
     for option in reversed(
         (
             click.option(
@@ -85,6 +117,14 @@ def image_options(function: Function) -> Function:
                 "--layout", type=click.Choice(["NCHW", "NHWC"]),
                 help="Where the channels are. [from the shape]",
             ),
+            click.option(
+                "--shape", type=InputShape(), multiple=True, metavar="NAME=AxB",
+                help="Shape of an input that leaves sizes open. [1, image 224x224, else 16]",
+            ),
+            click.option(
+                "--value", type=InputNumber(), multiple=True, metavar="NAME=NUMBER",
+                help="What fills an input that would be random.",
+            ),
         )
     ):  # fmt: skip
         function = option(function)
@@ -93,7 +133,7 @@ def image_options(function: Function) -> Function:
 
 def data_options(function: Function) -> Function:
     """Add the options that say where samples come from."""
-    function = image_options(function)
+    function = input_options(function)
     function = click.option(
         "--samples", type=click.IntRange(min=1), default=32, show_default=True,
         help="How many samples statistics are taken from, at most.",
@@ -150,7 +190,13 @@ def run_options(function: Function) -> Function:
 
 
 def read_data_options(values: dict[str, Any]) -> DataOptions:
-    """Build the record from the values of ``data_options`` or ``image_options``; takes them out."""
+    """Build the record from the values of ``data_options`` or ``input_options``; takes them out."""
     names = ("size", "scale", "mean", "std", "order", "layout")
     chosen = {name: values.pop(name) for name in names}
-    return DataOptions(path=values.pop("data", None), samples=values.pop("samples", 32), **chosen)
+    return DataOptions(
+        path=values.pop("data", None),
+        samples=values.pop("samples", 32),
+        shapes=dict(values.pop("shape")),
+        values=dict(values.pop("value")),
+        **chosen,
+    )

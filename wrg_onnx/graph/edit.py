@@ -9,22 +9,24 @@ import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.load import Source, read_records
 from wrg_onnx.graph.model import Array, Attribute, Graph
+from wrg_onnx.graph.scopes import Scope, scopes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
-    """What to change in a graph.
+    """What to change in a graph, by the names and indices of the flat one.
 
     Attributes:
         constants: New values of initializers and Constant nodes, by tensor name.
         attributes: New attributes by node index; None removes one.
         operands: New constant operands by (node index, input position). The node gets a constant of
-            its own, so that other readers of the same tensor keep theirs.
+            its own, so that other readers of the same tensor keep theirs. None leaves an optional
+            operand out.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Attribute | None]] = field(default_factory=dict)
-    operands: Mapping[tuple[int, int], Array] = field(default_factory=dict)
+    operands: Mapping[tuple[int, int], Array | None] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -39,20 +41,22 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     """
     source: Source = graph.source
     surgeon = source.surgeon.copy()
-    for tensor in surgeon.tensors().values():
-        if isinstance(tensor, gs.Constant) and tensor.name in edit.constants:
-            tensor.values = edit.constants[tensor.name]
-    for node in surgeon.nodes:
-        if node.op == "Constant" and node.outputs[0].name in edit.constants:
-            name = node.outputs[0].name
-            node.attrs = {"value": gs.Constant(name, edit.constants[name])}
+    taken: set[str] = set(source.aside)
+    nodes: dict[int, gs.Node] = {}
+    for scope in scopes(graph):
+        part = _find(surgeon, scope)
+        _set_constants(part, scope, edit.constants)
+        taken.update(part.tensors())
+        nodes.update({scope.first + index: node for index, node in enumerate(part.nodes)})
     for index, attributes in edit.attributes.items():
-        node = surgeon.nodes[index]
+        node = nodes[index]
         node.attrs = {**node.attrs, **attributes}
         node.attrs = {k: _to_surgeon(v) for k, v in node.attrs.items() if v is not None}
-    taken = set(surgeon.tensors())
     for (index, position), array in edit.operands.items():
-        node = surgeon.nodes[index]
+        node = nodes[index]
+        if array is None:
+            node.inputs[position] = gs.Variable.empty()
+            continue
         # The operand keeps the old name with a suffix; a name that is new takes the node's.
         old = node.inputs[position].name if position < len(node.inputs) else ""
         constant = gs.Constant(_free_name(old or f"{node.name or node.op}_operand", taken), array)
@@ -60,7 +64,28 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         while len(node.inputs) <= position:
             node.inputs.append(gs.Variable.empty())
         node.inputs[position] = constant
-    return read_records(replace(source, surgeon=surgeon), name=graph.name, opsets=graph.opsets)
+    aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
+    source = replace(source, surgeon=surgeon, aside=aside)
+    return read_records(source, name=graph.name, opsets=graph.opsets)
+
+
+def _find(surgeon: gs.Graph, scope: Scope) -> gs.Graph:
+    """Walk down to a body."""
+    for index, attribute in scope.path:
+        surgeon = surgeon.nodes[index].attrs[attribute]
+    return surgeon
+
+
+def _set_constants(part: gs.Graph, scope: Scope, constants: Mapping[str, Array]) -> None:
+    """Write new values, also into the copies of outer constants that graphsurgeon makes."""
+    for name, tensor in part.tensors().items():
+        values = constants.get(scope.unique(name))
+        if values is None:
+            continue
+        if isinstance(tensor, gs.Constant):
+            tensor.values = values
+        elif tensor.inputs and tensor.inputs[0].op == "Constant":
+            tensor.inputs[0].attrs = {"value": gs.Constant(name, values)}
 
 
 def _to_surgeon(value: Attribute | gs.Graph) -> Attribute | gs.Graph | list[Attribute]:

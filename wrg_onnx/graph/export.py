@@ -129,12 +129,15 @@ def _header(name: str, array: Array) -> onnx.TensorProto:
 
 
 def _forget_shapes(graph: onnx.GraphProto) -> None:
-    """Drop the recorded types of intermediate tensors, those of bodies included."""
+    """Drop the recorded types of intermediate tensors, and the lengths that branches return."""
     del graph.value_info[:]
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 _forget_shapes(attribute.g)
+                for value in attribute.g.output if node.op_type == "If" else ():
+                    for dim in value.type.tensor_type.shape.dim:
+                        dim.ClearField("dim_value")
 
 
 def _restore_aside(graph: onnx.GraphProto, source: Source, weights: dict[str, Array]) -> None:
@@ -149,17 +152,18 @@ def _restore_aside(graph: onnx.GraphProto, source: Source, weights: dict[str, Ar
 
 
 def _drop_copies(graph: onnx.GraphProto, outer: set[str]) -> None:
-    """Take initializers of the main graph out of the bodies that graphsurgeon copies them into."""
+    """Take outer initializers out of the bodies that graphsurgeon copies them into."""
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type != onnx.AttributeProto.GRAPH:
                 continue
             own = [t for t in attribute.g.initializer if t.name not in outer]
+            names = {tensor.name for tensor in own}
             if len(own) < len(attribute.g.initializer):
                 kept = [onnx.TensorProto.FromString(t.SerializeToString()) for t in own]
                 del attribute.g.initializer[:]
                 attribute.g.initializer.extend(kept)
-            _drop_copies(attribute.g, outer)
+            _drop_copies(attribute.g, outer | names)
 
 
 def _restore_header(model: onnx.ModelProto, source: Source, graph: Graph) -> None:

@@ -142,7 +142,7 @@ def _check_names(graph: Graph) -> None:
 
 def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
     """Read the records off an onnx-graphsurgeon graph."""
-    graph = _read_graph(source.surgeon, name, dict(opsets), source)
+    graph = _read_graph(source, source.surgeon, name, dict(opsets), {})
     constants = {**graph.constants, **source.aside}
     return replace(graph, constants=constants, fed_constants=source.fed_initializers)
 
@@ -259,12 +259,29 @@ def _sort(surgeon: gs.Graph, name: str) -> None:
         made.update(t.name for t in node.outputs)
 
 
-def _read_graph(surgeon: gs.Graph, name: str, opsets: dict[str, int], source: Any) -> Graph:
+def _read_graph(
+    source: Source,
+    surgeon: gs.Graph,
+    name: str,
+    opsets: dict[str, int],
+    outer: Mapping[str, gs.Tensor],
+) -> Graph:
+    """Read the main graph or a body; ``outer`` are the tensors of the graphs around it."""
     constants: dict[str, Array] = {}
     nodes = []
-    for tensor in surgeon.tensors().values():
-        if isinstance(tensor, gs.Constant):
+    held = surgeon.tensors()
+    for tensor in held.values():
+        # graphsurgeon counts the outer initializers that a body reads among its tensors.
+        is_outer = isinstance(outer.get(tensor.name), gs.Constant) or tensor.name in source.aside
+        if isinstance(tensor, gs.Constant) and not is_outer:
             constants[tensor.name] = tensor.values
+    visible = {**outer, **held}
+
+    def attribute(value: Any) -> Attribute:
+        if isinstance(value, gs.Graph):
+            return _read_graph(source, value, name, opsets, visible)
+        return _attribute(value)
+
     for index, node in enumerate(surgeon.nodes):
         if node.op == "Constant" and not node.domain:
             value = _constant_value(node)
@@ -281,7 +298,7 @@ def _read_graph(surgeon: gs.Graph, name: str, opsets: dict[str, int], source: An
                 version=opsets.get(domain, 1),
                 inputs=tuple(t.name for t in node.inputs),
                 outputs=tuple(t.name for t in node.outputs),
-                attributes={k: _attribute(v, name, opsets) for k, v in node.attrs.items()},
+                attributes={k: attribute(v) for k, v in node.attrs.items()},
             )
         )
     return Graph(
@@ -291,7 +308,7 @@ def _read_graph(surgeon: gs.Graph, name: str, opsets: dict[str, int], source: An
         inputs=tuple(_value(t) for t in surgeon.inputs),
         outputs=tuple(_value(t) for t in surgeon.outputs),
         opsets=opsets,
-        source=source,
+        source=source if surgeon is source.surgeon else surgeon,
     )
 
 
@@ -307,11 +324,9 @@ def _constant_value(node: gs.Node) -> Array | None:
     return None
 
 
-def _attribute(value: Any, name: str, opsets: dict[str, int]) -> Attribute:
+def _attribute(value: Any) -> Attribute:
     if isinstance(value, gs.Constant):
         return np.asarray(value.values)
-    if isinstance(value, gs.Graph):
-        return _read_graph(value, name, opsets, value)
     if isinstance(value, list):
         return tuple(value)
     return value  # type: ignore[no-any-return]

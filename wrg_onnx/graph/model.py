@@ -27,11 +27,13 @@ class Value:
         dtype: Its element type.
         shape: One entry per axis: a size, the name of a symbolic size, or None; None as a whole
             where the file does not give a rank.
+        number: What the user fills it with where it would be random; None where it is.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | str | None, ...] | None
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

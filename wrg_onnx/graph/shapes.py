@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 
-from wrg_onnx.graph.errors import ModelError, WrgError, one_line
+from wrg_onnx.graph.errors import ModelError, UsageError, WrgError, one_line
 from wrg_onnx.graph.export import declare_inputs, to_proto
+from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
+from wrg_onnx.graph.scopes import Scope, scopes
 from wrg_onnx.graph.session import open_session
 
 DEFAULT_IMAGE_SIZE = 224
@@ -23,6 +26,7 @@ def bind_sizes(
     *,
     sizes: Mapping[str, int] | None = None,
     image_size: int | None = None,
+    given: Mapping[str, Shape] | None = None,
 ) -> dict[str, Shape]:
     """Give every input a concrete shape.
 
@@ -30,6 +34,7 @@ def bind_sizes(
         inputs: The graph's inputs.
         sizes: Sizes of named symbolic axes.
         image_size: Height and width of a rank-4 input that leaves them open; None for 224.
+        given: Shapes of inputs by name; their sizes are those of the symbols they stand for.
 
     Returns:
         A shape per input: axis 0 is 1 where it is open, height and width are ``image_size``,
@@ -37,10 +42,17 @@ def bind_sizes(
 
     Raises:
         ModelError: If an input has no rank.
+        UsageError: If a given shape names no input, or does not fit its own.
     """
     chosen: dict[str, int] = dict(sizes or {})
+    for name, shape in (given or {}).items():
+        value = _find_input(inputs, name, f"shape '{name}={_listed(shape)}'")
+        chosen.update(_symbols(value, shape))
     shapes: dict[str, Shape] = {}
     for value in inputs:
+        if value.name in (given or {}):
+            shapes[value.name] = (given or {})[value.name]
+            continue
         if value.shape is None:
             raise ModelError(f"input '{value.name}' has no rank in the file: export it with one")
         dims = []
@@ -52,6 +64,53 @@ def bind_sizes(
             dims.append(chosen.setdefault(dim, default) if dim else default)
         shapes[value.name] = tuple(dims)
     return shapes
+
+
+def _find_input(inputs: tuple[Value, ...], name: str, what: str) -> Value:
+    for value in inputs:
+        if value.name == name:
+            return value
+    known = ", ".join(f"'{value.name}'" for value in inputs)
+    raise UsageError(f"{what}: the model has no such input, only {known}")
+
+
+def _symbols(value: Value, shape: Shape) -> dict[str, int]:
+    """Read the sizes of symbolic axes off a given shape."""
+    own = value.shape if value.shape is not None else (None,) * len(shape)
+    if len(own) != len(shape) or any(
+        isinstance(dim, int) and dim != size for dim, size in zip(own, shape, strict=True)
+    ):
+        raise UsageError(
+            f"shape '{value.name}={_listed(shape)}' does not fit the input, which is {_listed(own)}"
+        )
+    return {d: size for d, size in zip(own, shape, strict=True) if isinstance(d, str)}
+
+
+def _listed(shape: Sequence[int | str | None]) -> str:
+    return "x".join("?" if dim is None else str(dim) for dim in shape)
+
+
+def fill_inputs(graph: Graph, numbers: Mapping[str, float]) -> Graph:
+    """Say what inputs are filled with where they would be random.
+
+    Args:
+        graph: The model.
+        numbers: A number by input.
+
+    Returns:
+        The model with the numbers among its inputs.
+
+    Raises:
+        UsageError: If there is no such input, or its type cannot hold the number.
+    """
+    for name, number in numbers.items():
+        what = f"value '{name}={number:g}'"
+        value = _find_input(graph.inputs, name, what)
+        limits = np.iinfo(value.dtype) if value.dtype.kind in "iu" else None
+        if limits and not (number.is_integer() and limits.min <= number <= limits.max):
+            raise UsageError(f"{what}: the input is of {value.dtype}")
+    inputs = (replace(v, number=numbers.get(v.name, v.number)) for v in graph.inputs)
+    return replace(graph, inputs=tuple(inputs)) if numbers else graph
 
 
 def other_sizes(inputs: tuple[Value, ...], shapes: Mapping[str, Shape]) -> dict[str, Shape] | None:
@@ -102,14 +161,16 @@ def random_feeds(
         rng: The source of randomness.
 
     Returns:
-        By input: normal floats; coin-flip bools; ints in [0, 50), or below the length of the axis
-        that they index in a table of the file.
+        By input: the user's number where there is one; else normal floats; coin-flip bools; ints in
+        [0, 50), or below the length of the axis that they index in a table of the file.
     """
     bounds = _index_bounds(graph)
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
         shape = shapes[value.name]
-        if value.dtype.kind == "b":
+        if value.number is not None:
+            feeds[value.name] = np.full(shape, value.number, value.dtype)
+        elif value.dtype.kind == "b":
             feeds[value.name] = np.asarray(rng.random(shape) > 0.5)
         elif value.dtype.kind in "iu":
             highest = min(LARGEST_INT, bounds.get(value.name, LARGEST_INT))
@@ -144,17 +205,18 @@ _SAME_NUMBERS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", 
 
 
 def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Find the concrete shape of every tensor of the main graph.
+    """Find the concrete shape of every tensor.
 
     ONNX shape inference with data propagation finds nearly all; the network is run once for those
-    that it leaves open (operators of other domains, sizes that depend on values).
+    of the main graph that it leaves open (operators of other domains, sizes that depend on values).
 
     Args:
         graph: The model.
         input_shapes: A concrete shape per graph input.
 
     Returns:
-        A shape by tensor name, for inputs, constants and node outputs.
+        A shape by tensor name, for inputs, constants and node outputs; and for those tensors of
+        branches and loop bodies that have one size, by the names of the flat graph.
 
     Raises:
         ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
@@ -164,20 +226,92 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     model, weights = to_proto(graph)
     declare_inputs(model, weights)
     _bind(model.graph, input_shapes)
-    try:
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
-    except shape_inference.InferenceError as error:
-        raise ModelError(
-            f"'{graph.name}': its shapes contradict each other ({one_line(error)})"
-        ) from error
-    for info in (*inferred.graph.value_info, *inferred.graph.output):
-        shape = _static_shape(info)
-        if shape is not None:
-            shapes.setdefault(info.name, shape)
+    inferred = _inferred(model, graph.name)
+    shapes = {**_static_shapes(inferred.graph), **shapes}
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
     if missing:
         shapes.update(_observed_shapes(graph, missing, input_shapes))
-    return shapes
+    _, *bodies = scopes(graph)
+    return {**_shapes_in_bodies(inferred, bodies, shapes), **shapes} if bodies else shapes
+
+
+def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except shape_inference.InferenceError as error:
+        raise ModelError(
+            f"'{name}': its shapes contradict each other ({one_line(error)})"
+        ) from error
+
+
+def _static_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+    """Return the shapes of a graph's tensors that are written into it in full."""
+    found = ((v.name, _static_shape(v)) for v in (*graph.value_info, *graph.output, *graph.input))
+    return {name: shape for name, shape in found if shape is not None}
+
+
+def _shapes_in_bodies(
+    model: onnx.ModelProto, bodies: Sequence[Scope], known: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Infer the shapes in branches and loop bodies: in one flat graph, to which sizes propagate.
+
+    What control flow makes, and what a body is fed, are inputs there.
+    """
+    flat = onnx.ModelProto()
+    flat.CopyFrom(model)
+    del flat.graph.node[:], flat.graph.value_info[:], flat.graph.output[:]
+    for scope in (None, *bodies):
+        part = model.graph if scope is None else _body(model.graph, scope)
+        unique = str if scope is None else scope.unique
+        types = {v.name: v for v in (*part.input, *part.output, *part.value_info)}
+        fed = [] if scope is None else [value.name for value in part.input]
+        for node in part.node:
+            if any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
+                fed += node.output
+            elif scope is None or node.output[0] not in scope.graph.constants:
+                flat.graph.node.append(_renamed(node, unique))
+        for name in fed:
+            if name in types:
+                flat.graph.input.append(_declared(types[name], unique(name), known))
+        for name, array in ({} if scope is None else scope.graph.constants).items():
+            if array.size < LARGE_COUNT:
+                flat.graph.initializer.append(numpy_helper.from_array(array, unique(name)))
+            else:
+                dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+                info = helper.make_tensor_value_info(unique(name), dtype, array.shape)
+                flat.graph.input.append(info)
+    try:
+        return _static_shapes(shape_inference.infer_shapes(flat, data_prop=True).graph)
+    except shape_inference.InferenceError:
+        return {}  # a branch that is not for these sizes; what is unknown stays
+
+
+def _renamed(node: onnx.NodeProto, unique: Callable[[str], str]) -> onnx.NodeProto:
+    made = onnx.NodeProto()
+    made.CopyFrom(node)
+    made.input[:] = [unique(name) for name in node.input]
+    made.output[:] = [unique(name) for name in node.output]
+    return made
+
+
+def _declared(
+    info: onnx.ValueInfoProto, name: str, known: Mapping[str, Shape]
+) -> onnx.ValueInfoProto:
+    made = onnx.ValueInfoProto()
+    made.CopyFrom(info)
+    made.name = name
+    if name in known:
+        made.CopyFrom(
+            helper.make_tensor_value_info(name, info.type.tensor_type.elem_type, known[name])
+        )
+    return made
+
+
+def _body(graph: onnx.GraphProto, scope: Scope) -> onnx.GraphProto:
+    """Walk down to a body."""
+    for index, name in scope.path:
+        graph = next(a.g for a in graph.node[index].attribute if a.name == name)
+    return graph
 
 
 def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:

@@ -27,6 +27,8 @@ from wrg_onnx.graph import (
     UnsupportedOperatorError,
     UsageError,
     bind_sizes,
+    fill_inputs,
+    flatten,
     infer_shapes,
     load,
     other_sizes,
@@ -83,7 +85,7 @@ def analyse(
 
     Args:
         path: The file.
-        options: Tells the size of an image input that leaves it open.
+        options: Tells the sizes of inputs that leave them open.
         limits: What to leave alone.
         strict: Whether an operator without a rule is an error.
 
@@ -92,10 +94,10 @@ def analyse(
         UnsupportedOperatorError: If ``strict`` and an operator has no rule.
         UsageError: If a limit matches nothing.
     """
-    graph = load(path)
+    graph = fill_inputs(load(path), options.values)
     _check_limits(graph, limits or Limits())
     if strict:
-        for node in graph.nodes:
+        for node in flatten(graph).graph.nodes:
             if find_rule(node) is None:
                 raise UnsupportedOperatorError(
                     f"no rule for {node} (opset {node.version}): without --strict its channels "
@@ -118,7 +120,8 @@ def analyse(
 
 def _check_limits(graph: Graph, limits: Limits) -> None:
     """Refuse a glob that matches nothing: it is misspelt, and would be silently without effect."""
-    names = [node.name for node in graph.nodes] + list(graph.constants)
+    flat = flatten(graph).graph
+    names = [node.name for node in flat.nodes] + list(flat.constants)
     for option, globs in (("--keep", limits.keep), ("--only", limits.only)):
         for glob in globs:
             if not fnmatch.filter(names, glob):
@@ -139,13 +142,13 @@ def _tensor_shapes(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Shape
         taken = ", ".join(f"'{k}' {'x'.join(map(str, v))}" for k, v in shapes.items())
         way = "--size sets another"
         if preprocessing_for(graph, DataOptions()) is None:
-            way = "write sizes that it takes into the file, with onnx.tools.update_model_dims"
+            way = "--shape NAME=AxB sets others"
         raise ModelError(f"{error}; analysed at {taken}: {way}") from error
 
 
 def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
     """Return the shape of each input that images, or the defaults, give it."""
-    shapes = bind_sizes(graph.inputs)
+    shapes = bind_sizes(graph.inputs, given=options.shapes)
     preprocessing = preprocessing_for(graph, options)
     if preprocessing is not None:
         sides = (preprocessing.height, preprocessing.width)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wrg_onnx.calibrate.preprocess import Layout, Order, Size
 from wrg_onnx.channels import Limits
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.graph import Provider, UsageError
+from wrg_onnx.graph import Provider, Shape, UsageError
 from wrg_onnx.select import Criterion, Scope
 
 
@@ -44,6 +45,8 @@ class DataOptions:
         std: Divided by, last.
         order: Order of the colour channels.
         layout: Where the channels are.
+        shapes: Shapes of inputs that leave sizes open, by name.
+        values: What inputs are filled with where they would be random, by name.
     """
 
     path: Path | None = None
@@ -54,6 +57,8 @@ class DataOptions:
     std: tuple[float, ...] | None = None
     order: Order | None = None
     layout: Layout | None = None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.samples < 1:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ from wrg_onnx.rewrite import (
     apply_plan,
     combine,
     compare_with,
+    has_branches,
     plan_slices,
     run_masked,
 )
@@ -168,13 +170,15 @@ def _reached(config: PruneConfig, selection: Selection, before: Cost, after: Cos
 
 
 def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
-    """Run the masked original, at a second size as well where the model allows one."""
-    references = [run_masked(model.graph, plan, model.input_shapes, seed=seed)]
+    """Run the masked original, also at a second size and in each branch, where it does run."""
+    run = partial(run_masked, model.graph, plan, seed=seed)
+    references = [run(model.input_shapes)]
     if model.other_shapes is not None:
-        try:
-            references.append(run_masked(model.graph, plan, model.other_shapes, seed=seed))
-        except DataError:
-            return references  # shapes fit there, but the original itself does not run
+        with suppress(DataError):  # shapes fit there, but the original itself need not run
+            references.append(run(model.other_shapes))
+    for branch in (True, False) if has_branches(model.graph) else ():
+        with suppress(DataError):  # a branch may be there for other shapes
+            references.append(run(model.input_shapes, branch=branch))
     return references
 
 
@@ -289,6 +293,11 @@ def _limits_of_proof(model: Model, equivalence: Equivalence) -> Iterator[str]:
         yield (
             "the model leaves sizes open but refuses the second ones that were tried, so "
             "the proof covers one size"
+        )
+    if has_branches(model.graph) and equivalence.branches < 2:
+        yield (
+            "not every branch runs on the inputs of the proof; one that did not rests on the rules "
+            "alone"
         )
     if equivalence.silent:
         names = ", ".join(f"'{name}'" for name in equivalence.silent)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from wrg_onnx.calibrate.data import DataSet, from_directory, generated, random_inputs, split
 from wrg_onnx.calibrate.head import SaliencyHead, find_saliency_head
 from wrg_onnx.calibrate.preprocess import Preprocessing, default_preprocessing
-from wrg_onnx.graph import Graph, Session, Shape
+from wrg_onnx.graph import Graph, Session, Shape, UsageError, bind_sizes
 from wrg_onnx.pipeline.config import DataOptions
 
 GENERATED_FOR_VALIDATION = 32
@@ -44,15 +45,23 @@ def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | Non
     Raises:
         UsageError: If an option contradicts the model's input.
     """
-    return default_preprocessing(
+    guess = partial(
+        default_preprocessing,
         graph.inputs,
-        size=options.size,
         scale=options.scale,
         mean=options.mean,
         std=options.std,
         order=options.order,
         layout=options.layout,
     )
+    found = guess(size=options.size)
+    if found is None or found.input not in options.shapes:
+        return found
+    if options.size is not None:
+        raise UsageError(f"--size and --shape both speak of '{found.input}': give one of them")
+    shape = bind_sizes(graph.inputs, given=options.shapes)[found.input]
+    height, width = shape[2:] if found.layout == "NCHW" else shape[1:3]
+    return guess(size=(height, width))
 
 
 def gather_samples(

@@ -8,6 +8,7 @@ from wrg_onnx.rewrite.validate import (
     Reference,
     combine,
     compare_with,
+    has_branches,
     run_masked,
     validate_translation,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "apply_plan",
     "combine",
     "compare_with",
+    "has_branches",
     "mask_consumers",
     "plan_slices",
     "run_masked",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrg_onnx.channels import Axes, BoolArray, IdArray, alive_ids
-from wrg_onnx.graph import Array, Edit, Graph, edited, open_session, random_feeds
+from wrg_onnx.channels import CONTROL, Axes, BoolArray, IdArray, alive_ids
+from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session, random_feeds
 from wrg_onnx.rewrite.plan import Plan
 
 CHUNK_BYTES = 16 * 2**20
@@ -24,7 +24,8 @@ def apply_plan(graph: Graph, plan: Plan) -> Graph:
     Returns:
         The smaller model. Names of nodes, inputs, outputs and constants are those of ``graph``.
     """
-    sliced = {name: _sliced(graph.constants[name], kept) for name, kept in plan.kept.items()}
+    constants = flatten(graph).graph.constants
+    sliced = {name: _sliced(constants[name], kept) for name, kept in plan.kept.items()}
     return edited(graph, Edit(sliced, plan.attributes, plan.operands))
 
 
@@ -60,7 +61,8 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     """
     units = plan.units
     masked: dict[str, Array] = {}
-    operands = _masked_operands(graph, plan)
+    constants = flatten(graph).graph.constants
+    operands: dict[tuple[int, int], Array | None] = dict(_masked_operands(graph, plan))
     contracted = np.zeros(units.count, bool)
     contracted[units.labels[units.is_contracted]] = True
     for slot in units.slots:
@@ -69,9 +71,9 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
         gone = (consumed | contracted[own]) & ~plan.alive[own]
         if not gone.any():
             continue
-        array = graph.constants[slot.name].copy() if slot.reader else masked.get(slot.name)
+        array = constants[slot.name].copy() if slot.reader else masked.get(slot.name)
         if array is None:
-            array = masked[slot.name] = graph.constants[slot.name].copy()
+            array = masked[slot.name] = constants[slot.name].copy()
         array[(slice(None),) * slot.axis + (gone,)] = 0
         if slot.reader is not None:
             operands[slot.reader] = array
@@ -83,13 +85,13 @@ def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
     places: dict[tuple[int, int], tuple[str, list[tuple[int, BoolArray]]]] = {}
     for index, analysed in plan.units.nodes.items():
         present = [operand for operand in analysed.call.inputs if operand is not None]
-        if all(operand.is_weight for operand in present):
+        if all(operand.is_weight for operand in present) or analysed.call.node.op in CONTROL:
             continue
         for position, operand in enumerate(analysed.call.inputs):
             if operand is None or not operand.is_weight or operand.value is not None:
                 continue
             gone = _gone(plan, operand.axes)
-            if gone and not _carries_zeros(graph, operand.name):
+            if gone and operand.name not in plan.units.plain:
                 places[index, position] = (operand.name, gone)
     if not places:
         return {}
@@ -114,14 +116,3 @@ def _gone(plan: Plan, axes: Axes) -> list[tuple[int, BoolArray]]:
             if gone.any():
                 found.append((axis, gone))
     return found
-
-
-def _carries_zeros(graph: Graph, name: str) -> bool:
-    """Tell whether zeros in the constants behind a tensor are zeros in it, at the same ids."""
-    node = graph.producers.get(name)
-    if node is None:
-        return True
-    return not node.domain and node.op in _MOVES and _carries_zeros(graph, node.input(0))
-
-
-_MOVES = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast"})

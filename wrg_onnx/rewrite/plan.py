@@ -23,14 +23,14 @@ class Plan:
         kept: By constant, per axis the kept positions (ascending), None where all are kept.
             Constants that stay whole are not listed.
         attributes: New attributes by node index; None removes one.
-        operands: New constant operands by (node index, input position).
+        operands: New constant operands by (node index, input position); None leaves one out.
     """
 
     units: Units
     alive: BoolArray
     kept: Mapping[str, tuple[IdArray | None, ...]]
     attributes: Mapping[int, Mapping[str, Attribute | None]]
-    operands: Mapping[tuple[int, int], Array]
+    operands: Mapping[tuple[int, int], Array | None]
 
 
 def plan_slices(units: Units, alive: BoolArray) -> Plan:
@@ -63,10 +63,10 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
         )
     look = alive_ids(units, alive)
     attributes: dict[int, Mapping[str, Attribute | None]] = {}
-    operands = {**own, **meet_demands(units, look)}
+    operands: dict[tuple[int, int], Array | None] = {**own, **meet_demands(units, look)}
     for index, analysed in units.nodes.items():
         derive = find_derivation(analysed.call.node)
-        if derive is None:
+        if derive is None or not analysed.has_shapes:
             continue
         derived = derive(analysed.call, analysed.outputs, look)
         if derived.attributes:
@@ -89,7 +89,7 @@ def _own_vectors(units: Units, alive: BoolArray) -> dict[Reader, Array]:
         if all(np.array_equal(mask, masks[0]) for mask in masks):
             continue
         named = masks[0] if slots[0].reader is None else np.ones(slots[0].size, bool)
-        vector = units.graph.constants[name]
+        vector = units.constants[name]
         for slot, mask in zip(slots, masks, strict=True):
             if slot.reader is not None and not np.array_equal(mask, named):
                 own[slot.reader] = np.compress(mask, vector, axis=slot.axis)

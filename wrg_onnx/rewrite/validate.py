@@ -12,10 +12,14 @@ import numpy as np
 from wrg_onnx.channels import Units, alive_ids
 from wrg_onnx.graph import (
     Array,
+    DataError,
+    Edit,
     Graph,
     Shape,
     ValidationError,
     WrgError,
+    edited,
+    flatten,
     open_session,
     random_feeds,
 )
@@ -50,6 +54,7 @@ class Equivalence:
             its input moves by a rounding step, at the tensor with the largest error; None where no
             error exceeded the tolerance.
         sizes: At how many input sizes they were compared.
+        branches: In how many further runs each If was made to take one branch: 2 where both ran.
     """
 
     error: float
@@ -58,12 +63,19 @@ class Equivalence:
     silent: tuple[str, ...] = ()
     rounding: float | None = None
     sizes: int = 1
+    branches: int = 0
 
 
 def combine(found: Sequence[Equivalence]) -> Equivalence:
-    """Join the results at several input sizes: the worst error, and the tensors of the first."""
+    """Join the results of several runs: the worst error, and the tensors of the first."""
     worst = max(found, key=lambda one: one.error)
-    return replace(found[0], error=worst.error, rounding=worst.rounding, sizes=len(found))
+    return replace(
+        found[0],
+        error=worst.error,
+        rounding=worst.rounding,
+        sizes=sum(one.sizes for one in found),
+        branches=sum(one.branches for one in found),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +87,14 @@ class Reference:
         plan: The plan whose removed units are masked.
         feeds: The input.
         values: The compared tensors by name, their kept channels only.
+        branch: Which branch each If was made to take; None where its condition decided.
     """
 
     graph: Graph
     plan: Plan
     feeds: Mapping[str, Array]
     values: Mapping[str, Array]
+    branch: bool | None = None
 
 
 def validate_translation(
@@ -110,7 +124,12 @@ def validate_translation(
 
 
 def run_masked(
-    graph: Graph, plan: Plan, input_shapes: Mapping[str, Shape], *, seed: int = 0
+    graph: Graph,
+    plan: Plan,
+    input_shapes: Mapping[str, Shape],
+    *,
+    seed: int = 0,
+    branch: bool | None = None,
 ) -> Reference:
     """Run the masked original; its weights are freed before the pruned graph need exist.
 
@@ -119,15 +138,43 @@ def run_masked(
         plan: The plan whose removed units are masked.
         input_shapes: A concrete shape per input.
         seed: Seed of the random input.
+        branch: Which branch each If is made to take; None lets its condition decide.
+
+    Raises:
+        DataError: If the original does not run, or not at the shapes of the analysis.
     """
     feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
     names = [value.name for value in graph.outputs]
     names += [name for name in _watched_layers(plan.units) if name not in names]
-    session = open_session(mask_consumers(graph, plan), outputs=names, exact=True)
-    values = _kept(plan, session.run(feeds))
-    del session
+    masked = _decided(mask_consumers(graph, plan), branch)
+    session = open_session(masked, outputs=names, exact=True)
+    values = session.run(feeds)
+    if branch is not None and not all(_as_analysed(plan, *item) for item in values.items()):
+        raise DataError(f"'{graph.name}': its branches do not return the shapes that are read")
+    values = _kept(plan, values)
+    del session, masked
     gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
-    return Reference(graph, plan, feeds, values)
+    return Reference(graph, plan, feeds, values, branch)
+
+
+def has_branches(graph: Graph) -> bool:
+    """Tell whether a condition decides in the graph what is run."""
+    return any(node.op == "If" and not node.domain for node in flatten(graph).graph.nodes)
+
+
+def _decided(graph: Graph, branch: bool | None) -> Graph:
+    """Let every If take one branch, whatever its condition."""
+    if branch is None:
+        return graph
+    nodes = (n for n in flatten(graph).graph.nodes if n.op == "If" and not n.domain)
+    return edited(graph, Edit(operands={(node.index, 0): np.array(branch) for node in nodes}))
+
+
+def _as_analysed(plan: Plan, name: str, value: Array) -> bool:
+    axes = plan.units.axes[name]
+    return axes.rank == value.ndim and all(
+        ids is None or len(ids) == size for ids, size in zip(axes.ids, value.shape, strict=True)
+    )
 
 
 def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
@@ -141,7 +188,8 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
         ValidationError: As ``validate_translation``.
     """
     try:
-        session = open_session(pruned, outputs=list(reference.values), exact=True)
+        decided = _decided(pruned, reference.branch)
+        session = open_session(decided, outputs=list(reference.values), exact=True)
         found = session.run(reference.feeds)
     except WrgError as cause:
         raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
@@ -170,7 +218,8 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
         worst = max(worst, error)
     outputs = {value.name for value in reference.graph.outputs}
     silent = tuple(sorted(outputs - set(telling)))
-    return Equivalence(worst, bound, len(telling), silent, rounding)
+    forced = int(reference.branch is not None)
+    return Equivalence(worst, bound, len(telling), silent, rounding, 1 - forced, forced)
 
 
 def _tolerance(values: Array) -> float:
@@ -188,11 +237,9 @@ def _tells(values: Array) -> bool:
 
 def _watched_layers(units: Units) -> list[str]:
     """Return outputs of layers with weights: the last one, and of the others the small ones."""
-    sizes = {
-        node.outputs[0]: 4 * math.prod(units.axes[node.outputs[0]].shape)
-        for node in units.graph.nodes
-        if units.nodes[node.index].makes_channels
-    }
+    makers = [node for node in units.graph.nodes if units.nodes[node.index].makes_channels]
+    made = [next(name for name in node.outputs if name) for node in makers]
+    sizes = {name: 4 * math.prod(units.axes[name].shape) for name in made}
     *others, last = sizes or ("",)
     chosen = [last] if last else []
     held = sizes.get(last, 0)
@@ -242,7 +289,7 @@ def _rounding(reference: Reference, name: str) -> float:
     for only where the tolerance is exceeded: ONNX Runtime's sigmoid, for one, is exact to 2e-7
     absolutely, which is much beside outputs below 1e-3, and some networks amplify rounding.
     """
-    masked = mask_consumers(reference.graph, reference.plan)
+    masked = _decided(mask_consumers(reference.graph, reference.plan), reference.branch)
     signs = np.random.default_rng(0)
     moved = {
         key: (array * (1 + signs.choice([-1, 1], array.shape) * 2.0**-22)).astype(array.dtype)

@@ -3,6 +3,7 @@
 from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     along,
     attention,
+    control,
     convolution,
     dividing,
     einsum,
@@ -13,6 +14,7 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     moving,
     normalisation,
     pointwise,
+    recurrent,
     reduction,
     reshape,
     resize,

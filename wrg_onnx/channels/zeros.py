@@ -1,0 +1,83 @@
+"""Where zeros go: the proof silences channels by zeros, and must know where these end up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Operand
+from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.graph import Node
+
+NO_ZEROS = "computes this weight in a branch or loop body"
+
+_KEEPS_ZEROS = frozenset({
+    "Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
+    "Tile", "Transpose", "Unsqueeze",
+})  # fmt: skip
+
+
+_ZERO_TO_ZERO = frozenset(
+    {"Add", "BatchNormalization", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Neg"}
+    | {"Relu", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze"}
+)
+"""Operators whose result is zero where all that they read is."""
+
+
+def moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
+    """Tell whether zeros in the constants behind a node are zeros in its outputs, at their ids."""
+    if node.domain:
+        return False
+    made = axes[node.outputs[0]]
+    if node.op != "Concat":
+        first = node.input(0)
+        if node.op not in _KEEPS_ZEROS or first not in plain:
+            return False
+        # Of ids that a Reshape ties, it carries one; zeros would stand at that one alone.
+        return node.op != "Reshape" or bool(np.isin(axes[first].flat(), made.flat()).all())
+    own = [axes[name] for name in node.inputs]
+    if any(x.rank != made.rank for x in own) or not made.rank:
+        return False  # of unknown shape
+    axis = node.axis("axis", rank=made.rank)
+    others = [a for a in range(made.rank) if a != axis]
+    # On the other axes it carries the ids of its first operand; zeros stand at those of each.
+    same = all(np.array_equal(x.at(a), made.at(a)) for x in own for a in others)
+    return same and plain.issuperset(node.inputs)
+
+
+def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
+    """Tell whether a node's outputs are zeros alone: an exporter's initial state, say."""
+    if node.op == "ConstantOfShape" and not node.domain:
+        value = node.attributes.get("value")
+        return value is None or (isinstance(value, np.ndarray) and not value.any())
+    if node.op not in _KEEPS_ZEROS or node.domain:
+        return False
+    first = operands[0]
+    if first is None or first.value is None:
+        return first is not None and first.is_zero
+    return bool(first.value.size) and not first.value.reshape(-1)[0] and not first.value.any()
+
+
+def vanishes(call: Call, coupling: Coupling) -> bool:
+    """Tell whether a channel of the outputs is zero once the constants of its unit are."""
+    if coupling.filters:
+        return True
+    if call.node.domain or call.node.op not in _ZERO_TO_ZERO:
+        return False
+    return all(o is None or o.is_weight or o.vanishes or not o.axes.live() for o in call.inputs)
+
+
+def hold_consumed(call: Call, coupling: Coupling, inside: frozenset[str], ledger: Ledger) -> None:
+    """Freeze what is summed over by a weight that a body computes.
+
+    The proof zeroes the slices of removed units where they are consumed. Zeros in the file do not
+    reach such a weight, and nobody can look into a body to write them there.
+    """
+    consumed = np.concatenate([*coupling.consumed, np.empty(0, np.int64)])
+    for operand in call.inputs:
+        if operand is None or not operand.is_weight or operand.name not in inside:
+            continue
+        if operand.name not in ledger.plain:
+            ids = operand.axes.flat()
+            ledger.freeze(ids[np.isin(ids, consumed)], str(call.node), NO_ZEROS)

@@ -1,0 +1,122 @@
+"""Branches and loop bodies: the graphs inside a model, and the model with all of them laid flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from wrg_onnx.graph.model import Array, Graph, Node
+
+Path: TypeAlias = tuple[tuple[int, str], ...]
+"""From the main graph inwards: the index of each control-flow node, and the body's attribute."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """One graph of a model: the main one, or a body.
+
+    Attributes:
+        graph: Its records.
+        path: Where it is; empty for the main graph.
+        prefix: What the unique names of its tensors start with.
+        first: Added to its nodes' indices, it makes them unique in the model.
+        names: The unique name of each tensor that it makes, holds or sees and that is not of the
+            main graph: sibling branches may use the same names.
+    """
+
+    graph: Graph
+    path: Path
+    prefix: str
+    first: int
+    names: Mapping[str, str]
+
+    def unique(self, name: str) -> str:
+        """Return the name that a tensor has in the flat graph."""
+        return self.names.get(name, name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flat:
+    """A model with its bodies laid out among its nodes, each before the node that runs it.
+
+    Attributes:
+        model: The model as it is.
+        graph: The nodes and constants of all scopes under unique names and indices. A control-flow
+            node has no bodies here; it reads what they return behind its own inputs.
+        entries: What bodies are fed: states and iteration counts.
+        inside: The tensors that are not of the main graph.
+    """
+
+    model: Graph
+    graph: Graph
+    entries: tuple[str, ...]
+    inside: frozenset[str]
+
+
+def scopes(graph: Graph) -> tuple[Scope, ...]:
+    """List a model's graphs, the main one first, and a body behind those around it."""
+    found = [Scope(graph, (), "", 0, {})]
+    taken = _own_names(graph)
+    for outer in found:  # grows while it is walked
+        for node in outer.graph.nodes:
+            for attribute, body in node.attributes.items():
+                if not isinstance(body, Graph):
+                    continue
+                prefix = f"{outer.prefix}{node.name}.{attribute}/"
+                names = dict(outer.names)
+                for name in sorted(_own_names(body)):
+                    names[name] = _free(prefix + name, taken)
+                    taken.add(names[name])
+                last = found[-1]
+                first = last.first + 1 + max((n.index for n in last.graph.nodes), default=0)
+                path = (*outer.path, (node.index, attribute))
+                found.append(Scope(body, path, prefix, first, names))
+    return tuple(found)
+
+
+def _own_names(graph: Graph) -> set[str]:
+    made = {name for node in graph.nodes for name in node.outputs if name}
+    return made | set(graph.constants) | {value.name for value in graph.inputs}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def flatten(graph: Graph) -> Flat:
+    """Lay a model's bodies out among its nodes.
+
+    A body's node reads outer tensors as it would in the main graph, so whatever holds for nodes
+    holds for it, however often it runs.
+    """
+    main, *inner = scopes(graph)
+    if not inner:
+        return Flat(graph, graph, (), frozenset())
+    constants: dict[str, Array] = dict(graph.constants)
+    for scope in inner:
+        constants.update({scope.unique(n): array for n, array in scope.graph.constants.items()})
+    nodes = tuple(_laid(main, {scope.path: scope for scope in inner}))
+    entries = tuple(scope.unique(value.name) for scope in inner for value in scope.graph.inputs)
+    inside = frozenset(s.unique(name) for s in inner for name in _own_names(s.graph))
+    flat = replace(graph, nodes=nodes, constants=constants)
+    return Flat(graph, flat, entries, inside)
+
+
+def _laid(scope: Scope, inner: Mapping[Path, Scope]) -> Iterator[Node]:
+    for node in scope.graph.nodes:
+        returned: list[str] = []
+        for attribute, body in node.attributes.items():
+            if isinstance(body, Graph):
+                within = inner[*scope.path, (node.index, attribute)]
+                yield from _laid(within, inner)
+                returned += [within.unique(value.name) for value in body.outputs]
+        yield replace(
+            node,
+            index=scope.first + node.index,
+            inputs=(*(scope.unique(name) for name in node.inputs), *returned),
+            outputs=tuple(scope.unique(name) for name in node.outputs),
+            attributes={k: v for k, v in node.attributes.items() if not isinstance(v, Graph)},
+        )
