@@ -1,6 +1,6 @@
 """Id arrays: which positions of which tensors live or die together."""
 
-from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.axes import Axes, Quantised
 from wrg_onnx.channels.costs import CostTerm, mac_terms, parameter_terms, total_cost
 from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
@@ -15,6 +15,7 @@ __all__ = [
     "CostTerm",
     "IdArray",
     "Limits",
+    "Quantised",
     "Reason",
     "Slot",
     "Units",

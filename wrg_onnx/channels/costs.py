@@ -46,20 +46,39 @@ def mac_terms(units: Units) -> tuple[CostTerm, ...]:
     return tuple(term for node in units.nodes.values() for term in _mac_terms(units, node))
 
 
+_PRODUCTS = {
+    ("", "Conv"): ("Conv", (0, 1)),
+    ("", "ConvInteger"): ("Conv", (0, 1)),
+    ("", "ConvTranspose"): ("ConvTranspose", (0, 1)),
+    ("", "Gemm"): ("Gemm", (0, 1)),
+    ("", "MatMul"): ("MatMul", (0, 1)),
+    ("", "MatMulInteger"): ("MatMul", (0, 1)),
+    ("", "QLinearConv"): ("Conv", (0, 3)),
+    ("", "QLinearMatMul"): ("MatMul", (0, 3)),
+    ("com.microsoft", "DynamicQuantizeMatMul"): ("MatMul", (0, 1)),
+    ("com.microsoft", "MatMulIntegerToFloat"): ("MatMul", (0, 1)),
+    ("com.microsoft", "MatMulNBits"): ("MatMul", (0, 1)),
+    ("com.microsoft", "QGemm"): ("Gemm", (0, 3)),
+    ("com.microsoft", "QLinearConv"): ("Conv", (0, 3)),
+}
+"""The kind of product that an operator is, and the positions of its two factors."""
+
+
 def _mac_terms(units: Units, analysed: Analysed) -> Iterator[CostTerm]:
-    call = analysed.call
-    if call.node.domain:
-        return
-    match call.node.op:
+    node = analysed.call.node
+    kind, factors = _PRODUCTS.get((node.domain, node.op), ("", ()))
+    call = analysed.call.only(*factors)
+    match kind:
         case "Conv":
             w, y = call.axes(1), analysed.outputs[0]
-            yield _term(units, [(w, range(w.rank)), (y, [0, *range(2, y.rank)])])
+            rest = range(y.rank - 1) if node.int("channels_last", 0) else (0, *range(2, y.rank))
+            yield _term(units, [(w, range(w.rank)), (y, rest)])
         case "ConvTranspose":
             x, w = call.axes(0), call.axes(1)
             yield _term(units, [(w, range(w.rank)), (x, [0, *range(2, x.rank)])])
         case "Gemm":
             a, b = call.axes(0), call.axes(1)
-            outer = 0 if call.node.int("transB", 0) else 1
+            outer = 0 if node.int("transB", 0) else 1
             yield _term(units, [(a, range(a.rank)), (b, [outer])])
         case "MatMul":
             a, b, y = call.axes(0), call.axes(1), analysed.outputs[0]

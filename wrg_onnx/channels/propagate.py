@@ -77,8 +77,9 @@ def propagate(
             weights.update(node.outputs)
         _follow_sizes(call, demands, sizes, ledger, _opened(call, elsewhere, is_open=is_open))
         outputs = tuple(axes[name] for name in node.outputs)
+        makes_channels = bool(coupling.filters)
         nodes[node.index] = Analysed(
-            call, outputs, demands, bool(coupling.filters), coupling.choice
+            call, outputs, demands, makes_channels, coupling.choice, coupling.quantised
         )
     _hold_ends(graph, axes, sizes, ledger)
     return nodes

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Demand
+from wrg_onnx.channels.axes import Axes, Call, Demand, Quantised
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place
 from wrg_onnx.graph import Array, Graph
@@ -57,6 +57,7 @@ class Analysed:
         demands: The numbers in shape operands that count positions.
         makes_channels: Whether filters of a weight become channels of the output here.
         choice: How a Reshape divided an axis, for the report.
+        quantised: Operands of integers that stand for other numbers.
     """
 
     call: Call
@@ -64,6 +65,11 @@ class Analysed:
     demands: tuple[Demand, ...]
     makes_channels: bool = False
     choice: str = ""
+    quantised: tuple[Quantised, ...] = ()
+
+    def quantised_at(self, position: int) -> Quantised | None:
+        """Tell how an operand is quantised; None for one that is not."""
+        return next((one for one in self.quantised if one.operand == position), None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     moving,
     normalisation,
     pointwise,
+    quantised,
+    quantised_microsoft,
     reduction,
     reshape,
     resize,

@@ -97,7 +97,8 @@ def derive_group(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     """Count the groups that are left of a depthwise convolution."""
     groups = call.node.int("group", 1)
     w = call.axes(1)
-    inputs_per_group = w.shape[1] if call.node.op == "Conv" else w.shape[0] // groups
+    is_transposed = call.node.op == "ConvTranspose"
+    inputs_per_group = w.shape[0] // groups if is_transposed else w.shape[1]
     if not _is_depthwise(inputs_per_group, groups):
         return Derived()
     return Derived(attributes={"group": int(alive(call.axes(0).at(1)).sum())})
