@@ -11,6 +11,7 @@ from strategies import analyse, assert_surgery_is_exact, build, draw_alive, norm
 
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.rewrite import validate
 from wrg_onnx.select import Criterion
 
 TEXT = """net (float[1,3,16,16] x) => (float[1,10] y) {
@@ -97,3 +98,13 @@ def test_pruned_network_computes_what_the_masked_one_does(quantised):
     alive = draw_alive(analysis.units, np.random.default_rng(0), 0.6)
     plan = assert_surgery_is_exact(analysis, alive, spare=spare, zeros=zeros)
     assert {"w1_quantized", "w2_quantized", "w5_quantized", "w6_quantized"} <= set(plan.kept)
+
+
+def test_a_proof_without_the_rounding_between_layers_says_so(network, tmp_path, monkeypatch):
+    path = tmp_path / "quantised.onnx"
+    quantize_static(network, path, Samples(), quant_format=QuantFormat.QDQ)
+    monkeypatch.setattr(validate, "_exceeded", lambda *_: True)
+    report = prune(path, None, PruneConfig(0.6, criterion=Criterion.L1))
+    assert report.equivalence.steps > 0
+    assert report.equivalence.error < 1e-5
+    assert any("leaves the rounding between layers out" in note for note in report.notes)

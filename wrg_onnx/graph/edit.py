@@ -20,11 +20,13 @@ class Edit:
         attributes: New attributes by node index; None removes one.
         operands: New constant operands by (node index, input position). The node gets a constant of
             its own, so that other readers of the same tensor keep theirs.
+        bypassed: By tensor, the one that its readers get instead; outputs of the graph stay.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Attribute | None]] = field(default_factory=dict)
     operands: Mapping[tuple[int, int], Array] = field(default_factory=dict)
+    bypassed: Mapping[str, str] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -50,6 +52,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         node = surgeon.nodes[index]
         node.attrs = {**node.attrs, **attributes}
         node.attrs = {k: _to_surgeon(v) for k, v in node.attrs.items() if v is not None}
+    _bypass(surgeon, edit.bypassed)
     taken = set(surgeon.tensors())
     for (index, position), array in edit.operands.items():
         node = surgeon.nodes[index]
@@ -61,6 +64,14 @@ def edited(graph: Graph, edit: Edit) -> Graph:
             node.inputs.append(gs.Variable.empty())
         node.inputs[position] = constant
     return read_records(replace(source, surgeon=surgeon), name=graph.name, opsets=graph.opsets)
+
+
+def _bypass(surgeon: gs.Graph, bypassed: Mapping[str, str]) -> None:
+    tensors = surgeon.tensors()
+    for node in surgeon.nodes:
+        for position, tensor in enumerate(node.inputs):
+            if tensor.name in bypassed:
+                node.inputs[position] = tensors[bypassed[tensor.name]]
 
 
 def _to_surgeon(value: Attribute | gs.Graph) -> Attribute | gs.Graph | list[Attribute]:
