@@ -101,9 +101,8 @@ def draw_alive(units: Units, rng, share=0.5):
 def whole(graph: Graph) -> onnx.ModelProto:
     """Return a graph as one message, its large weights inside."""
     model, weights = to_proto(graph)
-    for tensor in model.graph.initializer:
-        if tensor.name in weights:
-            tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+    for name, array in weights.items():
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
     return model
 
 

@@ -157,6 +157,9 @@ def _run(reference: Reference) -> Reference:
 def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
     """Run the pruned graph on the input of the masked original, and compare.
 
+    Where they differ and the network rounds to integers between layers, both run once more without
+    those steps: a right surgery then differs by float rounding alone, a wrong one does not.
+
     Args:
         reference: From ``run_masked``.
         pruned: What ``apply_plan`` made of the original.
