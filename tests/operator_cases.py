@@ -36,6 +36,7 @@ class Case:
     y: tuple[int, ...] = (8,)  # channels of y, then of further consumed tensors y1, y2
     consts: dict = field(default_factory=dict)
     spare: tuple[str, ...] = ()  # constants that the oracle leaves alone (divisors)
+    zeros: dict = field(default_factory=dict)  # constants whose zero is another number
     domains: tuple[str, ...] = ()
     consumer: str = "conv"
     batch: str = "1"
@@ -88,7 +89,9 @@ def assert_prunes_exactly(case):
     def check(seed, share):
         alive = draw_alive(analysis.units, np.random.default_rng(seed), share)
         batches = (1, 2) if case.batch == "N" else (None,)
-        assert_surgery_is_exact(analysis, alive, spare=case.spare, batches=batches)
+        assert_surgery_is_exact(
+            analysis, alive, spare=case.spare, zeros=case.zeros, batches=batches
+        )
 
     check()
 

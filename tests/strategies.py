@@ -116,17 +116,21 @@ def run(model: onnx.ModelProto, feeds):
     return session.run(None, feeds)
 
 
-def masked(model: onnx.ModelProto, plan, spare=()) -> onnx.ModelProto:
-    """Zero all slices of the removed units in the original, whatever reads them."""
+def masked(model: onnx.ModelProto, plan, spare=(), zeros=None) -> onnx.ModelProto:
+    """Zero all slices of the removed units in the original, whatever reads them.
+
+    ``zeros`` names the constants whose zero is another number, and gives it.
+    """
     model = copy_of(model)
     for name, tensor in tensors_of(model.graph):
         if name not in plan.kept or name in spare:
             continue
         array = numpy_helper.to_array(tensor).copy()
+        zero = np.broadcast_to(np.asarray((zeros or {}).get(tensor.name, 0)), array.shape)
         for axis, kept in enumerate(plan.kept[name]):
             if kept is not None:
-                gone = np.setdiff1d(np.arange(array.shape[axis]), kept)
-                array[(slice(None),) * axis + (gone,)] = 0
+                gone = (slice(None),) * axis + (np.setdiff1d(np.arange(array.shape[axis]), kept),)
+                array[gone] = zero[gone]
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     return model
 
@@ -161,13 +165,13 @@ def compare(reference, found, tolerance=TOLERANCE):
             np.testing.assert_array_equal(right, left)
 
 
-def assert_surgery_is_exact(analysis: Analysis, alive, *, spare=(), batches=(None,)):
+def assert_surgery_is_exact(analysis: Analysis, alive, *, spare=(), zeros=None, batches=(None,)):
     """Prune, and hold the result against the original with the removed units at zero."""
     plan = plan_slices(analysis.units, alive)
     pruned = whole(apply_plan(analysis.graph, plan))
     if is_standard(analysis.model):
         onnx.checker.check_model(pruned, full_check=True)
-    reference = masked(analysis.model, plan, spare)
+    reference = masked(analysis.model, plan, spare, zeros)
     for batch in batches:
         shapes = {v.name: analysis.shapes[v.name] for v in analysis.graph.inputs}
         if batch is not None:

@@ -89,3 +89,30 @@ def test_a_hole_names_the_feature_map(units, hole):
     image[0, 0, 0, 0] = hole
     with pytest.raises(StatisticsError, match="'a' holds NaN or infinity"):
         collect_maps(units.graph, plan_taps(units), dataset(image), MapOptions(ranks=True))
+
+
+def test_integer_maps_are_measured_from_their_zero_point(analysed):
+    constants = {
+        "s": np.float32(0.05), "z": np.uint8(128), "v": floats(1, 5, 1, 1), "e": np.float32(0.2),
+        "k": RNG.integers(0, 256, (6, 3, 1, 1)).astype(np.uint8), "o": np.uint8(100),
+        "l": RNG.integers(0, 256, (5, 6, 1, 1)).astype(np.uint8),
+    }  # fmt: skip
+    units = analysed(
+        """(float[1,3,12,10] x) => (float[1,1,12,10] y) {
+            q = QuantizeLinear(x, s, z)
+            c = QLinearConv(q, s, z, k, s, z, e, o)
+            d = QLinearConv(c, e, o, l, s, z, e, z)  f = DequantizeLinear(d, e, z)  a = Relu(f)
+            y = Conv(a, v)
+        }""",
+        constants,
+    )
+    taps = plan_taps(units)
+    assert [(tap.tensor, tap.zero_point) for tap in taps] == [("c", 100), ("a", 128)]
+    found = collect_maps(units.graph, taps, dataset(IMAGES[0]), MapOptions(ranks=True))
+    values = open_session(units.graph, outputs=["c", "a"]).run({"x": IMAGES[0]})
+    means = {
+        "c": np.abs(values["c"].astype(float) - 100).mean(axis=(0, 2, 3)),
+        "a": values["a"].mean(axis=(0, 2, 3), dtype=np.float64),
+    }
+    for layer in found.activation:
+        np.testing.assert_allclose(layer.values, means[layer.layer], rtol=1e-6)

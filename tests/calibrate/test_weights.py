@@ -56,3 +56,51 @@ def test_float16_filters_do_not_overflow(analysed):
     )
     l2, _ = (by_name(layers) for layers in filter_norms(units))
     np.testing.assert_allclose(l2["w"], np.linalg.norm(weight.astype(float).reshape(4, -1), axis=1))
+
+
+def norms_of(analysed, body, constants, opset=21):
+    units = analysed(f"(float[1,3,8,8] x) => (float[1,2,8,8] y) {{ {body}  y = Conv(a, v) }}",
+                     {"v": floats(2, 4, 1, 1), **constants}, opset)  # fmt: skip
+    return by_name(filter_norms(units)[1])
+
+
+def dequantised_norms(weight, zero_point, scale):
+    real = (weight.astype(float) - zero_point) * scale
+    return np.abs(real).reshape(len(weight), -1).sum(axis=1)
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 22])
+def test_filters_behind_dequantisation_are_normed_as_what_they_stand_for(
+    analysed, monkeypatch, chunk
+):
+    monkeypatch.setattr(weights, "CHUNK_ELEMENTS", chunk)
+    w = RNG.integers(0, 256, (4, 3, 1, 1)).astype(np.uint8)
+    scale, zero = np.float32([0.1, 0.4, 0.2, 0.3]), np.uint8([100, 128, 130, 7])
+    body = "d = DequantizeLinear<axis = 0>(w, s, z)  a = Conv(x, d)"
+    found = norms_of(analysed, body, {"w": w, "s": scale, "z": zero})
+    spread = dequantised_norms(w, zero.reshape(4, 1, 1, 1), scale.reshape(4, 1, 1, 1))
+    np.testing.assert_allclose(found["w"], spread, rtol=1e-6)
+
+
+def test_filters_quantised_in_blocks_are_normed_block_by_block(analysed):
+    w = RNG.integers(-128, 128, (4, 3, 1, 1)).astype(np.int8)
+    scale = RNG.uniform(0.1, 1, (4, 2, 1, 1)).astype(np.float32)
+    body = "d = DequantizeLinear<axis = 1, block_size = 2>(w, s)  a = Conv(x, d)"
+    found = norms_of(analysed, body, {"w": w, "s": scale})
+    blocks = scale.repeat(2, axis=1)[:, :3]
+    np.testing.assert_allclose(found["w"], dequantised_norms(w, 0, blocks), rtol=1e-6)
+
+
+def test_filters_of_an_integer_convolution_are_normed_around_their_zero_point(analysed):
+    w = RNG.integers(0, 256, (4, 3, 1, 1)).astype(np.uint8)
+    body = "q = QuantizeLinear(x, s, z)  i = ConvInteger(q, w, z, z)  a = Cast<to = 1>(i)"
+    found = norms_of(analysed, body, {"w": w, "s": np.float32(0.1), "z": np.uint8(128)})
+    np.testing.assert_allclose(found["w"], dequantised_norms(w, 128, 1))
+
+
+def test_integers_of_unknown_meaning_are_left_out(analysed):
+    w = RNG.integers(0, 256, (3, 4, 1, 1)).astype(np.uint8)
+    body = """q = QuantizeLinear(x, s, z)  t = Transpose<perm = [1, 0, 2, 3]>(w)
+              i = ConvInteger(q, t, z, z)  a = Cast<to = 1>(i)"""
+    found = norms_of(analysed, body, {"w": w, "s": np.float32(0.1), "z": np.uint8(128)})
+    assert set(found) == {"v"}

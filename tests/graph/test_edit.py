@@ -29,6 +29,12 @@ def test_source_is_untouched(graph):
     assert graph.constants["s"].tolist() == [1, 16]
 
 
+def test_bypassed_tensor_is_read_by_no_node(graph):
+    other = edited(graph, Edit(bypassed={"f": "x"}))
+    assert [node.inputs for node in other.nodes] == [("x", "s"), ("x",), ("x", "s")]
+    assert [node.inputs for node in graph.nodes] == [("x", "s"), ("x",), ("f", "s")]
+
+
 def test_operand_is_private_to_its_node(graph):
     other = edited(graph, Edit(operands={(3, 1): np.array([4, 4])}))
     assert other.nodes[0].inputs == ("x", "s")

@@ -107,6 +107,23 @@ def test_constants_of_each_type_come_back(dtype, count, tmp_path):
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(written["c"]), array)
 
 
+@pytest.mark.parametrize("place", ["initializer", "Constant"])
+@pytest.mark.parametrize("count", [4, 4000])
+def test_constants_of_4_bits_come_back(place, count, tmp_path):
+    text = "net (float[N] x) => (float[N] y) { d = DequantizeLinear(k, s)  y = Add(x, d) }"
+    model = build(text, {"s": np.float32(0.5)}, opset=21, ir=10)
+    values = np.resize(np.arange(-8, 8), count)
+    numpy_type = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.INT4)
+    tensor = onnx.numpy_helper.from_array(values.astype(numpy_type), "k")
+    if place == "initializer":
+        model.graph.initializer.append(tensor)
+    else:
+        model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["k"], value=tensor))
+    save(from_proto(copy_of(model), name="m"), tmp_path / "m.onnx")
+    written = onnx.load(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(run(written, {"x": np.zeros(count, np.float32)})[0], values / 2)
+
+
 def test_existing_file_is_refused_without_force(graph, tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"mine")

@@ -19,7 +19,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 MODELS = {
     "csnet_L_x2_224": 0.65, "rdian_256": 0.65, "yolox_nano": 0.7, "PP_OCR_v2_det": 0.68,
     "deeplab_v3_mnv2_dm05_tf": 0.7, "agllnet_256x256": 0.7, "ultraface_RFB_320": 0.58,
-    "super_resolution_subpixel": 0.7, "picodet_s_320_coco_sim": 0.68,
+    "super_resolution_subpixel": 0.7, "picodet_s_320_coco_sim": 0.68, "shufflenet_v2_12_int8": 0.6,
 }  # fmt: skip
 ZOO = {
     "tv_resnet18_64": 0.7, "tv_mobilenet_v2_64": 0.6, "tv_shufflenet_v2_x1_0_64": 0.55,

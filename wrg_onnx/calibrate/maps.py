@@ -96,6 +96,8 @@ def collect_maps(
 
 def _add(sums: _Sums, tap: Tap, array: np.ndarray, *, with_ranks: bool) -> None:
     maps = channels_first(tap, array)
+    if maps.dtype.kind in "iu":
+        maps = maps.astype(np.float32) - tap.zero_point
     mean = np.abs(maps).mean(axis=(0, 2, 3), dtype=np.float64)
     if not np.isfinite(mean).all():
         raise StatisticsError(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wrg_onnx.channels import IdArray, Units
 from wrg_onnx.channels.rules.normalisation import couple_per_channel
 from wrg_onnx.channels.rules.pointwise import couple_dropout, couple_nary, couple_unary
+from wrg_onnx.channels.rules.quantised import couple_dequantise
 from wrg_onnx.channels.table import find_rule
 from wrg_onnx.graph import Array, Graph, Node
 
-_FOLLOWED = (couple_unary, couple_nary, couple_dropout, couple_per_channel)
+_FOLLOWED = (couple_unary, couple_nary, couple_dropout, couple_per_channel, couple_dequantise)
+
+_ZERO_POINTS = {"QLinearConv": 7, "QLinearMatMul": 7, "QGemm": 8}
+"""Which input holds the zero point of an operator's output."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,12 +29,14 @@ class Tap:
         axis: The axis of its channels.
         units: (C,) int64, the unit of each channel; negative where there is none.
         size: Elements of one sample, at the analysed sizes.
+        zero_point: The integer that stands for 0, where the tensor holds integers.
     """
 
     tensor: str
     axis: int
     units: IdArray
     size: int
+    zero_point: int = 0
 
 
 def plan_taps(units: Units) -> tuple[Tap, ...]:
@@ -53,8 +59,14 @@ def plan_taps(units: Units) -> tuple[Tap, ...]:
         tensor = _follow(units.graph, node, next(name for name in node.outputs if name))
         tap = _tap(units, tensor)
         if tap is not None:
-            taps.setdefault(tensor, tap)
+            taps.setdefault(tensor, replace(tap, zero_point=_zero_point(units.graph, node)))
     return tuple(taps.values())
+
+
+def _zero_point(graph: Graph, layer: Node) -> int:
+    position = _ZERO_POINTS.get(layer.op)
+    value = None if position is None else graph.constants.get(layer.input(position))
+    return 0 if value is None or value.size != 1 else int(value.reshape(()))
 
 
 def _tap(units: Units, tensor: str) -> Tap | None:

@@ -1,6 +1,6 @@
 """Id arrays: which positions of which tensors live or die together."""
 
-from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.axes import Axes, Quantised
 from wrg_onnx.channels.costs import (
     CostTerm,
     count_parameters,
@@ -23,6 +23,7 @@ __all__ = [
     "CostTerm",
     "IdArray",
     "Limits",
+    "Quantised",
     "Reason",
     "Slot",
     "Units",

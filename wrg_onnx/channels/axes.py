@@ -130,6 +130,10 @@ class Call:
             return None
         return tuple(int(size.value) for size in operand.sizes.reshape(-1))
 
+    def only(self, *positions: int) -> Call:
+        """Return the call with some of its inputs, as the rule of a plainer operator expects."""
+        return replace(self, inputs=tuple(self.optional(position) for position in positions))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tie:
@@ -175,6 +179,36 @@ class Demand:
     rest: IdArray | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """An operand whose elements stand for ``(element - zero point) * scale``.
+
+    Attributes:
+        operand: Its input position.
+        scale: The scale's input position; None where another node scales.
+        zero_point: The zero point's input position.
+        axis: The axis that a scale and zero point of rank 1 run along.
+        block: How many positions of that axis share a scale.
+    """
+
+    operand: int
+    scale: int | None
+    zero_point: int
+    axis: int = 0
+    block: int = 1
+
+    def spread(self, parameter: Array, shape: Shape) -> Array:
+        """Give the scale or zero point a shape that broadcasts to the operand's."""
+        if parameter.size == 1:
+            return parameter.reshape(())
+        if parameter.ndim == 1:
+            return parameter.reshape([-1 if axis == self.axis else 1 for axis in range(len(shape))])
+        if self.block == 1:
+            return parameter
+        repeated = np.repeat(parameter, self.block, axis=self.axis)
+        return np.take(repeated, np.arange(shape[self.axis]), axis=self.axis)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Division:
     """An axis that a Reshape divided; one of the factors carries its units.
@@ -204,6 +238,7 @@ class Coupling:
         dropped: Positions that the operator leaves out, such as what a Slice does not take. A
             position that a rule names nowhere is frozen.
         divisions: The axes that a Reshape divided.
+        quantised: Operands of integers that stand for other numbers.
         choice: Which factor carries the units, for the report; empty where there was no choice.
     """
 
@@ -216,6 +251,7 @@ class Coupling:
     demands: tuple[Demand, ...] = ()
     dropped: tuple[IdArray, ...] = ()
     divisions: tuple[Division, ...] = ()
+    quantised: tuple[Quantised, ...] = ()
     choice: str = ""
 
     def also(self, *, ties: Iterable[Tie] = (), frozen: Iterable[Freeze] = ()) -> Coupling:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -38,6 +39,7 @@ def _every(axes: Axes) -> tuple[Axes, Sequence[int]]:
 def _convolution(analysed: Analysed, *, channels_last: bool = False) -> Iterator[Factors]:
     """Apply the whole weight at each position of the output."""
     y = analysed.outputs[0]
+    channels_last = channels_last or bool(analysed.call.node.int("channels_last", 0))
     places = range(y.rank - 1) if channels_last else (0, *range(2, y.rank))
     yield [_every(analysed.call.axes(1)), (y, places)]
 
@@ -116,9 +118,15 @@ def _attend(q: Axes, y: Axes, length: int) -> Iterator[Factors]:
     yield [_every(y), keys]
 
 
+def _quantised(analysed: Analysed, *, count: _Count, factors: tuple[int, int]) -> Iterator[Factors]:
+    """Count as the plain operator does, whose two factors stand elsewhere among the operands."""
+    return count(replace(analysed, call=analysed.call.only(*factors)))
+
+
 _COUNTS: Mapping[tuple[str, str], _Count] = {
     ("", "Attention"): partial(_attention, past=4),
     ("", "Conv"): _convolution,
+    ("", "ConvInteger"): _convolution,
     ("", "ConvTranspose"): _transposed_convolution,
     ("", "DeformConv"): _convolution,
     ("", "Einsum"): _einsum,
@@ -126,17 +134,25 @@ _COUNTS: Mapping[tuple[str, str], _Count] = {
     ("", "Gemm"): _gemm,
     ("", "LSTM"): _recurrence,
     ("", "MatMul"): _matmul,
+    ("", "MatMulInteger"): _matmul,
+    ("", "QLinearConv"): partial(_quantised, count=_convolution, factors=(0, 3)),
+    ("", "QLinearMatMul"): partial(_quantised, count=_matmul, factors=(0, 3)),
     ("", "RNN"): _recurrence,
     (MICROSOFT, "Attention"): _packed_attention,
+    (MICROSOFT, "DynamicQuantizeMatMul"): _matmul,
     (MICROSOFT, "FusedConv"): _convolution,
     (MICROSOFT, "FusedGemm"): _gemm,
     (MICROSOFT, "FusedMatMul"): _matmul,
     (MICROSOFT, "FusedMatMulActivation"): _matmul,
     (MICROSOFT, "GemmFastGelu"): _matmul,
     (MICROSOFT, "GroupQueryAttention"): partial(_attention, past=3),
+    (MICROSOFT, "MatMulIntegerToFloat"): _matmul,
+    (MICROSOFT, "MatMulNBits"): _matmul,
     (MICROSOFT, "MultiHeadAttention"): partial(_attention, past=6),
     (MICROSOFT, "NhwcConv"): partial(_convolution, channels_last=True),
     (MICROSOFT, "NhwcFusedConv"): partial(_convolution, channels_last=True),
+    (MICROSOFT, "QGemm"): partial(_quantised, count=_gemm, factors=(0, 3)),
+    (MICROSOFT, "QLinearConv"): partial(_quantised, count=_convolution, factors=(0, 3)),
     (MICROSOFT, "TransposeMatMul"): _matmul,
 }
 """By domain and operator, what counts its multiplications."""

@@ -114,6 +114,7 @@ def propagate(
             divisions=coupling.divisions,
             choice=coupling.choice,
             has_shapes=has_shapes,
+            quantised=coupling.quantised,
         )
     _hold_ends(graph, axes, known.sizes, ledger)
     return nodes

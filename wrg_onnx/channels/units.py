@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Demand, Division
+from wrg_onnx.channels.axes import Axes, Call, Demand, Division, Quantised
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place
 from wrg_onnx.graph import Array, Flat, Graph
@@ -66,6 +66,7 @@ class Analysed:
         divisions: The axes that a Reshape divided.
         choice: Which factor carries the units, for the report.
         has_shapes: Whether the shapes around it are known; in a body they need not be.
+        quantised: Operands of integers that stand for other numbers.
     """
 
     call: Call
@@ -75,6 +76,11 @@ class Analysed:
     divisions: tuple[Division, ...] = ()
     choice: str = ""
     has_shapes: bool = True
+    quantised: tuple[Quantised, ...] = ()
+
+    def quantised_at(self, position: int) -> Quantised | None:
+        """Tell how an operand is quantised; None for one that is not."""
+        return next((one for one in self.quantised if one.operand == position), None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,13 @@ class Edit:
         operands: New constant operands by (node index, input position). The node gets a constant of
             its own, so that other readers of the same tensor keep theirs. None leaves an optional
             operand out.
+        bypassed: By tensor, the one that its readers get instead; outputs of the graph stay.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Attribute | None]] = field(default_factory=dict)
     operands: Mapping[tuple[int, int], Array | None] = field(default_factory=dict)
+    bypassed: Mapping[str, str] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -52,6 +54,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         node = nodes[index]
         node.attrs = {**node.attrs, **attributes}
         node.attrs = {k: _to_surgeon(v) for k, v in node.attrs.items() if v is not None}
+    _bypass(surgeon, edit.bypassed)
     for (index, position), array in edit.operands.items():
         node = nodes[index]
         if array is None:
@@ -86,6 +89,14 @@ def _set_constants(part: gs.Graph, scope: Scope, constants: Mapping[str, Array])
             tensor.values = values
         elif tensor.inputs and tensor.inputs[0].op == "Constant":
             tensor.inputs[0].attrs = {"value": gs.Constant(name, values)}
+
+
+def _bypass(surgeon: gs.Graph, bypassed: Mapping[str, str]) -> None:
+    tensors = surgeon.tensors()
+    for node in surgeon.nodes:
+        for position, tensor in enumerate(node.inputs):
+            if tensor.name in bypassed:
+                node.inputs[position] = tensors[bypassed[tensor.name]]
 
 
 def _to_surgeon(value: Attribute | gs.Graph) -> Attribute | gs.Graph | list[Attribute]:

@@ -39,6 +39,12 @@ def to_proto(
             if array.size >= LARGE_COUNT and array.dtype.kind in "fiub":
                 weights[tensor.name] = np.ascontiguousarray(array)
                 tensor.values = LazyValues(_header(tensor.name, array))
+            elif array.dtype.kind == "V":
+                tensor.values = _packed(tensor.name, array)
+    for node in surgeon.nodes:
+        value = node.attrs.get("value")
+        if isinstance(value, gs.Constant) and value.values.dtype.kind == "V":
+            node.attrs = {"value": gs.Constant(value.name, _packed(value.name, value.values))}
     model = gs.export_onnx(surgeon)
     _forget_shapes(model.graph)
     _restore_header(model, source, graph)
@@ -126,6 +132,11 @@ def _header(name: str, array: Array) -> onnx.TensorProto:
     return onnx.TensorProto(
         name=name, data_type=helper.np_dtype_to_tensor_dtype(array.dtype), dims=array.shape
     )
+
+
+def _packed(name: str, array: Array) -> LazyValues:
+    """Hand over an array as its message; graphsurgeon would write 4-bit elements a byte each."""
+    return LazyValues(numpy_helper.from_array(array, name))
 
 
 def _forget_shapes(graph: onnx.GraphProto) -> None:

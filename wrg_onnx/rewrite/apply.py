@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels import CONTROL, Axes, BoolArray, IdArray, alive_ids
+from wrg_onnx.channels import CONTROL, Axes, BoolArray, IdArray, Quantised, alive_ids
 from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session, random_feeds
 from wrg_onnx.rewrite.plan import Plan
 
@@ -51,6 +52,7 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     A removed channel is only ever read through the weights of a later layer: with their slices at
     zero, whatever it holds has no effect. Where two activations are summed up over it (head dims,
     on request), nothing consumes it, and what makes it is zeroed instead.
+    The zero of a quantised weight is its zero point.
 
     Args:
         graph: The original model.
@@ -80,31 +82,57 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     return edited(graph, Edit(masked, operands=operands))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A weight that a node is to get masked, because zeros in the file do not do."""
+
+    name: str
+    gone: list[tuple[int, BoolArray]]
+    zero_point: str
+    quantised: Quantised | None
+
+
 def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
-    """Zero the slices of weights that the graph computes, where zeros in the file do not reach."""
-    places: dict[tuple[int, int], tuple[str, list[tuple[int, BoolArray]]]] = {}
+    """Mask the slices of weights that the graph computes, or whose zero is another number."""
+    places: dict[tuple[int, int], _Place] = {}
     for index, analysed in plan.units.nodes.items():
         present = [operand for operand in analysed.call.inputs if operand is not None]
-        if all(operand.is_weight for operand in present) or analysed.call.node.op in CONTROL:
+        is_computed = all(operand.is_weight for operand in present) and not analysed.quantised
+        if is_computed or analysed.call.node.op in CONTROL:
             continue
         for position, operand in enumerate(analysed.call.inputs):
-            if operand is None or not operand.is_weight or operand.value is not None:
+            if operand is None or not operand.is_weight:
                 continue
             gone = _gone(plan, operand.axes)
-            if gone and operand.name not in plan.units.plain:
-                places[index, position] = (operand.name, gone)
-    if not places:
-        return {}
-    names = sorted({name for name, _ in places.values()})
-    shapes = {value.name: plan.units.axes[value.name].shape for value in graph.inputs}
-    feeds = random_feeds(graph, shapes, np.random.default_rng(0))
-    values = open_session(graph, outputs=names, exact=True).run(feeds)
+            quantised = analysed.quantised_at(position)
+            zero_point = "" if quantised is None else analysed.call.node.input(quantised.zero_point)
+            if gone and (zero_point or operand.name not in plan.units.plain):
+                places[index, position] = _Place(operand.name, gone, zero_point, quantised)
+    values = _weights(graph, plan, {n for p in places.values() for n in (p.name, p.zero_point)})
     masked = {}
-    for place, (name, gone) in places.items():
-        masked[place] = values[name].copy()
-        for axis, positions in gone:
-            masked[place][(slice(None),) * axis + (positions,)] = 0
+    for key, place in places.items():
+        array = values[place.name].copy()
+        zero = np.zeros((), array.dtype)
+        if place.quantised is not None and place.zero_point:
+            zero = place.quantised.spread(values[place.zero_point], array.shape)
+        zeros = np.broadcast_to(zero, array.shape)
+        for axis, positions in place.gone:
+            where = (slice(None),) * axis + (positions,)
+            array[where] = zeros[where]
+        masked[key] = array
     return masked
+
+
+def _weights(graph: Graph, plan: Plan, names: set[str]) -> dict[str, Array]:
+    """Return the values of tensors that depend on constants alone."""
+    constants = flatten(graph).graph.constants
+    found = {name: constants[name] for name in names if name in constants}
+    computed = sorted(names - set(found) - {""})
+    if computed:
+        shapes = {value.name: plan.units.axes[value.name].shape for value in graph.inputs}
+        feeds = random_feeds(graph, shapes, np.random.default_rng(0))
+        found |= open_session(graph, outputs=computed, exact=True).run(feeds)
+    return found
 
 
 def _gone(plan: Plan, axes: Axes) -> list[tuple[int, BoolArray]]:

@@ -14,6 +14,8 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     moving,
     normalisation,
     pointwise,
+    quantised,
+    quantised_microsoft,
     recurrent,
     reduction,
     reshape,
