@@ -17,8 +17,8 @@ from strategies import analyse, compare, draw_alive, masked, normal, whole
 
 from wrg_onnx.calibrate.taps import channels_first, plan_taps
 from wrg_onnx.calibrate.weights import filter_norms
-from wrg_onnx.channels import mac_terms, total_cost
-from wrg_onnx.rewrite import apply_plan, plan_slices
+from wrg_onnx.channels import Limits, mac_terms, total_cost
+from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 IN = "m = Reshape(a, flat)  s = Transpose<perm = [2, 0, 1]>(m)  "  # (36, 1, 8)
@@ -197,3 +197,22 @@ def test_every_hidden_unit_has_a_norm_and_a_place_in_a_feature_map():
 def test_layer_that_gives_its_last_state_alone_has_a_tap():
     (case,) = [case for case in CASES if case.name.endswith("last-state-alone")]
     assert "yh" in {tap.tensor for tap in plan_taps(analyse(network(case)).units)}
+
+
+@pytest.mark.parametrize(("activation", "free"), [("Tanh", 5), ("Sigmoid", 0)])
+def test_head_dims_of_a_recurrent_layer_stay_where_zeros_do_not_survive(activation, free):
+    """Sigmoid makes 0.5 of a silenced unit, which another activation would multiply."""
+    text = (
+        f'{IN}l = RNN<hidden_size = 5, activations = ["{activation}"]>(s, w, r, c)  '
+        "q = Reshape(l, rows)  k = Transpose<perm = [1, 0]>(q)  t = MatMul(q, k)  "
+        "y = Reshape(t, image)"
+    )
+    more = {"rows": ints(36, 5), "image": ints(1, 36, 6, 6)}
+    case = Case("heads", text, 14, y=(36,), consts=FLAT | weights("RNN") | more)
+    analysis = analyse(network(case), Limits(head_dims=True))
+    assert analysis.removable("r", 2).sum() == free, analysis.reasons("r", 2)
+    alive = draw_alive(analysis.units, np.random.default_rng(0), 0.5)
+    plan = plan_slices(analysis.units, alive)
+    shapes = {"x": (1, 3, 6, 6)}
+    pruned = apply_plan(analysis.graph, plan)
+    assert validate_translation(analysis.graph, pruned, plan, shapes).error < 1e-4

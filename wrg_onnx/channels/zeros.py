@@ -25,6 +25,12 @@ _ZERO_TO_ZERO = frozenset(
 """Operators whose result is zero where all that they read is."""
 
 
+_ACTIVATIONS = {"LSTM": 3, "GRU": 2, "RNN": 1}
+"""How many activations a direction of a recurrent layer has."""
+
+_ZERO_AT_ZERO = frozenset({"elu", "leakyrelu", "relu", "scaledtanh", "softsign", "tanh"})
+
+
 def moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
     """Tell whether zeros in the constants behind a node are zeros in its outputs, at their ids."""
     if node.domain:
@@ -61,11 +67,26 @@ def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
 
 def vanishes(call: Call, coupling: Coupling) -> bool:
     """Tell whether a channel of the outputs is zero once the constants of its unit are."""
+    if not call.node.domain and call.node.op in _ACTIVATIONS:
+        return _rests_at_zero(call)
     if coupling.filters:
         return True
     if call.node.domain or call.node.op not in _ZERO_TO_ZERO:
         return False
     return all(o is None or o.is_weight or o.vanishes or not o.axes.live() for o in call.inputs)
+
+
+def _rests_at_zero(call: Call) -> bool:
+    """Tell whether a recurrent layer's state is zero without weights, not 0.5 as by a sigmoid."""
+    count = _ACTIVATIONS[call.node.op]
+    names = call.node.attributes.get("activations", ())
+    assert isinstance(names, tuple)
+    # The first one of a GRU and of an LSTM makes the gates, which scale.
+    bend = [str(name) for place, name in enumerate(names) if count == 1 or place % count]
+    states = [o for o in call.inputs[5:7] if o is not None]
+    return all(name.lower() in _ZERO_AT_ZERO for name in bend) and all(
+        state.value is not None or state.is_zero or state.vanishes for state in states
+    )
 
 
 def hold_consumed(call: Call, coupling: Coupling, inside: frozenset[str], ledger: Ledger) -> None:

@@ -139,7 +139,7 @@ def _tensor_shapes(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Shape
         sizes = [d for v in graph.inputs for d in (v.shape or ())[1:] if not isinstance(d, int)]
         if not sizes:
             raise
-        taken = ", ".join(f"'{k}' {'x'.join(map(str, v))}" for k, v in shapes.items())
+        taken = ", ".join(f"'{k}' {'x'.join(map(str, v)) or 'scalar'}" for k, v in shapes.items())
         way = "--size sets another"
         if preprocessing_for(graph, DataOptions()) is None:
             way = "--shape NAME=AxB sets others"

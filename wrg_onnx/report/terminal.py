@@ -68,7 +68,9 @@ def validate_text(report: ValidateReport) -> RenderableType:
 
 def bench_text(report: BenchReport) -> RenderableType:
     """Show latency side by side."""
-    shapes = ", ".join(f"{k} {'x'.join(map(str, v))}" for k, v in report.input_shapes.items())
+    shapes = ", ".join(
+        f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.input_shapes.items()
+    )
     table = _table("model", "median ms", "p95 ms", "speed-up", "runs")
     first = next(iter(report.latency.values()))
     for name, latency in report.latency.items():
@@ -93,7 +95,7 @@ def export_text(report: ExportReport) -> RenderableType:
 
 def inspect_text(report: InspectReport) -> RenderableType:
     """Show what can be cut, and what stays and why."""
-    sizes = ", ".join(f"{k} {'x'.join(map(str, v))}" for k, v in report.sizes.items())
+    sizes = ", ".join(f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.sizes.items())
     lines: list[RenderableType] = [
         Text(report.model, "bold"),
         Text(
