@@ -89,11 +89,11 @@ def measure(bench: Bench, tools: Sequence[str], models: Sequence[Model]) -> Iter
 
 def describe(options: argparse.Namespace, bench: Bench, models: Sequence[Model]) -> dict[str, str]:
     """Say what was run, where and on what."""
-    here = versions(sys.executable, ("onnx", "onnxruntime", "numpy"))
-    found = {"wrg-onnx": _commit()}
-    found |= {f"{k} (ours)": v for k, v in here.items()}
-    if bench.peers:
-        found |= versions(bench.peers, PACKAGES)
+    ours = versions(sys.executable, ("onnx", "onnxruntime", "numpy"))
+    theirs = versions(bench.peers, PACKAGES) if bench.peers else {}
+    found = {"wrg-onnx": _commit(), **ours}
+    found |= {k if k not in ours else f"{k} of the peers": v
+              for k, v in theirs.items() if ours.get(k) != v}  # fmt: skip
     of_repository = sum(ROOT in Path(m.source).parents or bool(m.factory) for m in models)
     others = len(models) - of_repository
     zoo = f", {others} from outside of it" if others else " (no zoo was given)"

@@ -12,17 +12,19 @@ from peers.summary import Race, Summary
 NOTES = {
     "wrg-onnx": "the stages of `wrg-onnx prune --criterion l1`, asked for the ratio or, where less "
     "may go, for the most that may. *work* stops before the proof; *with proof* is the command "
-    "itself, whose file is judged",
+    "itself, whose file is judged. Refused are also files whose proof failed",
     "onnxsim": '`apply_structured_pruning(model, 0.5, "l1")`, for quantised models its `_qdq` and '
     "`_qoperator` forms too. `apply_attention_head_pruning` is left out: it removed nothing from "
-    "any transformer tried, and the C++ port was as fast or slower",
+    "22 transformers; so is the C++ port, which was as fast or slower. On three convolutional nets "
+    "from which nothing was removed, `onnxsim.simplify` before it changed nothing",
     "onnxsim-ratio": "the same with the sparsity, of at most 0.9, that comes closest to the ratio; "
     "the search for it is not counted",
     "torch-pruning": "`BasePruner` with the L1 norm and `pruning_ratio=0.5`, the layers that make "
     "the outputs ignored. It prunes torch modules: the repository's own nets from their source, "
-    "any other through onnx2torch, which is counted as refused where it cannot convert. Its file "
-    "is held against the unpruned module, written by the same exporter. Importing torch is in "
-    "*whole*",
+    "any other through onnx2torch, and is counted as refused where that cannot convert. Its file "
+    "is held against the unpruned module, written by the same exporter; *whole* has the import of "
+    "torch and that export in it. From their own source, measured apart with its defaults, it cut "
+    "47 of 115 architectures",
 }
 
 
