@@ -15,8 +15,9 @@ NOTES = {
     "itself, whose file is judged. Refused are also files whose proof failed",
     "onnxsim": '`apply_structured_pruning(model, 0.5, "l1")`, for quantised models its `_qdq` and '
     "`_qoperator` forms too. `apply_attention_head_pruning` is left out: it removed nothing from "
-    "22 transformers; so is the C++ port, which was as fast or slower. On three convolutional nets "
-    "from which nothing was removed, `onnxsim.simplify` before it changed nothing",
+    "22 nets, most of them transformers; so is the C++ port, as fast or slower on the six nets "
+    "tried. On three convolutional nets from which nothing was removed, `onnxsim.simplify` before "
+    "it changed nothing",
     "onnxsim-ratio": "the same with the sparsity, of at most 0.9, that comes closest to the ratio; "
     "the search for it is not counted",
     "torch-pruning": "`BasePruner` with the L1 norm and `pruning_ratio=0.5`, the layers that make "
