@@ -7,10 +7,10 @@ ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench clean
+.PHONY: help demo test check fuzz format bench bench-peers clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,9 @@ format: $(VENV)/.stamp  ## format the code and sort imports
 
 bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench_prune.py
+
+bench-peers: $(VENV)/.stamp  ## prune the same models with wrg-onnx, onnxsim and Torch-Pruning
+	$(BIN)/python tools/bench_peers.py --output docs/results/peers.md
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build
