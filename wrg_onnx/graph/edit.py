@@ -68,7 +68,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
             node.inputs.append(gs.Variable.empty())
         node.inputs[position] = constant
     aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
-    source = replace(source, surgeon=surgeon, aside=aside)
+    source = replace(source, surgeon=surgeon, aside=aside, exported=[])
     return read_records(source, name=graph.name, opsets=graph.opsets)
 
 

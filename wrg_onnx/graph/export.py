@@ -13,6 +13,9 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 from wrg_onnx.graph.load import LARGE_COUNT, Source
 from wrg_onnx.graph.model import Array, Graph
 
+KEPT_BYTES = 1 << 22
+"""The largest message that a graph keeps for the next time it is asked for."""
+
 
 def to_proto(
     graph: Graph, *, outputs: Sequence[str] = ()
@@ -30,6 +33,26 @@ def to_proto(
         The message, and the large initializers by name. ``declare_inputs``, ``declare_external`` or
         ``write_message`` bring the two together.
     """
+    source: Source = graph.source
+    if not source.exported:
+        made, weights = _export(graph)
+        if made.ByteSize() > KEPT_BYTES:  # weights in Constant nodes, say: too much to hold twice
+            return _with_outputs(made, outputs), weights
+        source.exported.append((made, tuple(weights)))
+    kept, names = source.exported[0]
+    model = onnx.ModelProto()
+    model.CopyFrom(kept)
+    constants = graph.constants
+    return _with_outputs(model, outputs), {n: np.ascontiguousarray(constants[n]) for n in names}
+
+
+def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    for name in names:
+        model.graph.output.append(helper.make_empty_tensor_value_info(name))
+    return model
+
+
+def _export(graph: Graph) -> tuple[onnx.ModelProto, dict[str, Array]]:
     source: Source = graph.source
     surgeon = source.surgeon.copy()
     weights: dict[str, Array] = {}
@@ -49,8 +72,6 @@ def to_proto(
     _forget_shapes(model.graph)
     _restore_header(model, source, graph)
     _restore_aside(model.graph, source, weights)
-    for name in outputs:
-        model.graph.output.append(helper.make_empty_tensor_value_info(name))
     small = [t for t in model.graph.initializer if t.name not in weights]
     # The list is made anew: deleting single entries of a protobuf list is quadratic.
     copies = [onnx.TensorProto.FromString(t.SerializeToString()) for t in small]

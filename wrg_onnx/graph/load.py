@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Source:
         input_names: All graph inputs, in the file's order, such initializers included.
         aside: Initializers that no node of the main graph reads: those that only a branch or loop
             body reads, and unused ones. graphsurgeon would move the former and drop the latter.
+        exported: The message of this graph without its large initializers, and their names, once it
+            is known: making it anew takes longer than all else that a session needs.
     """
 
     surgeon: gs.Graph
@@ -45,6 +47,7 @@ class Source:
     fed_initializers: frozenset[str]
     input_names: tuple[str, ...]
     aside: Mapping[str, Array]
+    exported: list[tuple[onnx.ModelProto, tuple[str, ...]]] = field(default_factory=list)
 
 
 def load(path: Path | str) -> Graph:
@@ -108,7 +111,7 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
     input_names = tuple(value.name for value in slim.graph.input)
     surgeon = gs.import_onnx(slim)
     _attach(surgeon, weights, name)
-    _sort(surgeon, name)
+    as_read = [] if _sort(surgeon, name) else _message(slim, weights)
     header = onnx.ModelProto()
     header.CopyFrom(slim)
     header.ClearField("graph")
@@ -119,10 +122,29 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
         if tensor.name not in held
     }
     fed = frozenset(initializers & set(input_names))
-    source = Source(surgeon, header, fed, input_names, aside)
+    source = Source(surgeon, header, fed, input_names, aside, as_read)
     graph = read_records(source, name=name, opsets=opsets)
     _check_names(graph)
     return graph
+
+
+def _message(
+    slim: onnx.ModelProto, weights: Mapping[str, Array]
+) -> list[tuple[onnx.ModelProto, tuple[str, ...]]]:
+    """Keep the message as it was read, if all that was taken out of it are initializers."""
+    attributes = (a for node in slim.graph.node for a in node.attribute)
+    if any(a.type == onnx.AttributeProto.GRAPH for a in attributes):
+        return []
+    large = [tensor for tensor in slim.graph.initializer if tensor.doc_string in weights]
+    plain = all(weights[tensor.doc_string].dtype.kind in "fiub" for tensor in large)
+    if len(large) < len(weights) or not plain:
+        return []
+    message = onnx.ModelProto()
+    message.CopyFrom(slim)
+    del message.graph.initializer[:], message.graph.value_info[:]
+    small = (tensor for tensor in slim.graph.initializer if tensor.doc_string not in weights)
+    message.graph.initializer.extend(small)
+    return [(message, tuple(tensor.name for tensor in large))]
 
 
 def _check_names(graph: Graph) -> None:
@@ -243,8 +265,8 @@ def _attach(surgeon: gs.Graph, weights: Mapping[str, Array], name: str) -> None:
             tensor.values.setflags(write=False)
 
 
-def _sort(surgeon: gs.Graph, name: str) -> None:
-    """Bring the nodes into topological order where the file does not have them so."""
+def _sort(surgeon: gs.Graph, name: str) -> bool:
+    """Bring the nodes into topological order; tell whether the file does not have them so."""
     made = {t.name for t in surgeon.inputs}
     for node in surgeon.nodes:
         for tensor in node.inputs:
@@ -255,8 +277,9 @@ def _sort(surgeon: gs.Graph, name: str) -> None:
                     raise ModelError(
                         f"'{name}': the graph has a cycle (through {node.op} '{node.name}')"
                     ) from error
-                return
+                return True
         made.update(t.name for t in node.outputs)
+    return False
 
 
 def _read_graph(
