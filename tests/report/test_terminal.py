@@ -148,6 +148,11 @@ def test_an_inspection_lists_widths_reasons_and_choices():
     assert "more" not in text
 
 
+def test_nodes_that_divide_alike_share_a_line():
+    report = dataclasses.replace(inspected(1, 1), choices=dict.fromkeys("abc", "heads"))
+    assert "Choice at 'a' and 2 more: heads." in show(inspect_text(report))
+
+
 def test_long_tables_are_cut_and_say_where_the_rest_is():
     text = show(inspect_text(inspected(25, 23)))
     assert "... and 5 more layer widths; --json lists all." in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -115,9 +115,18 @@ def inspect_text(report: InspectReport) -> RenderableType:
         for row in report.frozen[:MOST_ROWS]:
             frozen.add_row(escape(row.reason), f"{row.units}", f"{row.share:.1%}")
         lines += [frozen, *_more(len(report.frozen), "reasons")]
-    for node, choice in report.choices.items():
-        lines.append(Text(f"Choice at '{node}': {choice}."))
-    return Group(*lines)
+    return Group(*lines, *_choices(report.choices))
+
+
+def _choices(choices: Mapping[str, str]) -> Iterator[Text]:
+    """Say how axes were divided, once for all nodes that divide alike."""
+    alike: dict[str, list[str]] = {}
+    for node, choice in choices.items():
+        alike.setdefault(choice, []).append(node)
+    for choice, nodes in list(alike.items())[:MOST_ROWS]:
+        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        yield Text(f"Choice at '{nodes[0]}'{more}: {choice}.")
+    yield from _more(len(alike), "choices")
 
 
 def _more(count: int, what: str) -> Iterator[Text]:
