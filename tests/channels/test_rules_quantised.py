@@ -5,23 +5,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from rule_calls import axes, carried, frozen, ties
 from strategies import analyse, build, normal
 
 from wrg_onnx.channels import mac_terms, parameter_terms, total_cost
-from wrg_onnx.channels.axes import Axes, Call, Operand, Quantised, ShapeConflictError
+from wrg_onnx.channels.axes import Call, Operand, Quantised, ShapeConflictError
 from wrg_onnx.channels.table import find_derivation, find_rule
 from wrg_onnx.graph import Node
 
 COMMON = {
     "s": np.float32(0.1), "z": np.uint8(128), "wa": normal(8, 3, 1, 1), "wz": normal(2, 5, 1, 1),
 }  # fmt: skip
-
-
-def axes(shape, **live):
-    ids = [None] * len(shape)
-    for name, start in live.items():
-        ids[int(name[1:])] = np.arange(start, start + shape[int(name[1:])])
-    return Axes(tuple(shape), tuple(ids))
 
 
 def couple(op, inputs, shape, *, domain="", version=21, weights=(), **attributes):
@@ -34,23 +28,6 @@ def couple(op, inputs, shape, *, domain="", version=21, weights=(), **attributes
     )
     made = Call(node, operands, (tuple(shape),))
     return made, find_rule(node)(made)
-
-
-def ties(coupling):
-    pairs = {
-        (min(a, b), max(a, b))
-        for tie in coupling.ties
-        for a, b in zip(tie.left.tolist(), tie.right.tolist(), strict=True)
-    }
-    return sorted(pair for pair in pairs if pair[0] != pair[1])
-
-
-def frozen(coupling):
-    return {f.reason: sorted(f.ids.tolist()) for f in coupling.frozen if f.reason}
-
-
-def carried(coupling):
-    return [None if i is None else i.tolist() for i in coupling.outputs[0].ids]
 
 
 def quantised(body, shape, weights, *, opset=17, domains=("com.microsoft",)):
