@@ -82,6 +82,8 @@ class Ledger:
         self.filters += coupling.filters
         self.consumed += coupling.consumed
         self.contracted += coupling.contracted
+        if not any(o is not None and any(i is not None for i in o.axes.ids) for o in call.inputs):
+            return
         # A position that the rule names nowhere is one it did not think of: it stays.
         named = [axes.flat() for axes in coupling.outputs]
         named += [ids for tie in coupling.ties for ids in (tie.left, tie.right)]
@@ -92,6 +94,8 @@ class Ledger:
         for position, operand in enumerate(call.inputs):
             if operand is not None:
                 own = operand.axes.flat()
+                if not own.size:
+                    continue
                 is_shape = position > 0 and call.node.op in READS_SIZES and not call.node.domain
                 text = "" if is_shape else "uses this axis as a whole"
                 self.freeze(own[~self.named[own]], node, text)

@@ -104,7 +104,8 @@ def propagate(
         if not is_control:
             _note(call, coupling, known, ledger)
         hold_consumed(call, coupling, flat.inside, ledger)
-        opened = open_axes(call, reading.elsewhere, is_open=is_open)
+        is_shape = node.op == "Shape" and not node.domain
+        opened = open_axes(call, reading.elsewhere, is_open=is_open) if is_shape else []
         _follow_sizes(call, demands, known.sizes, ledger, opened)
         nodes[node.index] = Analysed(
             call,

@@ -95,7 +95,9 @@ def hold_consumed(call: Call, coupling: Coupling, inside: frozenset[str], ledger
     The proof zeroes the slices of removed units where they are consumed. Zeros in the file do not
     reach such a weight, and nobody can look into a body to write them there.
     """
-    consumed = np.concatenate([*coupling.consumed, np.empty(0, np.int64)])
+    if not inside or not coupling.consumed:
+        return
+    consumed = np.concatenate(coupling.consumed)
     for operand in call.inputs:
         if operand is None or not operand.is_weight or operand.name not in inside:
             continue
