@@ -18,7 +18,7 @@ from wrg_onnx.calibrate import tiny_objects
 from wrg_onnx.calibrate.files import decode, list_files, picture_size, reading
 from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, to_feed, to_mask
 from wrg_onnx.graph.errors import DataError, UsageError
-from wrg_onnx.graph.shapes import random_feeds
+from wrg_onnx.graph.inputs import random_feeds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

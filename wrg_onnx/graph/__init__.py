@@ -13,12 +13,13 @@ from wrg_onnx.graph.errors import (
     ValidationError,
     WrgError,
 )
+from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.save import check_output, save
 from wrg_onnx.graph.scopes import Flat, flatten
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
-from wrg_onnx.graph.shapes import bind_sizes, fill_inputs, infer_shapes, other_sizes, random_feeds
+from wrg_onnx.graph.shapes import infer_shapes
 
 __all__ = [
     "Array", "Attribute", "BudgetError", "DataError", "Edit", "Flat", "Graph",
