@@ -1,4 +1,5 @@
-"""How exporters write ``x.expand(...)``: Equal and Where put a 1 for each -1 of the shape."""
+"""Shapes as exporters compute them: ``expand`` with -1, and one shape for several readers."""
+# ruff: noqa: E501 - a case's network reads best unbroken
 
 from __future__ import annotations
 
@@ -40,6 +41,24 @@ CASES = [
          f"s = Concat<axis = 0>(keep, c, three, six, six)  {EXPAND}  w = Expand(u, t)  "
          "d = Mul(c, three)  v = Concat<axis = 0>(keep, d, six, six)  y = Reshape(w, v)", y=(24,),
          consts={**SIZES, "rank": ints(5), "three": ints(3), "axis": ints(2)}),
+    Case("Reshape-of-two-widths-to-one-shape",
+         "n = Shape(x)  b0 = Gather(n, zero)  s = Concat<axis = 0>(b0, flat)  c = Reshape(a, s)  "
+         "d = Reshape(b, s)  t = Concat<axis = 0>(b0, wide)  y = Reshape(c, t)  y1 = Reshape(d, t)",
+         batch="N", y=(8, 8), consts={"zero": ints(0), "flat": ints(8, 36), "wide": ints(8, 6, 6)}),
+    Case("Reshape-of-two-widths-and-of-one-that-stays",
+         "n = Shape(x)  b0 = Gather(n, zero)  s = Concat<axis = 0>(b0, flat)  c = Reshape(a, s)  "
+         "d = Reshape(b, s)  f = Softmax<axis = 1>(d)  t = Concat<axis = 0>(b0, wide)  "
+         "y = Reshape(c, t)  y1 = Reshape(f, t)",
+         batch="N", y=(8, 8), consts={"zero": ints(0), "flat": ints(8, 36), "wide": ints(8, 6, 6)}),
+    Case("Resize-of-two-widths-to-one-shape",
+         "n = Shape<start = 2>(x)  two = Add(n, n)  s = Concat<axis = 0>(one_eight, two)  "
+         "y = Resize(a, , , s)  y1 = Resize(b, , , s)", 18, y=(8, 8),
+         consts={"one_eight": ints(1, 8)}),
+    Case("Reshape-to-a-shape-that-is-passed-on-stays",
+         "n = Shape(x)  b0 = Gather(n, zero)  s = Concat<axis = 0>(b0, flat)  c = Reshape(a, s)  "
+         "d = Reshape(b, s)  i = Cast<to = 7>(s)  e = Reshape(b, i)  t = Concat<axis = 0>(b0, wide)  "
+         "y = Reshape(c, t)  g = Add(d, e)  y1 = Reshape(g, t)", free=0,
+         batch="N", y=(8, 8), consts={"zero": ints(0), "flat": ints(8, 36), "wide": ints(8, 6, 6)}),
 ]  # fmt: skip
 
 
