@@ -81,6 +81,18 @@ def test_indices_stay_below_the_length_of_their_table():
     assert infer_shapes(graph, bind_sizes(graph.inputs))["y"] == (1, 90, 4)
 
 
+def test_a_mask_that_is_summed_up_to_positions_is_fed_zeros_and_ones():
+    model = build(
+        """net (int64[N,S] mask) => (float[N,S,4] y) {
+          c = Cast<to = 6>(mask)  p = CumSum(c, one)  y = Gather(table, p) }""",
+        {"one": np.int64(1), "table": normal(40, 4)},
+    )
+    graph = from_proto(model, name="m")
+    assert infer_shapes(graph, bind_sizes(graph.inputs))["y"] == (1, 16, 4)
+    feeds = random_feeds(graph, {"mask": (3, 16)}, np.random.default_rng(0))
+    assert set(feeds["mask"].reshape(-1)) == {0, 1}
+
+
 def test_every_tensor_gets_a_shape():
     text = """net (float[N,3,H,W] x) => (float[N,K] y) {
       h = Conv<pads = [1, 1, 1, 1]>(x, w)  s = Shape(h)  f = Reshape(h, t)  y = MatMul(f, v) }"""

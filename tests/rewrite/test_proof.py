@@ -9,8 +9,10 @@ from strategies import build, normal
 
 from wrg_onnx.channels import find_units
 from wrg_onnx.graph import (
+    Edit,
     ValidationError,
     bind_sizes,
+    edited,
     from_proto,
     infer_shapes,
     other_sizes,
@@ -124,3 +126,34 @@ def test_a_second_size_that_the_model_refuses_is_told(tmp_path):
     report = prune(tmp_path / "m.onnx", None, config)
     assert report.equivalence.sizes == 1
     assert any("the proof covers one size" in note for note in report.notes)
+
+
+def chaotic():
+    """Build a network in which rounding grows fiftyfold from layer to layer."""
+    layers = "".join(
+        f"  s{i} = Mul(a{i}, fifty)  t{i} = Sin(s{i})"
+        f"  a{i + 1} = Conv<pads = [1, 1, 1, 1]>(t{i}, v{i})"
+        for i in range(6)
+    )
+    text = f"""net (float[1,3,8,8] x) => (float[1,64,8,8] y) {{
+      a0 = Conv(x, w1)  {layers}  y = Tanh(a6) }}"""
+    weights = {f"v{i}": normal(64, 64, 3, 3, seed=i) for i in range(6)}
+    return build(text, {"w1": normal(64, 3, 1, 1), "fifty": np.float32(50), **weights})
+
+
+def test_where_rounding_grows_from_layer_to_layer_each_layer_is_compared_by_itself():
+    found, plan = prove(chaotic())
+    assert not plan.alive.all()
+    assert found.layers == 7
+    assert found.error < 1e-5
+    assert found.rounding is None
+
+
+@pytest.mark.parametrize("layer", range(6))
+def test_rounding_that_grows_hides_no_wrong_channel(layer):
+    graph, plan, pruned, sizes = halve(chaotic())
+    wrong = pruned.constants[f"v{layer}"].copy()
+    wrong[[0, 1]] = wrong[[1, 0]]
+    swapped = edited(pruned, Edit(constants={f"v{layer}": wrong}))
+    with pytest.raises(ValidationError, match=f"'a{layer + 1}' differs"):
+        compare_with(run_masked(graph, plan, sizes[0]), swapped)

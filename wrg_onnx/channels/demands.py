@@ -9,7 +9,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Demand
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.sizes import Place, Size, Sizes
-from wrg_onnx.channels.units import Analysed, Units
+from wrg_onnx.channels.units import Analysed, Reader, Units
 from wrg_onnx.graph import Array
 
 _NONE: IdArray = np.empty(0, np.int64)
@@ -49,12 +49,13 @@ def unmet_demands(units: Units) -> list[tuple[IdArray, str, str]]:
 def _unmet(units: Units, alive: Alive) -> Iterator[tuple[IdArray, str, str]]:
     # What each number in the file must become, with the ids that want it so.
     written: dict[Place, tuple[int, IdArray]] = {}
+    torn = _torn(units, alive)
     for analysed in units.nodes.values():
         private = _private_operands(analysed, alive)
         for demand in analysed.demands:
             sizes = _operand_sizes(analysed, demand)
             size, wanted = sizes[demand.element], _wanted(sizes, demand, alive)
-            if demand.position in private:
+            if demand.position in private or (size.source and size.source[0] in torn):
                 continue
             ids = _ids(demand, size)
             node = str(analysed.call.node)
@@ -66,6 +67,37 @@ def _unmet(units: Units, alive: Alive) -> Iterator[tuple[IdArray, str, str]]:
             pinned = size.source in units.pinned and wanted != size.pruned(alive)
             if pinned or other != wanted:
                 yield np.concatenate([ids, holders]), node, "shares the size of this axis"
+
+
+def _torn(units: Units, alive: Alive) -> set[int]:
+    """Find nodes that make sizes for several readers which want different numbers in one place.
+
+    An exporter makes ``[batch, 8, time, 16]`` once for all layers. Each reader can have such a node
+    for itself, with a constant of its own, if all who want something of it read it directly.
+    """
+    torn, passed_on = set(), set()
+    written: dict[Place, int] = {}
+    for analysed in units.nodes.values():
+        private = _private_operands(analysed, alive)
+        for demand in analysed.demands:
+            sizes = _operand_sizes(analysed, demand)
+            size, wanted = sizes[demand.element], _wanted(sizes, demand, alive)
+            if demand.position in private or size.source is None:
+                continue
+            maker = size.source[0]
+            if not _reads_directly(units, analysed, demand, maker):
+                passed_on.add(maker)
+            pinned = size.source in units.pinned and wanted != size.pruned(alive)
+            if pinned or written.setdefault(size.source, wanted) != wanted:
+                torn.add(maker)
+    return torn - passed_on
+
+
+def _reads_directly(units: Units, analysed: Analysed, demand: Demand, maker: int) -> bool:
+    node, name = analysed.call.node, analysed.call.operand(demand.position).name
+    made_by = units.flat.graph.producers.get(name)
+    inside = units.flat.inside.intersection((name, *node.outputs))
+    return made_by is not None and made_by.index == maker and not inside
 
 
 def _ids(demand: Demand, size: Size) -> IdArray:
@@ -114,6 +146,7 @@ def meet_demands(units: Units, alive: Alive) -> dict[tuple[int, int], Array]:
         New constant operands by (node index, input position).
     """
     written: dict[tuple[int, int], Array] = {}
+    torn = _torn(units, alive)
     for index, analysed in units.nodes.items():
         private = _private_operands(analysed, alive)
         for demand in analysed.demands:
@@ -121,6 +154,8 @@ def meet_demands(units: Units, alive: Alive) -> dict[tuple[int, int], Array]:
             size, wanted = sizes[demand.element], _wanted(sizes, demand, alive)
             if size.pruned(alive) == wanted:
                 continue
+            if demand.position not in private and size.source and size.source[0] in torn:
+                continue  # it gets a copy of the node that makes its sizes
             node, position, element = index, demand.position, demand.element
             if demand.position not in private:
                 assert size.source is not None, f"{analysed.call.node}: {demand}"
@@ -130,6 +165,34 @@ def meet_demands(units: Units, alive: Alive) -> dict[tuple[int, int], Array]:
                 written[key] = _as_it_is(units, key, alive)
             written[key].reshape(-1)[element] = wanted
     return written
+
+
+def copy_makers(units: Units, alive: Alive) -> dict[Reader, dict[int, Array]]:
+    """Tell who gets a copy of the node that makes his sizes, because others want other sizes of it.
+
+    Args:
+        units: The analysis.
+        alive: Which ids are alive.
+
+    Returns:
+        By (node index, input position), constant operands of the copy by its input position.
+    """
+    copies: dict[Reader, dict[int, Array]] = {}
+    torn = _torn(units, alive)
+    for index, analysed in units.nodes.items():
+        private = _private_operands(analysed, alive)
+        for demand in analysed.demands:
+            sizes = _operand_sizes(analysed, demand)
+            size, wanted = sizes[demand.element], _wanted(sizes, demand, alive)
+            if demand.position in private or not size.source or size.source[0] not in torn:
+                continue
+            if size.pruned(alive) != wanted:
+                maker, position, element = size.source
+                operands = copies.setdefault((index, demand.position), {})
+                if position not in operands:
+                    operands[position] = _as_it_is(units, (maker, position), alive)
+                operands[position].reshape(-1)[element] = wanted
+    return copies
 
 
 def _as_it_is(units: Units, key: tuple[int, int], alive: Alive) -> Array:

@@ -110,6 +110,7 @@ _BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "Div": _onnx_div,
     "Min": min,
     "Max": max,
+    "Equal": operator.eq,
 }
 _UNARY: Mapping[str, Callable[[Any], Any]] = {
     "Neg": operator.neg,
@@ -142,14 +143,21 @@ def compute_sizes(
     if not operands or any(sizes is None for sizes in operands):
         return None
     known = [sizes for sizes in operands if sizes is not None]
-    if node.op in _BINARY and len(known) == 2:
-        left, right = np.broadcast_arrays(*known)
-        pairs = zip(left.reshape(-1), right.reshape(-1), strict=True)
-        return _fill(left.shape, [_combine(_BINARY[node.op], pair) for pair in pairs])
-    if node.op in _UNARY or node.op == "Cast":
-        function = _cast(node) if node.op == "Cast" else _UNARY[node.op]
-        return _fill(known[0].shape, [_combine(function, (s,)) for s in known[0].reshape(-1)])
+    function = _elementwise(node, len(known))
+    if function is not None:
+        met = np.broadcast_arrays(*known)
+        parts = zip(*(sizes.reshape(-1) for sizes in met), strict=True)
+        return _fill(met[0].shape, [_combine(function, part) for part in parts])
     return _rearranged(node, known)
+
+
+def _elementwise(node: Node, count: int) -> Callable[..., Any] | None:
+    """Return what an operator computes of so many numbers at a time."""
+    if node.op in _BINARY and count == 2:
+        return _BINARY[node.op]
+    if node.op == "Where" and count == 3:
+        return _choose
+    return _cast(node) if node.op == "Cast" else _UNARY.get(node.op)
 
 
 def _combine(function: Callable[..., Any], parts: Sequence[Size]) -> Size:
@@ -163,10 +171,16 @@ def _combine(function: Callable[..., Any], parts: Sequence[Size]) -> Size:
     )
 
 
+def _choose(condition: float, left: float, right: float) -> float:
+    return left if condition else right
+
+
 def _written_at(function: Callable[..., Any], parts: Sequence[Size], value: float) -> Place | None:
     """Return where a number can be written that a computed one follows."""
     if len(parts) == 1 and value == parts[0].value:
         return parts[0].source
+    if function is _choose and not parts[0].is_open:
+        return parts[1 if parts[0].value else 2].source
     if function is operator.mul and value:
         # batch x heads, analysed at batch 1: what is written for the heads is what comes out
         fixed = [part for part in parts if not part.is_open]
@@ -183,8 +197,11 @@ def used_up(node: Node, operands: Sequence[Sizes | None], computed: Sizes) -> se
     """Return the numbers that a node of shape arithmetic turns into others.
 
     Such a number cannot be written anew for the sake of another reader: the result would change.
-    What a Gather or Slice merely leaves out does not count.
+    What a Gather or Slice merely leaves out does not count, nor what is held against -1, the mark
+    of an axis to keep: any number of channels differs from it.
     """
+    if node.op == "Equal" and any(sizes is not None and _is_mark(sizes) for sizes in operands):
+        return set()
     moved = operands if node.op == "Concat" else operands[: node.op in _MOVING]
     kept = {size.source for size in computed.reshape(-1)}
     found: set[Place] = set()
@@ -192,6 +209,10 @@ def used_up(node: Node, operands: Sequence[Sizes | None], computed: Sizes) -> se
         if sizes is not None and position >= len(moved):
             found.update(s.source for s in sizes.reshape(-1) if s.source is not None)
     return found - {source for source in kept if source is not None}
+
+
+def _is_mark(sizes: Sizes) -> bool:
+    return all(size.value < 0 and not size.ids for size in sizes.reshape(-1))
 
 
 def _entering(sizes: Sizes, place: Place) -> Sizes:
@@ -210,6 +231,8 @@ def _shape_window(node: Node) -> slice:
 def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
     """Apply an operator that moves elements to the arrays of sizes themselves."""
     first = known[0]
+    if node.op == "ConstantOfShape":
+        return _repeated(node, first)
     if node.op != "Concat" and any(s.ids or s.is_open for k in known[1:] for s in k.reshape(-1)):
         return None  # which elements are taken depends on a size
     numbers = [[int(size.value) for size in sizes.reshape(-1)] for sizes in known]
@@ -234,3 +257,15 @@ def _rearranged(node: Node, known: Sequence[Sizes]) -> Sizes | None:
         case "Reshape" if len(known) == 2 and len(numbers[1]) <= 1:
             moved = first.reshape(numbers[1])
     return moved
+
+
+def _repeated(node: Node, shape: Sizes) -> Sizes | None:
+    """Evaluate ConstantOfShape, where it makes a vector of a length that never changes."""
+    if len(shape) != 1 or shape[0].ids or shape[0].is_open:
+        return None
+    length = int(shape[0].value)
+    if not 0 <= length <= MOST_ELEMENTS:
+        return None
+    value = node.attributes.get("value")
+    number = value.reshape(-1)[0].item() if isinstance(value, np.ndarray) else 0.0
+    return _fill((length,), [Size(number)] * length)

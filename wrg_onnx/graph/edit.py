@@ -23,12 +23,15 @@ class Edit:
             its own, so that other readers of the same tensor keep theirs. None leaves an optional
             operand out.
         bypassed: By tensor, the one that its readers get instead; outputs of the graph stay.
+        copies: By (node index, input position), both of the main graph: the node that makes this
+            input is copied for this reader alone, with these constant operands by input position.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Attribute | None]] = field(default_factory=dict)
     operands: Mapping[tuple[int, int], Array | None] = field(default_factory=dict)
     bypassed: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[tuple[int, int], Mapping[int, Array]] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -39,7 +42,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         edit: What to change.
 
     Returns:
-        The new graph; node indices and tensor names are those of the old one.
+        The new graph; tensor names are those of the old one, and without copies node indices too.
     """
     source: Source = graph.source
     surgeon = source.surgeon.copy()
@@ -67,6 +70,8 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         while len(node.inputs) <= position:
             node.inputs.append(gs.Variable.empty())
         node.inputs[position] = constant
+    for (index, position), operands in edit.copies.items():
+        _copy_maker(surgeon, nodes[index], position, operands, taken)
     aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
     source = replace(source, surgeon=surgeon, aside=aside, exported=[])
     return read_records(source, name=graph.name, opsets=graph.opsets)
@@ -97,6 +102,28 @@ def _bypass(surgeon: gs.Graph, bypassed: Mapping[str, str]) -> None:
         for position, tensor in enumerate(node.inputs):
             if tensor.name in bypassed:
                 node.inputs[position] = tensors[bypassed[tensor.name]]
+
+
+def _copy_maker(
+    surgeon: gs.Graph,
+    reader: gs.Node,
+    position: int,
+    operands: Mapping[int, Array],
+    taken: set[str],
+) -> None:
+    """Put a copy of the node that makes an input before its reader."""
+    old = reader.inputs[position]
+    maker = old.inputs[0]
+    inputs = list(maker.inputs)
+    for place, array in operands.items():
+        inputs[place] = gs.Constant(_free_name(inputs[place].name, taken), array)
+        taken.add(inputs[place].name)
+    made = gs.Variable(_free_name(old.name, taken), old.dtype, old.shape)
+    taken.add(made.name)
+    name = f"{maker.name}_{made.name}" if maker.name else ""
+    copy = gs.Node(maker.op, name, dict(maker.attrs), inputs, [made], domain=maker.domain)
+    reader.inputs[position] = made
+    surgeon.nodes.insert(next(i for i, n in enumerate(surgeon.nodes) if n is reader), copy)
 
 
 def _to_surgeon(value: Attribute | gs.Graph) -> Attribute | gs.Graph | list[Attribute]:

@@ -155,7 +155,8 @@ def random_feeds(
 
     Returns:
         By input: the user's number where there is one; else normal floats; coin-flip bools; ints in
-        [0, 50), or below the length of the axis that they index in a table of the file.
+        [0, 50), below the length of the axis that they index in a table of the file, or 0 and 1 in
+        a mask that is summed up.
     """
     bounds = _index_bounds(graph)
     feeds: dict[str, Array] = {}
@@ -183,6 +184,8 @@ def _index_bounds(graph: Graph) -> dict[str, int]:
         for node in graph.nodes:
             if node.op in _SAME_NUMBERS and node.inputs[0] in same:
                 same.add(node.outputs[0])
+            if node.op == "CumSum" and node.inputs[0] in same:
+                bounds[value.name] = 2  # a mask, whose sums are the positions of the tokens
             for index, table in _LOOK_UPS.get(node.op, ()):
                 rows = graph.constants.get(node.input(table))
                 if rows is not None and node.input(index) in same:

@@ -304,6 +304,11 @@ def _limits_of_proof(model: Model, equivalence: Equivalence) -> Iterator[str]:
             "rounding alone moves the quantised results, so the proof leaves the rounding between "
             f"layers out ({equivalence.steps} pairs of QuantizeLinear and DequantizeLinear)"
         )
+    if equivalence.layers:
+        yield (
+            "rounding alone grows from layer to layer in this model, so the proof compares each of "
+            f"{equivalence.layers} layers by itself, on what the original computes before it"
+        )
     if equivalence.silent:
         names = ", ".join(f"'{name}'" for name in equivalence.silent)
         yield (

@@ -27,7 +27,7 @@ def apply_plan(graph: Graph, plan: Plan) -> Graph:
     """
     constants = flatten(graph).graph.constants
     sliced = {name: _sliced(constants[name], kept) for name, kept in plan.kept.items()}
-    return edited(graph, Edit(sliced, plan.attributes, plan.operands))
+    return edited(graph, Edit(sliced, plan.attributes, plan.operands, copies=plan.copies))
 
 
 def _sliced(array: Array, kept: Sequence[IdArray | None]) -> Array:

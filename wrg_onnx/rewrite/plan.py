@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, meet_demands
+from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, copy_makers, meet_demands
 from wrg_onnx.channels.table import find_derivation
 from wrg_onnx.channels.units import Reader
 from wrg_onnx.graph import Array, Attribute
@@ -24,6 +24,8 @@ class Plan:
             Constants that stay whole are not listed.
         attributes: New attributes by node index; None removes one.
         operands: New constant operands by (node index, input position); None leaves one out.
+        copies: By (node index, input position), constant operands of a copy of the node that makes
+            this input; the copy is for this reader alone.
     """
 
     units: Units
@@ -31,6 +33,7 @@ class Plan:
     kept: Mapping[str, tuple[IdArray | None, ...]]
     attributes: Mapping[int, Mapping[str, Attribute | None]]
     operands: Mapping[tuple[int, int], Array | None]
+    copies: Mapping[Reader, Mapping[int, Array]] = field(default_factory=dict)
 
 
 def plan_slices(units: Units, alive: BoolArray) -> Plan:
@@ -73,7 +76,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
             attributes[index] = derived.attributes
         for position, array in derived.operands.items():
             operands[index, position] = array
-    return Plan(units, alive, kept, attributes, operands)
+    return Plan(units, alive, kept, attributes, operands, copy_makers(units, look))
 
 
 def _own_vectors(units: Units, alive: BoolArray) -> dict[Reader, Array]:

@@ -40,6 +40,9 @@ ROUNDING_FACTOR = 2
 WATCHED_BYTES = 16 * 2**20
 """How much of the layers' outputs is compared besides the model's own."""
 
+GIVEN_BYTES = 256 * 2**20
+"""The same where each layer is compared by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
@@ -58,6 +61,8 @@ class Equivalence:
         branches: In how many further runs each If was made to take one branch: 2 where both ran.
         steps: How many rounding steps between layers were left out of both models, because they
             turn a difference of one rounding into one that hides others; 0 where none did.
+        layers: How many layers were compared by themselves, on what the original computes before
+            them, because rounding grows from layer to layer; 0 where it does not.
     """
 
     error: float
@@ -68,6 +73,7 @@ class Equivalence:
     sizes: int = 1
     branches: int = 0
     steps: int = 0
+    layers: int = 0
 
 
 def combine(found: Sequence[Equivalence]) -> Equivalence:
@@ -80,6 +86,7 @@ def combine(found: Sequence[Equivalence]) -> Equivalence:
         sizes=sum(one.sizes for one in found),
         branches=sum(one.branches for one in found),
         steps=max(one.steps for one in found),
+        layers=max(one.layers for one in found),
     )
 
 
@@ -94,6 +101,8 @@ class Reference:
         values: The compared tensors by name, their kept channels only.
         branch: Which branch each If was made to take; None where its condition decided.
         bypassed: The rounding steps that are left out, as ``rounding_steps`` gives them.
+        given: Whole outputs of layers by name. What reads them gets these values in both models, so
+            that each layer is compared by itself; empty where a layer gets what was computed.
     """
 
     graph: Graph
@@ -102,11 +111,12 @@ class Reference:
     values: Mapping[str, Array]
     branch: bool | None = None
     bypassed: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Array] = field(default_factory=dict)
 
     def masked(self) -> Graph:
         """Make the masked original anew."""
         masked = _decided(mask_consumers(self.graph, self.plan), self.branch)
-        return edited(masked, Edit(bypassed=self.bypassed))
+        return _hand_over(edited(masked, Edit(bypassed=self.bypassed)), self.given)
 
 
 def validate_translation(
@@ -161,18 +171,31 @@ def run_masked(
     return found
 
 
-def _run(reference: Reference) -> Reference:
-    """Fill in what the masked original computes."""
+def _run(reference: Reference, *, by_layer: bool = False) -> Reference:
+    """Fill in what the masked original computes; ``by_layer`` keeps it for the layers' readers."""
     plan = reference.plan
     names = [value.name for value in reference.graph.outputs]
-    names += [name for name in _watched_layers(plan.units) if name not in names]
+    layers = _watched_layers(plan.units, GIVEN_BYTES if by_layer else WATCHED_BYTES)
+    names += [name for name in layers if name not in names]
     names = list(dict.fromkeys(reference.bypassed.get(name, name) for name in names))
     values = open_session(reference.masked(), outputs=names, exact=True).run(reference.feeds)
     forced = reference.branch is not None
     if forced and not all(_as_analysed(plan, *item) for item in values.items()):
         name = reference.graph.name
         raise DataError(f"'{name}': its branches do not return the shapes that are read")
-    return replace(reference, values=_kept(plan, values))
+    given = {name: values[name] for name in layers} if by_layer else {}
+    return replace(reference, values=_kept(plan, values), given=given)
+
+
+def _hand_over(graph: Graph, given: Mapping[str, Array]) -> Graph:
+    """Let the readers of some tensors have these values instead."""
+    operands = {
+        (node.index, position): given[name]
+        for node in flatten(graph).graph.nodes
+        for position, name in enumerate(node.inputs)
+        if name in given
+    }
+    return edited(graph, Edit(operands=operands)) if operands else graph
 
 
 def has_branches(graph: Graph) -> bool:
@@ -199,7 +222,9 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
     """Run the pruned graph on the input of the masked original, and compare.
 
     Where they differ and the network rounds to integers between layers, both run once more without
-    those steps: a right surgery then differs by float rounding alone, a wrong one does not.
+    those steps: a right surgery then differs by float rounding alone, a wrong one does not. Where
+    they still differ, each layer of the pruned graph is compared by itself, on what the original
+    computes before it: rounding cannot grow then, and the layers are right together if each is.
 
     Args:
         reference: From ``run_masked``.
@@ -214,13 +239,17 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
         reference = _run(replace(reference, bypassed=steps))
         pruned = edited(pruned, Edit(bypassed=steps))
         found = _differences(reference, pruned)
+    if _exceeded(reference, found):
+        reference = _run(reference, by_layer=True)
+        found = _differences(reference, pruned)
     return _judged(reference, found)
 
 
 def _differences(reference: Reference, pruned: Graph) -> dict[str, float]:
     """Measure how far each tensor of the pruned graph is from the reference."""
     try:
-        decided = _decided(pruned, reference.branch)
+        given = _kept(reference.plan, reference.given)
+        decided = _hand_over(_decided(pruned, reference.branch), given)
         session = open_session(decided, outputs=list(reference.values), exact=True)
         found = session.run(reference.feeds)
     except WrgError as cause:
@@ -261,7 +290,15 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
     silent = tuple(name for name in outputs if bypassed.get(name, name) not in telling)
     forced = int(reference.branch is not None)
     return Equivalence(
-        worst, bound, len(telling), silent, rounding, 1 - forced, forced, steps=len(bypassed)
+        error=worst,
+        tolerance=bound,
+        tensors=len(telling),
+        silent=silent,
+        rounding=rounding,
+        sizes=1 - forced,
+        branches=forced,
+        steps=len(bypassed),
+        layers=len(reference.given),
     )
 
 
@@ -278,8 +315,13 @@ def _tells(values: Array) -> bool:
     return bool(finite.size) and (finite.size == 1 or bool(finite.min() < finite.max()))
 
 
-def _watched_layers(units: Units) -> list[str]:
-    """Return outputs of layers with weights: the last one, and of the others the small ones."""
+def _watched_layers(units: Units, most: int) -> list[str]:
+    """Return outputs of layers with weights: the last one, and of the others the small ones.
+
+    Args:
+        units: The analysis of the model.
+        most: How many bytes they may hold.
+    """
     makers = [node for node in units.graph.nodes if units.nodes[node.index].makes_channels]
     made = [next(name for name in node.outputs if name) for node in makers]
     sizes = {name: 4 * math.prod(units.axes[name].shape) for name in made}
@@ -288,7 +330,7 @@ def _watched_layers(units: Units) -> list[str]:
     held = sizes.get(last, 0)
     for name in sorted(others, key=lambda other: sizes[other]):
         held += sizes[name]
-        if held > WATCHED_BYTES:
+        if held > most:
             break
         chosen.append(name)
     return chosen

@@ -171,23 +171,31 @@ def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, .
     dims = grid.shape
     lines = {axis: _line(grid, axis) for axis, size in enumerate(dims) if size > 1}
     units = {axis: len(np.unique(line)) for axis, line in lines.items()}
+    divided = np.unique(_without_repeats(grid.reshape(-1, 1)))
     if call.fresh is not None:
         lines = {axis: _renewed(line, call.fresh) for axis, line in lines.items()}
-        division = Division(np.unique(grid), {outer[axis]: line for axis, line in lines.items()})
+        division = Division(divided, {outer[axis]: line for axis, line in lines.items()})
         ids = tuple(lines.get(axis) for axis in range(len(dims)))
         return _Carried(ids, frozen=frozen, dropped=(division.ids,), divisions=(division,))
     axis = max(lines, key=lambda own: (outer[own] in call.carriers, units[own]))
     line = lines[axis]
-    rows = np.moveaxis(grid, axis, -1).reshape(-1, dims[axis])
-    pairs = np.unique(np.stack([np.broadcast_to(line, rows.shape), rows]).reshape(2, -1), axis=1)
-    pairs = pairs[:, pairs[0] != pairs[1]]
+    rows = _without_repeats(np.moveaxis(grid, axis, -1).reshape(-1, dims[axis]))
+    pairs = np.stack([np.broadcast_to(line, rows.shape), rows], axis=-1).reshape(-1, 2)
+    pairs = np.unique(_without_repeats(pairs[pairs[:, 0] != pairs[:, 1]]), axis=0).T
     return _Carried(
         _only(line, axis, len(dims)),
         (Tie(pairs[0], pairs[1]),),
         frozen,
-        divisions=(Division(np.unique(grid), {outer[axis]: line}),),
+        divisions=(Division(divided, {outer[axis]: line}),),
         choice=f"of {' x '.join(map(str, dims))}, factor {axis} ({dims[axis]}) carries the units",
     )
+
+
+def _without_repeats(rows: IdArray) -> IdArray:
+    """Drop rows that repeat the one before: all pixels of a channel have its id."""
+    is_new = np.ones(len(rows), bool)
+    is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return np.compress(is_new, rows, axis=0)
 
 
 def _renewed(line: IdArray, fresh: Callable[[int], IdArray]) -> IdArray:
