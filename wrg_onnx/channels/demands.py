@@ -40,16 +40,17 @@ def unmet_demands(units: Units) -> list[tuple[IdArray, str, str]]:
     rng = np.random.default_rng(0)
     for _ in range(PROBES):
         gone = units.removable & (rng.random(units.count) < 0.5)
-        unmet = list(_unmet(units, alive_ids(units, ~gone)))
-        if unmet:
-            return unmet
+        alive = alive_ids(units, ~gone)
+        if any(_unmet(units, alive, set())):
+            unmet = list(_unmet(units, alive, _torn(units, alive)))
+            if unmet:
+                return unmet
     return []
 
 
-def _unmet(units: Units, alive: Alive) -> Iterator[tuple[IdArray, str, str]]:
+def _unmet(units: Units, alive: Alive, torn: set[int]) -> Iterator[tuple[IdArray, str, str]]:
     # What each number in the file must become, with the ids that want it so.
     written: dict[Place, tuple[int, IdArray]] = {}
-    torn = _torn(units, alive)
     for analysed in units.nodes.values():
         private = _private_operands(analysed, alive)
         for demand in analysed.demands:
