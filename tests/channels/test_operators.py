@@ -355,7 +355,7 @@ RESHAPE = [
     Case("dynamic-batch-shape-shared-with-an-inert-Reshape",
          "n = Shape(a)  i = Gather(n, z)  s = Concat<axis = 0>(i, e, m)  f = Reshape(a, s)  "
          "g = Reshape(x2, s)  u = ReduceMean<axes = [1, 2]>(g)  f4 = Reshape(f, t)  v = Reshape(u, t1)  "
-         "y = Mul(f4, v)", batch="N", free=0,
+         "y = Mul(f4, v)", batch="N",
          consts={"z": ints(0), "e": ints(8), "m": ints(-1), "t": ints(-1, 8, 6, 6), "t1": ints(-1, 1, 1, 1),
                  "sp": ints(1, 8, 1, 1)}),
     Case("dynamic-batch-size-used-twice-in-arithmetic",

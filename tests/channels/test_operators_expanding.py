@@ -59,6 +59,10 @@ CASES = [
          "d = Reshape(b, s)  i = Cast<to = 7>(s)  e = Reshape(b, i)  t = Concat<axis = 0>(b0, wide)  "
          "y = Reshape(c, t)  g = Add(d, e)  y1 = Reshape(g, t)", free=0,
          batch="N", y=(8, 8), consts={"zero": ints(0), "flat": ints(8, 36), "wide": ints(8, 6, 6)}),
+    Case("Reshape-by-a-batch-that-merged-heads-tell-stays",
+         "m = Reshape(a, merged)  n = Shape(m)  k = Gather(n, zero)  d = Div(k, eight)  "
+         "s = Concat<axis = 0>(d, wide)  y = Reshape(m, s)", free=0, batch="N",
+         consts={"zero": ints(0), "eight": ints(8), "merged": ints(-1, 6, 6), "wide": ints(8, 6, 6)}),
 ]  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def axis_sizes(shape: Shape, axes: Sequence[IdArray | None], opened: Sequence[bo
         if ids is None or ids.max(initial=-1) < 0:
             found.append(Size(length, is_open=is_open))
         else:
-            found.append(Size(length, (ids,), _counter(ids)))
+            found.append(Size(length, (ids,), _counter(ids), None, is_open))
     return _fill((len(found),), found)
 
 
