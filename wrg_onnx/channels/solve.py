@@ -47,11 +47,19 @@ def find_units(
         shapes = {n: s for n, s in shapes.items() if n in elsewhere or n not in flat.inside}
     constants = number_constants(flat.graph)
     model = _Model(flat, shapes, elsewhere or {}, limits or Limits(), constants)
-    units = _settle(model, {})
+    found = _read(model, {})
+    units = _solve(model, found)
     if not in_doubt(units):
-        return units
+        units = _settle(model, found, units)
+        if not in_doubt(units):
+            return units
     carriers = choose_carriers(_try_all(model), finest=model.limits.head_dims)
-    chosen = _settle(model, carriers)
+    other = _read(model, carriers)
+    chosen = _settle(model, other, _solve(model, other))
+    # What is not settled yet can only lose: the first reading needs no more work if it is behind.
+    if most_removable(chosen) >= most_removable(units):
+        return chosen
+    units = _settle(model, found, units)
     return chosen if most_removable(chosen) >= most_removable(units) else units
 
 
@@ -102,16 +110,12 @@ def _read(model: _Model, carriers: Carriers | None) -> _Pass:
     return _Pass(axes, nodes, ledger)
 
 
-def _settle(model: _Model, carriers: Carriers) -> Units:
-    """Find the units for given carriers; freeze what cannot be met or would be emptied."""
-    found = _read(model, carriers)
-    while True:
-        units = _solve(model, found)
-        unmet = unmet_demands(units)
-        if not unmet:
-            break
+def _settle(model: _Model, found: _Pass, units: Units) -> Units:
+    """Freeze what cannot be met or would be emptied."""
+    while unmet := unmet_demands(units):
         for ids, node, text in unmet:
             found.ledger.freeze(ids, node, text)
+        units = _solve(model, found)
     lonely = list(_may_be_emptied(units))
     for ids, node in lonely:
         found.ledger.freeze(ids, node, "would be left without any channel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
@@ -54,21 +55,9 @@ def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelPro
 
 def _export(graph: Graph) -> tuple[onnx.ModelProto, dict[str, Array]]:
     source: Source = graph.source
-    surgeon = source.surgeon.copy()
     weights: dict[str, Array] = {}
-    for tensor in surgeon.tensors().values():
-        if isinstance(tensor, gs.Constant) and isinstance(tensor.values, np.ndarray):
-            array = tensor.values
-            if array.size >= LARGE_COUNT and array.dtype.kind in "fiub":
-                weights[tensor.name] = np.ascontiguousarray(array)
-                tensor.values = LazyValues(_header(tensor.name, array))
-            elif array.dtype.kind == "V":
-                tensor.values = _packed(tensor.name, array)
-    for node in surgeon.nodes:
-        value = node.attrs.get("value")
-        if isinstance(value, gs.Constant) and value.values.dtype.kind == "V":
-            node.attrs = {"value": gs.Constant(value.name, _packed(value.name, value.values))}
-    model = gs.export_onnx(surgeon)
+    with _light_values(source.surgeon, weights):
+        model = gs.export_onnx(source.surgeon)
     _forget_shapes(model.graph)
     _restore_header(model, source, graph)
     _restore_aside(model.graph, source, weights)
@@ -78,6 +67,33 @@ def _export(graph: Graph) -> tuple[onnx.ModelProto, dict[str, Array]]:
     del model.graph.initializer[:]
     model.graph.initializer.extend(copies)
     return model, weights
+
+
+@contextmanager
+def _light_values(surgeon: gs.Graph, weights: dict[str, Array]) -> Iterator[None]:
+    """Let headers stand in for the large constants while the graph is exported.
+
+    A copy of the graph would take as long as its export. 4-bit constants are handed over packed.
+    """
+    constants = [t for t in surgeon.tensors().values() if isinstance(t, gs.Constant)]
+    held = [node.attrs.get("value") for node in surgeon.nodes]
+    packed = [value for value in held if isinstance(value, gs.Constant)]
+    before = []
+    for number, tensor in enumerate((*constants, *packed)):
+        array = tensor.values
+        is_large = number < len(constants) and array.size >= LARGE_COUNT
+        if is_large and array.dtype.kind in "fiub":
+            weights[tensor.name] = np.ascontiguousarray(array)
+            before.append((tensor, array))
+            tensor.values = LazyValues(_header(tensor.name, array))
+        elif array.dtype.kind == "V":
+            before.append((tensor, array))
+            tensor.values = _packed(tensor.name, array)
+    try:
+        yield
+    finally:
+        for tensor, array in before:
+            tensor.values = array
 
 
 def declare_inputs(model: onnx.ModelProto, weights: Mapping[str, Array]) -> None:
