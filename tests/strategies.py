@@ -154,6 +154,25 @@ def tensors_of(graph: onnx.GraphProto, prefix=""):
                 yield from tensors_of(attribute.g, f"{prefix}{name}.{attribute.name}/")
 
 
+def difference(reference, found):
+    """Return how far outputs are apart, on a scale of at least 1; infinite where kinds differ."""
+    worst = 0.0
+    for left, right in zip(reference, found, strict=True):
+        if (left.shape, left.dtype) != (right.shape, right.dtype):
+            return np.inf
+        if left.dtype.kind != "f":
+            worst = worst if np.array_equal(left, right) else np.inf
+        else:
+            finite = np.isfinite(left)
+            if not np.array_equal(finite, np.isfinite(right)) or not np.array_equal(
+                left[~finite], right[~finite], equal_nan=True
+            ):
+                return np.inf
+            gap = np.abs(left[finite].astype(np.float64) - right[finite]).max(initial=0)
+            worst = max(worst, gap / max(1.0, float(np.abs(left[finite]).max(initial=0))))
+    return worst
+
+
 def compare(reference, found, tolerance=TOLERANCE):
     for left, right in zip(reference, found, strict=True):
         assert left.shape == right.shape

@@ -75,7 +75,10 @@ def test_products_in_a_scan_body_are_cut_between_its_ends():
         "p1": normal(36, 5),
         "p2": normal(5, 7),
     }
-    hold(Case("scan", SCAN, consts=consts, free=0), p1=(1, 5), p2=(1, 0))
+    case = Case("scan", SCAN, consts=consts, free=0)
+    hold(case, p1=(1, 5), p2=(1, 0))
+    reasons = analyse(network(case)).reasons("p2", 1)
+    assert any("passes this axis into or out of a loop body" in reason for reason in reasons)
 
 
 def test_loop_body_consumes_channels_from_outside():
