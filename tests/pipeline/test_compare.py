@@ -130,6 +130,32 @@ def test_a_missing_file_is_named(tiny_unet, tmp_path):
         validate(tiny_unet, tmp_path / "gone.onnx", CONFIG)
 
 
+def test_a_copy_of_a_node_for_one_of_its_readers_is_no_problem(tmp_path):
+    """Two layers that read one shape, and lose different channels."""
+    text = """<ir_version: 8, opset_import: ["": 17]> g
+    (float[N,3,8,8] x) => (float[N,2,8,8] y) {
+        a = Conv(x, w1)  b = Conv(x, w2)  n = Shape(x)  i = Gather(n, zero)
+        s = Concat<axis = 0>(i, flat)  c = Reshape(a, s)  d = Reshape(b, s)
+        t = Concat<axis = 0>(i, wide)  e = Reshape(c, t)  f = Reshape(d, t)
+        g = Conv(e, w3)  h = Conv(f, w4)  y = Add(g, h) }"""
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(0)
+    arrays = {
+        "w1": rng.standard_normal((8, 3, 1, 1)), "w2": rng.standard_normal((8, 3, 1, 1)),
+        "w3": rng.standard_normal((2, 8, 1, 1)), "w4": rng.standard_normal((2, 8, 1, 1)),
+    }  # fmt: skip
+    tensors = {name: array.astype(np.float32) for name, array in arrays.items()}
+    tensors |= {"zero": np.array([0]), "flat": np.array([8, 64]), "wide": np.array([8, 8, 8])}
+    for name, array in tensors.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    onnx.save(model, tmp_path / "m.onnx")
+    config = dataclasses.replace(CONFIG, ratio=0.35, criterion=Criterion.L1)
+    prune(tmp_path / "m.onnx", tmp_path / "p.onnx", config)
+    before, after = (len(onnx.load(tmp_path / n).graph.node) for n in ("m.onnx", "p.onnx"))
+    assert after > before
+    assert validate(tmp_path / "m.onnx", tmp_path / "p.onnx", CONFIG).problems == ()
+
+
 def test_what_the_checker_refuses_of_the_original_is_no_problem(tiny_unet, tmp_path):
     def break_names(graph):
         graph.name = ""

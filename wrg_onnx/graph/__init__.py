@@ -1,6 +1,6 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
-from wrg_onnx.graph.edit import Edit, edited
+from wrg_onnx.graph.edit import Edit, edited, without_copies
 from wrg_onnx.graph.errors import (
     BudgetError,
     DataError,

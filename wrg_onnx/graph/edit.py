@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.load import Source, read_records
-from wrg_onnx.graph.model import Array, Attribute, Graph
+from wrg_onnx.graph.model import Array, Attribute, Graph, Node
 from wrg_onnx.graph.scopes import Scope, scopes
 
 
@@ -135,3 +136,17 @@ def _free_name(stem: str, taken: set[str]) -> str:
     while f"{stem}_pruned{number}" in taken:
         number += 1
     return f"{stem}_pruned{number}"
+
+
+_COPIED = re.compile(r"(.+)_pruned\d+")
+
+
+def without_copies(graph: Graph) -> tuple[Node, ...]:
+    """Return the nodes of a graph, less those that an edit copied for one of several readers."""
+    return tuple(node for node in graph.nodes if not _is_copy(graph, node))
+
+
+def _is_copy(graph: Graph, node: Node) -> bool:
+    old = _COPIED.fullmatch(node.outputs[0]) if node.outputs else None
+    maker = graph.producers.get(old[1]) if old else None
+    return maker is not None and (maker.domain, maker.op) == (node.domain, node.op)
