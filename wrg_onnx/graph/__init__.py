@@ -27,5 +27,5 @@ __all__ = [
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WrgError", "bind_sizes", "check_output", "edited", "fill_inputs", "flatten", "from_proto",
     "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "resolve_provider",
-    "save", "stored_bytes",
+    "save", "stored_bytes", "without_copies",
 ]  # fmt: skip
