@@ -69,10 +69,12 @@ def test_a_layer_is_its_matrix_times_its_patches(form, strip_bytes, monkeypatch)
     layer, weight, x, y = layer_of(*FORMS[form])
     matrix = to_matrix(layer, weight)
     rows = 0
-    for patch, goal in strips(layer, weight.shape, x, y):
-        np.testing.assert_allclose(matrix @ patch, goal, atol=1e-5)
+    for patch, goal in strips(layer, weight.shape, x, [y, 2 * y]):
+        ones, twos = np.split(goal, 2, axis=1)
+        np.testing.assert_allclose(matrix @ patch, ones, atol=1e-5)
+        np.testing.assert_array_equal(twos, 2 * ones)
         rows += goal.shape[2]
-    assert rows * goal.shape[0] * goal.shape[1] == y.size
+    assert rows * ones.shape[0] * ones.shape[1] == y.size
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,5 +1,14 @@
 """Change surviving weights to win back accuracy: bias compensation, ridge, fine-tuning."""
 
 from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels
+from wrg_onnx.recover.reconstruct import Method, Reconstruction, ReconstructOptions, reconstruct
 
-__all__ = ["KeptChannels", "compose", "kept_channels"]
+__all__ = [
+    "KeptChannels",
+    "Method",
+    "ReconstructOptions",
+    "Reconstruction",
+    "compose",
+    "kept_channels",
+    "reconstruct",
+]

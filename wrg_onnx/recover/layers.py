@@ -27,7 +27,8 @@ class Layer:
         target: The output with the bias in it: ``made``, or what an Add makes of it.
         bias: The constant that holds the bias and that nobody else reads; ``""`` without one.
         place: Where a bias goes, (node index, input position); None where an Add must be made.
-        kept: The channels of the original's output that are left.
+        width: How many output channels it has.
+        kept: What is left of the original's output.
     """
 
     node: Node
@@ -37,7 +38,13 @@ class Layer:
     target: str
     bias: str
     place: tuple[int, int] | None
+    width: int
     kept: KeptChannels
+
+    @property
+    def axis(self) -> int:
+        """The axis of the output's channels."""
+        return -1 if self.node.op in ("Gemm", "MatMul") else 1
 
     @property
     def group(self) -> int:
@@ -115,9 +122,9 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
             return "their bias is computed or no vector"
         bias = bias if _readers(graph, bias) == 1 else ""
     channels = kept.get(made, kept.get(target))
-    if channels is None or len(channels.positions) != width:
-        return "their output lost more than channels"
-    return Layer(node, source, weight, made, target, bias, place, channels)
+    if channels is None:
+        return "their output lost positions on several axes"
+    return Layer(node, source, weight, made, target, bias, place, width, channels)
 
 
 def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[int, int] | None]:

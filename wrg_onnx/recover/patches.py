@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class Window:
 
 
 def strips(
-    layer: Layer, weight_shape: tuple[int, ...], x: Array, y: Array
+    layer: Layer, weight_shape: tuple[int, ...], x: Array, goals: Sequence[Array]
 ) -> Iterator[tuple[Array, Array]]:
     """Yield a layer's patches and what they should make, a strip of places at a time.
 
@@ -45,18 +45,18 @@ def strips(
         layer: The layer.
         weight_shape: The shape of its weight.
         x: (N, C, ...) its input, or (..., C) for Gemm and MatMul.
-        y: (N, M, ...) or (..., M), what the layer should make of it.
+        goals: What it, and further layers of the same geometry, should make of it: (N, M, ...) or
+            (..., M) each.
 
     Yields:
-        (G, D, rows) float32 patches, contiguous, and (G, M / G, rows) float32 targets; `D` is
+        (G, D, rows) float32 patches, contiguous, and (G, sum of M / G, rows) float32 goals; `D` is
         C / G times the kernel, in the order of ``to_matrix``.
     """
     if layer.node.op in ("Gemm", "MatMul"):
         rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T, np.float32)
-        goal = np.ascontiguousarray(y.reshape(-1, y.shape[-1]).T, np.float32)
-        yield rows[None], goal[None]
+        yield rows[None], np.concatenate([_by_row(y) for y in goals])[None]
         return
-    group, (samples, channels), sizes = layer.group, x.shape[:2], y.shape[2:]
+    group, (samples, channels), sizes = layer.group, x.shape[:2], goals[0].shape[2:]
     windows = _windows(_window(layer.node, weight_shape, x.shape[2:], sizes), x, sizes)
     depth = channels // group * math.prod(weight_shape[2:])
     per_line = max(1, group * depth * samples * math.prod(sizes[1:]) * 4)
@@ -65,12 +65,16 @@ def strips(
     # (N, C, places..., kernel...) -> (C, kernel..., N, places...)
     order = (1, *range(2 + rank, 2 + 2 * rank), 0, *range(2, 2 + rank))
     for first in range(0, sizes[0], step):
-        part = windows[:, :, first : first + step].transpose(order)
-        goal = y[:, :, first : first + step].swapaxes(0, 1)
-        yield (
-            np.ascontiguousarray(part, np.float32).reshape(group, depth, -1),
-            np.ascontiguousarray(goal, np.float32).reshape(group, y.shape[1] // group, -1),
-        )
+        places = slice(first, first + step)
+        part = windows[:, :, places].transpose(order)
+        patches = np.ascontiguousarray(part, np.float32).reshape(group, depth, -1)
+        wanted = [y[:, :, places].swapaxes(0, 1).reshape(group, y.shape[1] // group, -1)
+                  for y in goals]  # fmt: skip
+        yield patches, np.concatenate(wanted, axis=1, dtype=np.float32)
+
+
+def _by_row(y: Array) -> Array:
+    return np.asarray(y.reshape(-1, y.shape[-1]).T, np.float32)
 
 
 def _windows(window: Window, x: Array, sizes: tuple[int, ...]) -> Array:
