@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.report.records import (
@@ -16,10 +18,12 @@ from wrg_onnx.report.records import (
     ExportReport,
     InspectReport,
     PruneReport,
+    RecoveryReport,
     ValidateReport,
 )
 
-Row = tuple[str, str, str, str]
+Row = tuple[str, ...]
+"""Cells of the comparison: its name, before, after and change; with a cut, that before after."""
 
 MOST_ROWS = 20
 """How many groups or reasons a table shows; JSON has all."""
@@ -36,6 +40,8 @@ def prune_text(report: PruneReport) -> RenderableType:
         _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed),
         Text(_proof(report)),
     ]
+    if report.recovery is not None:
+        lines.append(Text(_recovery(report.recovery)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
@@ -51,6 +57,22 @@ def _proof(report: PruneReport) -> str:
         f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what the "
         f"masked original does: error {found.error:.1e} in {found.tensors} tensors{sizes} "
         f"({bound})."
+    )
+
+
+def _recovery(recovery: RecoveryReport) -> str:
+    changed = "biases" if recovery.method == "bias" else "weights"
+    rounds = f" in each of {recovery.rounds} rounds" if recovery.rounds > 1 else ""
+    fits = recovery.fits
+    if not fits:
+        return f"Recovery by {recovery.method}: no layer needed it."
+    before, after = (
+        float(np.median([getattr(fit, when) for fit in fits])) for when in ("before", "after")
+    )
+    return (
+        f"Recovery by {recovery.method}{rounds}: the {changed} of {len(fits)} layers were solved "
+        f"for on {recovery.samples} samples; the error of a layer's output went from {before:.1%} "
+        f"to {after:.1%} of its variance (median)."
     )
 
 
@@ -137,17 +159,22 @@ def _more(count: int, what: str) -> Iterator[Text]:
 def _comparison(
     costs: Iterable[Row], accuracy: Accuracy | None, speed: Iterable[Speed]
 ) -> RenderableType:
-    table = _table("", "before", "after", "change")
+    cut = accuracy is not None and accuracy.cut is not None
+    table = _table("", "before", *(["cut"] if cut else []), "after", "change")
+
+    def add(name: str, before: str, after: str, change: str, between: str = "") -> None:
+        table.add_row(name, before, *([between] if cut else []), after, change)
+
     for row in costs:
-        table.add_row(*row)
+        add(*row)
     for one in speed:
-        table.add_row(
+        add(
             f"latency {one.provider}, median",
             f"{one.before.median_ms:.2f} ms",
             f"{one.after.median_ms:.2f} ms",
             f"{one.speedup:.2f}x faster" if one.speedup >= 1 else f"{1 / one.speedup:.2f}x slower",
         )
-        table.add_row(
+        add(
             f"latency {one.provider}, p95",
             f"{one.before.p95_ms:.2f} ms",
             f"{one.after.p95_ms:.2f} ms",
@@ -156,8 +183,11 @@ def _comparison(
     if accuracy is None:
         return table
     for row in _accuracy_rows(accuracy):
-        table.add_row(*row)
-    return Group(table, Text(f"Judged on {accuracy.data}."))
+        add(*row)
+    judged = f"Judged on {accuracy.data}."
+    if cut:
+        judged += " The column 'cut' is the model before its recovery."
+    return Group(table, Text(judged))
 
 
 def _cost_rows(before: Cost, after: Cost) -> Iterator[Row]:
@@ -191,13 +221,19 @@ _METRICS = (
 
 
 def _accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
+    cut = accuracy.cut
     if accuracy.before is not None and accuracy.after is not None:
         for title, name in _METRICS:
             first, second = getattr(accuracy.before, name), getattr(accuracy.after, name)
-            yield title, f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}"
-    for output in accuracy.agreement:
-        error = "-" if output.relative_error is None else f"{output.relative_error:.3f}"
-        yield f"relative error of '{escape(output.output)}'", "", error, ""
+            between = "" if cut is None else f"{getattr(cut.scores, name):.3f}"
+            yield title, f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}", between
+    for place, output in enumerate(accuracy.agreement):
+        between = "" if cut is None else _error(cut.agreement[place])
+        yield f"relative error of '{escape(output.output)}'", "", _error(output), "", between
+
+
+def _error(output: OutputAgreement) -> str:
+    return "-" if output.relative_error is None else f"{output.relative_error:.3f}"
 
 
 def _size(count: int) -> str:
