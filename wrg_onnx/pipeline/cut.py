@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.statistics import Statistics
+from wrg_onnx.channels import IdArray
 from wrg_onnx.graph import DataError, Graph
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
@@ -40,6 +42,7 @@ class Cut:
         scores: What each of its units is worth.
         selection: Which of them died.
         graph: The smaller model.
+        slices: The kept positions per axis of each sliced constant.
         kept: Which channels of ``model`` it still has.
         equivalence: The proof.
     """
@@ -48,7 +51,8 @@ class Cut:
     scores: Scores
     selection: Selection
     graph: Graph
-    kept: dict[str, KeptChannels]
+    slices: Mapping[str, tuple[IdArray | None, ...]]
+    kept: Mapping[str, KeptChannels]
     equivalence: Equivalence
 
 
@@ -90,7 +94,7 @@ def cut_model(
     with clock.stage("validate"):
         equivalence = combine([compare_with(reference, pruned) for reference in references])
     kept = kept_channels(model.units, selection.alive)
-    return Cut(model, scores, selection, pruned, kept, equivalence)
+    return Cut(model, scores, selection, pruned, plan.kept, kept, equivalence)
 
 
 def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:

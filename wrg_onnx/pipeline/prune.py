@@ -143,7 +143,6 @@ def _rounds(
     clock: Clock,
 ) -> _Result:
     """Cut and recover, round by round; each round measures what the last one left."""
-    recovery = chosen_recovery(samples, config)
     current, removed, said = model, 0, dict[str, None]()
     equivalence: Equivalence | None = None
     kept: Mapping[str, KeptChannels] | None = None
@@ -157,11 +156,9 @@ def _rounds(
         said |= dict.fromkeys(cut_notes(cut, config))
         if equivalence is None or cut.equivalence.error > equivalence.error:
             equivalence = cut.equivalence
-        if samples is not None and recovery is not Recovery.NONE:
+        if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:
             with clock.stage("recover"):
-                recovered = recover(
-                    (model.graph, cut.graph), kept, samples, recovery, config, clock.progress
-                )
+                recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
         if number < config.rounds:
             with clock.stage("analyse"):
                 graph = cut.graph if recovered is None else recovered.graph

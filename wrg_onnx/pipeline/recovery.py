@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.graph import Graph, resolve_provider
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
+from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.recover import (
     KeptChannels,
-    Method,
     Reconstruction,
     ReconstructOptions,
+    Removal,
+    compensate,
     reconstruct,
 )
 
@@ -31,27 +33,35 @@ def chosen_recovery(samples: Samples | None, config: PruneConfig) -> Recovery:
 
 
 def recover(
-    graphs: tuple[Graph, Graph],
+    original: Graph,
+    cut: Cut,
     kept: Mapping[str, KeptChannels],
     samples: Samples,
-    recovery: Recovery,
     config: PruneConfig,
     progress: Progress,
-) -> Reconstruction:
+) -> Reconstruction | None:
     """Change the weights of a pruned model on the calibration samples.
 
     Args:
-        graphs: The original model, and the pruned one.
-        kept: Which channels of the original the pruned one still has.
+        original: The original model.
+        cut: The last cut.
+        kept: Which channels of the original are left after all cuts.
         samples: What the run looks at.
-        recovery: What is done; not ``Recovery.NONE``.
-        config: Where to compute, and the seed.
-        progress: Told how many layers are done.
+        config: What to do, where to compute, and the seed.
+        progress: Told how much is done.
+
+    Returns:
+        The recovered model; None if nothing is to be recovered.
 
     Raises:
-        StatisticsError: As ``recover.reconstruct``.
+        StatisticsError: As ``recover.reconstruct`` and ``recover.compensate``.
     """
-    options = ReconstructOptions(
-        Method(recovery.value), resolve_provider(config.provider), seed=config.seed
-    )
-    return reconstruct(*graphs, kept, samples.calibration, options, progress=progress)
+    chosen = chosen_recovery(samples, config)
+    options = ReconstructOptions(resolve_provider(config.provider), seed=config.seed)
+    data = samples.calibration
+    if chosen is Recovery.BIAS:
+        removal = Removal(cut.model.graph, cut.graph, cut.slices, cut.kept)
+        return compensate(removal, data, options, progress=progress)
+    if chosen is Recovery.RIDGE:
+        return reconstruct(original, cut.graph, kept, data, options, progress=progress)
+    return None

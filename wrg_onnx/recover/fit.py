@@ -22,7 +22,7 @@ class LayerFit:
     Attributes:
         layer: Its output tensor.
         before: Mean square error of its output, over the variance of the original's, with the
-            weights as they were; on samples held out where weights are solved for.
+            weights as they were, on samples held out; None where it was not measured.
         after: The same with the new ones.
         penalty: The chosen penalty; None where the bias alone changed.
         rows: From how many rows it was solved.
@@ -30,8 +30,8 @@ class LayerFit:
     """
 
     layer: str
-    before: float
-    after: float
+    before: float | None
+    after: float | None
     penalty: float | None
     rows: int
     seen: int

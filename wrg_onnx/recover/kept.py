@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids
+from wrg_onnx.graph import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,10 @@ class KeptChannels:
     def is_whole(self) -> bool:
         """Whether nothing is gone."""
         return len(self.positions) == self.total
+
+    def of(self, array: Array) -> Array:
+        """Take what is left of the original's tensor."""
+        return array if self.is_whole else array.take(self.positions, self.axis)
 
 
 def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:

@@ -47,6 +47,13 @@ class Layer:
         return -1 if self.node.op in ("Gemm", "MatMul") else 1
 
     @property
+    def input_axis(self) -> int:
+        """The axis of the weight that is summed over; of a grouped Conv, within each group."""
+        if self.node.op == "Conv":
+            return 1
+        return 1 if self.node.op == "Gemm" and self.node.int("transB", 0) else 0
+
+    @property
     def group(self) -> int:
         """In how many groups the channels are."""
         return self.node.int("group", 1)

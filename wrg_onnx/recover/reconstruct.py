@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.graph import Array, Edit, Graph, Provider, StatisticsError, edited
-from wrg_onnx.recover.bias import solve_biases
+from wrg_onnx.graph import Array, Graph, Provider, StatisticsError
 from wrg_onnx.recover.fit import LayerFit, Solved, reached
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers
 from wrg_onnx.recover.walk import DEFAULT_BOUND_BYTES, Walk
 from wrg_onnx.recover.weights import solve_weights
+from wrg_onnx.recover.write_back import Change, with_biases, write_back
 
 FEWEST_SAMPLES = 2
 """One to solve on, one to choose the penalty on."""
-
-
-class Method(enum.Enum):
-    """What is solved for: the biases alone, or the weights with them."""
-
-    BIAS = "bias"
-    RIDGE = "ridge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +26,11 @@ class ReconstructOptions:
     """How a model is reconstructed.
 
     Attributes:
-        method: What is solved for.
         provider: Where ONNX Runtime computes.
         bound_bytes: How many bytes of tensors are held between layers.
         seed: Chooses rows where a layer reads too much to use all of them.
     """
 
-    method: Method = Method.RIDGE
     provider: Provider = Provider.CPU
     bound_bytes: int = DEFAULT_BOUND_BYTES
     seed: int = 0
@@ -79,8 +69,8 @@ def reconstruct(
         original: The original model.
         pruned: The pruned one.
         kept: Which channels of the original each tensor of the pruned model still has.
-        data: The calibration samples, read one at a time; at least two for `Method.RIDGE`.
-        options: What is solved for, and where.
+        data: The calibration samples, read one at a time; at least two.
+        options: Where to compute, and within which bound.
         progress: Told how many layers are done.
 
     Returns:
@@ -90,13 +80,13 @@ def reconstruct(
         StatisticsError: If a layer reads or makes NaN or infinity, if its new weights do not fit
             their type, or if there are too few samples.
     """
-    if options.method is Method.RIDGE and len(data) < FEWEST_SAMPLES:
+    if len(data) < FEWEST_SAMPLES:
         raise StatisticsError(
             f"--recover ridge needs at least {FEWEST_SAMPLES} samples, got {len(data)}: add some, "
             "or use --recover bias"
         )
     found = find_layers(pruned, kept)
-    ready = _with_biases(pruned, found.layers)
+    ready = with_biases(pruned, found.layers)
     layers = find_layers(ready, kept).layers
     by_target = {layer.target: layer for layer in layers}
     walk = Walk(original, ready, layers, data, provider=options.provider,
@@ -106,7 +96,7 @@ def reconstruct(
     fits: list[LayerFit] = []
     done = 0
     for number, level in enumerate(walk.levels):
-        solved = _solve(walk, level, constants, options.method, rng)
+        solved = _solve(walk, level, constants, rng)
         _check(solved, by_target)
         constants |= solved.constants
         fits += solved.fits
@@ -114,62 +104,18 @@ def reconstruct(
         done += len(level)
         progress("recover", done, len(layers))
     solved_for = {fit.layer for fit in fits}
-    edit = _edit(pruned, (x for x in found.layers if x.target in solved_for), by_target, constants)
-    return Reconstruction(edited(pruned, edit), tuple(fits), found.left)
-
-
-def _with_biases(graph: Graph, layers: Sequence[Layer]) -> Graph:
-    """Give each layer a bias of its own; what none of them had is zero."""
-    return edited(graph, _edit(graph, [layer for layer in layers if not layer.bias], {}, {}))
-
-
-def _edit(
-    graph: Graph,
-    layers: Iterable[Layer],
-    ready: Mapping[str, Layer],
-    constants: Mapping[str, Array],
-) -> Edit:
-    """Write values of weights and biases as an edit of the pruned model.
-
-    Args:
-        graph: The pruned model.
-        layers: Its layers to change.
-        ready: By target, the same layers once each has a bias of its own; without, the biases are
-            those that the layers share, or zero.
-        constants: The values of the constants that ``ready`` names.
-    """
-    new: dict[str, Array] = {}
-    operands: dict[tuple[int, int], Array | None] = {}
-    biases: dict[int, Array] = {}
-    for layer in layers:
-        bias = _shared_bias(graph, layer)
-        if layer.target in ready:
-            new[layer.weight] = constants[layer.weight]
-            bias = constants[ready[layer.target].bias]
-        if layer.bias:
-            new[layer.bias] = bias
-        elif layer.place is not None:
-            operands[layer.place] = bias
-        else:
-            biases[layer.node.index] = bias
-    return Edit(new, operands=operands, biases=biases)
-
-
-def _shared_bias(graph: Graph, layer: Layer) -> Array:
-    if layer.place is not None:
-        index, position = layer.place
-        node = next(node for node in graph.nodes if node.index == index)
-        shared = graph.constants.get(node.input(position))
-        if shared is not None:
-            return shared
-    return np.zeros(layer.width, graph.constants[layer.weight].dtype)
+    changes = (
+        Change(layer, constants[layer.weight], constants[by_target[layer.target].bias])
+        for layer in found.layers
+        if layer.target in solved_for
+    )
+    return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
 
 
 def _solve(
     walk: Walk,
     level: Sequence[Layer],
     constants: Mapping[str, Array],
-    method: Method,
     rng: np.random.Generator,
 ) -> Solved:
     """Solve for the layers of a level that a removed channel reaches."""
@@ -177,8 +123,6 @@ def _solve(
     if not layers:
         walk.skip(level)
         return Solved({}, ())
-    if method is Method.BIAS:
-        return solve_biases(walk, layers, constants)
     return solve_weights(walk, layers, constants, rng)
 
 

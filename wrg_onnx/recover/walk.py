@@ -94,7 +94,7 @@ class Walk:
                 if not self._fits(stash[0]):
                     stash = None
             yield (
-                {layer.target: _kept(layer, values[layer.target]) for layer in layers},
+                {layer.target: layer.kept.of(values[layer.target]) for layer in layers},
                 pruned(start[1]),
             )
         if stash is not None:
@@ -197,9 +197,3 @@ class _Side:
             return {**{name: values[name] for name in held}, **found}
 
         return read
-
-
-def _kept(layer: Layer, value: Array) -> Array:
-    """Take what the pruned model still has."""
-    kept = layer.kept
-    return value if kept.is_whole else value.take(kept.positions, kept.axis)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from statistics import median
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -66,14 +66,18 @@ def _recovery(recovery: RecoveryReport) -> str:
     fits = recovery.fits
     if not fits:
         return f"Recovery by {recovery.method}: no layer needed it."
-    before, after = (
-        float(np.median([getattr(fit, when) for fit in fits])) for when in ("before", "after")
-    )
-    return (
+    text = (
         f"Recovery by {recovery.method}{rounds}: the {changed} of {len(fits)} layers were solved "
-        f"for on {recovery.samples} samples; the error of a layer's output went from {before:.1%} "
-        f"to {after:.1%} of its variance (median)."
+        f"for on {recovery.samples} samples"
     )
+    before = [fit.before for fit in fits if fit.before is not None]
+    after = [fit.after for fit in fits if fit.after is not None]
+    if before and after:
+        text += (
+            f"; the error of a layer's output went from {median(before):.1%} to "
+            f"{median(after):.1%} of its variance (median)"
+        )
+    return f"{text}."
 
 
 def validate_text(report: ValidateReport) -> RenderableType:
