@@ -3,9 +3,15 @@
 from wrg_onnx.recover.bias import Removal, compensate
 from wrg_onnx.recover.fit import LayerFit
 from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels
-from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions, reconstruct
+from wrg_onnx.recover.reconstruct import (
+    FEWEST_SAMPLES,
+    Reconstruction,
+    ReconstructOptions,
+    reconstruct,
+)
 
 __all__ = [
+    "FEWEST_SAMPLES",
     "KeptChannels",
     "LayerFit",
     "ReconstructOptions",
