@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from wrg_onnx.calibrate.threads import one_blas_thread
 from wrg_onnx.recover.moments import Float64Array, Moments
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -22,7 +23,7 @@ class Solution:
         matrix: (G, M, D) float64.
         bias: (G, M) float64.
         penalty: The one that was best on the rows held out; None where the weights stay as they
-            are and the bias alone changes.
+            are and the bias alone changes, or not even that.
         before: Held-out error of the weights as they were, over the variance of the outputs.
         after: That of the new ones.
     """
@@ -68,6 +69,8 @@ def solve(
         error = held_out.error(found, fit.intercept(found))
         if error < best:
             best, penalty = error, candidate
+    if before <= best:
+        return Solution(matrix, bias, None, before / spread, before / spread)
     whole = fit.joined(held_out)
     if penalty is not None:
         larger = (candidate for candidate in penalties if candidate >= penalty)
@@ -98,7 +101,8 @@ def _solutions(
 
 def _divided(residual: Float64Array, gram: Float64Array) -> Float64Array:
     """Return ``residual`` times the inverse of each group's positive definite matrix."""
-    if len(gram) > 1:
-        return np.asarray(np.linalg.solve(gram, residual.swapaxes(1, 2))).swapaxes(1, 2)
-    factor = linalg.cho_factor(gram[0], overwrite_a=True, check_finite=False)
-    return np.asarray(linalg.cho_solve(factor, residual[0].T, check_finite=False)).T[None]
+    with one_blas_thread():
+        if len(gram) > 1:
+            return np.asarray(np.linalg.solve(gram, residual.swapaxes(1, 2))).swapaxes(1, 2)
+        factor = linalg.cho_factor(gram[0], overwrite_a=True, check_finite=False)
+        return np.asarray(linalg.cho_solve(factor, residual[0].T, check_finite=False)).T[None]
