@@ -1,6 +1,13 @@
-import numpy as np
+import json
 
-from wrg_onnx.recover import KeptChannels, compose
+import numpy as np
+import pytest
+from cuts import cut
+from strategies import normal
+
+from wrg_onnx.graph import Edit, ModelError, edited, load, save
+from wrg_onnx.recover import KeptChannels, compose, read_note, with_note
+from wrg_onnx.recover.kept import NOTE
 
 
 def kept(positions, total, axis=1):
@@ -15,3 +22,46 @@ def test_two_cuts_join_into_one_of_the_original():
 
 def test_a_cut_that_does_not_follow_the_other_is_left_out():
     assert compose({"y": kept([0, 2, 5], 6)}, {"y": kept([0, 2], 4), "z": kept([0], 2)}) == {}
+
+
+def two_layers(gone):
+    text = "net (float[1,3,4,4] x) => (float[1,5,4,4] y) { a = Conv(x, w)  y = Conv(a, v) }"
+    return cut(text, {"w": normal(8, 3, 1, 1), "v": normal(5, 8, 1, 1)}, {("w", 0): gone})
+
+
+def test_the_layers_outputs_are_listed_whole_ones_too():
+    kept_ones = two_layers([0, 1, 6]).kept
+    assert kept_ones["a"].positions.tolist() == [2, 3, 4, 5, 7]
+    assert (kept_ones["a"].axis, kept_ones["a"].total, kept_ones["a"].is_whole) == (1, 8, False)
+    assert kept_ones["y"].is_whole
+
+
+def test_a_file_says_what_it_has_kept(tmp_path):
+    made = two_layers([0, 1, 6])
+    save(with_note(made.pruned, made.kept), tmp_path / "m.onnx", force=False)
+    read = read_note(load(tmp_path / "m.onnx"))
+    assert read.keys() == made.kept.keys()
+    for name, one in read.items():
+        assert (one.axis, one.total) == (made.kept[name].axis, made.kept[name].total)
+        np.testing.assert_array_equal(one.positions, made.kept[name].positions)
+
+
+def test_a_file_without_a_note_says_nothing():
+    assert read_note(two_layers([0]).before) == {}
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["{", "[]", "7", json.dumps({"a": 3}), json.dumps({"a": [1]}), json.dumps({"a": [1, 4, [2, 3]]}),
+     json.dumps({"a": [1, 4, [2, 1], [2, 1]]}), json.dumps({"a": [1, 4, ["2", 1]]}),
+     json.dumps({"a": [1, 4, [2]]}), json.dumps({"a": [1.5, 4, [2, 1]]})],
+)  # fmt: skip
+def test_a_broken_note_is_an_error(note):
+    graph = edited(two_layers([0]).before, Edit(metadata={NOTE: note}))
+    with pytest.raises(ModelError, match="the note 'wrg_onnx.kept' .* is broken"):
+        read_note(graph)
+
+
+def test_other_notes_of_a_file_stay():
+    graph = edited(two_layers([0]).before, Edit(metadata={"author": "me"}))
+    assert with_note(graph, {}).metadata == {"author": "me", NOTE: "{}"}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import onnx
 import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.load import Source, read_records
@@ -28,6 +29,7 @@ class Edit:
             input is copied for this reader alone, with these constant operands by input position.
         biases: By index of a node of the main graph: what an Add of its own, behind the node, adds
             to its first output. The sum has the old name.
+        metadata: New notes by key.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class Edit:
     bypassed: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[tuple[int, int], Mapping[int, Array]] = field(default_factory=dict)
     biases: Mapping[int, Array] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -80,8 +83,19 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     for index, array in edit.biases.items():
         _add_bias(surgeon, nodes[index], array, taken)
     aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
-    source = replace(source, surgeon=surgeon, aside=aside, exported=[])
+    header = _with_notes(source.header, edit.metadata)
+    source = replace(source, surgeon=surgeon, header=header, aside=aside, exported=[])
     return read_records(source, name=graph.name, opsets=graph.opsets)
+
+
+def _with_notes(header: onnx.ModelProto, notes: Mapping[str, str]) -> onnx.ModelProto:
+    if not notes:
+        return header
+    noted = onnx.ModelProto()
+    noted.CopyFrom(header)
+    old = {entry.key: entry.value for entry in header.metadata_props}
+    onnx.helper.set_model_props(noted, old | dict(notes))
+    return noted
 
 
 def _find(surgeon: gs.Graph, scope: Scope) -> gs.Graph:

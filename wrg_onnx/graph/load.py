@@ -166,7 +166,12 @@ def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Gra
     """Read the records off an onnx-graphsurgeon graph."""
     graph = _read_graph(source, source.surgeon, name, dict(opsets), {})
     constants = {**graph.constants, **source.aside}
-    return replace(graph, constants=constants, fed_constants=source.fed_initializers)
+    return replace(
+        graph,
+        constants=constants,
+        fed_constants=source.fed_initializers,
+        metadata={entry.key: entry.value for entry in source.header.metadata_props},
+    )
 
 
 def stored_bytes(path: Path, graph: Graph) -> int:

@@ -123,6 +123,7 @@ class Graph:
         outputs: What the caller gets.
         opsets: Imported version by domain; ``""`` is ai.onnx.
         fed_constants: The constants that a caller may feed another value for.
+        metadata: Notes that the file carries, by key.
         source: The onnx-graphsurgeon graph that the records were read from, for ``graph/`` alone.
     """
 
@@ -134,6 +135,7 @@ class Graph:
     opsets: Mapping[str, int]
     source: Any = field(repr=False)
     fed_constants: frozenset[str] = frozenset()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:

@@ -33,7 +33,7 @@ from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
 from wrg_onnx.pipeline.recovery import chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import KeptChannels, Reconstruction, compose
+from wrg_onnx.recover import KeptChannels, Reconstruction, compose, with_note
 from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
@@ -90,7 +90,8 @@ def prune(
     after = replace(last.model.cost(last.selection.alive, None), parameters=count_parameters(final))
     if output is not None:
         with clock.stage("save"):
-            after = replace(after, file_bytes=save(final, output, force=force))
+            noted = with_note(final, result.kept)
+            after = replace(after, file_bytes=save(noted, output, force=force))
     reached = _reached(config, before, after)
     recovery = _recovery_report(recovered, samples, config)
     return PruneReport(
@@ -122,6 +123,7 @@ class _Result:
 
     Attributes:
         last: The last cut.
+        kept: Which channels of the original are left.
         recovered: What was recovered after it; None if nothing was.
         removed: How many units went in all.
         equivalence: The proof with the largest error.
@@ -129,6 +131,7 @@ class _Result:
     """
 
     last: Cut
+    kept: Mapping[str, KeptChannels]
     recovered: Reconstruction | None
     removed: int
     equivalence: Equivalence
@@ -164,7 +167,8 @@ def _rounds(
                 graph = cut.graph if recovered is None else recovered.graph
                 current = analyse_graph(graph, model.path, model.input_shapes, config.limits)
     assert equivalence is not None
-    return _Result(cut, recovered, removed, equivalence, tuple(said))
+    assert kept is not None
+    return _Result(cut, kept, recovered, removed, equivalence, tuple(said))
 
 
 def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:

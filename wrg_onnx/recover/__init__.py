@@ -2,7 +2,7 @@
 
 from wrg_onnx.recover.bias import Removal, compensate
 from wrg_onnx.recover.fit import LayerFit
-from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels
+from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels, read_note, with_note
 from wrg_onnx.recover.reconstruct import (
     FEWEST_SAMPLES,
     Reconstruction,
@@ -20,5 +20,7 @@ __all__ = [
     "compensate",
     "compose",
     "kept_channels",
+    "read_note",
     "reconstruct",
+    "with_note",
 ]

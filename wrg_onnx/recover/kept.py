@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids
-from wrg_onnx.graph import Array
+from wrg_onnx.graph import Array, Edit, Graph, ModelError, edited
+
+NOTE = "wrg_onnx.kept"
+"""The key in a file's metadata under which it says what it has kept of its original."""
+
+
+MOST_CHANNELS = 1 << 24
+"""A note that speaks of more is broken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,3 +90,57 @@ def compose(
             continue
         joined[name] = KeptChannels(first.axis, first.positions[second.positions], first.total)
     return joined
+
+
+def with_note(graph: Graph, kept: Mapping[str, KeptChannels]) -> Graph:
+    """Return a copy of a pruned model whose metadata say what it has kept.
+
+    The note is JSON: by tensor the axis, the number of channels in the original, and runs of
+    positions, each as its first and its length.
+    """
+    table = {name: [one.axis, one.total, *_runs(one.positions)] for name, one in kept.items()}
+    note = json.dumps(table, separators=(",", ":"), sort_keys=True)
+    return edited(graph, Edit(metadata={NOTE: note}))
+
+
+def read_note(graph: Graph) -> dict[str, KeptChannels]:
+    """Read what ``with_note`` wrote.
+
+    Returns:
+        By tensor what is kept of it; empty if the file says nothing.
+
+    Raises:
+        ModelError: If the note is not of this form.
+    """
+    if NOTE not in graph.metadata:
+        return {}
+    try:
+        table = json.loads(graph.metadata[NOTE])
+        return {str(name): _read(*entry) for name, entry in table.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"'{graph.name}': the note '{NOTE}' in its metadata is broken ({error}); prune the "
+            "original again, or remove the note"
+        ) from error
+
+
+def _runs(positions: IdArray) -> list[list[int]]:
+    """Write ascending positions as runs."""
+    starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
+    lengths = np.diff(starts, append=len(positions))
+    return [[int(positions[s]), int(n)] for s, n in zip(starts, lengths, strict=True)]
+
+
+def _read(axis: int, total: int, *runs: tuple[int, int]) -> KeptChannels:
+    numbers = [axis, total, *chain.from_iterable(runs)]
+    if not all(isinstance(number, int) for number in numbers):
+        raise TypeError("expected whole numbers")
+    if axis < 0 or total > MOST_CHANNELS:
+        raise ValueError(f"axis {axis} or {total} channels are out of range")
+    end = 0
+    for first, length in runs:
+        if first < end or length < 1 or first + length > total:
+            raise ValueError(f"run {first}, {length} does not fit among {total} channels")
+        end = first + length
+    parts = [np.arange(first, first + length) for first, length in runs]
+    return KeptChannels(axis, np.concatenate([np.empty(0, np.int64), *parts]), total)
