@@ -78,3 +78,11 @@ def to_tensor(array: Array) -> Tensor:
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(np.array(array))
+
+
+def to_array(tensor: Tensor, like: Array) -> Array:
+    """Copy a tensor into an array of the type and shape of another."""
+    values = tensor.detach().cpu()
+    if values.dtype == torch.bfloat16:  # numpy has none of its own; every value fits a float32
+        values = values.float()
+    return np.array(values.numpy().astype(like.dtype)).reshape(like.shape)

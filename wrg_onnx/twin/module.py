@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,13 +11,26 @@ from torch import Tensor, nn
 
 import wrg_onnx.twin.ops  # noqa: F401 - registers the operators
 from wrg_onnx.graph.errors import DataError, ModelError, UnsupportedOperatorError, UsageError
-from wrg_onnx.twin.attributes import to_tensor
+from wrg_onnx.twin.attributes import to_array, to_tensor
 from wrg_onnx.twin.table import TwinOp, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from wrg_onnx.graph.model import Array, Graph, Node
+
+
+class BatchNorm(enum.Enum):
+    """What BatchNormalization normalises by.
+
+    Attributes:
+        FROZEN: The running statistics, whether the twin trains or not.
+        TRAIN: The batch's statistics while ``twin.training`` is set, and the running ones follow
+            them by the node's momentum; the running ones otherwise.
+    """
+
+    FROZEN = "frozen"
+    TRAIN = "train"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,11 +41,14 @@ class Step:
         node: The node.
         op: Its entry in the table.
         last: Names of the tensors that no later step reads.
+        training: What runs in place of the node while the twin trains; None for the node itself.
+            Its outputs behind the first are the running statistics under their own names.
     """
 
     node: Node
     op: TwinOp
     last: tuple[str, ...]
+    training: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,10 @@ class Twin(nn.Module):
         self.input_names = tuple(value.name for value in graph.inputs)
         self.output_names = tuple(value.name for value in graph.outputs)
         self._steps = steps
+        self._moving = {
+            name for step in steps if step.training for name in step.training.outputs[1:]
+        }
+        self._originals: dict[str, Array] = {}
         self._host: dict[str, Tensor] = {}
         # Torch forbids dots in a parameter's name; ONNX names are full of them.
         self._parameter_names: dict[str, str] = {}
@@ -74,7 +95,9 @@ class Twin(nn.Module):
                 continue
             role = _role(array, used[name])
             tensor = to_tensor(array)
-            if not role.is_weight:
+            if role.is_weight or name in self._moving:
+                self._originals[name] = array
+            else:
                 self._host[name] = tensor
             if role.is_weight:
                 self._parameter_names[name] = f"weight_{index}"
@@ -86,6 +109,17 @@ class Twin(nn.Module):
     def parameters_by_name(self) -> dict[str, nn.Parameter]:
         """Return the parameters, keyed by the names of their ONNX initializers."""
         return {name: self.get_parameter(key) for name, key in self._parameter_names.items()}
+
+    def trained_constants(self) -> dict[str, Array]:
+        """Return what training may have changed, ready for ``Edit(constants=...)``.
+
+        Returns:
+            The parameters, and the running statistics where `BatchNorm.TRAIN` moves them, by the
+            names of their initializers; copies, each of its initializer's type and shape.
+        """
+        now: dict[str, Tensor] = {**self.parameters_by_name()}
+        now.update((name, self.get_buffer(self._buffer_names[name])) for name in self._moving)
+        return {name: to_array(now[name], array) for name, array in self._originals.items()}
 
     def forward(self, feeds: Mapping[str, Tensor], taps: Sequence[str] = ()) -> dict[str, Tensor]:
         """Run the graph.
@@ -117,7 +151,7 @@ class Twin(nn.Module):
             inputs = [values[name] if name else None for name in step.node.inputs]
             if mixed:
                 inputs = _place(inputs, step, self._host)
-            for name, value in _run(step, inputs):
+            for name, value in self._run(step, inputs):
                 values[name] = _with_gradient(value) if name in tapped else value
             for name in step.last:
                 if name not in kept:
@@ -126,6 +160,16 @@ class Twin(nn.Module):
             if name not in values:
                 raise UsageError(f"no tensor '{name}' in the model: it cannot be tapped")
         return {name: values[name] for name in (*self.output_names, *taps)}
+
+    def _run(self, step: Step, inputs: list[Tensor | None]) -> Iterator[tuple[str, Tensor]]:
+        if not (self.training and step.training):
+            yield from _run(step.node, step.op, inputs)
+            return
+        y, *running = _run(step.training, step.op, inputs)
+        with torch.no_grad():
+            for name, value in running:
+                self.get_buffer(self._buffer_names[name]).copy_(value)
+        yield y
 
     def _constants(self) -> dict[str, Tensor]:
         """Return every constant by its ONNX name; looked up anew, since ``to`` replaces buffers."""
@@ -141,12 +185,15 @@ class Twin(nn.Module):
         return values
 
 
-def build_twin(graph: Graph, *, trainable: bool = True) -> Twin:
+def build_twin(
+    graph: Graph, *, trainable: bool = True, batch_norm: BatchNorm = BatchNorm.FROZEN
+) -> Twin:
     """Turn a graph into a torch module.
 
     Args:
         graph: The model; its constants are copied.
         trainable: Whether the parameters require gradients.
+        batch_norm: What BatchNormalization normalises by while the twin trains.
 
     Returns:
         The module, on the CPU.
@@ -165,10 +212,25 @@ def build_twin(graph: Graph, *, trainable: bool = True) -> Twin:
     for name, position in last_reader.items():
         if name and name not in outputs and name not in graph.constants:
             last[position].append(name)
+    trains = batch_norm is BatchNorm.TRAIN
     steps = tuple(
-        Step(node, entry, tuple(names)) for (node, entry), names in zip(entries, last, strict=True)
+        Step(node, entry, tuple(names), _training_form(node, graph) if trains else None)
+        for (node, entry), names in zip(entries, last, strict=True)
     )
     return Twin(graph, steps, trainable=trainable)
+
+
+def _training_form(node: Node, graph: Graph) -> Node | None:
+    """Return a BatchNormalization that moves its running statistics, None for any other node."""
+    running = node.inputs[3:5]
+    if node.op != "BatchNormalization" or node.domain or any(node.outputs[1:]):
+        return None
+    if node.int("training_mode", 0) or not node.int("spatial", 1):
+        return None
+    if any(name not in graph.constants for name in running):
+        return None
+    attributes = {**node.attributes, "training_mode": 1}
+    return replace(node, attributes=attributes, outputs=(node.outputs[0], *running))
 
 
 def _entry(node: Node) -> TwinOp:
@@ -209,10 +271,9 @@ def _role(array: Array, uses: Iterable[tuple[TwinOp, int] | None]) -> Role:
     )
 
 
-def _run(step: Step, inputs: list[Tensor | None]) -> Iterator[tuple[str, Tensor]]:
+def _run(node: Node, op: TwinOp, inputs: list[Tensor | None]) -> Iterator[tuple[str, Tensor]]:
     """Compute one node; yield its outputs with their names."""
-    node = step.node
-    result = step.op.function(node, *inputs)
+    result = op.function(node, *inputs)
     results = (result,) if isinstance(result, Tensor) else result
     if len(results) < len(node.outputs) and any(node.outputs[len(results) :]):
         raise ModelError(f"{node}: the twin has no output {len(results)} of this operator")

@@ -26,11 +26,14 @@ def batch_normalization(
     epsilon = number(node, "epsilon", 1e-5)
     if node.int("training_mode", 0):
         momentum = number(node, "momentum", 0.9)
-        over = (0, *range(2, x.dim()))
-        batch_mean, batch_var = x.mean(over), x.var(over, correction=0)
+        # With momentum 1 the fused kernel leaves the batch's own statistics in these.
+        batch_mean, batch_var = torch.zeros_like(mean), torch.zeros_like(var)
         y = torch.batch_norm(
-            x, scale, bias, batch_mean, batch_var, False, 0.0, epsilon, False
+            x, scale, bias, batch_mean, batch_var, True, 1.0, epsilon, False
         )  # fmt: skip
+        # Torch divides by one less than the count, ONNX by the count.
+        count = x.numel() // x.shape[1]
+        batch_var = batch_var * ((count - 1) / count) if count > 1 else torch.zeros_like(var)
         running = (
             mean * momentum + batch_mean * (1 - momentum),
             var * momentum + batch_var * (1 - momentum),
