@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor
 
+from wrg_onnx.graph.model import Value
+
 TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
-"""``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end."""
+"""``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end.
+
+That of a control-flow operator takes its bodies, too: ``bodies``, a mapping from attribute to
+`Body`.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """A branch or loop body, ready to run.
+
+    Attributes:
+        run: From what it is fed to what it returns.
+        returned: What the file says of the outputs.
+    """
+
+    run: Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
+    returned: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)

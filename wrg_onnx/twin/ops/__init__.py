@@ -2,6 +2,7 @@
 
 from wrg_onnx.twin.ops import (
     activation,
+    control,
     convolution,
     generate,
     indexing,
@@ -18,6 +19,7 @@ from wrg_onnx.twin.ops import (
 
 __all__ = [
     "activation",
+    "control",
     "convolution",
     "generate",
     "indexing",
