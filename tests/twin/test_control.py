@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from onnx import parser
 
-from wrg_onnx.graph import Edit, UsageError, edited, open_session
+from wrg_onnx.graph import Edit, UsageError, edited, load, open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.twin import build_twin
+
+MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
 
 BRANCHES = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -124,3 +128,25 @@ def test_a_tap_in_a_body_is_what_the_last_iteration_made():
     torch.testing.assert_close(values[name], values["y"])
     with pytest.raises(UsageError, match="no tensor"):
         twin({"x": torch.ones(2), "trips": torch.tensor(0)}, [name])
+
+
+@pytest.mark.parametrize("file", ["silero_vad_16k_op15.onnx", "dtln_model_1.onnx"])
+def test_a_speech_models_twin_computes_what_onnx_runtime_computes(file):
+    path = MODELS / file
+    if not path.exists():
+        pytest.skip(f"the model collection is not here: {path}")
+    graph = load(path)
+    rng = np.random.default_rng(0)
+    sizes = {"input": (1, 512), "sr": ()}
+    feeds = {}
+    for value in graph.inputs:
+        known = tuple(size if isinstance(size, int) else 1 for size in value.shape)
+        array = rng.random(sizes.get(value.name, known))
+        feeds[value.name] = np.array(array if value.name != "sr" else 16000, value.dtype)
+    twin = build_twin(graph)
+    mine = twin({name: torch.tensor(array) for name, array in feeds.items()})
+    theirs = open_session(graph, exact=True).run(feeds)
+    for name, value in mine.items():
+        np.testing.assert_allclose(value.detach().numpy(), theirs[name], rtol=1e-4, atol=1e-5)
+    sum(value.square().mean() for value in mine.values()).backward()
+    assert all(parameter.grad is not None for parameter in twin.parameters())
