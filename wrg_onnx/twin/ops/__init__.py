@@ -2,6 +2,7 @@
 
 from wrg_onnx.twin.ops import (
     activation,
+    attention,
     control,
     convolution,
     generate,
@@ -13,13 +14,16 @@ from wrg_onnx.twin.ops import (
     pooling,
     recurrent,
     reduction,
+    regions,
     resize,
     sampling,
     shape,
+    spectral,
 )
 
 __all__ = [
     "activation",
+    "attention",
     "control",
     "convolution",
     "generate",
@@ -31,7 +35,9 @@ __all__ = [
     "pooling",
     "recurrent",
     "reduction",
+    "regions",
     "resize",
     "sampling",
     "shape",
+    "spectral",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wrg_onnx.graph.errors import ModelError
-from wrg_onnx.twin.attributes import number
+from wrg_onnx.twin.attributes import number, optional
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def _run(
     rest: Sequence[Tensor | None],
     make_cell: Callable[[Node, Layer], Cell],
 ) -> tuple[Tensor, ...]:
-    given: list[Tensor | None] = [*rest, *[None] * (5 - len(rest))]
-    b, lengths, initial_h, initial_c, p = given
+    b, lengths, initial_h, initial_c, p = optional(rest, 5)
     batch_first = node.int("layout", 0) == 1
     x = x.transpose(0, 1) if batch_first else x
     w, r = weights[0].to(x.dtype), weights[1].to(x.dtype)
