@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
@@ -16,6 +16,8 @@ TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
 That of a control-flow operator takes its bodies, too: ``bodies``, a mapping from attribute to
 `Body`.
 """
+
+_Function = TypeVar("_Function", bound=TwinFunction)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ def twin_op(
     host: tuple[int, ...] = (),
     fixed: tuple[int, ...] = (),
     pointwise: bool = False,
-) -> Callable[[TwinFunction], TwinFunction]:
+) -> Callable[[_Function], _Function]:
     """Register a function as the twin of operators.
 
     Args:
@@ -78,7 +80,7 @@ def twin_op(
         ValueError: If an operator is registered already for this version.
     """
 
-    def register(function: TwinFunction) -> TwinFunction:
+    def register(function: _Function) -> _Function:
         for op in ops:
             versions = _TABLE.setdefault((domain, op), {})
             if since in versions:

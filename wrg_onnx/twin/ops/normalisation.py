@@ -53,7 +53,7 @@ def instance_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -
     return torch.group_norm(x, x.shape[1], scale, bias, number(node, "epsilon", 1e-5))
 
 
-@twin_op("LayerNormalization", since=17)
+@twin_op("LayerNormalization", since=1)  # ONNX Runtime fuses it at any opset
 def layer_normalization(
     node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None
 ) -> Tensor | tuple[Tensor, ...]:
