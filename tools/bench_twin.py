@@ -3,8 +3,8 @@
     python tools/bench_twin.py [--rounds 7] [--batch 4] [--threads N] [--quick]
 
 Both compute the same function of the same parameters: batch normalisation is folded into the
-convolutions before the export, which would do it. They run turn by turn in one process; the table shows
-medians, and the median over the rounds of the ratio of the two.
+convolutions before the export, which would do it. They run turn by turn in one process; the table
+shows medians, and the median over the rounds of the ratio of the two.
 """
 
 from __future__ import annotations
