@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from pathlib import Path
 
@@ -276,3 +277,13 @@ def test_a_models_twin_computes_what_onnx_runtime_computes(file, largest):
         # ONNX Runtime's own Sigmoid is off by 1e-7 where it is nearly zero.
         limit = 1e-4 * np.abs(expected[name]).max() + 2e-7
         np.testing.assert_allclose(actual[name].numpy(), expected[name], rtol=0, atol=limit)
+
+
+def test_a_copy_of_a_twin_has_weights_of_its_own(image):
+    twin = build_twin(graph_of(NET))
+    teacher = copy.deepcopy(twin)
+    expected = twin({"image": image})["logits"]
+    with torch.no_grad():
+        twin.parameters_by_name()["stem.bias"].add_(1.0)
+    torch.testing.assert_close(teacher({"image": image})["logits"], expected)
+    assert not torch.allclose(twin({"image": image})["logits"], expected)
