@@ -22,7 +22,6 @@ EXCLUDED = {
     f"indexing/{case}-stays": "what it makes is a sequence or an optional, not a tensor"
     for case in ("SplitToSequence", "SequenceConstruct", "Optional")
 } | {
-    "indexing/NonMaxSuppression-stays": "it gives positions alone, chosen by comparisons",
     "/unknown-operator-stays": "the operator, Unique, stands for one that nobody knows",
     "indexing/NegativeLogLikelihoodLoss-stays": "a loss is no part of a network as deployed",
     "normalising/RandomNormalLike-stays": "it draws other numbers in every run",

@@ -30,8 +30,6 @@ from wrg_onnx.twin import build_twin, dequantised
 
 MODEL = Path(__file__).parents[3] / "shared" / "data" / "models" / "shufflenet_v2_12_int8.onnx"
 CASES = operator_cases("test_operators_quantised")
-PACKED = "its weight is packed 4 bits to a byte in blocks, which the twin does not read"
-EXCLUDED = {name: PACKED for name in CASES if "MatMulNBits" in name}
 
 # A tensor that ONNX Runtime rounds from another float32: sums of integers in another order, or
 # products that it scales in one step. Now and then a number next to a tie goes the other way.
@@ -56,8 +54,6 @@ def image(*shape):
 
 @pytest.mark.parametrize("name", CASES)
 def test_twin_computes_what_onnx_runtime_computes(name):
-    if name in EXCLUDED:
-        pytest.skip(EXCLUDED[name])
     graph = from_proto(network(CASES[name]), name=name)
     feeds = {"x": image(1, 3, 6, 6)}
     mine, theirs = run_both(graph, feeds, ["y"])
@@ -72,7 +68,7 @@ def test_twin_computes_what_onnx_runtime_computes(name):
         np.testing.assert_allclose(value, theirs[key], rtol=0, atol=limit)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in EXCLUDED])
+@pytest.mark.parametrize("name", CASES)
 def test_constants_come_back_as_the_integers_that_they_were(name):
     graph = from_proto(network(CASES[name]), name=name)
     for key, array in build_twin(graph).trained_constants().items():
