@@ -129,10 +129,10 @@ def _layers(node: Node, operands: tuple[Tensor, Tensor, Tensor, Tensor | None]) 
     w, r, b, p = operands
     activations = _read_activations(node, w.shape[0])
     count = len(_DEFAULTS[node.op])
-    for number_, (weight, recurrence, biases) in enumerate(zip(w, r, b, strict=True)):
+    for direction, (weight, recurrence, biases) in enumerate(zip(w, r, b, strict=True)):
         bias, recurrent_bias = biases.chunk(2)
-        peepholes = None if p is None else p[number_].to(w.dtype)
-        own = activations[number_ * count : (number_ + 1) * count]
+        peepholes = None if p is None else p[direction].to(w.dtype)
+        own = activations[direction * count : (direction + 1) * count]
         yield Layer(weight, recurrence, bias, recurrent_bias, peepholes, own)
 
 
@@ -183,13 +183,13 @@ def _unrolled(
     limits = None if lengths is None else lengths.to(x.device)[:, None]
     inside = None if limits is None else steps < limits  # (S, N, 1)
     outputs, finals = [], []
-    for number_, layer in enumerate(layers):
-        backward = number_ == 1 or node.str("direction", "forward") == "reverse"
+    for direction, layer in enumerate(layers):
+        backward = direction == 1 or node.str("direction", "forward") == "reverse"
         order = _order(steps, limits) if backward else None
         fed = x if order is None else torch.gather(x, 0, order.expand(x.shape))
         shares = functional.linear(fed, layer.weight, layer.bias)
         cell = make_cell(node, layer)
-        now = tuple(state[number_] for state in states)
+        now = tuple(state[direction] for state in states)
         made = []
         for step, share in enumerate(shares.unbind(0)):
             then = cell(share, now)
@@ -282,14 +282,8 @@ def _fused(
     node: Node, x: Tensor, operands: tuple[Tensor, Tensor, Tensor], states: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
     """Run all directions in one of torch's kernels."""
-    w, r, b = operands
-    directions, hidden = r.shape[0], r.shape[2]
-    gates = _GATES[node.op]
-    parameters = []
-    for number_ in range(directions):
-        for operand in (w[number_], r[number_], *b[number_].chunk(2)):
-            blocks = operand.chunk(len(gates))
-            parameters.append(torch.cat([blocks[gate] for gate in gates]))
+    directions, hidden = operands[1].shape[0], operands[1].shape[2]
+    parameters = _laid_out(node, operands)
     backward = directions == 1 and node.str("direction", "forward") == "reverse"
     x = x.flip(0) if backward else x
     # In training mode, or cuDNN keeps nothing for the backward pass; nothing is dropped.
@@ -301,3 +295,26 @@ def _fused(
         y, *last = run(x, states[0], parameters, *options)
     y = y.flip(0) if backward else y
     return (y.reshape(*y.shape[:2], directions, hidden).transpose(1, 2), *last)
+
+
+def _laid_out(node: Node, operands: tuple[Tensor, Tensor, Tensor]) -> list[Tensor]:
+    """Return the weights by direction in torch's order of gates: input, hidden, and their biases.
+
+    They are parts of one buffer, first all weights, then all biases: cuDNN reads them where they
+    are, and would otherwise copy them in every call.
+    """
+    w, r, b = operands
+    gates = _GATES[node.op]
+    weights = [operand for pair in zip(w, r, strict=True) for operand in pair]
+    biases = [half for both in b for half in both.chunk(2)]
+    ordered = []
+    for operand in (*weights, *biases):
+        blocks = operand.chunk(len(gates))
+        ordered += [blocks[gate] for gate in gates]
+    flat = torch.cat([block.reshape(-1) for block in ordered])
+    shapes = [operand.shape for operand in (*weights, *biases)]
+    parts = torch.split(flat, [shape.numel() for shape in shapes])
+    views = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+    count = len(weights)
+    places = [(i, i + 1, count + i, count + i + 1) for i in range(0, count, 2)]
+    return [views[place] for of_direction in places for place in of_direction]
