@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, parser
@@ -26,7 +29,10 @@ from wrg_onnx.graph import (
     open_session,
 )
 from wrg_onnx.graph.load import from_proto
+from wrg_onnx.graph.model import Node
 from wrg_onnx.twin import build_twin, dequantised
+from wrg_onnx.twin.ops.quantised import stand_for
+from wrg_onnx.twin.quantised_forms import is_quantised
 
 MODEL = Path(__file__).parents[3] / "shared" / "data" / "models" / "shufflenet_v2_12_int8.onnx"
 CASES = operator_cases("test_operators_quantised")
@@ -75,6 +81,52 @@ def test_constants_come_back_as_the_integers_that_they_were(name):
         original = flatten(graph).graph.constants[key]
         assert (array.dtype, array.shape) == (original.dtype, original.shape)
         np.testing.assert_array_equal(array, original)
+
+
+INTEGERS = {"float32", "int8", "uint8", "int16", "uint16", "int32"}
+
+
+@cache
+def backend_cases():
+    """Return the ONNX backend node cases of quantised operators, in types that torch has."""
+    with warnings.catch_warnings():
+        # Computing the expected values overflows here and there on purpose.
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.case.node import collect_testcases
+
+        collected = collect_testcases(None)
+    found = {}
+    for case in collected:
+        arrays = [array for pair in case.data_sets for arrays in pair for array in arrays]
+        nodes = [Node(0, "", n.op_type, n.domain, 1, (), ()) for n in case.model.graph.node]
+        known = all(getattr(array, "dtype", np.dtype(object)).name in INTEGERS for array in arrays)
+        if known and len(nodes) == 1 and is_quantised(nodes[0]):
+            found[case.name] = case
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(backend_cases()))
+def test_twin_computes_what_the_integers_of_the_onnx_backend_case_stand_for(name):
+    case = backend_cases()[name]
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    graph = from_proto(model, name=name)
+    twin = build_twin(graph)
+    last = dequantised(graph).nodes[-1]
+    for inputs, outputs in case.data_sets:
+        feeds = dict(zip(twin.input_names, map(torch.tensor, inputs), strict=True))
+        with torch.no_grad():
+            results = twin(feeds)
+        expected = torch.tensor(outputs[0])
+        if last.op == "FakeQuantise":
+            scale, zero_point = (feeds.get(n) if n else None for n in last.inputs[1:3])
+            expected = stand_for(last, expected, scale, zero_point)
+        elif last.op == "DynamicQuantizeLinear":
+            expected = stand_for(last, expected, *map(torch.tensor, outputs[1:]))
+            assert float(results[twin.output_names[1]]) == pytest.approx(float(outputs[1]))
+            assert int(results[twin.output_names[2]]) == int(outputs[2])
+        value = results[twin.output_names[0]]
+        torch.testing.assert_close(value.double(), expected.double(), rtol=1e-5, atol=1e-5)
 
 
 QDQ = """

@@ -111,10 +111,9 @@ def _meaning(node: Node) -> Meaning:
 
 
 def _round(part: Rewriting, node: Node, name: str, output: str, meaning: Meaning) -> None:
-    zero_point = part.constant(meaning.zero_point)
     # Without a zero point the type is an attribute, or the default.
     code = node.int("output_dtype", 0) if node.op == QUANTISE else 0
-    dtype = np.dtype(_TYPES.get(code, "uint8")) if zero_point is None else zero_point.dtype
+    dtype = part.dtype(meaning.zero_point) or np.dtype(_TYPES.get(code, "uint8"))
     limits = integer_range(dtype)
     if limits is None:
         raise refusal(node, f"rounds to {dtype}")

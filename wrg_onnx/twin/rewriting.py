@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -99,6 +100,14 @@ class Rewriting:
         """Return the value of a constant, None for any other tensor."""
         holder = self.holder(name)
         return None if holder is None else holder.constants[name]
+
+    def dtype(self, name: str) -> np.dtype[Any] | None:
+        """Return the element type of a constant or of what the graph is fed, None of others."""
+        constant = self.constant(name)
+        if constant is not None:
+            return constant.dtype
+        fed = {value.name: value.dtype for value in self.scope.graph.inputs}
+        return fed.get(name)
 
     def known(self, name: str) -> Meaning | None:
         """Return how the integers were stored that a tensor's floats stand for, if they do."""
