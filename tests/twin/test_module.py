@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from onnx import parser
+from onnx import numpy_helper, parser
 
 from wrg_onnx.graph.errors import DataError, UnsupportedOperatorError, UsageError
 from wrg_onnx.graph.load import from_proto, load
@@ -287,3 +287,15 @@ def test_a_copy_of_a_twin_has_weights_of_its_own(image):
         twin.parameters_by_name()["stem.bias"].add_(1.0)
     torch.testing.assert_close(teacher({"image": image})["logits"], expected)
     assert not torch.allclose(twin({"image": image})["logits"], expected)
+
+
+def test_a_mask_of_infinities_is_no_parameter():
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[2, 2] x) => (float[2, 2] y) '
+        "<float[2] w = {1.0, 2.0}> { a = Mul (x, w)  b = Add (a, mask)  y = Softmax (b) }"
+    )
+    mask = np.float32([[0, -np.inf], [0, 0]])
+    model.graph.initializer.append(numpy_helper.from_array(mask, "mask"))
+    twin = build_twin(from_proto(model, name="m"))
+    assert list(twin.parameters_by_name()) == ["w"]
+    assert twin({"x": torch.ones(2, 2)})["y"][0].tolist() == [1.0, 0.0]
