@@ -44,7 +44,7 @@ def _roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor, *, half_pixel
         for axis, size in enumerate(sizes):
             begin, end = roi[1 - axis], roi[3 - axis]
             length = end - begin if half_pixel else (end - begin).clamp(min=1.0)
-            count = ratio if ratio > 0 else max(int(torch.ceil(length / size)), 1)
+            count = ratio if ratio > 0 else max(ceil(float(length.detach()) / size), 1)
             steps = (torch.arange(size * count, device=x.device) + 0.5) / (size * count)
             places.append(begin + steps.to(x.dtype) * length)
             counts.append(count)
@@ -96,33 +96,22 @@ def max_roi_pool(node: Node, x: Tensor, rois: Tensor) -> Tensor:
     sizes = node.ints("pooled_shape")
     scale = number(node, "spatial_scale", 1.0)
     pooled = []
-    for image, x1, y1, x2, y2 in rois.tolist():
-        bins = []
-        for low, high, size, limit in (
-            (y1, y2, sizes[0], x.shape[2]),
-            (x1, x2, sizes[1], x.shape[3]),
-        ):
-            begin, end = _rounded(low * scale), _rounded(high * scale)
-            step = max(end - begin + 1, 1) / size
-            bins.append(
-                [
-                    slice(
-                        *(
-                            min(max(edge + begin, 0), limit)
-                            for edge in (floor(i * step), ceil((i + 1) * step))
-                        )
-                    )
-                    for i in range(size)
-                ]
-            )
-        cells = [x[int(image), :, row, column] for row in bins[0] for column in bins[1]]
+    for image, *corners in rois.detach().tolist():
+        x1, y1, x2, y2 = (scale * corner for corner in corners)
+        rows = _bins(y1, y2, sizes[0], x.shape[2])
+        columns = _bins(x1, x2, sizes[1], x.shape[3])
+        cells = [x[int(image), :, row, column] for row in rows for column in columns]
         values = [cell.amax((1, 2)) if cell.numel() else x.new_zeros(x.shape[1]) for cell in cells]
         pooled.append(torch.stack(values, 1).reshape(-1, *sizes))
     return torch.stack(pooled) if pooled else x.new_zeros(0, x.shape[1], *sizes)
 
 
-def _rounded(value: float) -> int:
-    return floor(value + 0.5)
+def _bins(low: float, high: float, count: int, limit: int) -> list[slice]:
+    """Divide the pixels from low to high into bins that may overlap, cut off at the map's edge."""
+    begin, end = floor(low + 0.5), floor(high + 0.5)
+    step = max(end - begin + 1, 1) / count
+    edges = [(floor(i * step) + begin, ceil((i + 1) * step) + begin) for i in range(count)]
+    return [slice(*(min(max(edge, 0), limit) for edge in pair)) for pair in edges]
 
 
 @twin_op("NonMaxSuppression", since=10, host=(2, 3, 4))
