@@ -34,7 +34,11 @@ EXCLUDED = {
 } | {
     f"test_training_dropout{case}": "the twin is the network as deployed: Dropout drops nothing"
     for case in ("", "_default", "_default_mask", "_mask")
-}
+} | {
+    f"test_bernoulli{kind}{case}": "the case holds what one generator drew"
+    for kind in ("", "_double", "_seed")
+    for case in ("", "_expanded")
+}  # fmt: skip
 
 
 @cache
