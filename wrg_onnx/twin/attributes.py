@@ -11,6 +11,8 @@ from torch import Tensor
 from wrg_onnx.graph.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wrg_onnx.graph.model import Array, Node
 
 # The numbers of onnx.TensorProto.DataType.
@@ -73,8 +75,21 @@ def axes(node: Node, operand: Tensor | None, *, rank: int) -> tuple[int, ...] | 
     return tuple(axis % max(rank, 1) for axis in given)
 
 
+def optional(operands: Sequence[Tensor | None], count: int) -> list[Tensor | None]:
+    """Return optional operands, those that a node leaves out at its end included."""
+    return [*operands, *[None] * (count - len(operands))]
+
+
 def to_tensor(array: Array) -> Tensor:
     """Copy a constant into a tensor of its own type."""
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(np.array(array))
+
+
+def to_array(tensor: Tensor, like: Array) -> Array:
+    """Copy a tensor into an array of the type and shape of another."""
+    values = tensor.detach().cpu()
+    if values.dtype == torch.bfloat16:  # numpy has none of its own; every value fits a float32
+        values = values.float()
+    return np.array(values.numpy().astype(like.dtype)).reshape(like.shape)

@@ -26,11 +26,14 @@ def batch_normalization(
     epsilon = number(node, "epsilon", 1e-5)
     if node.int("training_mode", 0):
         momentum = number(node, "momentum", 0.9)
-        over = (0, *range(2, x.dim()))
-        batch_mean, batch_var = x.mean(over), x.var(over, correction=0)
+        # With momentum 1 the fused kernel leaves the batch's own statistics in these.
+        batch_mean, batch_var = torch.zeros_like(mean), torch.zeros_like(var)
         y = torch.batch_norm(
-            x, scale, bias, batch_mean, batch_var, False, 0.0, epsilon, False
+            x, scale, bias, batch_mean, batch_var, True, 1.0, epsilon, False
         )  # fmt: skip
+        # Torch divides by one less than the count, ONNX by the count.
+        count = x.numel() // x.shape[1]
+        batch_var = batch_var * ((count - 1) / count) if count > 1 else torch.zeros_like(var)
         running = (
             mean * momentum + batch_mean * (1 - momentum),
             var * momentum + batch_var * (1 - momentum),
@@ -39,7 +42,8 @@ def batch_normalization(
     if node.int("spatial", 1) == 0:  # one statistic per position; opsets 7 and 8 only
         y = (x - mean) / torch.sqrt(var + epsilon) * scale + bias
     else:
-        y = functional.batch_norm(x, mean, var, scale, bias, eps=epsilon)
+        # One initializer may be a weight and a statistic, of which torch has no gradient.
+        y = functional.batch_norm(x, mean.detach(), var.detach(), scale, bias, eps=epsilon)
     # Old opsets name the statistics of training as outputs; here they are what went in.
     return (y, mean, var, mean, var)[: len(node.outputs)]
 
@@ -50,7 +54,7 @@ def instance_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -
     return torch.group_norm(x, x.shape[1], scale, bias, number(node, "epsilon", 1e-5))
 
 
-@twin_op("LayerNormalization", since=17)
+@twin_op("LayerNormalization", since=1)  # ONNX Runtime fuses it at any opset
 def layer_normalization(
     node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None
 ) -> Tensor | tuple[Tensor, ...]:
@@ -125,3 +129,17 @@ def lp_normalization(node: Node, x: Tensor) -> Tensor:
     p = node.int("p", 2)
     norm = x.abs().sum(axis, keepdim=True) if p == 1 else x.norm(2, axis, keepdim=True)
     return torch.where(norm == 0, torch.zeros_like(x), x / torch.where(norm == 0, 1.0, norm))
+
+
+@twin_op("SimplifiedLayerNormalization", since=1)
+def simplified_layer_normalization(
+    node: Node, x: Tensor, scale: Tensor
+) -> Tensor | tuple[Tensor, ...]:
+    """Divide by the root mean square over the axes from ``axis`` on, as ONNX Runtime fuses it.
+
+    The second output is the inverse of the root mean square.
+    """
+    over = tuple(range(node.axis("axis", rank=x.dim(), default=-1), x.dim()))
+    mean_square = (x * x).mean(over, keepdim=True)
+    inverse = torch.rsqrt(mean_square + number(node, "epsilon", 1e-5))
+    return (x * inverse * scale, inverse)[: len(node.outputs)]
