@@ -15,7 +15,7 @@ from wrg_onnx.twin.attributes import to_array, to_tensor
 from wrg_onnx.twin.table import TwinOp, lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wrg_onnx.graph.model import Array, Graph, Node
 
@@ -121,7 +121,12 @@ class Twin(nn.Module):
         now.update((name, self.get_buffer(self._buffer_names[name])) for name in self._moving)
         return {name: to_array(now[name], array) for name, array in self._originals.items()}
 
-    def forward(self, feeds: Mapping[str, Tensor], taps: Sequence[str] = ()) -> dict[str, Tensor]:
+    def forward(
+        self,
+        feeds: Mapping[str, Tensor],
+        taps: Sequence[str] = (),
+        through: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    ) -> dict[str, Tensor]:
         """Run the graph.
 
         Args:
@@ -129,6 +134,8 @@ class Twin(nn.Module):
             taps: Names of further tensors to return. They are the very tensors that the rest of
                 the graph reads, so ``torch.autograd.grad(loss, tap)`` works; with gradients on, a
                 float tap that depends on nothing trainable becomes a leaf that requires them.
+            through: By the name of a node's output, a function that it goes through before anything
+                reads it.
 
         Returns:
             The graph outputs and the taps, by name.
@@ -147,11 +154,13 @@ class Twin(nn.Module):
         tapped = frozenset(taps) if torch.is_grad_enabled() else frozenset()
         for name in tapped & values.keys():
             values[name] = _with_gradient(values[name])
+        through = through or {}
         for step in self._steps:
             inputs = [values[name] if name else None for name in step.node.inputs]
             if mixed:
                 inputs = _place(inputs, step, self._host)
-            for name, value in self._run(step, inputs):
+            for name, result in self._run(step, inputs):
+                value = through[name](result) if name in through else result
                 values[name] = _with_gradient(value) if name in tapped else value
             for name in step.last:
                 if name not in kept:

@@ -1,0 +1,131 @@
+"""Fine-tune a model through its torch twin, and distil its original into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from wrg_onnx.calibrate.progress import Progress, silent
+from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.recover.batches import join
+from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.recover.levels import correct_levels
+from wrg_onnx.recover.options import BatchNormUse, Finetuned, FinetuneOptions, TrainingData
+from wrg_onnx.recover.prepare import (
+    SAMPLES_TO_MEASURE,
+    has_batch_norm,
+    prepare,
+    trainable_twin,
+)
+from wrg_onnx.recover.repeatable import repeatable
+from wrg_onnx.recover.resume import check_checkpoint, identity, restore, store
+from wrg_onnx.recover.train import Trainer
+from wrg_onnx.twin import Twin
+
+
+def finetune(
+    student: Graph,
+    teacher: Graph | None,
+    data: TrainingData,
+    kept: Mapping[str, KeptChannels],
+    options: FinetuneOptions,
+    *,
+    progress: Progress = silent,
+) -> Finetuned:
+    """Train the weights of a graph, and return the graph with the best ones.
+
+    The loss is BCE + IoU + SSIM of the saliency map against the masks where there are masks, or
+    the user's own; to this comes, weighted by ``options.distil``, how far outputs and feature maps
+    are from the teacher's. The epoch with the lowest held-out loss wins, the one before training
+    included.
+
+    Args:
+        student: The graph to train.
+        teacher: The graph to learn from; None for none.
+        data: Training and held-out samples.
+        kept: Which channels of the teacher the student still has, by tensor; empty leaves feature
+            maps out of the loss.
+        options: How to train.
+        progress: Told the epoch with its loss, and the steps done.
+
+    Returns:
+        The trained graph, and how it went.
+
+    Raises:
+        UsageError: If there is nothing to learn from, the teacher does not fit, or the user's loss
+            is not usable.
+        UnsupportedOperatorError: If an operator has no twin.
+        ModelError: If no weight can be trained.
+        StatisticsError: If loss or gradients are not finite; it names the layer.
+        DataError: If a sample cannot be read.
+        OutputError: If the checkpoint is taken, or cannot be written.
+    """
+    check_checkpoint(options.checkpoint)
+    with repeatable(options.seed):
+        setting, twin, notes = prepare(student, teacher, data, kept, options)
+        average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
+        trainer = Trainer(setting, twin, average)
+        trainer.course.notes += notes
+        run = identity(setting, teacher, kept)
+        file = options.checkpoint
+        try:
+            if file is not None and file.resume and file.path.exists():
+                restore(trainer, file, run)
+            else:
+                trainer.judge()
+                _set_levels(trainer, kept)
+            while not trainer.is_done:
+                trainer.epoch(progress)
+                if file is not None:
+                    store(trainer, file, run)
+        finally:
+            trainer.close()
+        average.load_state_dict(trainer.best)
+    course = trainer.course
+    return Finetuned(
+        graph=edited(student, Edit(constants=average.trained_constants())),
+        history=tuple(course.history),
+        best_epoch=course.best_epoch,
+        objective=setting.objective.describe(),
+        device=setting.device.type,
+        notes=tuple(course.notes),
+        run=_runner(average.cpu()),
+    )
+
+
+def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
+    """Start from Convs at the teacher's levels, where that takes the place of normalisation."""
+    setting = trainer.setting
+    teacher, training = setting.objective.teacher, setting.data.training
+    if setting.options.batch_norm is not BatchNormUse.TRAIN or has_batch_norm(setting.graph):
+        return
+    if teacher is None or not kept:
+        return
+    samples = [training[k] for k in range(min(SAMPLES_TO_MEASURE, len(training)))]
+    batches = join(samples, joins=setting.joins)
+    if len(batches) > 1:
+        trainer.course.notes.append(
+            "the levels of the Convs are not corrected: that takes several samples at once, and "
+            "the model takes one"
+        )
+        return
+    batch = batches[0].to(setting.device)
+    count = correct_levels(setting.graph, trainer.twin, teacher.twin, kept, batch)
+    trainer.average.load_state_dict(trainer.twin.state_dict())
+    before = trainer.course.history[0].held_out_loss
+    after = trainer.judge().held_out_loss
+    trainer.course.notes.append(
+        f"the levels of {count} Convs were set to the teacher's before training: held-out loss "
+        f"{before:.4f} -> {after:.4f}"
+    )
+
+
+def _runner(twin: Twin) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
+        with torch.no_grad():
+            values = twin({name: torch.from_numpy(np.array(a)) for name, a in feeds.items()})
+        return {name: value.numpy() for name, value in values.items()}
+
+    return run
