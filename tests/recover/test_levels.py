@@ -81,3 +81,26 @@ def test_a_constant_channel_gets_the_bias_alone():
     found = twin.parameters_by_name()
     assert not found["w1"].any()
     torch.testing.assert_close(found["b1"].detach(), torch.full((6,), 2.0))
+
+
+def test_batch_normalisation_is_corrected_too():
+    text = """net (float[N,3,8,8] x) => (float[N,c,8,8] y) {
+      a = Conv(x, w1)  n = BatchNormalization(a, scale, bias, mean, var)  y = Relu(n) }"""
+
+    def one(channels):
+        weights = {
+            "w1": normal(6, 3, 1, 1)[channels],
+            "scale": np.ones(len(channels), np.float32) + (len(channels) < 6),
+            "bias": normal(6)[channels],
+            "mean": normal(6, seed=1)[channels],
+            "var": np.ones(len(channels), np.float32),
+        }
+        return from_proto(build(text, weights), name="m")
+
+    student, teacher = build_twin(one(FIRST)), build_twin(one(list(range(6))))
+    kept = {"n": KeptChannels(1, np.array(FIRST), 6), "a": KeptChannels(1, np.array(FIRST), 6)}
+    batch = Batch({"x": torch.tensor(normal(4, 3, 8, 8))}, None, 4)
+    assert correct_levels(one(FIRST), student, teacher, kept, batch) == 1
+    torch.testing.assert_close(
+        student(batch.feeds)["y"], teacher(batch.feeds)["y"][:, FIRST], rtol=1e-4, atol=1e-4
+    )

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import StatisticsError, from_proto  # noqa: E402
 from wrg_onnx.recover import BatchNormUse, KeptChannels, TrainingData  # noqa: E402
+from wrg_onnx.recover import finetune as tuning  # noqa: E402
 from wrg_onnx.recover import train as loop  # noqa: E402
 from wrg_onnx.recover.finetune import finetune  # noqa: E402
 from wrg_onnx.recover.repeatable import repeatable  # noqa: E402
@@ -176,27 +177,54 @@ def test_trained_statistics_follow_the_data(kit):
     )
 
 
-def test_folded_normalisation_starts_at_the_levels_of_the_teacher(kit):
-    channels = {**kit.channels(), "z": KeptChannels(1, np.arange(1), 1)}
-    options = kit.options(batch_norm=BatchNormUse.TRAIN, learning_rate=1e-9, epochs=1)
-    student = kit.student(b2=np.full(1, 3, np.float32))
+def test_statistics_that_the_file_says_never_move_do_when_they_are_trained(kit):
+    text = NORMALISED.replace("BatchNormalization(", "BatchNormalization<momentum = 1.0>(")
+    graph = from_proto(build(text, dict(normalised().constants)), name="m")
+    options = kit.options(epochs=6, batch_norm=BatchNormUse.TRAIN)
+    tuned = finetune(graph, None, kit.data(), {}, options)
+    assert np.abs(tuned.graph.constants["var"] - graph.constants["var"]).max() > 1
+
+
+def test_a_model_without_normalisation_to_train_is_told(kit):
+    options = kit.options(batch_norm=BatchNormUse.TRAIN)
+    tuned = finetune(kit.student(), None, kit.data(), {}, options)
+    assert any("no batch normalisation to train" in note for note in tuned.notes)
+
+
+# --- levels --------------------------------------------------------------------------------------
+
+
+def shifted(kit, **net):
+    """A pruned net whose map is far from the teacher's, and all its channels."""
+    student = kit.net(kit.kept, **net, b2=np.full(1, 3, np.float32))
+    return student, {**kit.channels(), "z": KeptChannels(1, np.arange(1), 1)}
+
+
+def test_training_starts_at_the_levels_of_the_teacher(kit):
+    student, channels = shifted(kit)
+    options = kit.options(learning_rate=1e-9, epochs=1)
     tuned = finetune(student, kit.net(), kit.data(masks=False), channels, options)
     assert tuned.loss_after < 0.5 * tuned.loss_before
     assert [result.epoch for result in tuned.history] == [0, 0, 1]
-    assert any("levels of 2 Convs were set" in note for note in tuned.notes)
+    assert any("2 layers were set to the teacher's levels" in note for note in tuned.notes)
 
 
-def test_folded_normalisation_without_known_channels_is_told(kit):
-    options = kit.options(batch_norm=BatchNormUse.TRAIN)
-    tuned = finetune(kit.student(), None, kit.data(), {}, options)
-    assert any("nothing to set it right by" in note for note in tuned.notes)
+def test_levels_that_do_not_help_are_taken_back(kit, monkeypatch):
+    def worsen(_graph, student, *_):
+        student.parameters_by_name()["b2"].data.add_(5)
+        return 1
+
+    monkeypatch.setattr(tuning, "correct_levels", worsen)
+    options = kit.options(learning_rate=1e-9, epochs=1, ema=0.0)
+    tuned = finetune(kit.student(), kit.net(), kit.data(), kit.channels(), options)
+    assert tuned.graph.constants["b2"] == pytest.approx(0, abs=1e-6)
+    assert any("to the teacher's levels did not help" in note for note in tuned.notes)
 
 
 def test_levels_of_a_model_for_one_sample_are_left_and_that_is_told(kit):
-    student, teacher = kit.net(kit.kept, batch=1), kit.net(batch=1)
-    options = kit.options(batch_norm=BatchNormUse.TRAIN)
-    tuned = finetune(student, teacher, kit.data(), kit.channels(), options)
-    assert any("levels of the Convs are not corrected" in note for note in tuned.notes)
+    student, channels = shifted(kit, batch=1)
+    tuned = finetune(student, kit.net(batch=1), kit.data(), channels, kit.options())
+    assert any("levels of the layers are not corrected" in note for note in tuned.notes)
 
 
 # --- small parts ---------------------------------------------------------------------------------

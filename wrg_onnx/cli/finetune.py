@@ -85,8 +85,7 @@ Examples:
 @click.option(
     "--batch-norm", type=EnumChoice(BatchNormUse), default=DEFAULTS.batch_norm.value,
     show_default=True,
-    help="Whether batch normalisation follows the data; where it is folded into Conv, whether "
-    "each Conv starts at the teacher's level.",
+    help="Whether the statistics of batch normalisation stay, or follow the data.",
 )  # fmt: skip
 @click.option(
     "--device", type=EnumChoice(Device), default=DEFAULTS.device.value, show_default=True,

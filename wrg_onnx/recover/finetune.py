@@ -12,10 +12,9 @@ from wrg_onnx.graph import Array, Edit, Graph, edited
 from wrg_onnx.recover.batches import join
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.levels import correct_levels
-from wrg_onnx.recover.options import BatchNormUse, Finetuned, FinetuneOptions, TrainingData
+from wrg_onnx.recover.options import Finetuned, FinetuneOptions, TrainingData
 from wrg_onnx.recover.prepare import (
     SAMPLES_TO_MEASURE,
-    has_batch_norm,
     prepare,
     trainable_twin,
 )
@@ -96,29 +95,38 @@ def finetune(
 
 
 def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
-    """Start from Convs at the teacher's levels, where that takes the place of normalisation."""
-    setting = trainer.setting
+    """Start from layers at the teacher's levels, if that lowers the held-out loss."""
+    setting, course = trainer.setting, trainer.course
     teacher, training = setting.objective.teacher, setting.data.training
-    if setting.options.batch_norm is not BatchNormUse.TRAIN or has_batch_norm(setting.graph):
-        return
     if teacher is None or not kept:
         return
     samples = [training[k] for k in range(min(SAMPLES_TO_MEASURE, len(training)))]
     batches = join(samples, joins=setting.joins)
     if len(batches) > 1:
-        trainer.course.notes.append(
-            "the levels of the Convs are not corrected: that takes several samples at once, and "
+        course.notes.append(
+            "the levels of the layers are not corrected: that takes several samples at once, and "
             "the model takes one"
         )
         return
+    start = {name: value.clone() for name, value in trainer.twin.state_dict().items()}
     batch = batches[0].to(setting.device)
     count = correct_levels(setting.graph, trainer.twin, teacher.twin, kept, batch)
+    if not count:
+        return
     trainer.average.load_state_dict(trainer.twin.state_dict())
-    before = trainer.course.history[0].held_out_loss
+    before = course.history[0].held_out_loss
     after = trainer.judge().held_out_loss
-    trainer.course.notes.append(
-        f"the levels of {count} Convs were set to the teacher's before training: held-out loss "
-        f"{before:.4f} -> {after:.4f}"
+    change = f"held-out loss {before:.4f} -> {after:.4f}"
+    if after < before:
+        course.notes.append(
+            f"before training {count} layers were set to the teacher's levels: {change}"
+        )
+        return
+    trainer.twin.load_state_dict(start)
+    trainer.average.load_state_dict(start)
+    course.notes.append(
+        f"setting {count} layers to the teacher's levels did not help ({change}), so training "
+        "starts without"
     )
 
 

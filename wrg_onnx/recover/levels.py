@@ -1,7 +1,7 @@
-"""Bring the level of each Conv's channels back to what it was in the original.
+"""Bring the level of each layer's channels back to what it was in the original.
 
-Where batch normalisation is folded into Conv there are no statistics to train, but the removed
-channels shift and shrink what the next Conv gives. Its scale and bias are set right again.
+The channels that were removed shift and shrink what the next layer gives, and each layer adds to
+it. Scale and bias of Conv and BatchNormalization are set so that it is right again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ _MOST_RATIO = 10.0
 _FLAT = 1e-6
 """A channel whose deviation is below this is constant; only its bias is set."""
 
+_CORRECTED = ("Conv", "BatchNormalization")
+"""Operators whose inputs 1 and 2 are a scale or weight with the channels first, and a bias."""
+
 Levels = tuple[Tensor, Tensor]
 
 
@@ -30,10 +33,11 @@ Levels = tuple[Tensor, Tensor]
 def correct_levels(
     graph: Graph, student: Twin, teacher: Twin, kept: Mapping[str, KeptChannels], batch: Batch
 ) -> int:
-    """Set scale and bias of each Conv so that its channels have the teacher's mean and deviation.
+    """Set scale and bias of each layer so that its channels have the teacher's mean and deviation.
 
-    The Convs are corrected in the order of the graph in one pass, each on what the corrected ones
-    before it give. A Conv without a bias, or whose weights others read, too, stays as it is.
+    Conv and BatchNormalization are corrected in the order of the graph in one pass, each on what
+    the corrected ones before it give. One without a bias, or whose weights others read, too, stays
+    as it is.
 
     Args:
         graph: The student's graph.
@@ -43,7 +47,7 @@ def correct_levels(
         batch: Training images, all in one.
 
     Returns:
-        How many Convs were corrected.
+        How many layers were corrected.
 
     Source: our own; the idea is the bias correction of Nagel et al., "Data-Free Quantization
     Through Weight Equalization and Bias Correction", ICCV 2019, arXiv:1906.04721, with the
@@ -74,7 +78,7 @@ def _is_usable(graph: Graph, student: Twin, node: Node) -> bool:
     own = [node.input(1), node.input(2)]
     trained = student.parameters_by_name()
     return (
-        node.op == "Conv"
+        node.op in _CORRECTED
         and not node.domain
         and all(name in trained and len(graph.consumers[name]) == 1 for name in own)
     )
@@ -88,7 +92,7 @@ def _levels(value: Tensor) -> Levels:
 def _correct(
     value: Tensor, goal: Levels, node: Node, parameters: Mapping[str, torch.nn.Parameter]
 ) -> Tensor:
-    """Set one Conv right; return what it gives then."""
+    """Set one layer right; return what it gives then."""
     (mean, deviation), (goal_mean, goal_deviation) = _levels(value), goal
     ratio = (goal_deviation / deviation.clamp(min=_FLAT)).clamp(1 / _MOST_RATIO, _MOST_RATIO)
     ratio = torch.where(deviation < _FLAT, torch.ones_like(ratio), ratio)

@@ -27,9 +27,7 @@ class BatchNormUse(enum.Enum):
 
     Attributes:
         FROZEN: The running statistics normalise, and stay.
-        TRAIN: The batch's statistics normalise while training, and the running ones follow. In a
-            file whose batch normalisation is folded into Conv, the level of each Conv's channels is
-            set to the teacher's before training.
+        TRAIN: The batch's statistics normalise while training, and the running ones follow.
     """
 
     FROZEN = "frozen"

@@ -193,14 +193,7 @@ def _notes(
         yield "no output has the shape of a mask, so the masks are not used"
     if options.augment and data.preprocessing is None:
         yield "only images of floats are augmented, so the samples are fed as they are"
-    folded = options.batch_norm is BatchNormUse.TRAIN and not has_batch_norm(student)
-    if folded and (teacher is None or not kept):
-        yield (
-            "batch normalisation is folded into Conv, and without a teacher whose channels are "
-            "known there is nothing to set it right by"
-        )
-
-
-def has_batch_norm(graph: Graph) -> bool:
-    """Tell whether a graph has a BatchNormalization that is not folded into Conv."""
-    return any(node.op == "BatchNormalization" for node in graph.nodes)
+    if options.batch_norm is BatchNormUse.TRAIN and not any(
+        node.op == "BatchNormalization" for node in student.nodes
+    ):
+        yield "the model has no batch normalisation to train; it may be folded into its Convs"

@@ -11,6 +11,8 @@ from torch import Tensor
 from wrg_onnx.graph.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wrg_onnx.graph.model import Array, Node
 
 # The numbers of onnx.TensorProto.DataType.
@@ -71,6 +73,11 @@ def axes(node: Node, operand: Tensor | None, *, rank: int) -> tuple[int, ...] | 
         if not -rank <= axis < max(rank, 1):
             raise ModelError(f"{node}: axis must be in [{-rank}, {rank}), got {axis}")
     return tuple(axis % max(rank, 1) for axis in given)
+
+
+def optional(operands: Sequence[Tensor | None], count: int) -> list[Tensor | None]:
+    """Return optional operands, those that a node leaves out at its end included."""
+    return [*operands, *[None] * (count - len(operands))]
 
 
 def to_tensor(array: Array) -> Tensor:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
+from wrg_onnx.graph.model import Value
+
 TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
-"""``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end."""
+"""``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end.
+
+That of a control-flow operator takes its bodies, too: ``bodies``, a mapping from attribute to
+`Body`.
+"""
+
+_Function = TypeVar("_Function", bound=TwinFunction)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """A branch or loop body, ready to run.
+
+    Attributes:
+        run: From what it is fed to what it returns.
+        returned: What the file says of the outputs.
+    """
+
+    run: Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
+    returned: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +62,7 @@ def twin_op(
     host: tuple[int, ...] = (),
     fixed: tuple[int, ...] = (),
     pointwise: bool = False,
-) -> Callable[[TwinFunction], TwinFunction]:
+) -> Callable[[_Function], _Function]:
     """Register a function as the twin of operators.
 
     Args:
@@ -59,7 +80,7 @@ def twin_op(
         ValueError: If an operator is registered already for this version.
     """
 
-    def register(function: TwinFunction) -> TwinFunction:
+    def register(function: _Function) -> _Function:
         for op in ops:
             versions = _TABLE.setdefault((domain, op), {})
             if since in versions:

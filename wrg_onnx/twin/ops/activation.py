@@ -138,3 +138,9 @@ def _rows(node: Node, x: Tensor) -> Tensor:
     """Flatten to (axes before ``axis``, axes from it on)."""
     axis = node.axis("axis", rank=x.dim(), default=1) if x.dim() > 1 else 0
     return x.flatten(axis).reshape(-1, x.shape[axis:].numel())
+
+
+@twin_op("SwiGLU", since=28)
+def swiglu(node: Node, gate: Tensor, x: Tensor) -> Tensor:
+    """Weigh x by the Swish of a gate."""
+    return gate * torch.sigmoid(number(node, "alpha", 1.0) * gate) * x

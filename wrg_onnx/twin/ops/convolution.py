@@ -1,13 +1,16 @@
-"""Conv and ConvTranspose, in one to three dimensions."""
+"""Conv and its kin: ConvTranspose, Col2Im, and the causal one that keeps a state."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from wrg_onnx.twin.ops.window import Window, pad_spatial, read_window
+from wrg_onnx.twin.attributes import integers
+from wrg_onnx.twin.ops.window import Window, output_sizes, pad_spatial, read_window
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
@@ -87,3 +90,59 @@ def _transposed_window(node: Node, x: Tensor, weight: Tensor) -> tuple[Window, t
     small, large = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
     begins, ends = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
     return Window(kernel, strides, dilations, begins, ends), extra
+
+
+@twin_op("CausalConvWithState", since=27)
+def causal_conv(
+    node: Node,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Filter each channel by itself, looking back only; the state is what came before.
+
+    Shapes:
+        x (N, C, L), weight (C, 1, k), bias (C), state (N, C, k - 1) -> Y (N, C, L), state.
+
+    Source: https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html
+    """
+    before = weight.shape[2] - 1
+    past = x.new_zeros(*x.shape[:2], before) if state is None else state
+    padded = torch.cat((past, x), 2)
+    y = functional.conv1d(padded, weight, bias, groups=x.shape[1])
+    if node.str("activation", "none") in ("silu", "swish"):
+        y = functional.silu(y)
+    return y, padded[:, :, padded.shape[2] - before :]
+
+
+@twin_op("Col2Im", since=18, host=(1, 2))
+def col2im(node: Node, x: Tensor, sizes: Tensor, block: Tensor) -> Tensor:
+    """Add blocks up where they lie in an image, any number of axes.
+
+    Shapes:
+        x (N, C * prod(block), L) -> (N, C, *sizes); L counts the places of a block.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Col2Im.html
+    """
+    image, kernel = tuple(integers(sizes)), tuple(integers(block))
+    rank = len(image)
+    window = read_window(node, kernel, image)
+    counts = output_sizes(window, image, ceil=False)
+    if rank == 2 and window.begins == window.ends:
+        return functional.fold(
+            x, image, kernel, window.dilations, window.begins, window.strides
+        )  # fmt: skip
+    padded = [b + size + e for b, size, e in zip(window.begins, image, window.ends, strict=True)]
+    # (*kernel, *counts): where in the padded image each tap of each block lies.
+    where = torch.zeros((), dtype=torch.int64, device=x.device)
+    for axis, size in enumerate(padded):
+        taps = torch.arange(kernel[axis], device=x.device) * window.dilations[axis]
+        starts = torch.arange(counts[axis], device=x.device) * window.strides[axis]
+        shape = [1] * (2 * rank)
+        shape[axis], shape[axis + rank] = len(taps), len(starts)
+        where = where * size + (taps[:, None] + starts).reshape(shape)
+    blocks = x.reshape(x.shape[0], -1, where.numel())
+    full = x.new_zeros(*blocks.shape[:2], prod(padded))
+    full = full.index_add(2, where.reshape(-1), blocks).reshape(*blocks.shape[:2], *padded)
+    return pad_spatial(full, [-begin for begin in window.begins], [-end for end in window.ends])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
 twin_op("MatMul", since=1)(plain(torch.matmul))
+twin_op("Det", since=11)(plain(torch.det))
 
 
 @twin_op("Gemm", since=7)

@@ -53,7 +53,7 @@ def instance_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -
     return torch.group_norm(x, x.shape[1], scale, bias, number(node, "epsilon", 1e-5))
 
 
-@twin_op("LayerNormalization", since=17)
+@twin_op("LayerNormalization", since=1)  # ONNX Runtime fuses it at any opset
 def layer_normalization(
     node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None
 ) -> Tensor | tuple[Tensor, ...]:
@@ -128,3 +128,17 @@ def lp_normalization(node: Node, x: Tensor) -> Tensor:
     p = node.int("p", 2)
     norm = x.abs().sum(axis, keepdim=True) if p == 1 else x.norm(2, axis, keepdim=True)
     return torch.where(norm == 0, torch.zeros_like(x), x / torch.where(norm == 0, 1.0, norm))
+
+
+@twin_op("SimplifiedLayerNormalization", since=1)
+def simplified_layer_normalization(
+    node: Node, x: Tensor, scale: Tensor
+) -> Tensor | tuple[Tensor, ...]:
+    """Divide by the root mean square over the axes from ``axis`` on, as ONNX Runtime fuses it.
+
+    The second output is the inverse of the root mean square.
+    """
+    over = tuple(range(node.axis("axis", rank=x.dim(), default=-1), x.dim()))
+    mean_square = (x * x).mean(over, keepdim=True)
+    inverse = torch.rsqrt(mean_square + number(node, "epsilon", 1e-5))
+    return (x * inverse * scale, inverse)[: len(node.outputs)]

@@ -74,3 +74,19 @@ def _places(node: Node, mode: str, places: Tensor, size: int) -> Tensor:
         places = places % period
         return torch.minimum(places, period - places) if size > 1 else torch.zeros_like(places)
     raise ModelError(f"{node}: mode must be constant, reflect, edge or wrap, got '{mode}'")
+
+
+@twin_op("CenterCropPad", since=18, host=(1,))
+def center_crop_pad(node: Node, x: Tensor, sizes: Tensor) -> Tensor:
+    """Crop or pad with zeros around the middle; what is odd goes to the end.
+
+    Source: https://onnx.ai/onnx/operators/onnx__CenterCropPad.html
+    """
+    over = axes(node, None, rank=x.dim())
+    amounts = [(0, 0)] * x.dim()
+    named = tuple(range(x.dim())) if over is None else over
+    for axis, size in zip(named, integers(sizes), strict=True):
+        missing = size - x.shape[axis]
+        begin = missing // 2 if missing > 0 else -(-missing // 2)
+        amounts[axis] = (begin, missing - begin)
+    return functional.pad(x, [amount for pair in reversed(amounts) for amount in pair])

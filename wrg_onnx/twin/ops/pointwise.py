@@ -143,3 +143,9 @@ def dropout(
     if len(node.outputs) == 1:
         return x
     return x, torch.ones_like(x, dtype=torch.bool)
+
+
+@twin_op("BitCast", since=26)
+def bit_cast(node: Node, x: Tensor) -> Tensor:
+    """Read the same bits as another element type."""
+    return x.contiguous().view(dtype(node, "to"))

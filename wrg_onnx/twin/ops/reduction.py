@@ -114,6 +114,18 @@ def cum_sum(node: Node, x: Tensor, operand: Tensor) -> Tensor:
     return sums.flip(axis) if node.int("reverse", 0) else sums
 
 
+@twin_op("CumProd", since=26, host=(1,))
+def cum_prod(node: Node, x: Tensor, operand: Tensor) -> Tensor:
+    """Multiply along an axis up to each position, itself left out where ``exclusive``."""
+    axis = integers(operand)[0] % x.dim()
+    factors = x.flip(axis) if node.int("reverse", 0) else x
+    if node.int("exclusive", 0):
+        kept = factors.narrow(axis, 0, factors.shape[axis] - 1)
+        factors = torch.cat((torch.ones_like(factors.narrow(axis, 0, 1)), kept), axis)
+    products = factors.cumprod(axis, dtype=x.dtype)
+    return products.flip(axis) if node.int("reverse", 0) else products
+
+
 @twin_op("TopK", since=1, host=(1,))
 def top_k(node: Node, x: Tensor, operand: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Take the k largest or smallest along an axis, in order; equal ones by position.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.twin.attributes import integers
+from wrg_onnx.twin.attributes import integers, optional
+from wrg_onnx.twin.ops.window import read_window
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from wrg_onnx.graph.model import Node
 
 # Opset 20 renamed the modes.
@@ -40,3 +41,70 @@ def affine_grid(node: Node, theta: Tensor, size: Tensor) -> Tensor:
     return functional.affine_grid(
         theta, integers(size), align_corners=bool(node.int("align_corners", 0))
     )
+
+
+@twin_op("DeformConv", since=19)
+def deform_conv(
+    node: Node, x: Tensor, weight: Tensor, offset: Tensor, *rest: Tensor | None
+) -> Tensor:
+    """Convolve with taps that are moved by offsets, one for each tap and place.
+
+    Shapes:
+        x (N, C, H, W), weight (M, C / group, kh, kw), offset (N, o * kh * kw * 2, H', W'), bias
+        (M), mask (N, o * kh * kw, H', W') -> (N, M, H', W'); o is ``offset_group``.
+
+    Source: https://onnx.ai/onnx/operators/onnx__DeformConv.html
+    """
+    bias, mask = optional(rest, 2)
+    window = read_window(node, weight.shape[2:], x.shape[2:])
+    n, channels = x.shape[:2]
+    owners, group = node.int("offset_group", 1), node.int("group", 1)
+    taps, out = weight.shape[2] * weight.shape[3], offset.shape[2:]
+    moved = offset.reshape(n, owners, taps, 2, *out)
+    places = []  # (n, owners, taps, H', W') along each axis
+    for axis in range(2):
+        kernel = torch.arange(window.kernel[axis], device=x.device) * window.dilations[axis]
+        starts = torch.arange(out[axis], device=x.device) * window.strides[axis]
+        grid = torch.meshgrid(
+            *(kernel if a == axis else kernel.new_zeros(window.kernel[a]) for a in range(2)),
+            indexing="ij",
+        )[axis]
+        along = (-1, 1) if axis == 0 else (1, -1)
+        base = grid.reshape(-1, 1, 1) + starts.reshape(along) - window.begins[axis]
+        places.append(moved[:, :, :, axis] + base)
+    columns = bilinear(
+        x.reshape(n * owners, channels // owners, *x.shape[2:]),
+        places[0].reshape(n * owners, -1),
+        places[1].reshape(n * owners, -1),
+    )
+    columns = columns.reshape(n, owners, channels // owners, taps, *out)
+    if mask is not None:
+        columns = columns * mask.reshape(n, owners, 1, taps, *out)
+    columns = columns.reshape(n, group, -1, out.numel())
+    filters = weight.reshape(group, weight.shape[0] // group, -1)
+    y = (filters @ columns).reshape(n, -1, *out)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def bilinear(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Read maps between their pixels; outside them there are zeros.
+
+    Shapes:
+        x (N, C, H, W), rows and columns (N, P) -> (N, C, P).
+    """
+    height, width = x.shape[2:]
+    flat = x.flatten(2)
+    pairs = []
+    for places, size in ((rows, height), (columns, width)):
+        low = places.floor()
+        part = places - low
+        pairs.append([
+            (edge.clamp(0, size - 1).long(), share * ((edge >= 0) & (edge < size)))
+            for edge, share in ((low, 1 - part), (low + 1, part))
+        ])  # fmt: skip
+    y = x.new_zeros(())
+    for row, down in pairs[0]:
+        for column, right in pairs[1]:
+            places = (row * width + column)[:, None].expand(-1, x.shape[1], -1)
+            y = y + flat.gather(2, places) * (down * right)[:, None]
+    return y

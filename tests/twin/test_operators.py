@@ -1,0 +1,73 @@
+"""The networks that the tests of the channel rules prune: their twins against ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from operator_cases import Case, network
+
+from wrg_onnx.graph import open_session
+from wrg_onnx.graph.load import from_proto
+from wrg_onnx.twin import build_twin
+
+CHANNELS = Path(__file__).parents[1] / "channels"
+
+EXCLUDED = {
+    f"indexing/Resize-{case}-stays": (
+        "ONNX Runtime passes over scales and regions of the channel axis; ONNX's reference, like "
+        "the twin, resamples it"
+    )
+    for case in ("by-nearly-1", "crops-channels")
+} | {
+    f"indexing/{case}-stays": "what it makes is a sequence or an optional, not a tensor"
+    for case in ("SplitToSequence", "SequenceConstruct", "Optional")
+} | {
+    "indexing/NonMaxSuppression-stays": "it gives positions alone, chosen by comparisons",
+    "/unknown-operator-stays": "the operator, Unique, stands for one that nobody knows",
+    "indexing/NegativeLogLikelihoodLoss-stays": "a loss is no part of a network as deployed",
+    "normalising/RandomNormalLike-stays": "it draws other numbers in every run",
+    "normalising/Bernoulli-stays": "it draws other numbers in every run",
+}  # fmt: skip
+
+
+def cases():
+    """Return the cases of every operator family by file and name."""
+    found = {}
+    for path in sorted(CHANNELS.glob("test_operators*.py")):
+        if path.stem == "test_operators_quantised":  # they round: test_quantised.py has them
+            continue
+        spec = importlib.util.spec_from_file_location(f"cases_of_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where its dataclasses look for their names
+        spec.loader.exec_module(module)
+        for value in list(vars(module).values()):
+            if isinstance(value, list) and value and isinstance(value[0], Case):
+                found.update({f"{path.stem[15:]}/{case.name}": case for case in value})
+    return found
+
+
+CASES = cases()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_twin_computes_what_onnx_runtime_computes(name):
+    if name in EXCLUDED:
+        pytest.skip(EXCLUDED[name])
+    graph = from_proto(network(CASES[name]), name=name)
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.standard_normal((2 if CASES[name].batch == "N" else 1, 3, 6, 6), np.float32)}
+    theirs = open_session(graph, exact=True).run(feeds)
+    with torch.no_grad():
+        mine = build_twin(graph)({key: torch.from_numpy(array) for key, array in feeds.items()})
+    for key, value in mine.items():
+        scale = np.abs(theirs[key]).max()
+        np.testing.assert_allclose(value.numpy(), theirs[key], rtol=0, atol=1e-4 * scale + 1e-6)
+
+
+def test_every_exclusion_names_a_case_that_exists():
+    assert EXCLUDED.keys() <= CASES.keys()

@@ -1,0 +1,125 @@
+"""Pooling over regions of maps."""
+
+from __future__ import annotations
+
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wrg_onnx.twin.attributes import number
+from wrg_onnx.twin.table import twin_op
+
+if TYPE_CHECKING:
+    from wrg_onnx.graph.model import Node
+
+
+@twin_op("RoiAlign", since=10, fixed=(1,))
+def roi_align_10(node: Node, x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
+    """Sample regions without the half pixel's shift, as before opset 16."""
+    return _roi_align(node, x, rois, batch, half_pixel=False)
+
+
+@twin_op("RoiAlign", since=16, fixed=(1,))
+def roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
+    """Sample regions of maps in a regular grid, and take the mean or maximum of each bin.
+
+    Shapes:
+        x (N, C, H, W), rois (R, 4) as x1, y1, x2, y2, batch (R) -> (R, C, oh, ow).
+
+    Source: https://onnx.ai/onnx/operators/onnx__RoiAlign.html
+    """
+    mode = node.str("coordinate_transformation_mode", "half_pixel")
+    return _roi_align(node, x, rois, batch, half_pixel=mode == "half_pixel")
+
+
+def _roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor, *, half_pixel: bool) -> Tensor:
+    sizes = (node.int("output_height", 1), node.int("output_width", 1))
+    ratio = node.int("sampling_ratio", 0)
+    scaled = rois * number(node, "spatial_scale", 1.0) - (0.5 if half_pixel else 0.0)
+    pooled = []
+    for roi, image in zip(scaled, batch.tolist(), strict=True):
+        places, counts = [], []
+        for axis, size in enumerate(sizes):
+            begin, end = roi[1 - axis], roi[3 - axis]
+            length = end - begin if half_pixel else (end - begin).clamp(min=1.0)
+            count = ratio if ratio > 0 else max(int(torch.ceil(length / size)), 1)
+            steps = (torch.arange(size * count, device=x.device) + 0.5) / (size * count)
+            places.append(begin + steps.to(x.dtype) * length)
+            counts.append(count)
+        parts = _samples(x[image], places[0], places[1])  # four of (C, rows, columns)
+        bins = [
+            part.reshape(-1, sizes[0], counts[0], sizes[1], counts[1]).transpose(2, 3).flatten(3)
+            for part in parts
+        ]
+        if node.str("mode", "avg") == "avg":
+            pooled.append(torch.stack(bins).sum(0).mean(-1))
+        else:  # of the weighed pixels, not of the samples: so ONNX's own function does
+            pooled.append(torch.cat(bins, -1).amax(-1))
+    if not pooled:
+        return x.new_zeros(0, x.shape[1], *sizes)
+    return torch.stack(pooled)
+
+
+def _samples(x: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
+    """Return what each of the four pixels around a sample gives it; far outside it is zero.
+
+    Shapes:
+        x (C, H, W), rows (R), columns (S) -> four of (C, R, S).
+    """
+    lines = []
+    for places, size in ((rows, x.shape[1]), (columns, x.shape[2])):
+        inside = (places >= -1) & (places <= size)
+        kept = places.clamp(0, size - 1)
+        low = kept.detach().floor().clamp(max=max(size - 1, 0))
+        high = (low + 1).clamp(max=size - 1)
+        lines.append(
+            [(low.long(), (1 - (kept - low)) * inside), (high.long(), (kept - low) * inside)]
+        )
+    return [
+        x[:, row][:, :, column] * (down[:, None] * right)
+        for row, down in lines[0]
+        for column, right in lines[1]
+    ]
+
+
+@twin_op("MaxRoiPool", since=1, fixed=(1,))
+def max_roi_pool(node: Node, x: Tensor, rois: Tensor) -> Tensor:
+    """Take the maximum of each bin of regions; an empty bin is zero.
+
+    Shapes:
+        x (N, C, H, W), rois (R, 5) as image, x1, y1, x2, y2 -> (R, C, oh, ow).
+
+    Source: https://onnx.ai/onnx/operators/onnx__MaxRoiPool.html
+    """
+    sizes = node.ints("pooled_shape")
+    scale = number(node, "spatial_scale", 1.0)
+    pooled = []
+    for image, x1, y1, x2, y2 in rois.tolist():
+        bins = []
+        for low, high, size, limit in (
+            (y1, y2, sizes[0], x.shape[2]),
+            (x1, x2, sizes[1], x.shape[3]),
+        ):
+            begin, end = _rounded(low * scale), _rounded(high * scale)
+            step = max(end - begin + 1, 1) / size
+            bins.append(
+                [
+                    slice(
+                        *(
+                            min(max(edge + begin, 0), limit)
+                            for edge in (floor(i * step), ceil((i + 1) * step))
+                        )
+                    )
+                    for i in range(size)
+                ]
+            )
+        cells = [x[int(image), :, row, column] for row in bins[0] for column in bins[1]]
+        values = [cell.amax((1, 2)) if cell.numel() else x.new_zeros(x.shape[1]) for cell in cells]
+        pooled.append(torch.stack(values, 1).reshape(-1, *sizes))
+    return torch.stack(pooled) if pooled else x.new_zeros(0, x.shape[1], *sizes)
+
+
+def _rounded(value: float) -> int:
+    return floor(value + 0.5)
