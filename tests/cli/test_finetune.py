@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +19,7 @@ from PIL import Image
 pytest.importorskip("torch")
 
 ROOT = Path(__file__).parents[2]
+BAR = {"COLUMNS": "100", "OMP_NUM_THREADS": "1"}
 SHORT = ("--size", 32, "--epochs", 2, "--batch", 2, "--seed", 1)
 
 
@@ -108,6 +112,34 @@ def test_a_run_goes_on_from_its_checkpoint(run, model, pruned, many, folder):
     assert done.exit_code == 1
     assert "checkpoint 'run.safetensors' exists; --resume goes on from it" in done.stderr
     assert run(*command, "-o", "three.onnx", "--force").exit_code == 0
+
+
+def read_all(terminal):
+    """Read a terminal until nobody writes to it; a full one would make the writer wait."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 1 << 16):
+            parts.append(part)
+    return b"".join(parts).decode()
+
+
+def test_the_bar_shows_epoch_loss_and_the_time_left_of_the_run(pruned, many, folder):
+    arguments = ["finetune", str(pruned), "--data", str(many), *map(str, SHORT), "--no-evaluate"]
+    arguments += ["--epochs", "10", "--patience", "10"]
+    code = f"from wrg_onnx.cli import main; main({arguments}, standalone_mode=False)"
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=end,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **BAR},
+    ) as process:  # fmt: skip
+        os.close(end)
+        shown = read_all(terminal)
+    os.close(terminal)
+    assert process.returncode == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert re.search(
+        r"epoch \d+/10 loss \d\.\d{4} \S* \d+/40 0:\d\d:\d\d (0|-):\S\S:\S\S", plain
+    ), plain
 
 
 # --- refusals ------------------------------------------------------------------------------------

@@ -87,8 +87,19 @@ class Kit:
         return {"c": KeptChannels(1, np.array(KEPT), WIDTH)}
 
     def options(self, **chosen):
-        defaults = {"epochs": 3, "batch": 4, "learning_rate": 0.01}
+        defaults = {"epochs": 3, "batch": 4, "learning_rate": 0.05}
         return FinetuneOptions(**{**defaults, **chosen})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Let torch compute in one thread: the nets are tiny, and threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def test_a_checkpoint_is_replaced_with_force_alone(train, path):
     [
         ({"epochs": 5}, "its epochs is 4, here it is 5"),
         ({"seed": 1}, "its seed is 0, here it is 1"),
-        ({"learning_rate": 0.5}, "its learning-rate is 0.01, here it is 0.5"),
+        ({"learning_rate": 0.5}, "its learning-rate is 0.05, here it is 0.5"),
     ],
 )
 def test_a_checkpoint_of_other_options_is_refused(train, changed, message):

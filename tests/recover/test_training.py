@@ -17,7 +17,7 @@ from wrg_onnx.recover.finetune import finetune  # noqa: E402
 from wrg_onnx.recover.repeatable import repeatable  # noqa: E402
 from wrg_onnx.recover.schedule import average_decay, rate_factor  # noqa: E402
 from wrg_onnx.recover.train import Trainer  # noqa: E402
-from wrg_onnx.twin import Twin  # noqa: E402
+from wrg_onnx.twin import Twin, build_twin  # noqa: E402
 
 NORMALISED = """net (float[N,3,16,16] image) => (float[N,1,16,16] map) {
   c = Conv<pads=[1,1,1,1]>(image, w1)  n = BatchNormalization(c, scale, bias, mean, var)
@@ -246,10 +246,29 @@ def test_the_average_forgets_fast_at_first():
 
 
 def test_what_has_one_axis_does_not_decay(kit):
-    from wrg_onnx.twin import build_twin
-
     twin = build_twin(kit.net(w2=normal(1, 6, 1, 1)))
-    decays, others = loop._groups(twin, 0.1)
-    assert [list(p.shape) for p in decays["params"]] == [[6, 3, 3, 3]]
-    assert others["weight_decay"] == 0
-    assert len(others["params"]) == 3
+    groups = loop._groups(twin, 0.1)
+    decays = [group["params"][0].shape for group in groups if group["weight_decay"]]
+    assert [tuple(shape) for shape in decays] == [(6, 3, 3, 3)]
+    assert len(groups) == 4
+
+
+def test_steps_are_in_proportion_to_the_size_of_each_weight(kit):
+    """A net whose layers are of very different sizes learns as the same net of equal ones."""
+
+    def scaled(factor):
+        given = kit.student().constants
+        layer = {"w1": given["w1"] * factor, "b1": given["b1"] * factor}
+        return kit.student(**layer, w2=given["w2"] / factor)
+
+    options = kit.options(clip=1e9, weight_decay=0.0, augment=False)
+    losses = [
+        [r.held_out_loss for r in finetune(scaled(f), None, kit.data(), {}, options).history]
+        for f in (np.float32(1), np.float32(1 / 64))
+    ]
+    np.testing.assert_allclose(*losses, rtol=2e-3)
+
+
+def test_a_weight_of_zeros_has_a_size_nevertheless():
+    assert loop._size(torch.zeros(3)) == 1e-3
+    assert loop._size(torch.tensor([3.0, -3.0])) == pytest.approx(3)

@@ -52,7 +52,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--learning-rate", type=float, default=DEFAULTS.learning_rate, show_default=True,
-    help="The largest one; it rises to it and falls to 0.",
+    help="The largest step, as a share of each weight's size.",
 )  # fmt: skip
 @click.option(
     "--weight-decay", type=float, default=DEFAULTS.weight_decay, show_default=True,

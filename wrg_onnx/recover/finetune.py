@@ -118,6 +118,7 @@ def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
     after = trainer.judge().held_out_loss
     change = f"held-out loss {before:.4f} -> {after:.4f}"
     if after < before:
+        trainer.measure_sizes()
         course.notes.append(
             f"before training {count} layers were set to the teacher's levels: {change}"
         )

@@ -56,7 +56,8 @@ class FinetuneOptions:
     Attributes:
         epochs: Passes over the training samples, at most.
         batch: Samples per step.
-        learning_rate: The largest one, after the warm-up.
+        learning_rate: The largest one, after the warm-up, as a share of each weight's size: the
+            root of its mean square before training.
         weight_decay: Of AdamW, on weights of two axes or more.
         warmup: Share of the steps in which the learning rate rises from 0, in [0, 1).
         patience: Epochs without a better held-out loss before training stops.
@@ -74,7 +75,7 @@ class FinetuneOptions:
 
     epochs: int = 20
     batch: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 1e-4
     warmup: float = 0.1
     patience: int = 5

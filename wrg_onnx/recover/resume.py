@@ -69,6 +69,7 @@ def store(trainer: Trainer, file: CheckpointFile, run: Mapping[str, Any]) -> Non
     state = {
         "course": dataclasses.asdict(trainer.course),
         "scaler": trainer.scaler.state_dict(),
+        "sizes": trainer.sizes,
     }
     write_checkpoint(file.path, Checkpoint(run, state, tensors))
 
@@ -92,6 +93,7 @@ def restore(trainer: Trainer, file: CheckpointFile, run: Mapping[str, Any]) -> N
         index, _, name = key.partition("/")
         adamw["state"].setdefault(int(index), {})[name] = tensor
     trainer.optimizer.load_state_dict(adamw)
+    trainer.sizes = found.state["sizes"]
     trainer.scaler.load_state_dict(found.state["scaler"])
     trainer.generator.set_state(tensors["generator"])
     torch.random.set_rng_state(tensors["torch"])

@@ -73,6 +73,10 @@ class Course:
     notes: list[str] = field(default_factory=list)
 
 
+_LEAST_SIZE = 1e-3
+"""The size that a weight of zeros is taken to have."""
+
+
 class Trainer:
     """Holds what changes while a model is trained.
 
@@ -96,6 +100,20 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(options.seed)
         self._training = Reader(setting.data.training, options.cache_bytes)
         self._held_out = Reader(setting.data.held_out, options.cache_bytes // 8)
+
+    @property
+    def sizes(self) -> list[float]:
+        """The size of each weight, which its steps are in proportion to."""
+        return [group["size"] for group in self.optimizer.param_groups]
+
+    @sizes.setter
+    def sizes(self, sizes: Sequence[float]) -> None:
+        for group, size in zip(self.optimizer.param_groups, sizes, strict=True):
+            group["size"] = size
+
+    def measure_sizes(self) -> None:
+        """Take the sizes of the weights anew."""
+        self.sizes = [_size(parameter) for parameter in self.twin.parameters_by_name().values()]
 
     def close(self) -> None:
         """End the threads that read."""
@@ -184,7 +202,7 @@ class Trainer:
         options, course = self.setting.options, self.course
         factor = rate_factor(course.step, self.steps, options.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = options.learning_rate * factor
+            group["lr"] = options.learning_rate * factor * group["size"]
         loss = self._persist(lambda: self._gradients(batches))
         self.scaler.unscale_(self.optimizer)
         parameters = self.twin.parameters_by_name()
@@ -277,12 +295,25 @@ class Trainer:
 
 
 def _groups(twin: Twin, weight_decay: float) -> list[dict[str, Any]]:
-    """Let weights decay, but not biases, scales and slopes: those have one axis that counts."""
-    parameters = twin.parameters_by_name().values()
-    decays = [p for p in parameters if sum(size > 1 for size in p.shape) > 1]
-    others = [p for p in parameters if sum(size > 1 for size in p.shape) <= 1]
+    """Make a group of each weight, so that its steps are in proportion to its size.
+
+    The learning rate of a file from elsewhere is not known. Where normalisation follows a layer its
+    weights may be of any size, and a step that suits one layer destroys the next.
+
+    Source: the relative step of Shazeer and Stern, "Adafactor", ICML 2018, arXiv:1804.04235,
+    section 8, with the size measured once, before training.
+    """
     return [
-        {"params": group, "weight_decay": decay}
-        for group, decay in ((decays, weight_decay), (others, 0.0))
-        if group
+        {"params": [p], "weight_decay": weight_decay if _decays(p) else 0.0, "size": _size(p)}
+        for p in twin.parameters_by_name().values()
     ]
+
+
+def _decays(parameter: Tensor) -> bool:
+    """Tell weights from biases, scales and slopes, which have one axis that counts."""
+    return sum(size > 1 for size in parameter.shape) > 1
+
+
+def _size(parameter: Tensor) -> float:
+    """Return the root of a weight's mean square, but not nothing for one of zeros."""
+    return max(float(parameter.detach().double().square().mean().sqrt()), _LEAST_SIZE)

@@ -1,0 +1,59 @@
+"""Fine-tuning the committed model, and how its samples are divided."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from wrg_onnx.graph import load
+from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
+from wrg_onnx.pipeline.finetune import finetune
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.recover import FinetuneOptions
+from wrg_onnx.select import Criterion
+
+pytestmark = pytest.mark.usefixtures("few_samples")
+
+
+@pytest.fixture
+def pruned(tmp_path, tiny_unet):
+    path = tmp_path / "pruned.onnx"
+    prune(tiny_unet, path, PruneConfig(0.3, criterion=Criterion.L1, evaluate=False))
+    return path
+
+
+def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, pruned):
+    options = FinetuneOptions(epochs=2, batch=4)
+    config = FinetuneConfig(options, DataOptions(samples=20))
+    report = finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
+    assert (report.training, report.held_out) == (18, 2)
+    assert report.loss_after < report.loss_before
+    assert report.error < 1e-3
+    first, last = report.before.agreement[0], report.after.agreement[0]
+    assert last.relative_error < first.relative_error
+    before, after = load(pruned), load(tmp_path / "tuned.onnx")
+    assert list(after.constants) == list(before.constants)
+    assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
+    assert any(not np.array_equal(after.constants[k], before.constants[k]) for k in after.constants)
+
+
+def test_what_judges_is_never_trained_on_nor_chooses(tmp_path, tiny_unet, pruned, monkeypatch):
+    from wrg_onnx.recover import finetune as tuning
+
+    seen = {}
+    whole = tuning.finetune
+
+    def spy(student, teacher, data, *rest, **more):
+        seen["training"] = {sample.name for sample in data.training}
+        seen["held out"] = {sample.name for sample in data.held_out}
+        return whole(student, teacher, data, *rest, **more)
+
+    monkeypatch.setattr(tuning, "finetune", spy)
+    config = FinetuneConfig(FinetuneOptions(epochs=1), DataOptions(samples=6), evaluate=False)
+    finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
+    assert {len(seen["training"]), len(seen["held out"])} == {5, 1}
+    judged = {"generated 6", "generated 7"}
+    assert not judged & (seen["training"] | seen["held out"])
+    assert not seen["training"] & seen["held out"]
