@@ -1,4 +1,4 @@
-"""ResNet-18 and MobileNetV2 for tests of export and pruning; layers are named as in torchvision.
+"""VGG16, ResNet-18 and -50, MobileNetV2 for tests and benchmarks; named as in torchvision.
 
 The weights are random. Batch normalisation starts from random statistics as well, because equal
 ones would be folded into equal biases, and the exporter lets equal biases share one initializer.
@@ -11,6 +11,12 @@ from torch.nn import functional
 
 RESNET_STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 """Channels and first stride of the four stages; each has two blocks."""
+
+BOTTLENECK_BLOCKS = (3, 4, 6, 3)
+"""Blocks in each of the four stages of ResNet-50."""
+
+VGG_STAGES = (2, 2, 3, 3, 3)
+"""Convolutions before each pooling of VGG16."""
 
 MOBILENET_STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
@@ -71,6 +77,93 @@ class ResNet18(nn.Module):
         return self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class Bottleneck(nn.Module):
+    """Narrow, filter 3x3, widen fourfold; the shortcut is projected where the shape changes."""
+
+    def __init__(self, inputs: int, inner: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, 4 * inner, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * inner)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != 4 * inner:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, 4 * inner, 1, stride, bias=False), nn.BatchNorm2d(4 * inner)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = functional.relu(self.bn1(self.conv1(x)))
+        x = functional.relu(self.bn2(self.conv2(x)))
+        return functional.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+class ResNet50(nn.Module):
+    """ResNet-50; 25.56 M parameters at the width of 64.
+
+    Shapes:
+        image (N, 3, H, W) -> logits (N, classes).
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; the stride is that
+    of the 3x3 convolution, as in torchvision.
+    """
+
+    def __init__(self, classes: int = 1000, width: int = 64) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        inputs = width
+        for stage, blocks in enumerate(BOTTLENECK_BLOCKS):
+            inner = width << stage
+            layers = [Bottleneck(inputs, inner, stride=1 if stage == 0 else 2)]
+            layers += [Bottleneck(4 * inner, inner, stride=1) for _ in range(blocks - 1)]
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
+            inputs = 4 * inner
+        self.fc = nn.Linear(inputs, classes)
+        _draw(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.maxpool(functional.relu(self.bn1(self.conv1(image))))
+        for number in range(1, len(BOTTLENECK_BLOCKS) + 1):
+            x = self.get_submodule(f"layer{number}")(x)
+        return self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class VGG16(nn.Module):
+    """VGG16 for images of one size; 138.36 M parameters at the width of 64 and 224 pixels.
+
+    Shapes:
+        image (N, 3, size, size) -> logits (N, classes); size is a multiple of 32.
+
+    Source: Simonyan and Zisserman, "Very Deep Convolutional Networks", ICLR 2015, column D.
+    """
+
+    def __init__(self, classes: int = 1000, width: int = 64, size: int = 224) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 3
+        for stage, count in enumerate(VGG_STAGES):
+            outputs = min(width << stage, 8 * width)
+            for _ in range(count):
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Linear(inputs * (size // 32) ** 2, 64 * width), nn.ReLU(inplace=True),
+            nn.Linear(64 * width, 64 * width), nn.ReLU(inplace=True),
+            nn.Linear(64 * width, classes),
+        )  # fmt: skip
+        _draw(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.classifier(self.features(image).flatten(1))
+
+
 class InvertedResidual(nn.Module):
     """Widen by a pointwise convolution, filter depthwise, narrow; a shortcut if shapes allow."""
 
@@ -121,6 +214,16 @@ class MobileNetV2(nn.Module):
 def resnet18() -> ResNet18:
     """Build ResNet-18 with random weights."""
     return ResNet18()
+
+
+def resnet50() -> ResNet50:
+    """Build ResNet-50 with random weights."""
+    return ResNet50()
+
+
+def vgg16() -> VGG16:
+    """Build VGG16 for 224 x 224 images with random weights."""
+    return VGG16()
 
 
 def mobilenet_v2() -> MobileNetV2:

@@ -214,4 +214,9 @@ SEQUENCES = [
     fused("RotaryEmbedding", shaped(1, 2, 4), integers(1), shaped(4, 1), shaped(4, 1, seed=1)),
 ]  # fmt: skip
 
-CASES = [*POINTWISE, *NORMALISING, *SPATIAL, *PRODUCTS, *REDUCING, *MOVING, *SEQUENCES]
+OWN = [
+    Gradient("Reinterpret", (X, torch.tensor(0.5), torch.tensor(3), torch.tensor(0.2), torch.tensor(1)), {}, 1, "wrg_onnx"),
+    *(Gradient(op, (shaped(1, 2, 2, 3),), {}, 1, "wrg_onnx") for op in ("ChannelsFirst", "ChannelsLast")),
+]  # fmt: skip
+
+CASES = [*POINTWISE, *NORMALISING, *SPATIAL, *PRODUCTS, *REDUCING, *MOVING, *SEQUENCES, *OWN]

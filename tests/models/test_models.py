@@ -46,6 +46,8 @@ def parameters(factory):
         ("models.vgg16_sod:vgg16_sod", 15_104_961),
         ("models.classifiers:resnet18", 11_689_512),
         ("models.classifiers:mobilenet_v2", 3_504_872),
+        ("models.classifiers:resnet50", 25_557_032),
+        ("models.classifiers:vgg16", 138_357_544),
         ("models.small_unet:small_unet", 660_105),
     ],
 )

@@ -23,7 +23,14 @@ WITHOUT = {
     ),
     "its body has the gradients: test_control.py": ("If", "Loop", "Scan"),
     "test_recurrent.py checks it": ("GRU", "LSTM", "RNN"),
+    "it passes the gradient through a rounding on purpose: test_quantised.py": (
+        "DynamicQuantizeLinear", "FakeQuantise",
+    ),
+    "it reads integers": ("StandFor",),
 }  # fmt: skip
+
+
+OPEN = ("", "wrg_onnx")  # the domains of those with a cause
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -56,7 +63,7 @@ def test_every_operator_has_a_case_or_a_cause():
     open_ones = [
         (domain, op, since)
         for domain, op, since, entry in entries
-        if (domain, op, entry) not in checked and (domain or op not in causes)
+        if (domain, op, entry) not in checked and (domain not in OPEN or op not in causes)
     ]
     assert not open_ones
 
@@ -64,5 +71,5 @@ def test_every_operator_has_a_case_or_a_cause():
 def test_no_operator_has_both_a_case_and_a_cause():
     causes = [op for ops in WITHOUT.values() for op in ops]
     assert len(causes) == len(set(causes))
-    assert not set(causes) & {case.op for case in CASES if not case.domain}
-    assert set(causes) <= {op for domain, op, _ in registered() if not domain}
+    assert not set(causes) & {case.op for case in CASES if case.domain in OPEN}
+    assert set(causes) <= {op for domain, op, _ in registered() if domain in OPEN}

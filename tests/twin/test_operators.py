@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from operator_cases import Case, network
+from operator_cases import network
+from twin_cases import families, operator_cases
 
 from wrg_onnx.graph import open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.twin import build_twin
-
-CHANNELS = Path(__file__).parents[1] / "channels"
 
 EXCLUDED = {
     f"indexing/Resize-{case}-stays": (
@@ -35,23 +30,13 @@ EXCLUDED = {
 }  # fmt: skip
 
 
-def cases():
-    """Return the cases of every operator family by file and name."""
-    found = {}
-    for path in sorted(CHANNELS.glob("test_operators*.py")):
-        if path.stem == "test_operators_quantised":  # they round: test_quantised.py has them
-            continue
-        spec = importlib.util.spec_from_file_location(f"cases_of_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # where its dataclasses look for their names
-        spec.loader.exec_module(module)
-        for value in list(vars(module).values()):
-            if isinstance(value, list) and value and isinstance(value[0], Case):
-                found.update({f"{path.stem[15:]}/{case.name}": case for case in value})
-    return found
-
-
-CASES = cases()
+# Those that are quantised round: test_quantised.py has them.
+CASES = {
+    f"{stem[15:]}/{name}": case
+    for stem in families()
+    if stem != "test_operators_quantised"
+    for name, case in operator_cases(stem).items()
+}
 
 
 @pytest.mark.parametrize("name", CASES)

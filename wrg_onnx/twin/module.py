@@ -15,11 +15,13 @@ from wrg_onnx.twin.attributes import to_array, to_tensor
 from wrg_onnx.twin.interpreter import Interpreter, with_gradient
 from wrg_onnx.twin.placing import Placing
 from wrg_onnx.twin.program import Program, all_steps, compile_graph, roles
+from wrg_onnx.twin.quantised import dequantise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from wrg_onnx.graph.model import Array, Graph
+    from wrg_onnx.twin.integers import Integers
 
 
 class BatchNorm(enum.Enum):
@@ -48,7 +50,12 @@ class Twin(nn.Module):
     """
 
     def __init__(
-        self, program: Program, constants: Mapping[str, Array], *, trainable: bool
+        self,
+        program: Program,
+        constants: Mapping[str, Array],
+        *,
+        trainable: bool,
+        integers: Mapping[str, Integers],
     ) -> None:
         super().__init__()
         self.input_names = program.inputs
@@ -60,6 +67,7 @@ class Twin(nn.Module):
             if step.training
             for name in step.training.outputs[1:]
         }
+        self._integers = integers
         self._moved: torch.dtype | None = None
         self._originals: dict[str, Array] = {}
         self._host: dict[str, Tensor] = {}
@@ -92,10 +100,14 @@ class Twin(nn.Module):
 
         Returns:
             The parameters, and the running statistics where `BatchNorm.TRAIN` moves them, by the
-            names of their initializers; copies, each of its initializer's type and shape.
+            names of their initializers; copies, each of its initializer's type and shape. Weights
+            of a quantised model are rounded to their integers, with the scales that they had.
         """
         now = self._stored()
-        return {name: to_array(now[name], array) for name, array in self._originals.items()}
+        trained = {name: to_array(now[name], array) for name, array in self._originals.items()}
+        for name in trained.keys() & self._integers.keys():
+            trained[name] = self._integers[name].to_integers(trained[name])
+        return trained
 
     def forward(
         self,
@@ -187,6 +199,7 @@ def build_twin(
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
     """
-    constants = flatten(graph).graph.constants
-    program = compile_graph(graph, constants, trains=batch_norm is BatchNorm.TRAIN)
-    return Twin(program, constants, trainable=trainable)
+    floats = dequantise(graph)
+    constants = flatten(floats.graph).graph.constants
+    program = compile_graph(floats.graph, constants, trains=batch_norm is BatchNorm.TRAIN)
+    return Twin(program, constants, trainable=trainable, integers=floats.integers)

@@ -248,4 +248,4 @@ def tensor_scatter(
         places = places % cache.shape[axis]
     shape = [1] * cache.dim()
     shape[0], shape[axis] = places.shape
-    return cache.scatter(axis, places.reshape(shape).expand(update.shape), update)
+    return cache.scatter(axis, places.reshape(shape).expand(update.shape), update.to(cache.dtype))

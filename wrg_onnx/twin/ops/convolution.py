@@ -16,6 +16,14 @@ from wrg_onnx.twin.table import twin_op
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+# By spatial axes. Torch's autocast knows these; it does not know torch.convolution on every device.
+_CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_TRANSPOSED = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
 
 @twin_op("Conv", since=1)
 def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -33,10 +41,7 @@ def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
         padding = (0,) * len(padding)
     group = node.int("group", 1)
     strides, dilations = window.strides, window.dilations
-    zeros = (0,) * len(padding)
-    return torch.convolution(
-        x, weight, bias, strides, padding, dilations, False, zeros, group
-    )  # fmt: skip
+    return _CONV[len(padding)](x, weight, bias, strides, padding, dilations, group)
 
 
 @twin_op("ConvTranspose", since=1)
@@ -50,15 +55,15 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     """
     window, extra = _transposed_window(node, x, weight)
     rank = len(extra)
+    transposed = _TRANSPOSED[rank]
     group = node.int("group", 1)
     strides, dilations = window.strides, window.dilations
     direct = window.begins == window.ends and min(window.begins, default=0) >= 0
     if direct and all(e < max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
-        return torch.convolution(
-            x, weight, bias, strides, window.begins, dilations, True, extra, group
-        )  # fmt: skip
+        padding = window.begins
+        return transposed(x, weight, bias, strides, padding, extra, group, dilations)
     zeros = (0,) * rank
-    full = torch.convolution(x, weight, None, strides, zeros, dilations, True, zeros, group)
+    full = transposed(x, weight, None, strides, zeros, zeros, group, dilations)
     begins = [-begin for begin in window.begins]
     ends = [e - end for e, end in zip(extra, window.ends, strict=True)]
     y = pad_spatial(full, begins, ends)

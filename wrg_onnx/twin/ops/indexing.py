@@ -156,6 +156,7 @@ def _cut(x: Tensor, over: Sequence[int], ranges: Iterable[tuple[int, int, int]])
 
 
 def _scatter(node: Node, x: Tensor, axis: int, places: Tensor, updates: Tensor) -> Tensor:
+    updates = updates.to(x.dtype)  # autocast leaves weights as they are
     how = node.str("reduction", "none")
     if how == "none":
         return x.scatter(axis, places, updates)
