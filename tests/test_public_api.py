@@ -18,7 +18,8 @@ PUBLIC = {
     "report": "BenchReport FinetuneReport InspectReport PruneReport ValidateReport bench_text "
     "export_text finetune_text inspect_text prune_text to_json validate_text",
     "recover": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
-    "KeptChannels TrainingData compose kept_channels",
+    "KeptChannels LayerFit ReconstructOptions Reconstruction Removal TrainingData compensate "
+    "compose kept_channels reconstruct",
     "cli": "main",
 }
 

@@ -7,12 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from wrg_onnx.evaluate.agreement import OutputAgreement, compare_outputs
+from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.graph.errors import DataError
 
 
+def compared(*pairs):
+    agreement = Agreement()
+    for reference, other in pairs:
+        agreement.add(reference, other)
+    return agreement.outputs()
+
+
 def agree(*pairs):
-    return compare_outputs(({"y": np.array(a)}, {"y": np.array(b)}) for a, b in pairs)[0]
+    return compared(*(({"y": np.array(a)}, {"y": np.array(b)}) for a, b in pairs))[0]
 
 
 def test_the_error_is_that_of_all_samples_laid_end_to_end():
@@ -50,12 +57,12 @@ def test_samples_of_different_shapes_are_counted_and_left_out():
 
 def test_outputs_keep_their_order_and_text_is_left_out():
     reference = {"b": np.ones(2), "label": np.array(["cat"]), "a": np.ones(2)}
-    result = compare_outputs([(reference, dict(sorted(reference.items())))])
+    result = compared((reference, dict(sorted(reference.items()))))
     assert [output.output for output in result] == ["b", "a"]
 
 
 def test_a_missing_output_and_an_empty_data_set_are_errors():
     with pytest.raises(DataError, match="'y' is in the original but not"):
-        compare_outputs([({"y": np.ones(1)}, {})])
+        compared(({"y": np.ones(1)}, {}))
     with pytest.raises(DataError, match="no outputs to compare"):
-        compare_outputs([])
+        compared()

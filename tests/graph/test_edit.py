@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from strategies import build, normal, run, whole
 
-from wrg_onnx.graph import Edit, edited
+from wrg_onnx.graph import Edit, edited, open_session, without_additions
 from wrg_onnx.graph.load import from_proto
 
 TEXT = """net (float[1,4,2,2] x) => (float[a,b] p, float[c,d] q) {
@@ -79,3 +79,16 @@ def test_edits_follow_one_another(graph):
     once = edited(graph, Edit(operands={(3, 1): np.array([4, 4])}))
     twice = edited(once, Edit(operands={(3, 1): np.array([2, 8])}))
     assert run(whole(twice), {"x": normal(1, 4, 2, 2)})[1].shape == (2, 8)
+
+
+def test_a_bias_is_added_behind_its_node_and_the_sum_keeps_the_name():
+    text = "net (float[2,3] x) => (float[2,4] y, float[2,4] z) { y = MatMul(x, w)  z = Neg(y) }"
+    graph = from_proto(build(text, {"w": normal(3, 4)}), name="m")
+    bias = np.arange(4, dtype=np.float32)
+    changed = edited(graph, Edit(biases={0: bias}))
+    assert [node.op for node in changed.nodes] == ["MatMul", "Add", "Neg"]
+    x = normal(2, 3)
+    before, after = (open_session(g).run({"x": x}) for g in (graph, changed))
+    np.testing.assert_allclose(after["y"], before["y"] + bias, atol=1e-6)
+    np.testing.assert_allclose(after["z"], -after["y"], atol=1e-6)
+    assert [node.op for node in without_additions(changed)] == ["MatMul", "Neg"]

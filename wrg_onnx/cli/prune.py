@@ -18,7 +18,7 @@ from wrg_onnx.cli.options import (
 )
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
+from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.report import prune_text
 from wrg_onnx.select import Criterion, Scope
@@ -54,8 +54,12 @@ Examples:
     help="Share of each layer that stays at least.",
 )  # fmt: skip
 @click.option(
-    "--recover", type=click.Choice(["none"]), default="none", show_default=True,
-    help="How surviving weights make up for the removed ones.",
+    "--recover", type=EnumChoice(Recovery),
+    help="How surviving weights make up for removed ones. [ridge, if there are samples]",
+)  # fmt: skip
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Steps to the ratio; each is measured, cut and recovered.",
 )  # fmt: skip
 @data_options
 @limit_options
@@ -74,13 +78,13 @@ def prune_command(
     dry_run: bool,
     force: bool,
     as_json: bool,
-    recover: str,  # noqa: ARG001 - the only choice needs no work
     **options: Any,
 ) -> None:
-    """Remove whole channels from MODEL, prove it, and measure what is left.
+    """Remove whole channels from MODEL, prove it, recover it, and measure what is left.
 
     The pruned model has the same inputs and outputs. It is written only if ONNX Runtime shows that
-    it computes what MODEL does with the removed channels silenced.
+    it computes what MODEL does with the removed channels silenced. Then the surviving weights are
+    solved for, layer by layer, so that each makes again what it made before.
     """
     data = read_data_options(options)
     limits = read_limits(options)

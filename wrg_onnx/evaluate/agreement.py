@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,35 +47,42 @@ class _Sums:
     broken: bool = False
 
 
-def compare_outputs(
-    pairs: Iterable[tuple[Mapping[str, Array], Mapping[str, Array]]],
-) -> tuple[OutputAgreement, ...]:
-    """Compare two models' outputs, one sample at a time.
+class Agreement:
+    """Compares two models' outputs, one sample at a time."""
 
-    Args:
-        pairs: For each sample the reference's outputs and the other model's, by name. Only numbers
-            and booleans are compared.
+    def __init__(self) -> None:
+        self._sums: dict[str, _Sums] = {}
 
-    Returns:
-        One record per output, in the order of the first sample's reference.
+    def add(self, reference: Mapping[str, Array], other: Mapping[str, Array]) -> None:
+        """Compare the outputs for one sample.
 
-    Raises:
-        DataError: If an output of the reference is absent from the other model, or there is no
-            sample at all.
-    """
-    sums: dict[str, _Sums] = {}
-    for reference, other in pairs:
+        Args:
+            reference: The reference's outputs by name. Only numbers and booleans are compared.
+            other: The other model's.
+
+        Raises:
+            DataError: If an output of the reference is absent from the other model.
+        """
         for name, values in reference.items():
             if name not in other:
                 raise DataError(f"output '{name}' is in the original but not in the other model")
             if values.dtype.kind in "fiub":
-                _add(sums.setdefault(name, _Sums()), values, other[name])
-    if not sums:
-        raise DataError("there are no outputs to compare: the data set is empty, or not of numbers")
-    return tuple(
-        OutputAgreement(name, _relative_error(total), total.samples, total.reshaped)
-        for name, total in sums.items()
-    )
+                _add(self._sums.setdefault(name, _Sums()), values, other[name])
+
+    def outputs(self) -> tuple[OutputAgreement, ...]:
+        """Return one record per output, in the order of the first sample's reference.
+
+        Raises:
+            DataError: If there was no sample at all, or nothing to compare.
+        """
+        if not self._sums:
+            raise DataError(
+                "there are no outputs to compare: the data set is empty, or not of numbers"
+            )
+        return tuple(
+            OutputAgreement(name, _relative_error(total), total.samples, total.reshaped)
+            for name, total in self._sums.items()
+        )
 
 
 def _add(sums: _Sums, reference: Array, other: Array) -> None:

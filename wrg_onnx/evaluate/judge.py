@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead, saliency_map
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.evaluate.agreement import OutputAgreement, compare_outputs
+from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
 from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
@@ -25,11 +25,27 @@ class Accuracy:
         before: The original's six metrics; None without masks or without a saliency map.
         after: The pruned model's.
         agreement: How far each output of the pruned model is from the original's.
+        cut: What was cut and not yet recovered, judged like ``after``; None if nothing was
+            recovered, or it was not judged.
     """
 
     data: str
     before: SaliencyScores | None
     after: SaliencyScores | None
+    agreement: tuple[OutputAgreement, ...]
+    cut: Judged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How good one model is.
+
+    Attributes:
+        scores: The six metrics; None without masks or without a saliency map.
+        agreement: How far each of its outputs is from the original's.
+    """
+
+    scores: SaliencyScores | None
     agreement: tuple[OutputAgreement, ...]
 
 
@@ -59,37 +75,46 @@ def judge(
     data: DataSet,
     head: SaliencyHead | None,
     *,
+    cut: Session | None = None,
     progress: Progress = silent,
 ) -> Accuracy:
-    """Run both models on each sample and compare them with the masks and with each other.
+    """Run the models on each sample and compare them with the masks and with each other.
 
     Args:
         original: The original model.
         pruned: The pruned model.
         data: The validation set.
         head: How to read the saliency map, None if the models have none.
+        cut: The pruned model before it was recovered, if it is to be judged too.
         progress: Told how many samples are done.
 
     Returns:
         The scores and the agreement.
     """
+    sessions = [original, pruned, *([] if cut is None else [cut])]
     scored = head is not None and data.has_masks
-    totals = (SaliencyTotals(), SaliencyTotals()) if scored else None
-
-    def pairs() -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
-        for number, sample in enumerate(data, start=1):
-            before, after = original.run(sample.feeds), pruned.run(sample.feeds)
-            if totals is not None and head is not None and sample.mask is not None:
-                for total, outputs in zip(totals, (before, after), strict=True):
-                    total.add(saliency_map(outputs[head.output], head), sample.mask)
-            yield before, after
-            progress("evaluate", number, len(data))
-
-    agreement = compare_outputs(pairs())
-    if totals is None:
-        return Accuracy(data.description, None, None, agreement)
-    before, after = (total.scores() for total in totals)
-    return Accuracy(data.description, before, after, agreement)
+    totals = [SaliencyTotals() if scored else None for _ in sessions]
+    agreements = [Agreement() for _ in sessions[1:]]
+    for number, sample in enumerate(data, start=1):
+        found = [session.run(sample.feeds) for session in sessions]
+        for total, outputs in zip(totals, found, strict=True):
+            if total is not None and head is not None and sample.mask is not None:
+                total.add(saliency_map(outputs[head.output], head), sample.mask)
+        for agreement, outputs in zip(agreements, found[1:], strict=True):
+            agreement.add(found[0], outputs)
+        progress("evaluate", number, len(data))
+    scores = [None if total is None else total.scores() for total in totals]
+    judged = [
+        Judged(score, agreement.outputs())
+        for score, agreement in zip(scores[1:], agreements, strict=True)
+    ]
+    return Accuracy(
+        data.description,
+        scores[0],
+        judged[0].scores,
+        judged[0].agreement,
+        judged[1] if cut is not None else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

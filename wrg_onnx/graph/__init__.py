@@ -1,6 +1,6 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
-from wrg_onnx.graph.edit import Edit, edited, without_copies
+from wrg_onnx.graph.edit import Edit, edited, without_additions
 from wrg_onnx.graph.errors import (
     BudgetError,
     DataError,
@@ -18,14 +18,16 @@ from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.save import check_output, save
 from wrg_onnx.graph.scopes import Flat, flatten
+from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
 
 __all__ = [
     "Array", "Attribute", "BudgetError", "DataError", "Edit", "Flat", "Graph",
-    "MissingPackageError", "ModelError", "Node", "OutputError", "Provider", "Session", "Shape",
+    "MissingPackageError", "ModelError", "Node", "OutputError", "Provider", "Sections", "Session",
+    "Shape",
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WrgError", "bind_sizes", "check_output", "edited", "fill_inputs", "flatten", "from_proto",
     "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "resolve_provider",
-    "save", "stored_bytes", "without_copies",
+    "save", "stored_bytes", "without_additions",
 ]  # fmt: skip

@@ -26,6 +26,8 @@ class Edit:
         bypassed: By tensor, the one that its readers get instead; outputs of the graph stay.
         copies: By (node index, input position), both of the main graph: the node that makes this
             input is copied for this reader alone, with these constant operands by input position.
+        biases: By index of a node of the main graph: what an Add of its own, behind the node, adds
+            to its first output. The sum has the old name.
     """
 
     constants: Mapping[str, Array] = field(default_factory=dict)
@@ -33,6 +35,7 @@ class Edit:
     operands: Mapping[tuple[int, int], Array | None] = field(default_factory=dict)
     bypassed: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[tuple[int, int], Mapping[int, Array]] = field(default_factory=dict)
+    biases: Mapping[int, Array] = field(default_factory=dict)
 
 
 def edited(graph: Graph, edit: Edit) -> Graph:
@@ -43,7 +46,8 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         edit: What to change.
 
     Returns:
-        The new graph; tensor names are those of the old one, and without copies node indices too.
+        The new graph; tensor names are those of the old one, and without copies and biases node
+        indices too.
     """
     source: Source = graph.source
     surgeon = source.surgeon.copy()
@@ -73,6 +77,8 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         node.inputs[position] = constant
     for (index, position), operands in edit.copies.items():
         _copy_maker(surgeon, nodes[index], position, operands, taken)
+    for index, array in edit.biases.items():
+        _add_bias(surgeon, nodes[index], array, taken)
     aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
     source = replace(source, surgeon=surgeon, aside=aside, exported=[])
     return read_records(source, name=graph.name, opsets=graph.opsets)
@@ -127,6 +133,18 @@ def _copy_maker(
     surgeon.nodes.insert(next(i for i, n in enumerate(surgeon.nodes) if n is reader), copy)
 
 
+def _add_bias(surgeon: gs.Graph, node: gs.Node, bias: Array, taken: set[str]) -> None:
+    """Put an Add behind a node."""
+    result = node.outputs[0]
+    made = gs.Variable(_free_name(result.name, taken), result.dtype, result.shape)
+    constant = gs.Constant(_free_name(f"{result.name}_bias", taken), bias)
+    taken.update((made.name, constant.name))
+    node.outputs[0] = made
+    name = f"{node.name}_bias" if node.name else ""
+    add = gs.Node("Add", name, inputs=[made, constant], outputs=[result])
+    surgeon.nodes.insert(1 + next(i for i, n in enumerate(surgeon.nodes) if n is node), add)
+
+
 def _to_surgeon(value: Attribute | gs.Graph) -> Attribute | gs.Graph | list[Attribute]:
     return list(value) if isinstance(value, tuple) else value
 
@@ -138,15 +156,20 @@ def _free_name(stem: str, taken: set[str]) -> str:
     return f"{stem}_pruned{number}"
 
 
-_COPIED = re.compile(r"(.+)_pruned\d+")
+_NUMBERED = re.compile(r"(.+)_pruned\d+")
 
 
-def without_copies(graph: Graph) -> tuple[Node, ...]:
-    """Return the nodes of a graph, less those that an edit copied for one of several readers."""
-    return tuple(node for node in graph.nodes if not _is_copy(graph, node))
+def without_additions(graph: Graph) -> tuple[Node, ...]:
+    """Return the nodes of a graph, less those that edits have put in."""
+    return tuple(node for node in graph.nodes if not _is_copy(graph, node) and not _is_bias(node))
 
 
 def _is_copy(graph: Graph, node: Node) -> bool:
-    old = _COPIED.fullmatch(node.outputs[0]) if node.outputs else None
+    old = _NUMBERED.fullmatch(node.outputs[0]) if node.outputs else None
     maker = graph.producers.get(old[1]) if old else None
     return maker is not None and (maker.domain, maker.op) == (node.domain, node.op)
+
+
+def _is_bias(node: Node) -> bool:
+    old = _NUMBERED.fullmatch(node.input(0))
+    return node.op == "Add" and old is not None and old[1] == node.outputs[0]

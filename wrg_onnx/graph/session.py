@@ -12,6 +12,7 @@ from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph
 
 if TYPE_CHECKING:
+    import onnx
     import onnxruntime
 
 
@@ -130,10 +131,36 @@ def open_session(
         ModelError: If ONNX Runtime refuses the model.
         MissingPackageError: If ONNX Runtime is not installed.
     """
-    ort = runtime()
     own = [value.name for value in graph.outputs]
     wanted = own if outputs is None else list(outputs)
     model, weights = to_proto(graph, outputs=[name for name in wanted if name not in own])
+    return start_session(model, weights, tuple(wanted), graph.name, provider=provider, exact=exact)
+
+
+def start_session(
+    model: onnx.ModelProto,
+    weights: Mapping[str, Array],
+    outputs: tuple[str, ...],
+    label: str,
+    *,
+    provider: Provider = Provider.CPU,
+    exact: bool = False,
+) -> Session:
+    """Make a session from a message; ``model`` is changed.
+
+    Args:
+        model: The message without its large weights.
+        weights: Those weights by name.
+        outputs: What ``run`` returns.
+        label: What messages call the model.
+        provider: Where to compute.
+        exact: As for ``open_session``.
+
+    Raises:
+        ModelError: If ONNX Runtime refuses the model.
+        MissingPackageError: If ONNX Runtime is not installed.
+    """
+    ort = runtime()
     options = ort.SessionOptions()
     options.log_severity_level = 4
     # Threads of one session would otherwise go on spinning while another is timed.
@@ -142,7 +169,6 @@ def open_session(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_cpu_mem_arena = False
-    if exact:
         declare_inputs(model, weights)
     elif weights:
         declare_external(model, weights)
@@ -155,8 +181,8 @@ def open_session(
     except Exception as error:
         if not _is_runtime_error(error):
             raise
-        raise ModelError(f"'{graph.name}': ONNX Runtime refuses it: {one_line(error)}") from error
-    return Session(tuple(wanted), engine, weights if exact else {}, graph.name)
+        raise ModelError(f"'{label}': ONNX Runtime refuses it: {one_line(error)}") from error
+    return Session(outputs, engine, weights if exact else {}, label)
 
 
 def _is_runtime_error(error: Exception) -> bool:

@@ -105,7 +105,20 @@ def analyse(
                     op=node.op,
                     node=node.name,
                 )
-    shapes = concrete_shapes(graph, options)
+    return analyse_graph(graph, path, concrete_shapes(graph, options), limits)
+
+
+def analyse_graph(
+    graph: Graph, path: Path, shapes: Mapping[str, Shape], limits: Limits | None = None
+) -> Model:
+    """Find the units of a model in memory.
+
+    Args:
+        graph: The model.
+        path: The file that it comes from.
+        shapes: The concrete shape of each input.
+        limits: What to leave alone; one that matches nothing is no error here.
+    """
     here = _tensor_shapes(graph, shapes)
     others = other_sizes(graph.inputs, shapes)
     elsewhere: dict[str, Shape] | None = None

@@ -22,6 +22,14 @@ class BudgetKind(enum.Enum):
     MACS = "macs"
 
 
+class Recovery(enum.Enum):
+    """How surviving weights make up for the removed ones."""
+
+    NONE = "none"
+    BIAS = "bias"
+    RIDGE = "ridge"
+
+
 def check_floor(floor: float) -> None:
     """Refuse a floor outside (0, 1].
 
@@ -84,6 +92,9 @@ class PruneConfig:
         timing: How long latency is measured.
         strict: Whether an operator without a rule is an error.
         seed: Seed of everything random.
+        recover: How surviving weights make up for the removed ones; None is ridge, where there are
+            samples that tell something: a data set, or generated images that are needed anyway.
+        rounds: In how many steps the ratio is reached; each is measured, cut and recovered.
     """
 
     ratio: float
@@ -98,6 +109,8 @@ class PruneConfig:
     timing: Timing = field(default_factory=Timing)
     strict: bool = False
     seed: int = 0
+    recover: Recovery | None = None
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
@@ -105,6 +118,19 @@ class PruneConfig:
         check_floor(self.floor)
         if self.seed < 0:
             raise UsageError(f"seed must be at least 0, got {self.seed}")
+        if self.rounds < 1:
+            raise UsageError(f"rounds must be at least 1, got {self.rounds}")
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether any stage looks at samples."""
+        given = self.data.path is not None and self.recover is None
+        return self.criterion.needs_data or self.judges or self.recovers or given
+
+    @property
+    def recovers(self) -> bool:
+        """Whether a recovery is asked for."""
+        return self.recover not in (None, Recovery.NONE)
 
     @property
     def judges(self) -> bool:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.calibrate.statistics import Statistics
 from wrg_onnx.channels import count_parameters
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
@@ -26,51 +21,22 @@ from wrg_onnx.graph import (
     UsageError,
     check_output,
     open_session,
-    other_sizes,
     random_feeds,
     resolve_provider,
     save,
     stored_bytes,
 )
-from wrg_onnx.pipeline.analyse import Model, analyse, group_reports
-from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
+from wrg_onnx.pipeline.analyse import Model, analyse, analyse_graph, group_reports
+from wrg_onnx.pipeline.clock import Clock
+from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
+from wrg_onnx.pipeline.cut import Cut, cut_model
+from wrg_onnx.pipeline.notes import cut_notes, notes
+from wrg_onnx.pipeline.recovery import chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.report.records import PruneReport
-from wrg_onnx.rewrite import (
-    Equivalence,
-    Plan,
-    Reference,
-    apply_plan,
-    combine,
-    compare_with,
-    has_branches,
-    plan_slices,
-    run_masked,
-)
-from wrg_onnx.select import (
-    Candidates,
-    Criterion,
-    Scores,
-    Selection,
-    largest_ratio,
-    score,
-    select,
-)
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Times the stages."""
-
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.progress(name, 0, 0)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
+from wrg_onnx.recover import KeptChannels, Reconstruction, compose
+from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
+from wrg_onnx.rewrite import Equivalence
+from wrg_onnx.select import Candidates, Criterion, largest_ratio
 
 
 def prune(
@@ -81,7 +47,7 @@ def prune(
     force: bool = False,
     progress: Progress = silent,
 ) -> PruneReport:
-    """Remove whole channels from a model, prove it, and measure what is left.
+    """Remove whole channels from a model, prove it, recover it, and measure what is left.
 
     Args:
         path: The ONNX model.
@@ -96,47 +62,37 @@ def prune(
     Raises:
         WrgError: One of its kinds; then no file was written.
     """
-    clock = _Clock(progress)
+    clock = Clock(progress)
     if output is not None:
         _check_output(output, force=force)
     with clock.stage("analyse"):
         model = analyse(path, config.data, config.limits, strict=config.strict)
-        candidates = Candidates(model.units.removable, model.units.group, config.floor)
-        _check_ratio(model, candidates, config)
+        _check_ratio(model, config)
         # Now, since the output may take the model's place.
         before = model.cost(model.everything, stored_bytes(path, model.graph))
     samples, head = None, None
-    if config.criterion.needs_data or config.judges:
+    if config.needs_samples:
         with clock.stage("data"):
             samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
             head = _head(model.graph, samples, config)
             _check_judging(samples, head, config)
-    with clock.stage("calibrate"):
-        statistics = _statistics(model, samples, head, config, progress)
-    with clock.stage("select"):
-        rng = np.random.default_rng(config.seed)
-        scores = score(config.criterion, statistics, model.units.count, rng)
-        selection = select(
-            candidates, scores.values, model.budget(config.budget), config.ratio, config.scope
-        )
-    with clock.stage("rewrite"):
-        plan = plan_slices(model.units, selection.alive)
-        # The masked original runs first: its weights are gone before the pruned ones are made.
-        references = _references(model, plan, config.seed)
-        pruned = apply_plan(model.graph, plan)
-    with clock.stage("validate"):
-        equivalence = combine([compare_with(reference, pruned) for reference in references])
+    result = _rounds(model, samples, head, config, clock)
+    last, recovered = result.last, result.recovered
+    final = last.graph if recovered is None else recovered.graph
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
-            accuracy = _accuracy(model.graph, pruned, samples, head, config, progress)
-            speed = measure_speed(model, pruned, config)
+            cut = None if recovered is None else last.graph
+            accuracy = _accuracy((model.graph, final, cut), samples, head, config, progress)
+            speed = measure_speed(model, final, config)
     # Counted in the graph: readers of one vector may have got vectors of their own.
-    after = replace(model.cost(selection.alive, None), parameters=count_parameters(pruned))
+    after = replace(last.model.cost(last.selection.alive, None), parameters=count_parameters(final))
     if output is not None:
         with clock.stage("save"):
-            after = replace(after, file_bytes=save(pruned, output, force=force))
+            after = replace(after, file_bytes=save(final, output, force=force))
+    reached = _reached(config, before, after)
+    recovery = _recovery_report(recovered, samples, config)
     return PruneReport(
         model=str(path),
         output=None if output is None else str(output),
@@ -144,42 +100,111 @@ def prune(
         budget=config.budget.value,
         scope=config.scope.value,
         ratio=config.ratio,
-        reached=_reached(config, selection, before, after),
+        reached=reached,
         calibration=_describe(samples, config),
         units=int(model.units.removable.sum()),
-        removed=selection.removed,
-        equivalence=equivalence,
+        removed=result.removed,
+        equivalence=result.equivalence,
         before=before,
         after=after,
+        recovery=recovery,
         accuracy=accuracy,
         speed=speed,
-        groups=group_reports(model, selection.alive),
-        notes=(
-            *_limits_of_proof(model, equivalence),
-            *_notes(model, scores, selection, samples, config),
-        ),
+        groups=_widths(model, last),
+        notes=(*result.notes, *notes(reached, samples, recovery, config)),
         seconds=clock.seconds,
     )
 
 
-def _reached(config: PruneConfig, selection: Selection, before: Cost, after: Cost) -> float:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Result:
+    """What all rounds together gave.
+
+    Attributes:
+        last: The last cut.
+        recovered: What was recovered after it; None if nothing was.
+        removed: How many units went in all.
+        equivalence: The proof with the largest error.
+        notes: What a user should know about the cuts.
+    """
+
+    last: Cut
+    recovered: Reconstruction | None
+    removed: int
+    equivalence: Equivalence
+    notes: tuple[str, ...]
+
+
+def _rounds(
+    model: Model,
+    samples: Samples | None,
+    head: SaliencyHead | None,
+    config: PruneConfig,
+    clock: Clock,
+) -> _Result:
+    """Cut and recover, round by round; each round measures what the last one left."""
+    current, removed, said = model, 0, dict[str, None]()
+    equivalence: Equivalence | None = None
+    kept: Mapping[str, KeptChannels] | None = None
+    recovered: Reconstruction | None = None
+    for number in range(1, config.rounds + 1):
+        cut = cut_model(
+            current, samples, head, _step(model, current, number, config), config, clock
+        )
+        kept = cut.kept if kept is None else compose(kept, cut.kept)
+        removed += cut.selection.removed
+        said |= dict.fromkeys(cut_notes(cut, config))
+        if equivalence is None or cut.equivalence.error > equivalence.error:
+            equivalence = cut.equivalence
+        if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:
+            with clock.stage("recover"):
+                recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
+        if number < config.rounds:
+            with clock.stage("analyse"):
+                graph = cut.graph if recovered is None else recovered.graph
+                current = analyse_graph(graph, model.path, model.input_shapes, config.limits)
+    assert equivalence is not None
+    return _Result(cut, recovered, removed, equivalence, tuple(said))
+
+
+def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:
+    """Return the ratio of one round, and the share of each layer that stays at least.
+
+    Each round leaves the same share of what it finds, so that all of them leave what was asked for.
+    """
+    left = (1 - config.ratio) ** (number / config.rounds)
+    whole, now = (m.budget(config.budget).cost(m.everything) for m in (model, current))
+    ratio = max(0.0, 1 - left * whole / now) if now else 0.0
+    return ratio, config.floor ** (1 / config.rounds)
+
+
+def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
     """Return the share of the budget that is really gone."""
-    if config.budget is not BudgetKind.PARAMS or not before.parameters:
-        return selection.ratio
-    return 1 - after.parameters / before.parameters
+    if config.budget is BudgetKind.PARAMS:
+        return 1 - after.parameters / before.parameters if before.parameters else 0.0
+    return 1 - after.macs / before.macs if before.macs else 0.0
 
 
-def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
-    """Run the masked original, also at a second size and in each branch, where it does run."""
-    run = partial(run_masked, model.graph, plan, seed=seed)
-    references = [run(model.input_shapes)]
-    if model.other_shapes is not None:
-        with suppress(DataError):  # shapes fit there, but the original itself need not run
-            references.append(run(model.other_shapes))
-    for branch in (True, False) if has_branches(model.graph) else ():
-        with suppress(DataError):  # a branch may be there for other shapes
-            references.append(run(model.input_shapes, branch=branch))
-    return references
+def _widths(model: Model, last: Cut) -> tuple[GroupReport, ...]:
+    """List the layer widths of the original, with what is left of each in the end."""
+    left = {one.name: one.kept for one in group_reports(last.model, last.selection.alive)}
+    first = group_reports(model, model.everything)
+    # One that can no longer shrink is not listed any more, and has its floor of one unit.
+    return tuple(replace(group, kept=left.get(group.name, 1)) for group in first)
+
+
+def _recovery_report(
+    recovered: Reconstruction | None, samples: Samples | None, config: PruneConfig
+) -> RecoveryReport | None:
+    if recovered is None or samples is None:
+        return None
+    return RecoveryReport(
+        method=chosen_recovery(samples, config).value,
+        samples=len(samples.calibration),
+        rounds=config.rounds,
+        fits=recovered.fits,
+        left=recovered.left,
+    )
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -203,8 +228,9 @@ def _check_judging(samples: Samples, head: SaliencyHead | None, config: PruneCon
         metrics_package()
 
 
-def _check_ratio(model: Model, candidates: Candidates, config: PruneConfig) -> None:
+def _check_ratio(model: Model, config: PruneConfig) -> None:
     """Refuse a ratio that no selection reaches, before any image is read."""
+    candidates = Candidates(model.units.removable, model.units.group, config.floor)
     budget = model.budget(config.budget)
     possible = largest_ratio(candidates, budget)
     if config.ratio <= possible:
@@ -231,41 +257,21 @@ def _head(graph: Graph, samples: Samples, config: PruneConfig) -> SaliencyHead |
     return read_head(session, samples.calibration, samples.preprocessing)
 
 
-def _statistics(
-    model: Model,
-    samples: Samples | None,
-    head: SaliencyHead | None,
-    config: PruneConfig,
-    progress: Progress,
-) -> Statistics:
-    parts = config.criterion.parts
-    options = CollectOptions(
-        weights=bool({"w", "l1"} & set(parts)),
-        ranks="r" in parts,
-        activations="act" in parts,
-        gradients="g" in parts,
-        provider=config.provider,
-    )
-    data = None if samples is None else samples.calibration
-    return collect(model.units, data, options, head=head, progress=progress)
-
-
 def _accuracy(
-    original: Graph,
-    pruned: Graph,
+    graphs: tuple[Graph, Graph, Graph | None],
     samples: Samples,
     head: SaliencyHead | None,
     config: PruneConfig,
     progress: Progress,
 ) -> Accuracy:
+    """Judge the original, the result, and what was cut and not recovered, if there is that."""
     provider = resolve_provider(config.provider)
-    return judge(
-        open_session(original, provider=provider),
-        open_session(pruned, provider=provider),
-        samples.validation,
-        head,
-        progress=progress,
+    original, pruned, cut = (
+        None if graph is None else open_session(graph, provider=provider) for graph in graphs
     )
+    assert original is not None
+    assert pruned is not None
+    return judge(original, pruned, samples.validation, head, cut=cut, progress=progress)
 
 
 def measure_speed(model: Model, pruned: Graph, config: PruneConfig) -> tuple[Speed, ...]:
@@ -285,61 +291,3 @@ def _describe(samples: Samples | None, config: PruneConfig) -> str:
     if samples is None or not config.criterion.needs_data:
         return "weights alone" if config.criterion is not Criterion.RANDOM else "nothing"
     return samples.calibration.description
-
-
-def _limits_of_proof(model: Model, equivalence: Equivalence) -> Iterator[str]:
-    is_open = other_sizes(model.graph.inputs, model.input_shapes) is not None
-    if is_open and equivalence.sizes == 1:
-        yield (
-            "the model leaves sizes open but refuses the second ones that were tried, so "
-            "the proof covers one size"
-        )
-    if has_branches(model.graph) and equivalence.branches < 2:
-        yield (
-            "not every branch runs on the inputs of the proof; one that did not rests on the rules "
-            "alone"
-        )
-    if equivalence.steps:
-        yield (
-            "rounding alone moves the quantised results, so the proof leaves the rounding between "
-            f"layers out ({equivalence.steps} pairs of QuantizeLinear and DequantizeLinear)"
-        )
-    if equivalence.layers:
-        yield (
-            "rounding alone grows from layer to layer in this model, so the proof compares each of "
-            f"{equivalence.layers} layers by itself, on what the original computes before it"
-        )
-    if equivalence.silent:
-        names = ", ".join(f"'{name}'" for name in equivalence.silent)
-        yield (
-            f"on the random input of the proof {names} is constant or not finite, so the proof "
-            "rests on the layers before it"
-        )
-
-
-def _notes(
-    model: Model,
-    scores: Scores,
-    selection: Selection,
-    samples: Samples | None,
-    config: PruneConfig,
-) -> Iterator[str]:
-    missing = int((scores.unmeasured & model.units.removable).sum())
-    if missing:
-        yield (
-            f"{missing} of {int(model.units.removable.sum())} units could not be measured by "
-            f"'{config.criterion.value}' and were taken as average"
-        )
-    if abs(selection.ratio - config.ratio) > 0.005:
-        yield (
-            f"the units are too coarse to come closer to {config.ratio:.1%} by score than "
-            f"{selection.ratio:.1%}"
-        )
-    if samples is not None and config.data.path is None:
-        what = [
-            *(["statistics"] if config.criterion.needs_data else []),
-            *(["accuracy"] if config.judges else []),
-        ]
-        origin = "random inputs" if samples.preprocessing is None else "the built-in generator"
-        verb = "comes" if what == ["accuracy"] else "come"
-        yield f"no --data given, so {' and '.join(what)} {verb} from {origin}"

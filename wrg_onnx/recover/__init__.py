@@ -1,5 +1,7 @@
 """Change surviving weights to win back accuracy: bias compensation, ridge, fine-tuning."""
 
+from wrg_onnx.recover.bias import Removal, compensate
+from wrg_onnx.recover.fit import LayerFit
 from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels
 from wrg_onnx.recover.options import (
     BatchNormUse,
@@ -10,8 +12,23 @@ from wrg_onnx.recover.options import (
     FinetuneOptions,
     TrainingData,
 )
+from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions, reconstruct
 
 __all__ = [
-    "BatchNormUse", "CheckpointFile", "Device", "EpochResult", "FinetuneOptions", "Finetuned",
-    "KeptChannels", "TrainingData", "compose", "kept_channels",
-]  # fmt: skip
+    "BatchNormUse",
+    "CheckpointFile",
+    "Device",
+    "EpochResult",
+    "FinetuneOptions",
+    "Finetuned",
+    "KeptChannels",
+    "LayerFit",
+    "ReconstructOptions",
+    "Reconstruction",
+    "Removal",
+    "TrainingData",
+    "compensate",
+    "compose",
+    "kept_channels",
+    "reconstruct",
+]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids
+from wrg_onnx.graph import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +28,15 @@ class KeptChannels:
     def __post_init__(self) -> None:
         self.positions.setflags(write=False)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is gone."""
+        return len(self.positions) == self.total
+
+    def of(self, array: Array) -> Array:
+        """Take what is left of the original's tensor."""
+        return array if self.is_whole else array.take(self.positions, self.axis)
+
 
 def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
     """Say for the tensors that layers make which of their channels stay.
@@ -37,8 +47,8 @@ def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
 
     Returns:
         By tensor: the first output of every node that makes channels from a weight, and of every
-        BatchNormalization, also where all of them stay. A tensor that loses positions on several
-        axes is left out.
+        BatchNormalization. Of one that stays whole, an axis is given all the same; one that loses
+        positions on several axes is left out.
     """
     is_alive = alive_ids(units, alive)
     found: dict[str, KeptChannels] = {}
@@ -49,10 +59,11 @@ def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
         axes = units.axes[name]
         masks = {axis: is_alive(axes.at(axis)) for axis in axes.live()}
         cut = [axis for axis, mask in masks.items() if not mask.all()]
-        if len(cut) > 1 or not masks:
+        if len(cut) > 1 or not axes.rank:
             continue
-        axis = cut[0] if cut else min(masks, key=lambda a: (a != 1, a))
-        found[name] = KeptChannels(axis, np.flatnonzero(masks[axis]), len(masks[axis]))
+        axis = cut[0] if cut else min(1, axes.rank - 1)
+        size = axes.shape[axis]
+        found[name] = KeptChannels(axis, np.flatnonzero(masks.get(axis, np.ones(size, bool))), size)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
-from wrg_onnx.recover import EpochResult
+from wrg_onnx.recover import EpochResult, LayerFit
 from wrg_onnx.rewrite import Equivalence
 
 
@@ -77,6 +77,25 @@ class InspectReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """How surviving weights make up for the removed ones.
+
+    Attributes:
+        method: ``bias`` or ``ridge``.
+        samples: On how many samples.
+        rounds: How often the model was cut and recovered; the rest is of the last time.
+        fits: What became of each layer that was solved for, in order.
+        left: How many layers kept their weights, by reason.
+    """
+
+    method: str
+    samples: int
+    rounds: int
+    fits: tuple[LayerFit, ...]
+    left: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
     """What a pruning did.
 
@@ -94,6 +113,7 @@ class PruneReport:
         equivalence: The proof of the surgery.
         before: What the original costs.
         after: What the pruned model costs.
+        recovery: How surviving weights were changed; None if they were not.
         accuracy: How good both are; None if that was not measured.
         speed: How fast both are, by provider.
         groups: The layer widths that may shrink, before and after.
@@ -114,6 +134,7 @@ class PruneReport:
     equivalence: Equivalence
     before: Cost
     after: Cost
+    recovery: RecoveryReport | None
     accuracy: Accuracy | None
     speed: tuple[Speed, ...]
     groups: tuple[GroupReport, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from statistics import median
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -18,10 +19,12 @@ from wrg_onnx.report.records import (
     FinetuneReport,
     InspectReport,
     PruneReport,
+    RecoveryReport,
     ValidateReport,
 )
 
-Row = tuple[str, str, str, str]
+Row = tuple[str, ...]
+"""Cells of the comparison: its name, before, after and change; with a cut, that before after."""
 
 MOST_ROWS = 20
 """How many groups or reasons a table shows; JSON has all."""
@@ -38,6 +41,8 @@ def prune_text(report: PruneReport) -> RenderableType:
         _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed),
         Text(_proof(report)),
     ]
+    if report.recovery is not None:
+        lines.append(Text(_recovery(report.recovery)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
@@ -54,6 +59,26 @@ def _proof(report: PruneReport) -> str:
         f"masked original does: error {found.error:.1e} in {found.tensors} tensors{sizes} "
         f"({bound})."
     )
+
+
+def _recovery(recovery: RecoveryReport) -> str:
+    changed = "biases" if recovery.method == "bias" else "weights"
+    rounds = f" in each of {recovery.rounds} rounds" if recovery.rounds > 1 else ""
+    fits = recovery.fits
+    if not fits:
+        return f"Recovery by {recovery.method}: no layer needed it."
+    text = (
+        f"Recovery by {recovery.method}{rounds}: the {changed} of {len(fits)} layers were solved "
+        f"for on {recovery.samples} samples"
+    )
+    before = [fit.before for fit in fits if fit.before is not None]
+    after = [fit.after for fit in fits if fit.after is not None]
+    if before and after:
+        text += (
+            f"; the error of a layer's output went from {median(before):.1%} to "
+            f"{median(after):.1%} of its variance (median)"
+        )
+    return f"{text}."
 
 
 def validate_text(report: ValidateReport) -> RenderableType:
@@ -139,11 +164,6 @@ def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> 
     return table
 
 
-def _error(agreement: OutputAgreement) -> str:
-    error = agreement.relative_error
-    return "-" if error is None else f"{error:.3f}"
-
-
 def inspect_text(report: InspectReport) -> RenderableType:
     """Show what can be cut, and what stays and why."""
     sizes = ", ".join(f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.sizes.items())
@@ -188,17 +208,22 @@ def _more(count: int, what: str) -> Iterator[Text]:
 def _comparison(
     costs: Iterable[Row], accuracy: Accuracy | None, speed: Iterable[Speed]
 ) -> RenderableType:
-    table = _table("", "before", "after", "change")
+    cut = accuracy is not None and accuracy.cut is not None
+    table = _table("", "before", *(["cut"] if cut else []), "after", "change")
+
+    def add(name: str, before: str, after: str, change: str, between: str = "") -> None:
+        table.add_row(name, before, *([between] if cut else []), after, change)
+
     for row in costs:
-        table.add_row(*row)
+        add(*row)
     for one in speed:
-        table.add_row(
+        add(
             f"latency {one.provider}, median",
             f"{one.before.median_ms:.2f} ms",
             f"{one.after.median_ms:.2f} ms",
             f"{one.speedup:.2f}x faster" if one.speedup >= 1 else f"{1 / one.speedup:.2f}x slower",
         )
-        table.add_row(
+        add(
             f"latency {one.provider}, p95",
             f"{one.before.p95_ms:.2f} ms",
             f"{one.after.p95_ms:.2f} ms",
@@ -207,8 +232,11 @@ def _comparison(
     if accuracy is None:
         return table
     for row in _accuracy_rows(accuracy):
-        table.add_row(*row)
-    return Group(table, Text(f"Judged on {accuracy.data}."))
+        add(*row)
+    judged = f"Judged on {accuracy.data}."
+    if cut:
+        judged += " The column 'cut' is the model before its recovery."
+    return Group(table, Text(judged))
 
 
 def _cost_rows(before: Cost, after: Cost) -> Iterator[Row]:
@@ -242,12 +270,19 @@ _METRICS = (
 
 
 def _accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
+    cut = accuracy.cut
     if accuracy.before is not None and accuracy.after is not None:
         for title, name in _METRICS:
             first, second = getattr(accuracy.before, name), getattr(accuracy.after, name)
-            yield title, f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}"
-    for output in accuracy.agreement:
-        yield f"relative error of '{escape(output.output)}'", "", _error(output), ""
+            between = "" if cut is None else f"{getattr(cut.scores, name):.3f}"
+            yield title, f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}", between
+    for place, output in enumerate(accuracy.agreement):
+        between = "" if cut is None else _error(cut.agreement[place])
+        yield f"relative error of '{escape(output.output)}'", "", _error(output), "", between
+
+
+def _error(output: OutputAgreement) -> str:
+    return "-" if output.relative_error is None else f"{output.relative_error:.3f}"
 
 
 def _size(count: int) -> str:

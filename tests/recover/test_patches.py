@@ -1,0 +1,83 @@
+"""A layer is its weight's matrix times its patches: for every form of every linear operator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from strategies import build, normal
+
+from wrg_onnx.graph import open_session
+from wrg_onnx.graph.load import from_proto
+from wrg_onnx.recover import patches
+from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.recover.layers import find_layers, from_matrix, to_matrix
+from wrg_onnx.recover.patches import strips
+
+FORMS = {
+    "plain": ("Conv", "", (2, 4, 7, 6), (6, 4, 3, 3)),
+    "padded": ("Conv", "pads = [1, 2, 0, 1]", (2, 4, 7, 6), (6, 4, 3, 3)),
+    "strided": ("Conv", "strides = [2, 3], pads = [1, 1, 1, 1]", (2, 4, 7, 6), (6, 4, 3, 3)),
+    "dilated": ("Conv", "dilations = [2, 1], pads = [2, 0, 2, 0]", (1, 4, 7, 6), (6, 4, 3, 2)),
+    "same_upper": ("Conv", 'auto_pad = "SAME_UPPER", strides = [2, 2]', (1, 4, 7, 6), (6, 4, 2, 3)),
+    "same_lower": ("Conv", 'auto_pad = "SAME_LOWER", strides = [2, 2]', (1, 4, 7, 6), (6, 4, 2, 3)),
+    "valid": ("Conv", 'auto_pad = "VALID"', (1, 4, 7, 6), (6, 4, 2, 3)),
+    "grouped": ("Conv", "group = 2, pads = [1, 1, 1, 1]", (2, 4, 5, 5), (6, 2, 3, 3)),
+    "depthwise": ("Conv", "group = 4, pads = [1, 1, 1, 1]", (2, 4, 5, 5), (8, 1, 3, 3)),
+    "line": ("Conv", "strides = [2]", (2, 4, 9), (6, 4, 3)),
+    "volume": ("Conv", "pads = [1, 0, 0, 1, 0, 0]", (1, 2, 3, 4, 4), (3, 2, 3, 1, 2)),
+    "transposed": ("ConvTranspose", "", (2, 4, 5, 4), (4, 6, 3, 2)),
+    "transposed_strided": (
+        "ConvTranspose", "strides = [2, 3], pads = [1, 0, 1, 1], output_padding = [1, 2]",
+        (2, 4, 5, 4), (4, 6, 3, 3),
+    ),
+    "transposed_grouped": (
+        "ConvTranspose", "strides = [2, 2], group = 2, dilations = [2, 1]",
+        (1, 4, 3, 3), (4, 3, 2, 2),
+    ),
+    "transposed_shape": (
+        "ConvTranspose", "strides = [2, 2], output_shape = [8, 9]", (1, 4, 4, 4), (4, 3, 3, 3)
+    ),
+    "transposed_same": (
+        "ConvTranspose", 'strides = [2, 2], auto_pad = "SAME_UPPER"', (1, 4, 4, 4), (4, 3, 3, 3)
+    ),
+    "transposed_same_lower": (
+        "ConvTranspose", 'strides = [2, 2], auto_pad = "SAME_LOWER"', (1, 4, 4, 4), (4, 3, 3, 3)
+    ),
+    "transposed_line": ("ConvTranspose", "strides = [2]", (2, 4, 5), (4, 6, 3)),
+    "gemm": ("Gemm", "", (3, 4), (4, 6)),
+    "gemm_transposed": ("Gemm", "transB = 1, alpha = 0.5", (3, 4), (6, 4)),
+    "matmul": ("MatMul", "", (2, 3, 4), (4, 6)),
+}  # fmt: skip
+
+
+def layer_of(op, attributes, x_shape, w_shape):
+    x_type = f"float[{','.join(map(str, x_shape))}]"
+    text = f"net ({x_type} x) => (y) {{ y = {op}{f'<{attributes}>' if attributes else ''}(x, w) }}"
+    graph = from_proto(build(text.replace("(y)", "(float[] y)"), {"w": normal(*w_shape)}), name="m")
+    width = w_shape[0] if op == "Conv" else w_shape[1] * (2 if "group = 2" in attributes else 1)
+    width = w_shape[0] if "transB" in attributes else width
+    kept = {"y": KeptChannels(1, np.arange(width), width)}
+    (layer,) = find_layers(graph, kept).layers
+    x = normal(*x_shape, seed=1)
+    return layer, graph.constants["w"], x, open_session(graph).run({"x": x})["y"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("strip_bytes", [1, 48 * 2**20], ids=["line by line", "at once"])
+def test_a_layer_is_its_matrix_times_its_patches(form, strip_bytes, monkeypatch):
+    monkeypatch.setattr(patches, "STRIP_BYTES", strip_bytes)
+    layer, weight, x, y = layer_of(*FORMS[form])
+    matrix = to_matrix(layer, weight)
+    rows = 0
+    for patch, goal in strips(layer, weight.shape, x, [y, 2 * y]):
+        ones, twos = np.split(goal, 2, axis=1)
+        np.testing.assert_allclose(matrix @ patch, ones, atol=1e-5)
+        np.testing.assert_array_equal(twos, 2 * ones)
+        rows += goal.shape[2]
+    assert rows * ones.shape[0] * ones.shape[1] == y.size
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_matrix_goes_back_into_the_form_of_the_weight(form):
+    layer, weight, _, _ = layer_of(*FORMS[form])
+    np.testing.assert_array_equal(from_matrix(layer, to_matrix(layer, weight), weight), weight)

@@ -1,0 +1,110 @@
+"""The ridge solutions, against the formula written out and against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wrg_onnx.recover.moments import Moments
+from wrg_onnx.recover.ridge import solve
+from wrg_onnx.recover.rows import Rows, solve_rows
+
+
+def problem(rows, inputs=6, goals=3, groups=1, noise=0.1, seed=0):
+    """Return x (G, D, rows), y (G, M, rows) and the weights W0 (G, M, D) that do not fit them."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((groups, inputs, rows)) + 1
+    true = np.random.default_rng(99).standard_normal((groups, goals, inputs))
+    y = true @ x + 0.5 + noise * rng.standard_normal((groups, goals, rows))
+    start = true + 0.3 * np.random.default_rng(98).standard_normal(true.shape)
+    return x.astype(np.float32), y.astype(np.float32), start
+
+
+def moments(x, y, chunks=1):
+    found = Moments.empty(x.shape[0], x.shape[1], y.shape[1])
+    for part in np.array_split(np.arange(x.shape[2]), chunks):
+        found.add(x[..., part], y[..., part])
+    return found
+
+
+def test_the_error_of_a_matrix_is_that_of_its_rows():
+    x, y, start = problem(50, groups=2)
+    bias = np.ones((2, 3))
+    direct = np.square(y - start @ x - bias[..., None]).sum(axis=(0, 1)).mean()
+    assert moments(x, y).error(start, bias) == pytest.approx(direct, rel=1e-5)
+
+
+def test_chunks_add_up_to_the_whole():
+    x, y, _ = problem(50)
+    whole, parts = moments(x, y), moments(x, y, chunks=7)
+    np.testing.assert_allclose(parts.xx, whole.xx, rtol=1e-5)
+    np.testing.assert_allclose(parts.yx, whole.yx, rtol=1e-5)
+    assert parts.rows == whole.rows
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_one_penalty_gives_the_ridge_solution_about_the_old_weights(groups):
+    x, y, start = problem(40, groups=groups)
+    penalty = 0.1
+    found = solve(moments(x[..., :30], y[..., :30]), moments(x[..., 30:], y[..., 30:]),
+                  start, np.zeros((groups, 3)), [penalty])  # fmt: skip
+    assert found.penalty == penalty
+    x, y = x.astype(float), y.astype(float)
+    inputs = x - x.mean(axis=2, keepdims=True)
+    scale = np.square(inputs).mean()
+    for g in range(groups):
+        gram = inputs[g] @ inputs[g].T / 40 + penalty * scale * np.eye(6)
+        goals = y[g] - y[g].mean(axis=1, keepdims=True) - start[g] @ inputs[g]
+        expected = start[g] + goals @ inputs[g].T / 40 @ np.linalg.inv(gram)
+        np.testing.assert_allclose(found.matrix[g], expected, atol=1e-4)
+    ones = found.matrix @ x.mean(axis=2)[..., None] + found.bias[..., None]
+    np.testing.assert_allclose(ones[..., 0], y.mean(axis=2), atol=1e-4)
+
+
+def test_rows_and_moments_give_the_same_weights():
+    x, y, start = problem(200)
+    bias = np.zeros((1, 3))
+    fit, held_out = (Rows(1000, np.random.default_rng(0)) for _ in range(2))
+    fit.add(x[..., :150], y[..., :150], 1)
+    held_out.add(x[..., 150:], y[..., 150:], 1)
+    by_rows = solve_rows(fit, held_out, start, bias)
+    by_moments = solve(moments(x[..., :150], y[..., :150]), moments(x[..., 150:], y[..., 150:]),
+                       start, bias)  # fmt: skip
+    assert by_rows.penalty == by_moments.penalty
+    np.testing.assert_allclose(by_rows.matrix, by_moments.matrix, atol=1e-4)
+    np.testing.assert_allclose(by_rows.bias, by_moments.bias, atol=1e-4)
+    assert by_rows.before == pytest.approx(by_moments.before, rel=1e-3)
+    assert by_rows.after == pytest.approx(by_moments.after, rel=1e-3)
+
+
+def test_weights_that_noise_alone_would_change_stay_and_the_bias_moves():
+    """Fewer rows than inputs, goals without any relation to them: every solution is worse."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((1, 20, 16)).astype(np.float32)
+    y = (5 + rng.standard_normal((1, 4, 16))).astype(np.float32)
+    start, bias = np.zeros((1, 4, 20)), np.zeros((1, 4))
+    found = solve(moments(x[..., :8], y[..., :8]), moments(x[..., 8:], y[..., 8:]), start, bias)
+    assert found.penalty is None
+    np.testing.assert_array_equal(found.matrix, start)
+    np.testing.assert_allclose(found.bias[0], y[0].mean(axis=1), rtol=1e-5)
+    assert found.after < found.before
+
+
+def test_more_noise_asks_for_a_larger_penalty():
+    found = []
+    for noise in (0.01, 3.0):
+        x, y, start = problem(24, inputs=12, noise=noise)
+        parts = moments(x[..., :16], y[..., :16]), moments(x[..., 16:], y[..., 16:])
+        penalty = solve(*parts, start, np.zeros((1, 3))).penalty
+        found.append(np.inf if penalty is None else penalty)
+    assert found[0] < found[1]
+
+
+def test_rows_beyond_the_quota_are_left_out_and_counted():
+    x, y, _ = problem(90)
+    rows = Rows(10, np.random.default_rng(0))
+    rows.add(x, y, 3)
+    assert (rows.rows, rows.seen) == (30, 90)
+    inputs, goals = rows.arrays()
+    positions = [int(np.flatnonzero((row == x[0].T).all(axis=1))[0]) for row in inputs]
+    np.testing.assert_array_equal(y[0].T[positions], goals)

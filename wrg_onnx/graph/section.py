@@ -1,0 +1,94 @@
+"""Parts of a graph as sessions of their own, fed in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from wrg_onnx.graph.export import to_proto
+from wrg_onnx.graph.load import LARGE_COUNT
+from wrg_onnx.graph.model import Array, Graph, Node, captured
+from wrg_onnx.graph.session import Provider, Session, start_session
+
+
+class Sections:
+    """Makes sessions of parts of one graph; the graph is exported once."""
+
+    def __init__(self, graph: Graph, provider: Provider = Provider.CPU) -> None:
+        """Export the graph.
+
+        Args:
+            graph: The model.
+            provider: Where the parts compute.
+        """
+        self._graph = graph
+        self._provider = provider
+        self._model, self._weights = to_proto(graph)
+        self._initializers = {tensor.name: tensor for tensor in self._model.graph.initializer}
+
+    def open(
+        self,
+        inputs: Mapping[str, np.dtype[np.generic]],
+        outputs: Sequence[str],
+        constants: Mapping[str, Array] | None = None,
+    ) -> Session:
+        """Make a session of the nodes between some tensors.
+
+        Args:
+            inputs: The element type of each tensor that is fed.
+            outputs: The tensors to return; none of them is fed.
+            constants: New values of constants of the main graph, by name.
+
+        Returns:
+            The session. What it must be fed is ``inputs`` less what no node needs.
+
+        Raises:
+            ModelError: If an output depends on a graph input that is not fed, or ONNX Runtime
+                refuses the part.
+        """
+        new = dict(constants or {})
+        nodes = list(_between(self._graph, set(inputs), outputs))
+        read = {name for node in nodes for name in (*node.inputs, *captured(node))} | set(outputs)
+        model = onnx.ModelProto()
+        model.ir_version = self._model.ir_version
+        model.opset_import.extend(self._model.opset_import)
+        part = model.graph
+        part.name = "section"
+        part.input.extend(
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), None)
+            for name, dtype in inputs.items()
+            if name in read
+        )
+        weights: dict[str, Array] = {}
+        for name in sorted(read - set(inputs)):
+            array = new.get(name)
+            if array is None and name in self._initializers:
+                part.initializer.append(self._initializers[name])
+            elif array is None and name in self._weights:
+                weights[name] = self._weights[name]
+            elif array is not None and array.size < LARGE_COUNT:
+                part.initializer.append(numpy_helper.from_array(array, name))
+            elif array is not None:
+                weights[name] = np.ascontiguousarray(array)
+        kept = {node.index for node in nodes}
+        for index, node in enumerate(self._model.graph.node):
+            is_constant = node.op_type == "Constant" and node.output[0] in read - new.keys()
+            if index in kept or is_constant:
+                part.node.append(node)
+        part.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
+        label = f"{self._graph.name}, up to '{outputs[0]}'"
+        return start_session(model, weights, tuple(outputs), label, provider=self._provider)
+
+
+def _between(graph: Graph, inputs: set[str], outputs: Sequence[str]) -> Iterator[Node]:
+    """Yield the nodes that some tensors need and that come after others, in graph order."""
+    wanted = set(outputs) - inputs
+    found = []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            found.append(node)
+            wanted |= ({*node.inputs} | captured(node)) - inputs
+    yield from reversed(found)

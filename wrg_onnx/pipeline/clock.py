@@ -1,0 +1,31 @@
+"""Times the stages of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from wrg_onnx.calibrate.progress import Progress
+
+
+@dataclass(slots=True)
+class Clock:
+    """Adds up the time of each stage.
+
+    Attributes:
+        progress: Told when a stage begins.
+        seconds: By stage; of one that runs in several rounds, all of them together.
+    """
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what is done inside."""
+        self.progress(name, 0, 0)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,120 @@
+"""What a user should know about a run, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wrg_onnx.graph import other_sizes
+from wrg_onnx.pipeline.config import PruneConfig, Recovery
+from wrg_onnx.pipeline.cut import Cut
+from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.report.records import RecoveryReport
+from wrg_onnx.rewrite import has_branches
+
+FEW_SAMPLES = 16
+"""Weights solved for from fewer may fit these alone; beyond 128 little is gained."""
+
+
+def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
+    """Yield what a user should know about one cut."""
+    yield from _limits_of_proof(cut)
+    removable = cut.model.units.removable
+    missing = int((cut.scores.unmeasured & removable).sum())
+    if missing:
+        yield (
+            f"{missing} of {int(removable.sum())} units could not be measured by "
+            f"'{config.criterion.value}' and were taken as average"
+        )
+
+
+def notes(
+    reached: float,
+    samples: Samples | None,
+    recovery: RecoveryReport | None,
+    config: PruneConfig,
+) -> Iterator[str]:
+    """Yield what a user should know about the run as a whole.
+
+    Args:
+        reached: The share of the budget that is gone.
+        samples: What the run looked at, if it did.
+        recovery: What was recovered, if anything.
+        config: What was asked for.
+    """
+    if abs(reached - config.ratio) > 0.005:
+        yield (
+            f"the units are too coarse to come closer to {config.ratio:.1%} by score than "
+            f"{reached:.1%}"
+        )
+    if samples is not None and config.data.path is None:
+        yield _origin(samples, recovery, config)
+    if recovery is not None:
+        yield from _of_recovery(recovery)
+    elif samples is not None and config.recover is None:
+        yield (
+            "random inputs do not tell what the layers should make, so nothing was recovered: give "
+            "--data, or --recover ridge to do it all the same"
+        )
+
+
+def _limits_of_proof(cut: Cut) -> Iterator[str]:
+    model, equivalence = cut.model, cut.equivalence
+    is_open = other_sizes(model.graph.inputs, model.input_shapes) is not None
+    if is_open and equivalence.sizes == 1:
+        yield (
+            "the model leaves sizes open but refuses the second ones that were tried, so "
+            "the proof covers one size"
+        )
+    if has_branches(model.graph) and equivalence.branches < 2:
+        yield (
+            "not every branch runs on the inputs of the proof; one that did not rests on the rules "
+            "alone"
+        )
+    if equivalence.steps:
+        yield (
+            "rounding alone moves the quantised results, so the proof leaves the rounding between "
+            f"layers out ({equivalence.steps} pairs of QuantizeLinear and DequantizeLinear)"
+        )
+    if equivalence.layers:
+        yield (
+            "rounding alone grows from layer to layer in this model, so the proof compares each of "
+            f"{equivalence.layers} layers by itself, on what the original computes before it"
+        )
+    if equivalence.silent:
+        names = ", ".join(f"'{name}'" for name in equivalence.silent)
+        yield (
+            f"on the random input of the proof {names} is constant or not finite, so the proof "
+            "rests on the layers before it"
+        )
+
+
+def _origin(samples: Samples, recovery: RecoveryReport | None, config: PruneConfig) -> str:
+    what = [
+        *(["statistics"] if config.criterion.needs_data else []),
+        *(["recovery"] if recovery is not None else []),
+        *(["accuracy"] if config.judges else []),
+    ]
+    origin = "random inputs" if samples.preprocessing is None else "the built-in generator"
+    verb = "come" if len(what) > 1 or "statistics" in what else "comes"
+    listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
+    return f"no --data given, so {listed} {verb} from {origin}"
+
+
+def _of_recovery(recovery: RecoveryReport) -> Iterator[str]:
+    if recovery.samples < FEW_SAMPLES:
+        yield (
+            f"{recovery.samples} samples are few to recover from: the new weights may suit these "
+            "alone; more --samples are safer, up to about 128"
+        )
+    for reason, count in recovery.left.items():
+        layers = "layer keeps its" if count == 1 else "layers keep their"
+        yield f"{count} {layers} weights, because {reason}"
+    part = [fit for fit in recovery.fits if fit.rows < fit.seen]
+    if part:
+        share = min(fit.rows / fit.seen for fit in part)
+        yield (
+            f"{len(part)} layers read too much for all rows to fit into memory, and were solved "
+            f"for from some, '{part[0].layer}' from {share:.1%}"
+        )
+    if recovery.method == Recovery.RIDGE.value and not recovery.fits:
+        yield "no layer was reached by a removed channel, so nothing was recovered"

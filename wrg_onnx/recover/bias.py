@@ -1,0 +1,150 @@
+"""Bias compensation: what the removed channels contributed on average goes into the bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.calibrate.progress import Progress, silent
+from wrg_onnx.channels import BoolArray, IdArray
+from wrg_onnx.graph import Array, Graph, Sections, open_session
+from wrg_onnx.recover.fit import LayerFit, check_finite
+from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.recover.layers import Layer, find_layers
+from wrg_onnx.recover.moments import Float64Array
+from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions
+from wrg_onnx.recover.write_back import Change, current_bias, write_back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Removal:
+    """What one cut removed.
+
+    Attributes:
+        before: The model as it was.
+        pruned: What is left of it.
+        slices: The kept positions per axis of each sliced constant, as a plan gives them.
+        kept: Which channels of ``before`` each tensor of ``pruned`` still has.
+    """
+
+    before: Graph
+    pruned: Graph
+    slices: Mapping[str, tuple[IdArray | None, ...]]
+    kept: Mapping[str, KeptChannels]
+
+
+def compensate(
+    removal: Removal,
+    data: DataSet,
+    options: ReconstructOptions,
+    *,
+    progress: Progress = silent,
+) -> Reconstruction:
+    """Add to each layer's bias what the channels it lost contributed to its output on average.
+
+    Layers do not depend on each other: each is looked at as it was, before anything was cut.
+
+    Args:
+        removal: What was removed.
+        data: The calibration samples, read one at a time.
+        options: Where to compute.
+        progress: Told how many samples are done.
+
+    Returns:
+        The model with new biases.
+
+    Raises:
+        StatisticsError: If a layer reads NaN or infinity; it names the layer.
+
+    Source: our own; the mean of the removed part of each layer's sum over samples and places.
+    """
+    before, pruned, slices = removal.before, removal.pruned, removal.slices
+    found = find_layers(pruned, removal.kept)
+    layers = [layer for layer in found.layers if _lost(before, layer, slices).any()]
+    sources = {layer.target: before.producers[layer.made].inputs[0] for layer in layers}
+    means = _means(before, sorted(set(sources.values())), data, options, progress)
+    sections = Sections(before, options.provider)
+    changes, fits = [], []
+    for layer in layers:
+        source = sources[layer.target]
+        total, rows = np.zeros(layer.width), 0
+        for mean in means[source]:
+            part = _contribution(before, sections, layer, mean.value(), slices)
+            total += part.sum(axis=1) * mean.count
+            rows += part.shape[1] * mean.count
+        check_finite(layer.target, total)
+        bias = current_bias(pruned, layer)
+        added = (total / rows / layer.beta).reshape(bias.shape)
+        changes.append(Change(layer, None, (bias + added).astype(bias.dtype)))
+        fits.append(LayerFit(layer.target, None, None, None, rows, rows))
+    return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
+
+
+def _lost(
+    before: Graph, layer: Layer, slices: Mapping[str, tuple[IdArray | None, ...]]
+) -> BoolArray:
+    """Return which positions are gone on the axis of a layer's weight that is summed over."""
+    axis = layer.input_axis
+    lost = np.ones(before.constants[layer.weight].shape[axis], bool)
+    positions = slices.get(layer.weight, (None,) * (axis + 1))[axis]
+    lost[slice(None) if positions is None else positions] = False
+    return lost
+
+
+def _contribution(
+    before: Graph,
+    sections: Sections,
+    layer: Layer,
+    x: Array,
+    slices: Mapping[str, tuple[IdArray | None, ...]],
+) -> Float64Array:
+    """Return what the lost positions make of an input: (channels, rows), the kept channels."""
+    node = before.producers[layer.made]
+    weight = before.constants[layer.weight].copy()
+    weight[(slice(None),) * layer.input_axis + (~_lost(before, layer, slices),)] = 0
+    constants = {layer.weight: weight}
+    if node.op != "MatMul" and node.input(2):
+        constants[node.input(2)] = np.zeros_like(before.constants[node.input(2)])
+    section = sections.open({node.inputs[0]: x.dtype}, [layer.made], constants)
+    y = layer.kept.of(section.run({node.inputs[0]: x})[layer.made])
+    return np.moveaxis(y, layer.axis, 0).reshape(layer.width, -1).astype(np.float64)
+
+
+@dataclass(slots=True, eq=False)
+class _Mean:
+    """The mean of a tensor over the samples that give it one shape."""
+
+    total: Float64Array
+    dtype: np.dtype[np.generic]
+    count: int = 0
+
+    def value(self) -> Array:
+        return np.asarray(self.total / self.count, self.dtype)
+
+
+def _means(
+    graph: Graph,
+    names: Sequence[str],
+    data: DataSet,
+    options: ReconstructOptions,
+    progress: Progress,
+) -> dict[str, list[_Mean]]:
+    """Average tensors over the samples, by shape; a layer is linear, so its mean is that of theirs.
+
+    A graph input among them is taken from the samples.
+    """
+    made = [name for name in names if name in graph.producers]
+    session = open_session(graph, outputs=made, provider=options.provider) if made else None
+    found: dict[str, dict[tuple[int, ...], _Mean]] = {name: {} for name in names}
+    for done, sample in enumerate(data, start=1):
+        values = {} if session is None else session.run(sample.feeds)
+        for name in names:
+            array = values.pop(name) if name in values else sample.feeds[name]
+            mean = found[name].setdefault(array.shape, _Mean(np.zeros(array.shape), array.dtype))
+            mean.total += array
+            mean.count += 1
+        progress("recover", done, len(data))
+    return {name: list(by_shape.values()) for name, by_shape in found.items()}

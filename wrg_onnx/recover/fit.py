@@ -1,0 +1,72 @@
+"""What solving for the layers of one level gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.graph import Array, StatisticsError
+from wrg_onnx.recover.layers import Layer
+from wrg_onnx.recover.walk import Walk
+
+SAME = 1e-5
+"""A layer whose output differs by less than this is reached by no removed channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFit:
+    """What became of one layer.
+
+    Attributes:
+        layer: Its output tensor.
+        before: Mean square error of its output, over the variance of the original's, with the
+            weights as they were, on samples held out; None where it was not measured.
+        after: The same with the new ones.
+        penalty: The chosen penalty; None where the bias alone changed.
+        rows: From how many rows it was solved.
+        seen: How many rows there were.
+    """
+
+    layer: str
+    before: float | None
+    after: float | None
+    penalty: float | None
+    rows: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """New constants, by name, and what they do."""
+
+    constants: Mapping[str, Array]
+    fits: tuple[LayerFit, ...]
+
+
+def reached(walk: Walk, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Return the layers whose output is no longer the original's, judged by the first sample."""
+    targets = [layer.target for layer in layers]
+    ((originals, found),) = walk.pairs(layers, targets, only_first=True)
+    return tuple(x for x in layers if not _is_same(originals[x.target], found[x.target]))
+
+
+def _is_same(original: Array, found: Array) -> bool:
+    assert original.shape == found.shape
+    wide = original.astype(np.float64)
+    gap = np.abs(wide - found).max(initial=0.0)
+    return bool(gap <= SAME * np.abs(wide).max(initial=0.0))
+
+
+def check_finite(layer: str, sums: Array) -> None:
+    """Refuse sums that hold NaN or infinity.
+
+    Raises:
+        StatisticsError: Names the layer.
+    """
+    if not np.isfinite(sums).all():
+        raise StatisticsError(
+            f"the layer that makes '{layer}' reads or makes NaN or infinity, so its weights cannot "
+            "be solved for; check the images and --mean, --std, or use --recover none"
+        )

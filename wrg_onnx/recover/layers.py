@@ -1,0 +1,212 @@
+"""The layers whose weights can be solved for: those whose output is linear in them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wrg_onnx.graph import Array, Graph, Node
+from wrg_onnx.recover.kept import KeptChannels
+
+LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One layer of the pruned model.
+
+    Attributes:
+        node: Its node.
+        source: The tensor it reads.
+        weight: Its weight, a constant that nobody else reads.
+        made: The node's output.
+        target: The output with the bias in it: ``made``, or what an Add makes of it.
+        bias: The constant that holds the bias and that nobody else reads; ``""`` without one.
+        place: Where a bias goes, (node index, input position); None where an Add must be made.
+        width: How many output channels it has.
+        kept: What is left of the original's output.
+    """
+
+    node: Node
+    source: str
+    weight: str
+    made: str
+    target: str
+    bias: str
+    place: tuple[int, int] | None
+    width: int
+    kept: KeptChannels
+
+    @property
+    def axis(self) -> int:
+        """The axis of the output's channels."""
+        return -1 if self.node.op in ("Gemm", "MatMul") else 1
+
+    @property
+    def input_axis(self) -> int:
+        """The axis of the weight that is summed over; of a grouped Conv, within each group."""
+        if self.node.op == "Conv":
+            return 1
+        return 1 if self.node.op == "Gemm" and self.node.int("transB", 0) else 0
+
+    @property
+    def group(self) -> int:
+        """In how many groups the channels are."""
+        return self.node.int("group", 1)
+
+    @property
+    def alpha(self) -> float:
+        """What a Gemm multiplies its product by."""
+        return _number(self.node, "alpha")
+
+    @property
+    def beta(self) -> float:
+        """What a Gemm multiplies its bias by."""
+        return _number(self.node, "beta")
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What can be solved for in a model, and what cannot.
+
+    Attributes:
+        layers: In graph order.
+        left: How many layers are left as they are, by reason.
+    """
+
+    layers: tuple[Layer, ...]
+    left: Mapping[str, int] = field(default_factory=dict)
+
+
+def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> Layers:
+    """Find the Conv, ConvTranspose, Gemm and MatMul nodes with a constant weight.
+
+    Args:
+        graph: The pruned model; bodies of control flow are not looked into.
+        kept: Which channels of the original each tensor still has.
+
+    Returns:
+        The layers, and why others are none.
+    """
+    layers, left = [], Counter[str]()
+    for node in graph.nodes:
+        if node.domain or node.op not in LINEAR:
+            continue
+        if node.op == "MatMul" and node.inputs[1] not in graph.constants:
+            continue  # of two activations
+        found = _layer(graph, node, kept)
+        if isinstance(found, Layer):
+            layers.append(found)
+        else:
+            left[found] += 1
+    return Layers(tuple(layers), dict(left))
+
+
+def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer | str:
+    """Describe a node as a layer, or say why it is none."""
+    source, weight = node.inputs[:2]
+    array = graph.constants.get(weight)
+    if array is None or array.dtype.kind != "f":
+        return "their weights are computed or quantised"
+    if _readers(graph, weight) > 1:
+        return "they share their weights"
+    turned = node.op == "Gemm" and node.int("transA", 0)
+    if turned or source in graph.constants or (node.op == "MatMul" and array.ndim != 2):
+        return "they multiply in an unusual form"
+    made = node.outputs[0]
+    width = _width(node, array)
+    target, bias = made, node.input(2)
+    place: tuple[int, int] | None = (node.index, 2)
+    if node.op == "MatMul":
+        target, bias, place = _added_bias(graph, made, width)
+    if bias:
+        values = graph.constants.get(bias)
+        if values is None or values.size != width or values.shape[-1:] != (width,):
+            return "their bias is computed or no vector"
+        bias = bias if _readers(graph, bias) == 1 else ""
+    channels = kept.get(made, kept.get(target))
+    if channels is None:
+        return "their output lost positions on several axes"
+    return Layer(node, source, weight, made, target, bias, place, width, channels)
+
+
+def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[int, int] | None]:
+    """Find the Add behind a MatMul that adds a constant vector."""
+    readers = graph.consumers.get(made, ())
+    exposed = any(value.name == made for value in graph.outputs)
+    if len(readers) == 1 and readers[0].op == "Add" and not readers[0].domain and not exposed:
+        add = readers[0]
+        position = 1 - add.inputs.index(made)
+        values = graph.constants.get(add.inputs[position])
+        if values is not None and values.size == width and values.shape[-1:] == (width,):
+            return add.outputs[0], add.inputs[position], (add.index, position)
+    return made, "", None
+
+
+def _width(node: Node, weight: Array) -> int:
+    if node.op == "ConvTranspose":
+        return int(weight.shape[1]) * node.int("group", 1)
+    is_first = node.op == "Conv" or node.int("transB", 0)
+    return int(weight.shape[0 if is_first else 1])
+
+
+def _readers(graph: Graph, name: str) -> int:
+    """Count who needs a constant; a body that reads it counts as one more."""
+    nodes = graph.consumers.get(name, ())
+    count = sum(max(node.inputs.count(name), 1) for node in nodes)
+    return count + sum(value.name == name for value in graph.outputs)
+
+
+def _number(node: Node, name: str) -> float:
+    value = node.attributes.get(name, 1.0)
+    return float(value) if isinstance(value, (int, float)) else 1.0
+
+
+def to_matrix(layer: Layer, weight: Array) -> Array:
+    """View a weight as the matrix that its patches are multiplied with.
+
+    Args:
+        layer: The layer.
+        weight: Its weight, as in the file.
+
+    Returns:
+        (G, M / G, D) float64: groups, output channels of a group, and the elements of a patch, in
+        the order that ``patches.design`` gives them.
+    """
+    array = weight.astype(np.float64)
+    group = layer.group
+    if layer.node.op == "Conv":
+        return array.reshape(group, len(array) // group, -1)
+    if layer.node.op == "ConvTranspose":
+        inputs, outputs, *kernel = array.shape
+        array = array.reshape(group, inputs // group, outputs, *kernel)
+        array = np.flip(array, range(3, array.ndim)).swapaxes(1, 2)
+        return array.reshape(group, outputs, -1)
+    array = array if layer.node.int("transB", 0) else array.T
+    return layer.alpha * array[None]
+
+
+def from_matrix(layer: Layer, matrix: Array, like: Array) -> Array:
+    """Bring a solved matrix into the form of the file's weight.
+
+    Args:
+        layer: The layer.
+        matrix: (G, M / G, D) float64.
+        like: The weight whose shape and type the result gets.
+    """
+    if layer.node.op == "ConvTranspose":
+        inputs, outputs, *kernel = like.shape
+        group = layer.group
+        array = matrix.reshape(group, outputs, inputs // group, *kernel).swapaxes(1, 2)
+        array = np.flip(array, range(3, array.ndim))
+    elif layer.node.op == "Conv":
+        array = matrix
+    else:
+        array = matrix[0] / layer.alpha
+        array = array if layer.node.int("transB", 0) else array.T
+    assert array.size == math.prod(like.shape)
+    return np.ascontiguousarray(array.reshape(like.shape), like.dtype)

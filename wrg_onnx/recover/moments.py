@@ -1,0 +1,109 @@
+"""The sums that a least-squares problem is solved from, gathered a chunk of rows at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.graph import Array
+
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(slots=True, eq=False)
+class Moments:
+    """Sums over rows of inputs x and goals y, group by group.
+
+    Attributes:
+        rows: How many rows were added.
+        x: (G, D), the sum of x.
+        y: (G, M), the sum of y.
+        xx: (G, D, D), the sum of x x' (the Gram matrix).
+        yx: (G, M, D), the sum of y x'.
+        yy: (G, M), the sum of the squares of y.
+    """
+
+    rows: int
+    x: Float64Array
+    y: Float64Array
+    xx: Float64Array
+    yx: Float64Array
+    yy: Float64Array
+
+    @classmethod
+    def empty(cls, groups: int, inputs: int, goals: int) -> Moments:
+        """Return the sums over no rows."""
+        shapes = ((inputs,), (goals,), (inputs, inputs), (goals, inputs), (goals,))
+        return cls(0, *(np.zeros((groups, *shape)) for shape in shapes))
+
+    def add(self, x: Array, y: Array) -> None:
+        """Add rows, in place.
+
+        Args:
+            x: (G, D, rows) float32. Products are taken in float32 and summed up in float64.
+            y: (G, M, rows) float32.
+        """
+        self.rows += x.shape[2]
+        self.x += x.sum(axis=2, dtype=np.float64)
+        self.y += y.sum(axis=2, dtype=np.float64)
+        turned = x.swapaxes(1, 2)
+        self.xx += x @ turned
+        self.yx += y @ turned
+        self.yy += np.square(y).sum(axis=2, dtype=np.float64)
+
+    def joined(self, other: Moments) -> Moments:
+        """Return the sums over the rows of both."""
+        return Moments(
+            self.rows + other.rows,
+            self.x + other.x,
+            self.y + other.y,
+            self.xx + other.xx,
+            self.yx + other.yx,
+            self.yy + other.yy,
+        )
+
+    @property
+    def mean_x(self) -> Float64Array:
+        """(G, D)."""
+        return np.asarray(self.x / self.rows)
+
+    @property
+    def mean_y(self) -> Float64Array:
+        """(G, M)."""
+        return np.asarray(self.y / self.rows)
+
+    def covariance_x(self) -> Float64Array:
+        """Return (G, D, D), the mean of x x' about the mean."""
+        mean = self.mean_x
+        return np.asarray(self.xx / self.rows - mean[:, :, None] * mean[:, None])
+
+    def covariance_yx(self) -> Float64Array:
+        """Return (G, M, D), the mean of y x' about the means."""
+        return np.asarray(self.yx / self.rows - self.mean_y[:, :, None] * self.mean_x[:, None])
+
+    def variance_y(self) -> Float64Array:
+        """Return (G, M)."""
+        return np.asarray(self.yy / self.rows - self.mean_y**2)
+
+    def error(self, matrix: Float64Array, bias: Float64Array) -> float:
+        """Return the mean over rows of ``|y - matrix x - bias|^2``, summed over all outputs.
+
+        Args:
+            matrix: (G, M, D).
+            bias: (G, M).
+        """
+        left = matrix @ self.covariance_x() - 2 * self.covariance_yx()
+        centred = self.variance_y().sum() + np.einsum("gmd,gmd->", left, matrix)
+        gap = self.mean_y - np.einsum("gmd,gd->gm", matrix, self.mean_x) - bias
+        return max(float(centred), 0.0) + float(np.square(gap).sum())
+
+    def spread(self) -> float:
+        """Return the mean over rows of ``|y - mean|^2``, summed over all outputs."""
+        return float(self.variance_y().sum())
+
+
+def moments_bytes(groups: int, inputs: int) -> int:
+    """Return the memory of the Gram matrices, fit and held-out, and of one factorisation."""
+    return 8 * groups * inputs * inputs * 4

@@ -1,0 +1,139 @@
+"""Recover a pruned model from the original and some samples, without a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.calibrate.progress import Progress, silent
+from wrg_onnx.graph import Array, Graph, Provider, StatisticsError
+from wrg_onnx.recover.fit import LayerFit, Solved, reached
+from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.recover.layers import Layer, find_layers
+from wrg_onnx.recover.walk import DEFAULT_BOUND_BYTES, Walk
+from wrg_onnx.recover.weights import solve_weights
+from wrg_onnx.recover.write_back import Change, with_biases, write_back
+
+FEWEST_SAMPLES = 2
+"""One to solve on, one to choose the penalty on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructOptions:
+    """How a model is reconstructed.
+
+    Attributes:
+        provider: Where ONNX Runtime computes.
+        bound_bytes: How many bytes of tensors are held between layers.
+        seed: Chooses rows where a layer reads too much to use all of them.
+    """
+
+    provider: Provider = Provider.CPU
+    bound_bytes: int = DEFAULT_BOUND_BYTES
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reconstruction:
+    """A recovered model.
+
+    Attributes:
+        graph: The model, with the shapes of the pruned one; layers may have got a bias.
+        fits: What became of each layer that was solved for, in the order of solving.
+        left: How many layers were left as they are, by reason.
+    """
+
+    graph: Graph
+    fits: tuple[LayerFit, ...]
+    left: Mapping[str, int]
+
+
+def reconstruct(
+    original: Graph,
+    pruned: Graph,
+    kept: Mapping[str, KeptChannels],
+    data: DataSet,
+    options: ReconstructOptions,
+    *,
+    progress: Progress = silent,
+) -> Reconstruction:
+    """Change the weights of each linear layer so that its output is near the original's again.
+
+    Layers are solved for in order from input to output, each on what the recovered layers before
+    it compute. A layer that no removed channel reaches keeps its weights.
+
+    Args:
+        original: The original model.
+        pruned: The pruned one.
+        kept: Which channels of the original each tensor of the pruned model still has.
+        data: The calibration samples, read one at a time; at least two.
+        options: Where to compute, and within which bound.
+        progress: Told how many layers are done.
+
+    Returns:
+        The recovered model.
+
+    Raises:
+        StatisticsError: If a layer reads or makes NaN or infinity, if its new weights do not fit
+            their type, or if there are too few samples.
+    """
+    if len(data) < FEWEST_SAMPLES:
+        raise StatisticsError(
+            f"--recover ridge needs at least {FEWEST_SAMPLES} samples, got {len(data)}: add some, "
+            "or use --recover bias"
+        )
+    found = find_layers(pruned, kept)
+    ready = with_biases(pruned, found.layers)
+    layers = find_layers(ready, kept).layers
+    by_target = {layer.target: layer for layer in layers}
+    walk = Walk(original, ready, layers, data, provider=options.provider,
+                bound_bytes=options.bound_bytes)  # fmt: skip
+    rng = np.random.default_rng(options.seed)
+    constants = dict(ready.constants)
+    fits: list[LayerFit] = []
+    done = 0
+    for number, level in enumerate(walk.levels):
+        solved = _solve(walk, level, constants, rng)
+        _check(solved, by_target)
+        constants |= solved.constants
+        fits += solved.fits
+        walk.advance(number, solved.constants)
+        done += len(level)
+        progress("recover", done, len(layers))
+    solved_for = {fit.layer for fit in fits}
+    changes = (
+        Change(layer, constants[layer.weight], constants[by_target[layer.target].bias])
+        for layer in found.layers
+        if layer.target in solved_for
+    )
+    return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
+
+
+def _solve(
+    walk: Walk,
+    level: Sequence[Layer],
+    constants: Mapping[str, Array],
+    rng: np.random.Generator,
+) -> Solved:
+    """Solve for the layers of a level that a removed channel reaches."""
+    layers = reached(walk, level)
+    if not layers:
+        walk.skip(level)
+        return Solved({}, ())
+    return solve_weights(walk, layers, constants, rng)
+
+
+def _check(solved: Solved, layers: Mapping[str, Layer]) -> None:
+    """Refuse weights that overflow their type."""
+    names = {fit.layer: layers[fit.layer] for fit in solved.fits}
+    for target, layer in names.items():
+        for name in (layer.weight, layer.bias):
+            array = solved.constants.get(name)
+            if array is not None and not np.isfinite(array).all():
+                raise StatisticsError(
+                    f"the new weights of the layer that makes '{target}' do not fit {array.dtype}: "
+                    "use --recover bias, or more samples"
+                )

@@ -1,0 +1,101 @@
+"""Ridge regression of a layer's original output on the inputs that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from wrg_onnx.recover.moments import Float64Array, Moments
+
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""What is tried, times the mean variance of the inputs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """New weights of a layer.
+
+    Attributes:
+        matrix: (G, M, D) float64.
+        bias: (G, M) float64.
+        penalty: The one that was best on the rows held out; None where the weights stay as they
+            are and the bias alone changes.
+        before: Held-out error of the weights as they were, over the variance of the outputs.
+        after: That of the new ones.
+    """
+
+    matrix: Float64Array
+    bias: Float64Array
+    penalty: float | None
+    before: float
+    after: float
+
+
+def solve(
+    fit: Moments,
+    held_out: Moments,
+    matrix: Float64Array,
+    bias: Float64Array,
+    penalties: Sequence[float] = PENALTIES,
+) -> Solution:
+    """Find the weights whose output is nearest to the original's.
+
+    Minimises over W and b the mean of ``|y - W x - b|^2 + p |W - W0|^2``, W0 being the weights as
+    they are. The penalty p is the one whose solution from ``fit`` is best on ``held_out``; the
+    result is then solved for from both.
+
+    Args:
+        fit: The rows to solve on.
+        held_out: The rows to choose the penalty on.
+        matrix: (G, M, D) float64, W0.
+        bias: (G, M) float64, the bias as it is.
+        penalties: What to try, times the mean variance of the inputs. That the weights stay, an
+            infinite penalty, is always tried.
+
+    Returns:
+        The new weights.
+
+    Source: Hoerl and Kennard, "Ridge Regression", Technometrics 12(1), 1970, about W0 in place of
+    zero; as the reconstruction of removed inputs it is GRAIL's, arXiv:2602.23795.
+    """
+    spread = held_out.spread() or 1.0
+    before = held_out.error(matrix, bias)
+    best, penalty = held_out.error(matrix, _intercept(fit, matrix)), None
+    for candidate, found in _solutions(fit, matrix, penalties):
+        error = held_out.error(found, _intercept(fit, found))
+        if error < best:
+            best, penalty = error, candidate
+    whole = fit.joined(held_out)
+    if penalty is not None:
+        ((_, matrix),) = _solutions(whole, matrix, [penalty])
+    return Solution(matrix, _intercept(whole, matrix), penalty, before / spread, best / spread)
+
+
+def _solutions(
+    moments: Moments, matrix: Float64Array, penalties: Sequence[float]
+) -> Iterator[tuple[float, Float64Array]]:
+    """Yield the minimum of the penalised error for each penalty."""
+    gram = moments.covariance_x()
+    residual = moments.covariance_yx() - matrix @ gram
+    diagonal = np.einsum("gdd->gd", gram)
+    scale = float(diagonal.mean()) or 1.0
+    for penalty in penalties:
+        ridged = gram.copy()
+        np.einsum("gdd->gd", ridged)[:] += penalty * scale
+        yield penalty, matrix + _divided(residual, ridged)
+
+
+def _divided(residual: Float64Array, gram: Float64Array) -> Float64Array:
+    """Return ``residual`` times the inverse of each group's positive definite matrix."""
+    if len(gram) > 1:
+        return np.asarray(np.linalg.solve(gram, residual.swapaxes(1, 2))).swapaxes(1, 2)
+    factor = linalg.cho_factor(gram[0], overwrite_a=True, check_finite=False)
+    return np.asarray(linalg.cho_solve(factor, residual[0].T, check_finite=False)).T[None]
+
+
+def _intercept(moments: Moments, matrix: Float64Array) -> Float64Array:
+    """Return the bias that makes the mean of the output right."""
+    return np.asarray(moments.mean_y - np.einsum("gmd,gd->gm", matrix, moments.mean_x))

@@ -1,0 +1,132 @@
+"""Ridge regression from the rows themselves, where a layer reads too much for a Gram matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import linalg
+
+from wrg_onnx.graph import Array
+from wrg_onnx.recover.moments import Float64Array
+from wrg_onnx.recover.ridge import PENALTIES, Solution
+
+
+@dataclass(slots=True, eq=False)
+class Rows:
+    """Rows of inputs x and goals y of a layer without groups.
+
+    Attributes:
+        quota: How many rows are kept of a sample; the others are left out at random.
+        rng: Chooses them.
+        x: Each (rows, D) float32.
+        y: Each (rows, M) float32.
+        seen: How many rows there were.
+    """
+
+    quota: int
+    rng: np.random.Generator
+    x: list[Array] = field(default_factory=list)
+    y: list[Array] = field(default_factory=list)
+    seen: int = 0
+
+    def add(self, x: Array, y: Array, samples: int) -> None:
+        """Add the rows of some samples.
+
+        Args:
+            x: (1, D, rows) float32.
+            y: (1, M, rows) float32.
+            samples: How many samples the rows are of.
+        """
+        rows = x.shape[2]
+        self.seen += rows
+        most = self.quota * samples
+        chosen = slice(None) if rows <= most else np.sort(self.rng.permutation(rows)[:most])
+        self.x.append(np.ascontiguousarray(x[0].T[chosen]))
+        self.y.append(np.ascontiguousarray(y[0].T[chosen]))
+
+    @property
+    def rows(self) -> int:
+        """How many rows are kept."""
+        return sum(len(part) for part in self.x)
+
+    def arrays(self) -> tuple[Array, Array]:
+        """Return (rows, D) and (rows, M)."""
+        return np.concatenate(self.x), np.concatenate(self.y)
+
+
+def solve_rows(
+    fit: Rows,
+    held_out: Rows,
+    matrix: Float64Array,
+    bias: Float64Array,
+    penalties: Sequence[float] = PENALTIES,
+) -> Solution:
+    """Find what `ridge.solve` finds, from a (rows, rows) kernel in place of a (D, D) Gram matrix.
+
+    Args:
+        fit: The rows to solve on.
+        held_out: The rows to choose the penalty on.
+        matrix: (1, M, D) float64, the weights as they are.
+        bias: (1, M) float64, the bias as it is.
+        penalties: What to try, times the mean variance of the inputs.
+
+    Source: the dual form; Saunders et al., "Ridge Regression Learning Algorithm in Dual Variables",
+    ICML 1998.
+    """
+    weights = matrix[0]
+    x, y = held_out.arrays()
+    spread = float(np.square(y - y.mean(axis=0)).sum(axis=1).mean()) or 1.0
+
+    def error(found: Float64Array, intercept: Float64Array) -> float:
+        return float(np.square(y - x @ found.T - intercept).sum(axis=1, dtype=np.float64).mean())
+
+    before = error(weights, bias[0])
+    fitted = _Kernel.of(*fit.arrays(), weights)
+    best, penalty = error(weights, fitted.intercept(weights)), None
+    for candidate in penalties:
+        found = fitted.solve(candidate)
+        tried = error(found, fitted.intercept(found))
+        if tried < best:
+            best, penalty = tried, candidate
+    (fit_x, fit_y), (held_x, held_y) = fit.arrays(), held_out.arrays()
+    whole = _Kernel.of(np.concatenate([fit_x, held_x]), np.concatenate([fit_y, held_y]), weights)
+    solved = weights if penalty is None else whole.solve(penalty)
+    intercept = whole.intercept(solved)
+    return Solution(solved[None], intercept[None], penalty, before / spread, best / spread)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kernel:
+    """A problem by rows: what the weights as they are leave, and how alike the rows are."""
+
+    weights: Float64Array
+    centred: Array
+    mean_x: Float64Array
+    mean_y: Float64Array
+    residual: Float64Array
+    kernel: Float64Array
+
+    @classmethod
+    def of(cls, x: Array, y: Array, weights: Float64Array) -> _Kernel:
+        mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
+        centred = (x - mean_x).astype(np.float32)
+        residual = (y - mean_y) - centred @ weights.T
+        kernel = (centred @ centred.T).astype(np.float64)
+        return cls(weights, centred, mean_x, mean_y, residual, kernel)
+
+    def solve(self, penalty: float) -> Float64Array:
+        """Return the weights for one penalty."""
+        rows, inputs = self.centred.shape
+        ridged = self.kernel.copy()
+        # The mean variance of the inputs is the kernel's trace over rows and inputs.
+        scale = float(np.trace(ridged)) / (rows * inputs) or 1.0
+        ridged[np.diag_indices(rows)] += penalty * scale * rows
+        factor = linalg.cho_factor(ridged, overwrite_a=True, check_finite=False)
+        dual = linalg.cho_solve(factor, self.residual, check_finite=False)
+        return np.asarray(self.weights + dual.T @ self.centred)
+
+    def intercept(self, weights: Float64Array) -> Float64Array:
+        """Return the bias that makes the mean of the output right."""
+        return np.asarray(self.mean_y - weights @ self.mean_x)

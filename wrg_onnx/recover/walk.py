@@ -1,0 +1,199 @@
+"""A walk through the original and the pruned model side by side, layer after layer.
+
+The level of a layer is the number of layers on the longest way to it, so that layers of one level
+do not depend on each other. What the levels behind need of those before is held for all samples
+where it fits into memory: then each layer is computed once in both models. Where it does not fit,
+the walk starts again from the last values that did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.graph import Array, Graph, Provider, Sections
+from wrg_onnx.graph.model import captured
+from wrg_onnx.recover.layers import Layer
+
+Values: TypeAlias = Mapping[str, Array]
+
+DEFAULT_BOUND_BYTES = 1 << 30
+
+
+class Walk:
+    """Where the walk is, and what it holds."""
+
+    def __init__(
+        self,
+        original: Graph,
+        pruned: Graph,
+        layers: Sequence[Layer],
+        data: DataSet,
+        *,
+        provider: Provider = Provider.CPU,
+        bound_bytes: int = DEFAULT_BOUND_BYTES,
+    ) -> None:
+        """Start at the models' inputs.
+
+        Args:
+            original: The original model.
+            pruned: The pruned one, as it is before any layer is solved for.
+            layers: The layers to visit, of the pruned model.
+            data: The samples, read one at a time.
+            provider: Where ONNX Runtime computes.
+            bound_bytes: How many bytes of tensors are held between levels.
+        """
+        self._original = _Side.of(original, layers, provider)
+        self._pruned = _Side.of(pruned, layers, provider)
+        self._data = data
+        self._bound = bound_bytes
+        self._constants: dict[str, Array] = {}
+        self._held: list[tuple[Values, Values]] | None = None
+        self._next: list[Values] | None = None
+        depths = self._pruned.depths
+        self.levels: tuple[tuple[Layer, ...], ...] = tuple(
+            tuple(layer for layer in layers if depths[layer.target] == depth)
+            for depth in sorted({depths[layer.target] for layer in layers})
+        )
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self._data)
+
+    def pairs(
+        self, layers: Sequence[Layer], seen: Sequence[str], *, only_first: bool = False
+    ) -> Iterator[tuple[Values, Values]]:
+        """Run both models up to some layers of one level, sample by sample.
+
+        Args:
+            layers: The layers.
+            seen: The tensors of the pruned model to return.
+            only_first: Whether to stop after the first sample.
+
+        Yields:
+            The layers' targets in the original, their kept channels, and the tensors of the pruned
+            model.
+        """
+        level = self._pruned.depths[layers[0].target]
+        targets = [layer.target for layer in layers]
+        ahead = [] if only_first else sorted(self._original.frontier(level + 1))
+        wanted = [*targets, *(name for name in ahead if name not in targets)]
+        original: _Read | None = None
+        pruned: _Read | None = None
+        stash: list[Values] | None = None if only_first else []
+        for start in self._starts(first_alone=only_first):
+            original = original or self._original.reader(start[0], wanted, {})
+            pruned = pruned or self._pruned.reader(start[1], seen, self._constants)
+            values = original(start[0])
+            if stash is not None:
+                stash.append({name: values[name] for name in ahead})
+                if not self._fits(stash[0]):
+                    stash = None
+            yield (
+                {layer.target: layer.kept.of(values[layer.target]) for layer in layers},
+                pruned(start[1]),
+            )
+        if stash is not None:
+            self._next = stash
+
+    def skip(self, layers: Sequence[Layer]) -> None:
+        """Run the original through a level whose layers keep their weights."""
+        for _ in self.pairs(layers, []):
+            pass
+
+    def advance(self, level: int, constants: Mapping[str, Array]) -> None:
+        """Give the pruned model the new weights of a level, and move behind it.
+
+        Args:
+            level: Which of ``levels`` is done.
+            constants: New values of constants, by name.
+        """
+        self._constants |= constants
+        stash, self._next = self._next, None
+        if stash is None:
+            return
+        depth = self._pruned.depths[self.levels[level][0].target]
+        ahead = sorted(self._pruned.frontier(depth + 1))
+        read: _Read | None = None
+        held: list[tuple[Values, Values]] = []
+        for values, (_, start) in zip(stash, self._starts(), strict=True):
+            read = read or self._pruned.reader(start, ahead, self._constants)
+            held.append((values, read(start)))
+        self._held = held
+
+    def _starts(self, *, first_alone: bool = False) -> Iterator[tuple[Values, Values]]:
+        """Yield what is held of each sample, or its inputs."""
+        count = 1 if first_alone else len(self._data)
+        for index in range(count):
+            if self._held is not None:
+                yield self._held[index]
+            else:
+                feeds = self._data[index].feeds
+                yield feeds, feeds
+
+    def _fits(self, values: Values) -> bool:
+        """Tell whether both models' values of all samples may be held, judged by one."""
+        size = sum(array.nbytes for array in values.values())
+        return 2 * size * len(self._data) <= self._bound
+
+
+_Read: TypeAlias = Callable[[Values], Values]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """One of the two models.
+
+    Attributes:
+        sections: Makes sessions of its parts.
+        depths: The level at which each tensor is made; 0 before the first layer.
+        last: The last level at which each tensor is read on the way to a layer.
+    """
+
+    sections: Sections
+    depths: Mapping[str, int]
+    last: Mapping[str, int]
+
+    @classmethod
+    def of(cls, graph: Graph, layers: Sequence[Layer], provider: Provider) -> _Side:
+        made = {name for node in graph.nodes for name in node.outputs}
+        steps = {layer.made if layer.made in made else layer.target for layer in layers}
+        depths = {value.name: 0 for value in graph.inputs}
+        for node in graph.nodes:
+            read = [depths[n] for n in {*node.inputs, *captured(node)} if n in depths]
+            depth = max(read, default=0) + bool(steps.intersection(node.outputs))
+            depths.update({name: depth for name in node.outputs if name})
+        needed = {layer.target for layer in layers}
+        last: dict[str, int] = {}
+        for node in reversed(graph.nodes):
+            if needed.isdisjoint(node.outputs):
+                continue
+            depth = max(depths[name] for name in node.outputs if name)
+            for name in {*node.inputs, *captured(node)} & depths.keys():
+                needed.add(name)
+                last[name] = max(last.get(name, 0), depth)
+        return cls(Sections(graph, provider), depths, last)
+
+    def frontier(self, level: int) -> Iterator[str]:
+        """Yield the tensors that are made before a level and read at or behind it."""
+        return (name for name, last in self.last.items() if self.depths[name] < level <= last)
+
+    def reader(self, start: Values, names: Sequence[str], constants: Values) -> _Read:
+        """Return a function from what is held of a sample to some tensors of it."""
+        held = [name for name in names if name in start]
+        rest = [name for name in dict.fromkeys(names) if name not in start]
+        if not rest:
+            return lambda values: {name: values[name] for name in held}
+        types: dict[str, np.dtype[np.generic]] = {k: v.dtype for k, v in start.items()}
+        session = self.sections.open(types, rest, constants)
+        fed = [value.name for value in session.engine.get_inputs()]
+
+        def read(values: Values) -> Values:
+            found = session.run({name: values[name] for name in fed})
+            return {**{name: values[name] for name in held}, **found}
+
+        return read

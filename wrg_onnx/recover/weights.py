@@ -1,0 +1,193 @@
+"""Ridge reconstruction: the weights whose output is nearest to the original's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wrg_onnx.graph import Array
+from wrg_onnx.recover.fit import LayerFit, Solved, check_finite
+from wrg_onnx.recover.layers import Layer, from_matrix, to_matrix
+from wrg_onnx.recover.moments import Float64Array, Moments, moments_bytes
+from wrg_onnx.recover.patches import STRIP_BYTES, strips
+from wrg_onnx.recover.ridge import solve
+from wrg_onnx.recover.rows import Rows, solve_rows
+from wrg_onnx.recover.walk import Values, Walk
+
+HELD_OUT_EVERY = 4
+"""Every fourth sample chooses the penalty; of fewer samples, the last one."""
+
+GRAM_BYTES = 1 << 30
+"""How many bytes Gram matrices take at a time; a layer above it is solved for from rows."""
+
+ROW_BYTES = 1 << 28
+MOST_ROWS = 4096
+"""From how many bytes of rows, and how many rows, such a layer is solved for at most."""
+
+_GEOMETRY = (
+    "auto_pad", "dilations", "group", "output_padding", "output_shape", "pads", "strides",
+)  # fmt: skip
+
+
+def solve_weights(
+    walk: Walk, layers: Sequence[Layer], constants: Values, rng: np.random.Generator
+) -> Solved:
+    """Solve for the weights and biases whose output is nearest to the original's.
+
+    Args:
+        walk: At the level of the layers; of at least two samples.
+        layers: Layers of one level.
+        constants: The weights and biases as they are, by name.
+        rng: Chooses rows where not all are used.
+
+    Returns:
+        The new weights and biases.
+
+    Raises:
+        StatisticsError: If an input or output is not finite; it names the layer.
+    """
+    new: dict[str, Array] = {}
+    fits: list[LayerFit] = []
+    problems = [
+        _Problem(members, constants, len(walk), rng) for members in _designs(layers, constants)
+    ]
+    for part in _passes(problems):
+        members = [layer for problem in part for layer in problem.layers]
+        sources = list(dict.fromkeys(layer.source for layer in members))
+        for index, (originals, found) in enumerate(walk.pairs(members, sources)):
+            for problem in part:
+                goals = tuple(originals[layer.target] for layer in problem.layers)
+                problem.add(index, found[problem.layers[0].source], goals)
+        for problem in part:
+            fits += problem.finish(new)
+    return Solved(new, tuple(fits))
+
+
+def _designs(layers: Sequence[Layer], constants: Values) -> list[tuple[Layer, ...]]:
+    """Join the layers that read the same patches of one tensor, such as queries, keys, values."""
+    found: dict[tuple[object, ...], list[Layer]] = {}
+    for layer in layers:
+        key: tuple[object, ...] = (layer.source,)
+        if layer.node.op in ("Conv", "ConvTranspose"):
+            geometry = (str(layer.node.attributes.get(name)) for name in _GEOMETRY)
+            key += (layer.node.op, constants[layer.weight].shape[2:], *geometry)
+        found.setdefault(key, []).append(layer)
+    return [tuple(members) for members in found.values()]
+
+
+def _passes(problems: Sequence[_Problem]) -> Iterator[list[_Problem]]:
+    """Divide problems so that the Gram matrices of one pass fit their bound."""
+    part: list[_Problem] = []
+    size = 0
+    for problem in problems:
+        if part and size + problem.gram_bytes > GRAM_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(problem)
+        size += problem.gram_bytes
+    yield part
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Samples that wait until there are enough for one product."""
+
+    x: list[Array] = field(default_factory=list)
+    goals: list[tuple[Array, ...]] = field(default_factory=list)
+
+
+class _Problem:
+    """Layers that read the same patches, and the sums over those."""
+
+    def __init__(
+        self,
+        layers: tuple[Layer, ...],
+        constants: Values,
+        samples: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.layers = layers
+        self._constants = constants
+        self._samples = samples
+        self._matrices = [to_matrix(layer, constants[layer.weight]) for layer in layers]
+        groups, _, inputs = self._matrices[0].shape
+        outputs = sum(matrix.shape[1] for matrix in self._matrices)
+        self.gram_bytes = moments_bytes(groups, inputs)
+        self._parts: tuple[Moments, Moments] | tuple[Rows, Rows]
+        if self.gram_bytes > GRAM_BYTES and groups == 1:
+            rows = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
+            quota = max(1, rows // samples)
+            self.gram_bytes = 0
+            self._parts = (Rows(quota, rng), Rows(quota, rng))
+        else:
+            self._parts = (
+                Moments.empty(groups, inputs, outputs),
+                Moments.empty(groups, inputs, outputs),
+            )
+        self._waiting = (_Waiting(), _Waiting())
+
+    def add(self, index: int, x: Array, goals: tuple[Array, ...]) -> None:
+        """Add one sample: the layers' input, and what each of them should make of it."""
+        last = self._samples - 1 if self._samples < HELD_OUT_EVERY else HELD_OUT_EVERY - 1
+        which = int(index % HELD_OUT_EVERY == last)
+        waiting = self._waiting[which]
+        if waiting.x and waiting.x[0].shape[1:] != x.shape[1:]:
+            self._flush(which)
+        waiting.x.append(x)
+        waiting.goals.append(goals)
+        inputs = self._matrices[0].shape[2] * self._matrices[0].shape[0]
+        rows = goals[0].size // goals[0].shape[self.layers[0].axis]
+        if 4 * inputs * rows * len(waiting.x) >= STRIP_BYTES:
+            self._flush(which)
+
+    def _flush(self, which: int) -> None:
+        """Add the samples that wait to the sums."""
+        waiting, part, first = self._waiting[which], self._parts[which], self.layers[0]
+        if not waiting.x:
+            return
+        x = np.concatenate(waiting.x)
+        goals = [np.concatenate(arrays) for arrays in zip(*waiting.goals, strict=True)]
+        shape = self._constants[first.weight].shape
+        for patches, wanted in strips(first, shape, x, goals):
+            if isinstance(part, Rows):
+                part.add(patches, wanted, len(waiting.x))
+            else:
+                part.add(patches, wanted)
+        waiting.x.clear()
+        waiting.goals.clear()
+
+    def finish(self, new: dict[str, Array]) -> Iterator[LayerFit]:
+        """Solve, and write the new weights and biases into ``new``."""
+        self._flush(0)
+        self._flush(1)
+        matrix = np.concatenate(self._matrices, axis=1)
+        bias = np.concatenate([self._bias(layer) for layer in self.layers], axis=1)
+        fit, held_out = self._parts
+        name = self.layers[0].target
+        if isinstance(fit, Rows) and isinstance(held_out, Rows):
+            check_finite(name, fit.arrays()[0])
+            solution = solve_rows(fit, held_out, matrix, bias)
+            seen = fit.seen + held_out.seen
+        elif isinstance(fit, Moments) and isinstance(held_out, Moments):
+            check_finite(name, np.concatenate([fit.x, held_out.x, fit.yy, held_out.yy], axis=1))
+            solution = solve(fit, held_out, matrix, bias)
+            seen = fit.rows + held_out.rows
+        at = 0
+        for layer, old in zip(self.layers, self._matrices, strict=True):
+            part = slice(at, at + old.shape[1])
+            at += old.shape[1]
+            weight, values = self._constants[layer.weight], self._constants[layer.bias]
+            if solution.penalty is not None:
+                new[layer.weight] = from_matrix(layer, solution.matrix[:, part], weight)
+            found = solution.bias[:, part] / layer.beta
+            new[layer.bias] = found.reshape(values.shape).astype(values.dtype)
+            yield LayerFit(
+                layer.target, solution.before, solution.after, solution.penalty,
+                fit.rows + held_out.rows, seen,
+            )  # fmt: skip
+
+    def _bias(self, layer: Layer) -> Float64Array:
+        bias = layer.beta * self._constants[layer.bias].astype(np.float64)
+        return np.asarray(bias.reshape(layer.group, -1))
