@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from wrg_onnx.graph import load
+from wrg_onnx.pipeline import finetune as stages
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
@@ -57,3 +60,43 @@ def test_what_judges_is_never_trained_on_nor_chooses(tmp_path, tiny_unet, pruned
     judged = {"generated 6", "generated 7"}
     assert not judged & (seen["training"] | seen["held out"])
     assert not seen["training"] & seen["held out"]
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Let ONNX Runtime answer so, with and without its optimiser."""
+
+    class Fake:
+        def __init__(self, value):
+            self.value = value
+
+        def run(self, _feeds):
+            return {"y": np.array([self.value, 1.0])}
+
+    def set_to(optimised, plain):
+        monkeypatch.setattr(
+            stages,
+            "open_session",
+            lambda _graph, *, exact=False: Fake(plain if exact else optimised),
+        )
+        trained = SimpleNamespace(graph=None, run=lambda _feeds: {"y": np.array([0.5, 1.0])})
+        return stages.check_twin(trained, SimpleNamespace(feeds={}))
+
+    return set_to
+
+
+def test_the_check_allows_a_thousandth_of_the_maximum(answers):
+    assert answers(0.5005, 0.5) == pytest.approx(5e-4)
+    with pytest.raises(ValidationError, match=r"differs from what was trained by 5\.0e-03"):
+        answers(0.505, 0.505)
+
+
+def test_the_check_allows_twice_what_rounding_moves(answers):
+    assert answers(0.505, 0.501) == pytest.approx(5e-3)
+    with pytest.raises(ValidationError, match="expected at most 4e-03"):
+        answers(0.505, 0.503)
+
+
+def test_a_map_of_nothing_holds_rounding_alone():
+    assert stages._difference(np.array([3e-9]), np.array([1e-9])) < 1e-5
+    assert stages._difference(np.zeros((2, 1)), np.zeros(2)) == np.inf

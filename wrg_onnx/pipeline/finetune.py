@@ -41,6 +41,9 @@ HELD_OUT = 0.1
 TOLERANCE = 1e-3
 """How far ONNX Runtime may be from the torch twin, relative to the largest value."""
 
+SMALLEST = 1e-3
+"""What the largest value is taken for at least: a map of nothing holds rounding alone."""
+
 
 @dataclass(slots=True)
 class _Clock:
@@ -137,7 +140,7 @@ def finetune(
         error=error,
         before=before,
         after=after,
-        notes=(*tuned.notes, *_notes(samples, config)),
+        notes=(*tuned.notes, *_notes(samples, config, error)),
         seconds=clock.seconds,
     )
 
@@ -149,23 +152,26 @@ def check_twin(tuned: Finetuned, sample: Sample) -> float:
         The largest difference in any output, relative to its largest value.
 
     Raises:
-        ValidationError: If it is above 1e-3.
+        ValidationError: If it is above 1e-3, and above twice what ONNX Runtime's own optimiser
+            changes: an output of nearly nothing is moved by rounding alone.
     """
     wanted = tuned.run(sample.feeds)
     found = open_session(tuned.graph).run(sample.feeds)
-    worst = 0.0
-    for name, values in wanted.items():
-        error = _difference(found[name], values)
-        if not error <= TOLERANCE:
+    errors = {name: _difference(found[name], values) for name, values in wanted.items()}
+    suspects = [name for name, error in errors.items() if not error <= TOLERANCE]
+    if suspects:
+        plain = open_session(tuned.graph, exact=True).run(sample.feeds)
+    for name in suspects:
+        tolerance = max(TOLERANCE, 2 * _difference(found[name], plain[name]))
+        if not errors[name] <= tolerance:
             raise ValidationError(
                 f"output '{name}' of the fine-tuned model differs from what was trained by "
-                f"{error:.1e} of its maximum in ONNX Runtime, expected at most {TOLERANCE:.0e}; "
-                "nothing was written",
-                error=error,
-                tolerance=TOLERANCE,
+                f"{errors[name]:.1e} of its maximum in ONNX Runtime, expected at most "
+                f"{tolerance:.0e}; nothing was written",
+                error=errors[name],
+                tolerance=tolerance,
             )
-        worst = max(worst, error)
-    return worst
+    return max(errors.values(), default=0.0)
 
 
 def _difference(found: Array, wanted: Array) -> float:
@@ -175,7 +181,7 @@ def _difference(found: Array, wanted: Array) -> float:
         return 0.0
     apart = float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max())
     largest = float(np.abs(wanted.astype(np.float64)).max())
-    return apart / largest if largest else apart
+    return apart / max(largest, SMALLEST)
 
 
 def _trainer() -> Callable[..., Finetuned]:
@@ -197,6 +203,7 @@ def _check_output(output: Path, *, force: bool) -> None:
 
 
 def _kept(student: Graph) -> Mapping[str, KeptChannels]:  # noqa: ARG001
+    """Return which channels of the teacher a file says that it still has; no file says so yet."""
     return {}
 
 
@@ -253,7 +260,12 @@ def _judge(
     return judge(reference, start, data, head, progress=progress), after
 
 
-def _notes(samples: Samples, config: FinetuneConfig) -> Iterator[str]:
+def _notes(samples: Samples, config: FinetuneConfig, error: float) -> Iterator[str]:
+    if error > TOLERANCE:
+        yield (
+            "rounding alone moves an output by more than 1e-3 of its maximum, so ONNX Runtime was "
+            "held to twice that"
+        )
     if config.data.path is None:
         origin = "random inputs" if samples.preprocessing is None else "the built-in generator"
         yield f"no --data given, so training and judging are on {origin}"
