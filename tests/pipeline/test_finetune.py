@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from wrg_onnx.graph import load
+from wrg_onnx.graph import ValidationError, load
 from wrg_onnx.pipeline import finetune as stages
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
@@ -93,7 +93,7 @@ def test_the_check_allows_a_thousandth_of_the_maximum(answers):
 
 def test_the_check_allows_twice_what_rounding_moves(answers):
     assert answers(0.505, 0.501) == pytest.approx(5e-3)
-    with pytest.raises(ValidationError, match="expected at most 4e-03"):
+    with pytest.raises(ValidationError, match=r"expected at most 4e-03"):
         answers(0.505, 0.503)
 
 
