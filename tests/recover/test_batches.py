@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import DataError, from_proto  # noqa: E402
+from wrg_onnx.recover import prepare  # noqa: E402
 from wrg_onnx.recover.batches import Reader, has_open_batch, join, joins_alike  # noqa: E402
 from wrg_onnx.recover.distil import choose_features, distance, measure_targets  # noqa: E402
 from wrg_onnx.recover.kept import KeptChannels  # noqa: E402
@@ -109,6 +110,15 @@ def test_a_reshape_that_mixes_samples_is_found_out():
     for sizes, axis, joins in (("0, -1", 1, True), ("1, -1", 1, False), ("0, -1", 0, False)):
         twin = build_twin(from_proto(build(text.format(sizes, axis)), name="m"))
         assert joins_alike(twin, samples(2)) == joins
+
+
+def test_samples_to_measure_are_spread_over_the_set_and_few_where_they_are_large(monkeypatch):
+    found = samples(7)
+    data = DataSet(tuple(lambda s=s: s for s in found), "arrays", 7, has_masks=True)
+    monkeypatch.setattr(prepare, "SAMPLES_TO_MEASURE", 3)
+    assert [sample.name for sample in prepare.samples_to_measure(data)] == ["0", "2", "4"]
+    monkeypatch.setattr(prepare, "_MOST_BYTES", 10)
+    assert [sample.name for sample in prepare.samples_to_measure(data)] == ["0", "3"]
 
 
 # --- the teacher ---------------------------------------------------------------------------------

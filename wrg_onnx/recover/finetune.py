@@ -14,8 +14,8 @@ from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.levels import correct_levels
 from wrg_onnx.recover.options import Finetuned, FinetuneOptions, TrainingData
 from wrg_onnx.recover.prepare import (
-    SAMPLES_TO_MEASURE,
     prepare,
+    samples_to_measure,
     trainable_twin,
 )
 from wrg_onnx.recover.repeatable import repeatable
@@ -97,11 +97,10 @@ def finetune(
 def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
     """Start from layers at the teacher's levels, if that lowers the held-out loss."""
     setting, course = trainer.setting, trainer.course
-    teacher, training = setting.objective.teacher, setting.data.training
+    teacher = setting.objective.teacher
     if teacher is None or not kept:
         return
-    samples = [training[k] for k in range(min(SAMPLES_TO_MEASURE, len(training)))]
-    batches = join(samples, joins=setting.joins)
+    batches = join(samples_to_measure(setting.data.training), joins=setting.joins)
     if len(batches) > 1:
         course.notes.append(
             "the levels of the layers are not corrected: that takes several samples at once, and "

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from wrg_onnx.calibrate.data import Sample
+from wrg_onnx.calibrate.data import DataSet, Sample
 from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.recover.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.recover.distil import check_teacher, choose_features, measure_targets
@@ -17,7 +17,10 @@ from wrg_onnx.recover.train import Setting
 from wrg_onnx.twin import BatchNorm, Twin, build_twin
 
 SAMPLES_TO_MEASURE = 32
-"""How many training samples tell the teacher's variances and levels."""
+"""How many training samples tell the teacher's variances and levels, at most."""
+
+_MOST_BYTES = 2**25
+"""How large they may be together: levels are measured on all at once."""
 
 _TRAINABLE = (torch.float32, torch.float64)
 
@@ -44,7 +47,7 @@ def prepare(
     own = None if options.loss is None else load_loss(options.loss)
     device = resolve_device(options.device)
     twin = trainable_twin(student, options).to(device).train()
-    samples = [data.training[k] for k in range(min(SAMPLES_TO_MEASURE, len(data.training)))]
+    samples = samples_to_measure(data.training)
     notes = list(_notes(student, teacher, data, kept, options))
     known = None
     joins = has_open_batch(student)
@@ -133,6 +136,13 @@ def trainable_twin(student: Graph, options: FinetuneOptions) -> Twin:
                 "of training get lost: fine-tune the float32 model and convert it afterwards"
             )
     return twin
+
+
+def samples_to_measure(data: DataSet) -> list[Sample]:
+    """Return samples spread over a data set, whose names may come in an order that tells."""
+    size = sum(array.nbytes for array in data[0].feeds.values())
+    count = min(SAMPLES_TO_MEASURE, len(data), max(2, _MOST_BYTES // max(size, 1)))
+    return [data[k * len(data) // count] for k in range(count)]
 
 
 def batches_of(samples: Sequence[Sample], size: int, *, joins: bool) -> list[Batch]:
