@@ -12,10 +12,9 @@ from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import StatisticsError, from_proto  # noqa: E402
 from wrg_onnx.recover import BatchNormUse, KeptChannels, TrainingData  # noqa: E402
 from wrg_onnx.recover import finetune as tuning  # noqa: E402
-from wrg_onnx.recover import train as loop  # noqa: E402
 from wrg_onnx.recover.finetune import finetune  # noqa: E402
 from wrg_onnx.recover.repeatable import repeatable  # noqa: E402
-from wrg_onnx.recover.schedule import average_decay, rate_factor  # noqa: E402
+from wrg_onnx.recover.schedule import average_decay, rate_factor, size_of, weight_groups  # noqa: E402
 from wrg_onnx.recover.train import Trainer  # noqa: E402
 from wrg_onnx.twin import Twin, build_twin  # noqa: E402
 
@@ -247,7 +246,7 @@ def test_the_average_forgets_fast_at_first():
 
 def test_what_has_one_axis_does_not_decay(kit):
     twin = build_twin(kit.net(w2=normal(1, 6, 1, 1)))
-    groups = loop._groups(twin, 0.1)
+    groups = weight_groups(twin, 0.1)
     decays = [group["params"][0].shape for group in groups if group["weight_decay"]]
     assert [tuple(shape) for shape in decays] == [(6, 3, 3, 3)]
     assert len(groups) == 4
@@ -270,5 +269,5 @@ def test_steps_are_in_proportion_to_the_size_of_each_weight(kit):
 
 
 def test_a_weight_of_zeros_has_a_size_nevertheless():
-    assert loop._size(torch.zeros(3)) == 1e-3
-    assert loop._size(torch.tensor([3.0, -3.0])) == pytest.approx(3)
+    assert size_of(torch.zeros(3)) == 1e-3
+    assert size_of(torch.tensor([3.0, -3.0])) == pytest.approx(3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from wrg_onnx.recover.diverge import diverged, diverged_gradient
 from wrg_onnx.recover.objective import Objective
 from wrg_onnx.recover.options import EpochResult, FinetuneOptions, TrainingData
 from wrg_onnx.recover.repeatable import lacks_determinism
-from wrg_onnx.recover.schedule import average_decay, rate_factor
+from wrg_onnx.recover.schedule import average_decay, rate_factor, size_of, weight_groups
 from wrg_onnx.twin import Twin
 
 Result = TypeVar("Result")
@@ -73,10 +73,6 @@ class Course:
     notes: list[str] = field(default_factory=list)
 
 
-_LEAST_SIZE = 1e-3
-"""The size that a weight of zeros is taken to have."""
-
-
 class Trainer:
     """Holds what changes while a model is trained.
 
@@ -94,7 +90,7 @@ class Trainer:
         options = setting.options
         self.course = Course(at_once=options.batch)
         self.optimizer = torch.optim.AdamW(
-            _groups(twin, options.weight_decay), options.learning_rate
+            weight_groups(twin, options.weight_decay), options.learning_rate
         )
         self.scaler = torch.amp.GradScaler(setting.device.type, enabled=setting.half)
         self.generator = torch.Generator().manual_seed(options.seed)
@@ -113,7 +109,7 @@ class Trainer:
 
     def measure_sizes(self) -> None:
         """Take the sizes of the weights anew."""
-        self.sizes = [_size(parameter) for parameter in self.twin.parameters_by_name().values()]
+        self.sizes = [size_of(parameter) for parameter in self.twin.parameters_by_name().values()]
 
     def close(self) -> None:
         """End the threads that read."""
@@ -292,28 +288,3 @@ class Trainer:
             f"CUDA was out of memory at {2 * course.at_once} samples at once, so gradients are "
             f"added up over {course.at_once} at a time; the batch is still {batch}"
         )
-
-
-def _groups(twin: Twin, weight_decay: float) -> list[dict[str, Any]]:
-    """Make a group of each weight, so that its steps are in proportion to its size.
-
-    The learning rate of a file from elsewhere is not known. Where normalisation follows a layer its
-    weights may be of any size, and a step that suits one layer destroys the next.
-
-    Source: the relative step of Shazeer and Stern, "Adafactor", ICML 2018, arXiv:1804.04235,
-    section 8, with the size measured once, before training.
-    """
-    return [
-        {"params": [p], "weight_decay": weight_decay if _decays(p) else 0.0, "size": _size(p)}
-        for p in twin.parameters_by_name().values()
-    ]
-
-
-def _decays(parameter: Tensor) -> bool:
-    """Tell weights from biases, scales and slopes, which have one axis that counts."""
-    return sum(size > 1 for size in parameter.shape) > 1
-
-
-def _size(parameter: Tensor) -> float:
-    """Return the root of a weight's mean square, but not nothing for one of zeros."""
-    return max(float(parameter.detach().double().square().mean().sqrt()), _LEAST_SIZE)
