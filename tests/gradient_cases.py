@@ -215,6 +215,8 @@ SEQUENCES = [
 ]  # fmt: skip
 
 OWN = [
+    fused("MatMulNBits", shaped(2, 18), torch.arange(32).to(torch.uint8).reshape(2, 2, 8), shaped(2, 2).detach(), None,
+          None, shaped(2), K=18, N=2, bits=4, block_size=16),
     Gradient("Reinterpret", (X, torch.tensor(0.5), torch.tensor(3), torch.tensor(0.2), torch.tensor(1)), {}, 1, "wrg_onnx"),
     *(Gradient(op, (shaped(1, 2, 2, 3),), {}, 1, "wrg_onnx") for op in ("ChannelsFirst", "ChannelsLast")),
 ]  # fmt: skip

@@ -23,7 +23,6 @@ WITHOUT = {
         "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
         "RandomUniformLike",
     },
-    "its weight is packed 4 bits to a byte in blocks": {"MatMulNBits"},
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ WITHOUT = {
     "it gives booleans, integers or bits": (
         "And", "ArgMax", "ArgMin", "BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
         "BitwiseXor", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less",
-        "LessOrEqual", "NonZero", "Not", "Or", "Shape", "Size", "Xor",
+        "LessOrEqual", "NonMaxSuppression", "NonZero", "Not", "Or", "Shape", "Size", "Xor",
     ),
     "it is flat between its steps": ("Ceil", "Floor", "Hardmax", "Round", "Sign"),
     "it is made of sizes and numbers": (

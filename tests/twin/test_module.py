@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from onnx import parser
+from onnx import numpy_helper, parser
 
 from wrg_onnx.graph.errors import DataError, UnsupportedOperatorError, UsageError
 from wrg_onnx.graph.load import from_proto, load
@@ -276,3 +277,25 @@ def test_a_models_twin_computes_what_onnx_runtime_computes(file, largest):
         # ONNX Runtime's own Sigmoid is off by 1e-7 where it is nearly zero.
         limit = 1e-4 * np.abs(expected[name]).max() + 2e-7
         np.testing.assert_allclose(actual[name].numpy(), expected[name], rtol=0, atol=limit)
+
+
+def test_a_copy_of_a_twin_has_weights_of_its_own(image):
+    twin = build_twin(graph_of(NET))
+    teacher = copy.deepcopy(twin)
+    expected = twin({"image": image})["logits"]
+    with torch.no_grad():
+        twin.parameters_by_name()["stem.bias"].add_(1.0)
+    torch.testing.assert_close(teacher({"image": image})["logits"], expected)
+    assert not torch.allclose(twin({"image": image})["logits"], expected)
+
+
+def test_a_mask_of_infinities_is_no_parameter():
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[2, 2] x) => (float[2, 2] y) '
+        "<float[2] w = {1.0, 2.0}> { a = Mul (x, w)  b = Add (a, mask)  y = Softmax (b) }"
+    )
+    mask = np.float32([[0, -np.inf], [0, 0]])
+    model.graph.initializer.append(numpy_helper.from_array(mask, "mask"))
+    twin = build_twin(from_proto(model, name="m"))
+    assert list(twin.parameters_by_name()) == ["w"]
+    assert twin({"x": torch.ones(2, 2)})["y"][0].tolist() == [1.0, 0.0]

@@ -11,7 +11,7 @@ from twin_cases import families, operator_cases
 
 from wrg_onnx.graph import UnsupportedOperatorError
 from wrg_onnx.graph.load import from_proto
-from wrg_onnx.twin import build_twin
+from wrg_onnx.twin import BatchNorm, build_twin
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -137,3 +137,24 @@ def test_a_model_in_half_precision_trains_under_autocast(dtype):
     assert len(gradients) >= 5
     assert {gradient.dtype for gradient in gradients} == {torch.float32}
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("batch_norm", BatchNorm)
+def test_normalisation_under_autocast_keeps_the_type_of_its_input(batch_norm):
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    net (float[N, 2, H, W] x) => (float[N, 2, H, W] y)
+    <float[2, 2, 1, 1] w = {1.0, 2.0, 3.0, 4.0}, float[2] s = {1.0, 2.0}, float[2] m = {0.2, 0.1},
+     float[2] v = {1.0, 3.0}>
+    { c = Conv (x, w)  n = BatchNormalization (c, s, s, m, v)  y = Conv (n, w) }"""
+    twin = build_twin(from_proto(parser.parse_model(text), name="m"), batch_norm=batch_norm)
+    image = torch.randn(2, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    expected = twin.eval()({"x": image})["y"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        values = twin({"x": image}, ["n"])
+        assert values["n"].dtype == torch.bfloat16
+        pair = (values["y"].detach().double(), expected.detach().double())
+        assert_close({"y": pair}, torch.bfloat16)
+        twin.train()({"x": image})["y"].float().sum().backward()
+    moved = twin.trained_constants().get("v")
+    assert (moved is None) == (batch_norm is BatchNorm.FROZEN)
+    assert {p.grad.dtype for p in twin.parameters()} == {torch.float32}

@@ -147,3 +147,21 @@ def test_a_trained_twin_written_back_computes_the_same_in_onnx_runtime(make, bat
     session = open_session(load(tmp_path / "trained.onnx"), exact=True)
     theirs = session.run({"image": image.numpy()})[output]
     np.testing.assert_allclose(theirs, mine, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_norm", BatchNorm)
+def test_statistics_that_share_an_initializer_stay_as_they_are(batch_norm):
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    net (float[N, 2, H, W] image) => (float[N, 2, H, W] y)
+    <float[2] ones = {1.0, 1.0}, float[2] zeros = {0.0, 0.0}, float[2] s = {2.0, 3.0}>
+    { a = BatchNormalization (image, ones, zeros, zeros, ones)
+      y = BatchNormalization (a, s, s, zeros, ones) }"""
+    twin = build_twin(from_proto(parser.parse_model(text), name="m"), batch_norm=batch_norm)
+    image = images(4, 2, 3, 3)
+    expected = twin.eval()({"image": image})["y"]
+    y = twin.train()({"image": image})["y"]
+    torch.testing.assert_close(y, expected)
+    y.sum().backward()
+    constants = twin.trained_constants()
+    assert sorted(constants) == ["ones", "s", "zeros"]
+    np.testing.assert_array_equal(constants["zeros"], [0.0, 0.0])

@@ -53,14 +53,18 @@ class Interpreter:
                 self.move(name, value)
             made = [y]
         else:
-            bodies = {
-                attribute: Body(partial(self._run_body, body), body.returned)
-                for attribute, body in step.bodies.items()
-            }
-            made = list(_compute(step.node, step.op, inputs, bodies))
+            made = list(_compute(step.node, step.op, inputs, self._bodies(step)))
         for name, result in made:
             value = self.through[name](result) if name in self.through else result
             self.values[name] = with_gradient(value) if name in self.tapped else value
+
+    def _bodies(self, step: Step) -> dict[str, Body] | None:
+        if not step.bodies:
+            return None
+        return {
+            attribute: Body(partial(self._run_body, body), body.returned)
+            for attribute, body in step.bodies.items()
+        }
 
     def _run_body(self, program: Program, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Run a body once; its names are unique, so it lives among the values of the others."""
@@ -83,7 +87,7 @@ def _compute(
     node: Node, op: TwinOp, inputs: Sequence[Tensor | None], bodies: dict[str, Body] | None = None
 ) -> Iterator[tuple[str, Tensor]]:
     """Compute one node; yield its outputs with their names."""
-    result = op.function(node, *inputs, **({"bodies": bodies} if bodies else {}))
+    result = op.function(node, *inputs, bodies=bodies) if bodies else op.function(node, *inputs)
     results = (result,) if isinstance(result, Tensor) else result
     if len(results) < len(node.outputs) and any(node.outputs[len(results) :]):
         raise ModelError(f"{node}: the twin has no output {len(results)} of this operator")

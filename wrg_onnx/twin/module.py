@@ -30,7 +30,8 @@ class BatchNorm(enum.Enum):
     Attributes:
         FROZEN: The running statistics, whether the twin trains or not.
         TRAIN: The batch's statistics while ``twin.training`` is set, and the running ones follow
-            them by the node's momentum; the running ones otherwise.
+            them by the node's momentum; the running ones otherwise. A layer whose statistics are
+            computed, or are the initializer of something else too, stays frozen.
     """
 
     FROZEN = "frozen"
@@ -144,7 +145,7 @@ class Twin(nn.Module):
         devices = {value.device.type for value in values.values()}
         placing = Placing(
             self._host,
-            frozenset(self._parameter_names),
+            frozenset((*self._parameter_names, *self._buffer_names)),
             is_mixed=devices != {"cpu"},
             moved=self._moved,
             is_autocast=any(torch.is_autocast_enabled(device) for device in devices - {"meta"}),

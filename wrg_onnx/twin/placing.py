@@ -21,14 +21,14 @@ class Placing:
     Attributes:
         constants: Constants with a copy on the CPU, in the file's type; they follow the other
             operands.
-        weights: Names of the parameters.
+        stored: Names of the parameters and buffers.
         is_mixed: Whether any tensor is on another device than the CPU.
         moved: The float type that the twin was moved to, None if it has those of the file.
         is_autocast: Whether torch chooses the types of products.
     """
 
     constants: Mapping[str, Tensor]
-    weights: frozenset[str]
+    stored: frozenset[str]
     is_mixed: bool
     moved: torch.dtype | None
     is_autocast: bool
@@ -91,9 +91,9 @@ class Placing:
         return placed
 
     def _in_the_widest_type(self, inputs: list[Tensor | None], step: Step) -> list[Tensor | None]:
-        """Bring activations to one type; weights are left to torch, which casts them itself."""
+        """Bring activations to one type; what is stored is left to torch, which casts it itself."""
         names = step.node.inputs
-        data = [p for p in _floats(inputs, step) if names[p] not in self.weights]
+        data = [p for p in _floats(inputs, step) if names[p] not in self.stored]
         types = {_dtype(inputs[position]) for position in data}
         if len(types) < 2:
             return inputs

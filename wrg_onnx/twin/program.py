@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from wrg_onnx.graph.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Graph, Node, Value
-from wrg_onnx.graph.scopes import Path, Scope, scopes
+from wrg_onnx.graph.scopes import Path, Scope, flatten, scopes
 from wrg_onnx.twin.table import TwinOp, lookup
 
 _MOMENTUM = 0.9
@@ -83,7 +86,11 @@ def compile_graph(graph: Graph, constants: Mapping[str, Array], *, trains: bool)
         UnsupportedOperatorError: If an operator has no twin.
     """
     main, *inner = scopes(graph)
-    return _compile(main, {scope.path: scope for scope in inner}, constants, trains=trains)
+    movable: frozenset[str] = frozenset()
+    if trains:
+        reads = Counter(name for node in flatten(graph).graph.nodes for name in node.inputs)
+        movable = frozenset(name for name in constants if reads[name] == 1)
+    return _compile(main, {scope.path: scope for scope in inner}, movable)
 
 
 def all_steps(program: Program) -> Iterator[Step]:
@@ -115,28 +122,26 @@ def _role(array: Array, uses: list[tuple[TwinOp, int]]) -> Role:
     data = [(op, position) for op, position in uses if position not in op.host]
     return Role(
         meets_data=bool(data),
-        is_weight=any(
+        is_weight=_is_finite(array)
+        and any(
             position not in op.fixed and not (op.pointwise and array.size == 1)
             for op, position in data
         ),
     )
 
 
-def _compile(
-    scope: Scope,
-    inner: Mapping[Path, Scope],
-    constants: Mapping[str, Array],
-    *,
-    trains: bool,
-) -> Program:
+def _is_finite(array: Array) -> bool:
+    """Tell whether all elements are finite: a mask of infinities does not train."""
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+def _compile(scope: Scope, inner: Mapping[Path, Scope], movable: frozenset[str]) -> Program:
     inputs = tuple(scope.unique(value.name) for value in scope.graph.inputs)
     outputs = tuple(scope.unique(value.name) for value in scope.graph.outputs)
     steps = []
     for node in scope.graph.nodes:
         bodies = {
-            attribute: _compile(
-                inner[*scope.path, (node.index, attribute)], inner, constants, trains=trains
-            )
+            attribute: _compile(inner[*scope.path, (node.index, attribute)], inner, movable)
             for attribute, body in node.attributes.items()
             if isinstance(body, Graph)
         }
@@ -146,8 +151,7 @@ def _compile(
             outputs=tuple(scope.unique(name) for name in node.outputs),
             attributes={k: v for k, v in node.attributes.items() if not isinstance(v, Graph)},
         )
-        training = _training_form(renamed, constants) if trains else None
-        steps.append(Step(renamed, _entry(node), (), training, bodies))
+        steps.append(Step(renamed, _entry(node), (), _training_form(renamed, movable), bodies))
     own = {name for step in steps for name in step.node.outputs if name} | set(inputs)
     read = {name for step in steps for name in _read(step)} | set(outputs)
     last = _last_readers(steps, own - set(outputs))
@@ -179,14 +183,18 @@ def _last_readers(steps: list[Step], names: set[str]) -> list[tuple[str, ...]]:
     return [tuple(dying) for dying in last]
 
 
-def _training_form(node: Node, constants: Mapping[str, Array]) -> Node | None:
-    """Return a BatchNormalization that moves its running statistics, None for any other node."""
+def _training_form(node: Node, movable: frozenset[str]) -> Node | None:
+    """Return a BatchNormalization that moves its running statistics, None for any other node.
+
+    Exporters let equal constants share an initializer. One that is read elsewhere as well, as a
+    scale or as the statistics of another layer, cannot follow this layer's batches.
+    """
     running = node.inputs[3:5]
     if node.op != "BatchNormalization" or node.domain or any(node.outputs[1:]):
         return None
     if node.int("training_mode", 0) or not node.int("spatial", 1):
         return None
-    if any(name not in constants for name in running):
+    if not movable.issuperset(running):
         return None
     attributes = {**node.attributes, "training_mode": 1}
     if node.attributes.get("momentum", _MOMENTUM) == 1:

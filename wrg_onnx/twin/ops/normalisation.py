@@ -42,7 +42,8 @@ def batch_normalization(
     if node.int("spatial", 1) == 0:  # one statistic per position; opsets 7 and 8 only
         y = (x - mean) / torch.sqrt(var + epsilon) * scale + bias
     else:
-        y = functional.batch_norm(x, mean, var, scale, bias, eps=epsilon)
+        # One initializer may be a weight and a statistic, of which torch has no gradient.
+        y = functional.batch_norm(x, mean.detach(), var.detach(), scale, bias, eps=epsilon)
     # Old opsets name the statistics of training as outputs; here they are what went in.
     return (y, mean, var, mean, var)[: len(node.outputs)]
 

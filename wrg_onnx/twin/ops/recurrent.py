@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from wrg_onnx.graph.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
+from wrg_onnx.twin.ops.recurrent_kernels import DEFAULTS, fits_kernel, run_kernel
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ States: TypeAlias = tuple[Tensor, ...]
 Cell: TypeAlias = Callable[[Tensor, States], States]
 """From the input's share of the gates, (N, g*H), and the states to the next states."""
 
-_DEFAULTS = {
-    "LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",),
-}  # fmt: skip
 # By lower case, since ONNX Runtime takes either: the function and its default alpha and beta.
 _ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], tuple[float, ...]]] = {
     "relu": (torch.relu, ()),
@@ -115,8 +113,8 @@ def _run(
         else:
             states.append((state.transpose(0, 1) if batch_first else state).to(x.dtype))
     biases = x.new_zeros(directions, 2 * r.shape[1]) if b is None else b.to(x.dtype)
-    if _is_default(node) and lengths is None and p is None:
-        y, *last = _fused(node, x, (w, r, biases), states)
+    if fits_kernel(node) and lengths is None and p is None:
+        y, *last = run_kernel(node, x, (w, r, biases), states)
     else:
         layers = _layers(node, (w, r, biases, p))
         y, *last = _unrolled(node, x, layers, states, lengths, make_cell)
@@ -128,18 +126,18 @@ def _run(
 def _layers(node: Node, operands: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Iterator[Layer]:
     w, r, b, p = operands
     activations = _read_activations(node, w.shape[0])
-    count = len(_DEFAULTS[node.op])
-    for number_, (weight, recurrence, biases) in enumerate(zip(w, r, b, strict=True)):
+    count = len(DEFAULTS[node.op])
+    for direction, (weight, recurrence, biases) in enumerate(zip(w, r, b, strict=True)):
         bias, recurrent_bias = biases.chunk(2)
-        peepholes = None if p is None else p[number_].to(w.dtype)
-        own = activations[number_ * count : (number_ + 1) * count]
+        peepholes = None if p is None else p[direction].to(w.dtype)
+        own = activations[direction * count : (direction + 1) * count]
         yield Layer(weight, recurrence, bias, recurrent_bias, peepholes, own)
 
 
 def _read_activations(node: Node, directions: int) -> list[Activation]:
     """Return the activations of all directions; alpha and beta go to those that have them."""
     names = node.attributes.get("activations", ())
-    names = tuple(names) if isinstance(names, tuple) and names else _DEFAULTS[node.op] * directions
+    names = tuple(names) if isinstance(names, tuple) and names else DEFAULTS[node.op] * directions
     given = [list(_floats(node, name)) for name in ("activation_alpha", "activation_beta")]
     bound = number(node, "clip", 0.0)
     found: list[Activation] = []
@@ -183,13 +181,13 @@ def _unrolled(
     limits = None if lengths is None else lengths.to(x.device)[:, None]
     inside = None if limits is None else steps < limits  # (S, N, 1)
     outputs, finals = [], []
-    for number_, layer in enumerate(layers):
-        backward = number_ == 1 or node.str("direction", "forward") == "reverse"
+    for direction, layer in enumerate(layers):
+        backward = direction == 1 or node.str("direction", "forward") == "reverse"
         order = _order(steps, limits) if backward else None
         fed = x if order is None else torch.gather(x, 0, order.expand(x.shape))
         shares = functional.linear(fed, layer.weight, layer.bias)
         cell = make_cell(node, layer)
-        now = tuple(state[number_] for state in states)
+        now = tuple(state[direction] for state in states)
         made = []
         for step, share in enumerate(shares.unbind(0)):
             then = cell(share, now)
@@ -262,42 +260,3 @@ def _rnn_cell(_node: Node, layer: Layer) -> Cell:
         return (f(share + functional.linear(states[0], layer.recurrence, layer.recurrent_bias)),)
 
     return cell
-
-
-def _is_default(node: Node) -> bool:
-    """Whether torch's own kernels compute this form."""
-    names = node.attributes.get("activations", ())
-    default = _DEFAULTS[node.op]
-    usual = not names or tuple(names) in (default, default * 2)  # type: ignore[arg-type]
-    if node.op == "GRU" and not node.int("linear_before_reset", 0):
-        return False
-    return usual and not number(node, "clip", 0.0) and not node.int("input_forget", 0)
-
-
-# Which ONNX gate each gate of torch is: i, f, g, o of i, o, f, c; and r, z, n of z, r, h.
-_GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
-
-
-def _fused(
-    node: Node, x: Tensor, operands: tuple[Tensor, Tensor, Tensor], states: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    """Run all directions in one of torch's kernels."""
-    w, r, b = operands
-    directions, hidden = r.shape[0], r.shape[2]
-    gates = _GATES[node.op]
-    parameters = []
-    for number_ in range(directions):
-        for operand in (w[number_], r[number_], *b[number_].chunk(2)):
-            blocks = operand.chunk(len(gates))
-            parameters.append(torch.cat([blocks[gate] for gate in gates]))
-    backward = directions == 1 and node.str("direction", "forward") == "reverse"
-    x = x.flip(0) if backward else x
-    # In training mode, or cuDNN keeps nothing for the backward pass; nothing is dropped.
-    options = (True, 1, 0.0, True, directions == 2, False)
-    if node.op == "LSTM":
-        y, *last = torch.lstm(x, list(states), parameters, *options)
-    else:
-        run = torch.gru if node.op == "GRU" else torch.rnn_tanh
-        y, *last = run(x, states[0], parameters, *options)
-    y = y.flip(0) if backward else y
-    return (y.reshape(*y.shape[:2], directions, hidden).transpose(1, 2), *last)

@@ -1,4 +1,4 @@
-"""Pooling over regions of maps."""
+"""Regions of maps: pooling over them, and choosing among them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wrg_onnx.twin.attributes import number
+from wrg_onnx.twin.attributes import integers, number, optional
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor, *, half_pixel
         for axis, size in enumerate(sizes):
             begin, end = roi[1 - axis], roi[3 - axis]
             length = end - begin if half_pixel else (end - begin).clamp(min=1.0)
-            count = ratio if ratio > 0 else max(int(torch.ceil(length / size)), 1)
+            count = ratio if ratio > 0 else max(ceil(float(length.detach()) / size), 1)
             steps = (torch.arange(size * count, device=x.device) + 0.5) / (size * count)
             places.append(begin + steps.to(x.dtype) * length)
             counts.append(count)
@@ -96,30 +96,68 @@ def max_roi_pool(node: Node, x: Tensor, rois: Tensor) -> Tensor:
     sizes = node.ints("pooled_shape")
     scale = number(node, "spatial_scale", 1.0)
     pooled = []
-    for image, x1, y1, x2, y2 in rois.tolist():
-        bins = []
-        for low, high, size, limit in (
-            (y1, y2, sizes[0], x.shape[2]),
-            (x1, x2, sizes[1], x.shape[3]),
-        ):
-            begin, end = _rounded(low * scale), _rounded(high * scale)
-            step = max(end - begin + 1, 1) / size
-            bins.append(
-                [
-                    slice(
-                        *(
-                            min(max(edge + begin, 0), limit)
-                            for edge in (floor(i * step), ceil((i + 1) * step))
-                        )
-                    )
-                    for i in range(size)
-                ]
-            )
-        cells = [x[int(image), :, row, column] for row in bins[0] for column in bins[1]]
+    for image, *corners in rois.detach().tolist():
+        x1, y1, x2, y2 = (scale * corner for corner in corners)
+        rows = _bins(y1, y2, sizes[0], x.shape[2])
+        columns = _bins(x1, x2, sizes[1], x.shape[3])
+        cells = [x[int(image), :, row, column] for row in rows for column in columns]
         values = [cell.amax((1, 2)) if cell.numel() else x.new_zeros(x.shape[1]) for cell in cells]
         pooled.append(torch.stack(values, 1).reshape(-1, *sizes))
     return torch.stack(pooled) if pooled else x.new_zeros(0, x.shape[1], *sizes)
 
 
-def _rounded(value: float) -> int:
-    return floor(value + 0.5)
+def _bins(low: float, high: float, count: int, limit: int) -> list[slice]:
+    """Divide the pixels from low to high into bins that may overlap, cut off at the map's edge."""
+    begin, end = floor(low + 0.5), floor(high + 0.5)
+    step = max(end - begin + 1, 1) / count
+    edges = [(floor(i * step) + begin, ceil((i + 1) * step) + begin) for i in range(count)]
+    return [slice(*(min(max(edge, 0), limit) for edge in pair)) for pair in edges]
+
+
+@twin_op("NonMaxSuppression", since=10, host=(2, 3, 4))
+def non_max_suppression(
+    node: Node, boxes: Tensor, scores: Tensor, *limits: Tensor | None
+) -> Tensor:
+    """Choose boxes by score, each unless it covers one chosen before by more than a share.
+
+    Shapes:
+        boxes (N, B, 4), scores (N, C, B), then the most boxes of a class, the largest share and the
+        lowest score -> (chosen, 3) int64: image, class and box.
+
+    Source: https://onnx.ai/onnx/operators/onnx__NonMaxSuppression.html
+    """
+    most, share, lowest = optional(limits, 3)
+    count = 0 if most is None else integers(most)[0]
+    bound = 0.0 if share is None else float(share)
+    chosen: list[tuple[int, int, int]] = []
+    for image, (corners, classes) in enumerate(zip(boxes.detach(), scores.detach(), strict=True)):
+        overlaps = _overlaps(_corners(node, corners)) > bound
+        for label, values in enumerate(classes):
+            alive = torch.ones_like(values, dtype=torch.bool) if lowest is None else values > lowest
+            order = values.sort(descending=True, stable=True)[1]
+            taken = 0
+            for box in order[alive[order]].tolist():
+                if taken < count and alive[box]:
+                    chosen.append((image, label, box))
+                    alive = alive & ~overlaps[box]
+                    taken += 1
+    return torch.tensor(chosen, dtype=torch.int64, device=boxes.device).reshape(-1, 3)
+
+
+def _corners(node: Node, boxes: Tensor) -> Tensor:
+    """Return (B, 4): the smaller and the larger corner of each box."""
+    if node.int("center_point_box", 0):
+        centres, halves = boxes[:, :2], boxes[:, 2:] / 2
+        return torch.cat((centres - halves, centres + halves), 1)
+    first, second = boxes[:, :2], boxes[:, 2:]
+    return torch.cat((torch.minimum(first, second), torch.maximum(first, second)), 1)
+
+
+def _overlaps(boxes: Tensor) -> Tensor:
+    """Return (B, B): the intersection of two boxes over their union."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    areas = (high - low).prod(1)
+    sides = torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)
+    shared = sides.clamp(min=0).prod(2)
+    union = areas[:, None] + areas - shared
+    return torch.where(union > 0, shared / union, torch.zeros_like(union))

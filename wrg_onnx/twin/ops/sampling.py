@@ -61,28 +61,28 @@ def deform_conv(
     owners, group = node.int("offset_group", 1), node.int("group", 1)
     taps, out = weight.shape[2] * weight.shape[3], offset.shape[2:]
     moved = offset.reshape(n, owners, taps, 2, *out)
+    rows, columns = (
+        torch.arange(size, device=x.device) * step
+        for size, step in zip(window.kernel, window.dilations, strict=True)
+    )
+    # Row by row: (taps) along each axis.
+    of_taps = (rows.repeat_interleave(len(columns)), columns.repeat(len(rows)))
     places = []  # (n, owners, taps, H', W') along each axis
-    for axis in range(2):
-        kernel = torch.arange(window.kernel[axis], device=x.device) * window.dilations[axis]
+    for axis, along in enumerate(((-1, 1), (1, -1))):
         starts = torch.arange(out[axis], device=x.device) * window.strides[axis]
-        grid = torch.meshgrid(
-            *(kernel if a == axis else kernel.new_zeros(window.kernel[a]) for a in range(2)),
-            indexing="ij",
-        )[axis]
-        along = (-1, 1) if axis == 0 else (1, -1)
-        base = grid.reshape(-1, 1, 1) + starts.reshape(along) - window.begins[axis]
-        places.append(moved[:, :, :, axis] + base)
-    columns = bilinear(
+        first = starts.reshape(along) - window.begins[axis]
+        places.append(moved[:, :, :, axis] + of_taps[axis][:, None, None] + first)
+    read = bilinear(
         x.reshape(n * owners, channels // owners, *x.shape[2:]),
         places[0].reshape(n * owners, -1),
         places[1].reshape(n * owners, -1),
     )
-    columns = columns.reshape(n, owners, channels // owners, taps, *out)
+    read = read.reshape(n, owners, channels // owners, taps, *out)
     if mask is not None:
-        columns = columns * mask.reshape(n, owners, 1, taps, *out)
-    columns = columns.reshape(n, group, -1, out.numel())
+        read = read * mask.reshape(n, owners, 1, taps, *out)
+    read = read.reshape(n, group, -1, out.numel())
     filters = weight.reshape(group, weight.shape[0] // group, -1)
-    y = (filters @ columns).reshape(n, -1, *out)
+    y = (filters @ read).reshape(n, -1, *out)
     return y if bias is None else y + bias[:, None, None]
 
 
