@@ -17,9 +17,9 @@ PUBLIC = {
     "per_unit removal_order score select",
     "report": "BenchReport FinetuneReport InspectReport PruneReport ValidateReport bench_text "
     "export_text finetune_text inspect_text prune_text to_json validate_text",
-    "recover": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
-    "KeptChannels LayerFit ReconstructOptions Reconstruction Removal TrainingData compensate "
-    "compose kept_channels reconstruct",
+    "recover": "BatchNormUse CheckpointFile Device EpochResult FEWEST_SAMPLES Finetuned "
+    "FinetuneOptions KeptChannels LayerFit ReconstructOptions Reconstruction Removal TrainingData "
+    "compensate compose kept_channels reconstruct",
     "cli": "main",
 }
 

@@ -363,12 +363,12 @@ def test_an_unknown_command_is_a_usage_error(refused):
 
 def test_a_failed_validation_exits_with_3_and_writes_nothing(refused, model, monkeypatch):
     from wrg_onnx.graph import ValidationError
-    from wrg_onnx.pipeline import prune as stages
+    from wrg_onnx.pipeline import cut
 
     def differ(*_, **__):
         raise ValidationError("'map' differs; nothing was written", error=1, tolerance=0)
 
-    monkeypatch.setattr(stages, "compare_with", differ)
+    monkeypatch.setattr(cut, "compare_with", differ)
     assert refused("prune", model, *L1, code=3) == "'map' differs; nothing was written"
 
 

@@ -13,6 +13,7 @@ from wrg_onnx.calibrate.data import generated
 from wrg_onnx.channels import Limits
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import BudgetError, DataError, MissingPackageError, OutputError, UsageError
+from wrg_onnx.pipeline import cut
 from wrg_onnx.pipeline import prune as stages
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
@@ -182,7 +183,7 @@ def test_missing_metrics_are_told_before_the_long_work(tiny_unet, monkeypatch):
         raise AssertionError("the long work started")
 
     monkeypatch.setitem(__import__("sys").modules, "py_sod_metrics", None)
-    monkeypatch.setattr(stages, "collect", refuse)
+    monkeypatch.setattr(cut, "collect", refuse)
     with pytest.raises(MissingPackageError, match=r"wrg-onnx\[metrics\].*--no-evaluate"):
         prune(tiny_unet, None, config(0.5, Criterion.R))
 
@@ -210,6 +211,8 @@ def test_a_single_sample_is_not_judged_on_what_it_calibrated(tiny_unet, tmp_path
         prune(tiny_unet, None, asked)
     report = prune(tiny_unet, None, dataclasses.replace(asked, evaluate=False))
     assert report.calibration.startswith("1 images with masks from")
+    assert report.recovery.method == "bias"
+    assert any("a single sample" in note for note in report.notes)
 
 
 def test_more_samples_than_there_are_take_all(tiny_unet, tmp_path):
@@ -217,7 +220,8 @@ def test_more_samples_than_there_are_take_all(tiny_unet, tmp_path):
     report = prune(tiny_unet, None, dataclasses.replace(config(0.5, Criterion.R), data=data))
     assert report.calibration == f"3 of 4 images with masks from {data.path}"
     assert report.accuracy.before.images == 1
-    assert report.notes == ()
+    (note,) = report.notes
+    assert note.startswith("3 samples are few to recover from")
 
 
 def test_the_generator_is_not_read_at_the_same_places_twice(tiny_unet):

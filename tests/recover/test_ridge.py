@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.recover.moments import Moments
+from wrg_onnx.recover.moments import Moments, Origin
 from wrg_onnx.recover.ridge import solve
 from wrg_onnx.recover.rows import Rows, solve_rows
 
@@ -20,11 +20,19 @@ def problem(rows, inputs=6, goals=3, groups=1, noise=0.1, seed=0):
     return x.astype(np.float32), y.astype(np.float32), start
 
 
-def moments(x, y, chunks=1):
-    found = Moments.empty(x.shape[0], x.shape[1], y.shape[1])
+def moments(x, y, chunks=1, origin=None):
+    found = Moments.empty(x.shape[0], x.shape[1], y.shape[1], origin or Origin())
     for part in np.array_split(np.arange(x.shape[2]), chunks):
         found.add(x[..., part], y[..., part])
     return found
+
+
+def divided(x, y, rows):
+    """Return the moments of the first rows, and of the others."""
+    origin = Origin()
+    return moments(x[..., :rows], y[..., :rows], origin=origin), moments(
+        x[..., rows:], y[..., rows:], origin=origin
+    )
 
 
 def test_the_error_of_a_matrix_is_that_of_its_rows():
@@ -37,8 +45,8 @@ def test_the_error_of_a_matrix_is_that_of_its_rows():
 def test_chunks_add_up_to_the_whole():
     x, y, _ = problem(50)
     whole, parts = moments(x, y), moments(x, y, chunks=7)
-    np.testing.assert_allclose(parts.xx, whole.xx, rtol=1e-5)
-    np.testing.assert_allclose(parts.yx, whole.yx, rtol=1e-5)
+    np.testing.assert_allclose(parts.covariance_x(), whole.covariance_x(), atol=1e-5)
+    np.testing.assert_allclose(parts.covariance_yx(), whole.covariance_yx(), atol=1e-5)
     assert parts.rows == whole.rows
 
 
@@ -46,8 +54,7 @@ def test_chunks_add_up_to_the_whole():
 def test_one_penalty_gives_the_ridge_solution_about_the_old_weights(groups):
     x, y, start = problem(40, groups=groups)
     penalty = 0.1
-    found = solve(moments(x[..., :30], y[..., :30]), moments(x[..., 30:], y[..., 30:]),
-                  start, np.zeros((groups, 3)), [penalty])  # fmt: skip
+    found = solve(*divided(x, y, 30), start, np.zeros((groups, 3)), [penalty])
     assert found.penalty == penalty
     x, y = x.astype(float), y.astype(float)
     inputs = x - x.mean(axis=2, keepdims=True)
@@ -68,8 +75,7 @@ def test_rows_and_moments_give_the_same_weights():
     fit.add(x[..., :150], y[..., :150], 1)
     held_out.add(x[..., 150:], y[..., 150:], 1)
     by_rows = solve_rows(fit, held_out, start, bias)
-    by_moments = solve(moments(x[..., :150], y[..., :150]), moments(x[..., 150:], y[..., 150:]),
-                       start, bias)  # fmt: skip
+    by_moments = solve(*divided(x, y, 150), start, bias)
     assert by_rows.penalty == by_moments.penalty
     np.testing.assert_allclose(by_rows.matrix, by_moments.matrix, atol=1e-4)
     np.testing.assert_allclose(by_rows.bias, by_moments.bias, atol=1e-4)
@@ -83,7 +89,7 @@ def test_weights_that_noise_alone_would_change_stay_and_the_bias_moves():
     x = rng.standard_normal((1, 20, 16)).astype(np.float32)
     y = (5 + rng.standard_normal((1, 4, 16))).astype(np.float32)
     start, bias = np.zeros((1, 4, 20)), np.zeros((1, 4))
-    found = solve(moments(x[..., :8], y[..., :8]), moments(x[..., 8:], y[..., 8:]), start, bias)
+    found = solve(*divided(x, y, 8), start, bias)
     assert found.penalty is None
     np.testing.assert_array_equal(found.matrix, start)
     np.testing.assert_allclose(found.bias[0], y[0].mean(axis=1), rtol=1e-5)
@@ -94,8 +100,7 @@ def test_more_noise_asks_for_a_larger_penalty():
     found = []
     for noise in (0.01, 3.0):
         x, y, start = problem(24, inputs=12, noise=noise)
-        parts = moments(x[..., :16], y[..., :16]), moments(x[..., 16:], y[..., 16:])
-        penalty = solve(*parts, start, np.zeros((1, 3))).penalty
+        penalty = solve(*divided(x, y, 16), start, np.zeros((1, 3))).penalty
         found.append(np.inf if penalty is None else penalty)
     assert found[0] < found[1]
 
@@ -108,3 +113,11 @@ def test_rows_beyond_the_quota_are_left_out_and_counted():
     inputs, goals = rows.arrays()
     positions = [int(np.flatnonzero((row == x[0].T).all(axis=1))[0]) for row in inputs]
     np.testing.assert_array_equal(y[0].T[positions], goals)
+
+
+def test_fewer_rows_than_inputs_far_from_zero_can_be_solved_for():
+    """Products about zero would lose what the inputs say in the rounding of float32."""
+    x, y, start = problem(30, inputs=300)
+    found = solve(*divided(1000 + x, y, 20), start, np.zeros((1, 3)))
+    assert np.isfinite(found.matrix).all()
+    assert found.after < found.before

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.evaluate.judge import Accuracy, Speed
+from wrg_onnx.evaluate.judge import Accuracy, Judged, Speed
 from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.evaluate.saliency import SaliencyScores
-from wrg_onnx.recover import EpochResult
+from wrg_onnx.recover import EpochResult, LayerFit
 from wrg_onnx.report import (
     BenchReport,
     FinetuneReport,
@@ -28,7 +28,7 @@ from wrg_onnx.report import (
     prune_text,
     validate_text,
 )
-from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport
+from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 
 
@@ -64,6 +64,7 @@ PRUNED = PruneReport(
     equivalence=Equivalence(5e-7, 1e-4, 18),
     before=BEFORE,
     after=AFTER,
+    recovery=None,
     accuracy=Accuracy(
         "9 images", scores(0.9), scores(0.85), (OutputAgreement("out[0]", 0.1234, 9, 0),)
     ),
@@ -94,6 +95,48 @@ def test_a_pruning_is_shown_before_and_after():
     ):
         assert row in shown, text
     assert "error 5.0e-07 in 18 tensors (tolerance 1e-04)" in " ".join(shown)
+
+
+RECOVERY = RecoveryReport(
+    method="ridge",
+    samples=32,
+    rounds=1,
+    fits=(LayerFit("a", 0.5, 0.25, 0.1, 9, 9), LayerFit("b", 0.3, 0.05, None, 9, 9)),
+    left={"they share their weights": 1},
+)
+
+
+def test_a_recovery_is_shown_with_what_it_started_from():
+    cut = Judged(scores(0.4), (OutputAgreement("out[0]", 0.9, 9, 0),))
+    accuracy = dataclasses.replace(PRUNED.accuracy, cut=cut)
+    text = show(prune_text(dataclasses.replace(PRUNED, accuracy=accuracy, recovery=RECOVERY)))
+    shown = rows(text)
+    for row in (
+        "before cut after change",
+        "parameters 138.36 M 55.34 M -60.0%",
+        "latency cpu, median 1234.50 ms 617.25 ms 2.00x faster",
+        "max F 0.900 0.400 0.850 -0.050",
+        "relative error of 'out[0]' 0.900 0.123",
+    ):
+        assert row in shown, text
+    said = " ".join(shown)
+    assert "the weights of 2 layers were solved for on 32 samples" in said
+    assert "from 40.0% to 15.0% of its variance (median)" in said
+
+
+def test_biases_in_rounds_are_said_so():
+    biases = dataclasses.replace(
+        RECOVERY, method="bias", rounds=3, fits=(LayerFit("a", None, None, None, 9, 9),)
+    )
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=biases)))))
+    assert "Recovery by bias in each of 3 rounds: the biases of 1 layers were solved for" in said
+    assert "variance" not in said
+
+
+def test_a_recovery_that_changed_nothing_says_so():
+    none = dataclasses.replace(RECOVERY, fits=())
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=none)))))
+    assert "Recovery by ridge: no layer needed it." in said
 
 
 def test_a_dry_run_says_so_and_has_no_file():

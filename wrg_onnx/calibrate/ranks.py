@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from wrg_onnx.calibrate.statistics import Float64Array
+from wrg_onnx.calibrate.threads import one_blas_thread
 from wrg_onnx.graph import Array, StatisticsError
 
 PART_BYTES = 4 * 2**20
@@ -45,14 +44,9 @@ def numerical_ranks(maps: Array) -> Float64Array:
     parts = [wide[start : start + step] for start in range(0, len(wide), step)]
     # A matrix is too small for BLAS to share out: its threads wait for each other, up to 25 times
     # longer than one takes alone where the machine is busy. Whole matrices share out well.
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
         counted: list[Float64Array] = list(pool.map(_count, parts))
     return np.asarray(np.concatenate([np.empty(0), *counted]).reshape(maps.shape[:2]), np.float64)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def _count(wide: Array) -> Float64Array:

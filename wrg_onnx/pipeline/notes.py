@@ -8,6 +8,7 @@ from wrg_onnx.graph import other_sizes
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.recover import FEWEST_SAMPLES
 from wrg_onnx.report.records import RecoveryReport
 from wrg_onnx.rewrite import has_branches
 
@@ -101,7 +102,9 @@ def _origin(samples: Samples, recovery: RecoveryReport | None, config: PruneConf
 
 
 def _of_recovery(recovery: RecoveryReport) -> Iterator[str]:
-    if recovery.samples < FEW_SAMPLES:
+    if recovery.samples < FEWEST_SAMPLES:
+        yield "a single sample does not do to solve for weights, so the biases alone were recovered"
+    elif recovery.samples < FEW_SAMPLES:
         yield (
             f"{recovery.samples} samples are few to recover from: the new weights may suit these "
             "alone; more --samples are safer, up to about 128"

@@ -12,9 +12,15 @@ from wrg_onnx.recover.options import (
     FinetuneOptions,
     TrainingData,
 )
-from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions, reconstruct
+from wrg_onnx.recover.reconstruct import (
+    FEWEST_SAMPLES,
+    Reconstruction,
+    ReconstructOptions,
+    reconstruct,
+)
 
 __all__ = [
+    "FEWEST_SAMPLES",
     "BatchNormUse",
     "CheckpointFile",
     "Device",

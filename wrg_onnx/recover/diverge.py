@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,7 @@ def diverged(graph: Graph, twin: Twin, batch: Batch) -> StatisticsError:
     for node in graph.nodes:
         for name in node.outputs:
             if name and _is_broken(values[name]):
-                return _error(f"{_place(node, weights)} gives NaN or infinity")
+                return _error(f"{_place(graph, node, weights)} gives NaN or infinity")
     return _error("the loss of finite outputs is NaN or infinity")
 
 
@@ -49,8 +50,13 @@ def _is_broken(value: Tensor) -> bool:
     return value.is_floating_point() and not bool(value.isfinite().all())
 
 
-def _place(node: Node, weights: set[str]) -> str:
-    own = [name for name in node.inputs if name in weights]
+def _place(graph: Graph, node: Node, weights: set[str]) -> str:
+    """Name a node and what it reads: a constant that is broken itself, else its first weight."""
+    floats = [
+        n for n in node.inputs if n in graph.constants and graph.constants[n].dtype.kind == "f"
+    ]
+    broken = [name for name in floats if not np.isfinite(graph.constants[name]).all()]
+    own = broken or [name for name in node.inputs if name in weights]
     return f"{node} with the weight '{own[0]}'" if own else str(node)
 
 

@@ -28,6 +28,7 @@ class Layer:
         bias: The constant that holds the bias and that nobody else reads; ``""`` without one.
         place: Where a bias goes, (node index, input position); None where an Add must be made.
         width: How many output channels it has.
+        shortcut: The activation that the one reader of ``target`` adds to it; ``""`` without one.
         kept: What is left of the original's output.
     """
 
@@ -39,6 +40,7 @@ class Layer:
     bias: str
     place: tuple[int, int] | None
     width: int
+    shortcut: str
     kept: KeptChannels
 
     @property
@@ -131,7 +133,9 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
     channels = kept.get(made, kept.get(target))
     if channels is None:
         return "their output lost positions on several axes"
-    return Layer(node, source, weight, made, target, bias, place, width, channels)
+    return Layer(
+        node, source, weight, made, target, bias, place, width, _shortcut(graph, target), channels
+    )
 
 
 def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[int, int] | None]:
@@ -145,6 +149,16 @@ def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[in
         if values is not None and values.size == width and values.shape[-1:] == (width,):
             return add.outputs[0], add.inputs[position], (add.index, position)
     return made, "", None
+
+
+def _shortcut(graph: Graph, target: str) -> str:
+    """Find what is added to a layer's output, if nothing else becomes of that."""
+    readers = graph.consumers.get(target, ())
+    exposed = any(value.name == target for value in graph.outputs)
+    if len(readers) != 1 or readers[0].op != "Add" or readers[0].domain or exposed:
+        return ""
+    other = readers[0].inputs[1 - readers[0].inputs.index(target)]
+    return "" if other in graph.constants else other
 
 
 def _width(node: Node, weight: Array) -> int:

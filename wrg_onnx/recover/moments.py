@@ -13,10 +13,24 @@ Float64Array = NDArray[np.float64]
 
 
 @dataclass(slots=True, eq=False)
-class Moments:
-    """Sums over rows of inputs x and goals y, group by group.
+class Origin:
+    """Where x and y are counted from: about their means, so that products in float32 are exact.
 
     Attributes:
+        x: (G, D, 1) float32; None until the first rows come.
+        y: (G, M, 1) float32.
+    """
+
+    x: Array | None = None
+    y: Array | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Moments:
+    """Sums over rows of inputs x and goals y, group by group, counted from an origin.
+
+    Attributes:
+        origin: The origin, the mean of the first rows that came.
         rows: How many rows were added.
         x: (G, D), the sum of x.
         y: (G, M), the sum of y.
@@ -25,6 +39,7 @@ class Moments:
         yy: (G, M), the sum of the squares of y.
     """
 
+    origin: Origin
     rows: int
     x: Float64Array
     y: Float64Array
@@ -33,10 +48,10 @@ class Moments:
     yy: Float64Array
 
     @classmethod
-    def empty(cls, groups: int, inputs: int, goals: int) -> Moments:
-        """Return the sums over no rows."""
+    def empty(cls, groups: int, inputs: int, goals: int, origin: Origin) -> Moments:
+        """Return the sums over no rows; sums that are to be joined share their origin."""
         shapes = ((inputs,), (goals,), (inputs, inputs), (goals, inputs), (goals,))
-        return cls(0, *(np.zeros((groups, *shape)) for shape in shapes))
+        return cls(origin, 0, *(np.zeros((groups, *shape)) for shape in shapes))
 
     def add(self, x: Array, y: Array) -> None:
         """Add rows, in place.
@@ -45,6 +60,10 @@ class Moments:
             x: (G, D, rows) float32. Products are taken in float32 and summed up in float64.
             y: (G, M, rows) float32.
         """
+        if self.origin.x is None or self.origin.y is None:
+            self.origin.x = x.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
+            self.origin.y = y.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
+        x, y = x - self.origin.x, y - self.origin.y
         self.rows += x.shape[2]
         self.x += x.sum(axis=2, dtype=np.float64)
         self.y += y.sum(axis=2, dtype=np.float64)
@@ -55,7 +74,9 @@ class Moments:
 
     def joined(self, other: Moments) -> Moments:
         """Return the sums over the rows of both."""
+        assert self.origin is other.origin
         return Moments(
+            self.origin,
             self.rows + other.rows,
             self.x + other.x,
             self.y + other.y,
@@ -64,28 +85,27 @@ class Moments:
             self.yy + other.yy,
         )
 
-    @property
-    def mean_x(self) -> Float64Array:
-        """(G, D)."""
-        return np.asarray(self.x / self.rows)
-
-    @property
-    def mean_y(self) -> Float64Array:
-        """(G, M)."""
-        return np.asarray(self.y / self.rows)
-
     def covariance_x(self) -> Float64Array:
         """Return (G, D, D), the mean of x x' about the mean."""
-        mean = self.mean_x
+        mean = self.x / self.rows
         return np.asarray(self.xx / self.rows - mean[:, :, None] * mean[:, None])
 
     def covariance_yx(self) -> Float64Array:
         """Return (G, M, D), the mean of y x' about the means."""
-        return np.asarray(self.yx / self.rows - self.mean_y[:, :, None] * self.mean_x[:, None])
+        mean_x, mean_y = self.x / self.rows, self.y / self.rows
+        return np.asarray(self.yx / self.rows - mean_y[:, :, None] * mean_x[:, None])
 
     def variance_y(self) -> Float64Array:
         """Return (G, M)."""
-        return np.asarray(self.yy / self.rows - self.mean_y**2)
+        return np.asarray(self.yy / self.rows - (self.y / self.rows) ** 2)
+
+    def intercept(self, matrix: Float64Array) -> Float64Array:
+        """Return the bias with which the mean of ``matrix x + bias`` is that of y: (G, M)."""
+        assert self.origin.x is not None
+        assert self.origin.y is not None
+        mean_x = self.x / self.rows + self.origin.x[..., 0]
+        mean_y = self.y / self.rows + self.origin.y[..., 0]
+        return np.asarray(mean_y - np.einsum("gmd,gd->gm", matrix, mean_x))
 
     def error(self, matrix: Float64Array, bias: Float64Array) -> float:
         """Return the mean over rows of ``|y - matrix x - bias|^2``, summed over all outputs.
@@ -96,7 +116,7 @@ class Moments:
         """
         left = matrix @ self.covariance_x() - 2 * self.covariance_yx()
         centred = self.variance_y().sum() + np.einsum("gmd,gmd->", left, matrix)
-        gap = self.mean_y - np.einsum("gmd,gd->gm", matrix, self.mean_x) - bias
+        gap = self.intercept(matrix) - bias
         return max(float(centred), 0.0) + float(np.square(gap).sum())
 
     def spread(self) -> float:

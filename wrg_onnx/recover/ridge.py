@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from wrg_onnx.calibrate.threads import one_blas_thread
 from wrg_onnx.recover.moments import Float64Array, Moments
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -22,7 +23,7 @@ class Solution:
         matrix: (G, M, D) float64.
         bias: (G, M) float64.
         penalty: The one that was best on the rows held out; None where the weights stay as they
-            are and the bias alone changes.
+            are and the bias alone changes, or not even that.
         before: Held-out error of the weights as they were, over the variance of the outputs.
         after: That of the new ones.
     """
@@ -63,21 +64,28 @@ def solve(
     """
     spread = held_out.spread() or 1.0
     before = held_out.error(matrix, bias)
-    best, penalty = held_out.error(matrix, _intercept(fit, matrix)), None
+    best, penalty = held_out.error(matrix, fit.intercept(matrix)), None
     for candidate, found in _solutions(fit, matrix, penalties):
-        error = held_out.error(found, _intercept(fit, found))
+        error = held_out.error(found, fit.intercept(found))
         if error < best:
             best, penalty = error, candidate
+    if before <= best:
+        return Solution(matrix, bias, None, before / spread, before / spread)
     whole = fit.joined(held_out)
     if penalty is not None:
-        ((_, matrix),) = _solutions(whole, matrix, [penalty])
-    return Solution(matrix, _intercept(whole, matrix), penalty, before / spread, best / spread)
+        larger = (candidate for candidate in penalties if candidate >= penalty)
+        penalty, matrix = next(_solutions(whole, matrix, sorted(larger)))
+    return Solution(matrix, whole.intercept(matrix), penalty, before / spread, best / spread)
 
 
 def _solutions(
     moments: Moments, matrix: Float64Array, penalties: Sequence[float]
 ) -> Iterator[tuple[float, Float64Array]]:
-    """Yield the minimum of the penalised error for each penalty."""
+    """Yield the minimum of the penalised error for each penalty.
+
+    One that is too small for the rounding of the Gram matrix, of which fewer rows than inputs leave
+    some directions empty, is left out.
+    """
     gram = moments.covariance_x()
     residual = moments.covariance_yx() - matrix @ gram
     diagonal = np.einsum("gdd->gd", gram)
@@ -85,17 +93,16 @@ def _solutions(
     for penalty in penalties:
         ridged = gram.copy()
         np.einsum("gdd->gd", ridged)[:] += penalty * scale
-        yield penalty, matrix + _divided(residual, ridged)
+        try:
+            yield penalty, matrix + _divided(residual, ridged)
+        except linalg.LinAlgError:
+            continue
 
 
 def _divided(residual: Float64Array, gram: Float64Array) -> Float64Array:
     """Return ``residual`` times the inverse of each group's positive definite matrix."""
-    if len(gram) > 1:
-        return np.asarray(np.linalg.solve(gram, residual.swapaxes(1, 2))).swapaxes(1, 2)
-    factor = linalg.cho_factor(gram[0], overwrite_a=True, check_finite=False)
-    return np.asarray(linalg.cho_solve(factor, residual[0].T, check_finite=False)).T[None]
-
-
-def _intercept(moments: Moments, matrix: Float64Array) -> Float64Array:
-    """Return the bias that makes the mean of the output right."""
-    return np.asarray(moments.mean_y - np.einsum("gmd,gd->gm", matrix, moments.mean_x))
+    with one_blas_thread():
+        if len(gram) > 1:
+            return np.asarray(np.linalg.solve(gram, residual.swapaxes(1, 2))).swapaxes(1, 2)
+        factor = linalg.cho_factor(gram[0], overwrite_a=True, check_finite=False)
+        return np.asarray(linalg.cho_solve(factor, residual[0].T, check_finite=False)).T[None]

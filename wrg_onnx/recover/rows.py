@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import linalg
 
+from wrg_onnx.calibrate.threads import one_blas_thread
 from wrg_onnx.graph import Array
 from wrg_onnx.recover.moments import Float64Array
 from wrg_onnx.recover.ridge import PENALTIES, Solution
@@ -90,6 +91,8 @@ def solve_rows(
         tried = error(found, fitted.intercept(found))
         if tried < best:
             best, penalty = tried, candidate
+    if before <= best:
+        return Solution(matrix, bias, None, before / spread, before / spread)
     (fit_x, fit_y), (held_x, held_y) = fit.arrays(), held_out.arrays()
     whole = _Kernel.of(np.concatenate([fit_x, held_x]), np.concatenate([fit_y, held_y]), weights)
     solved = weights if penalty is None else whole.solve(penalty)
@@ -123,8 +126,9 @@ class _Kernel:
         # The mean variance of the inputs is the kernel's trace over rows and inputs.
         scale = float(np.trace(ridged)) / (rows * inputs) or 1.0
         ridged[np.diag_indices(rows)] += penalty * scale * rows
-        factor = linalg.cho_factor(ridged, overwrite_a=True, check_finite=False)
-        dual = linalg.cho_solve(factor, self.residual, check_finite=False)
+        with one_blas_thread():
+            factor = linalg.cho_factor(ridged, overwrite_a=True, check_finite=False)
+            dual = linalg.cho_solve(factor, self.residual, check_finite=False)
         return np.asarray(self.weights + dual.T @ self.centred)
 
     def intercept(self, weights: Float64Array) -> Float64Array:

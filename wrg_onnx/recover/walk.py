@@ -75,11 +75,16 @@ class Walk:
             only_first: Whether to stop after the first sample.
 
         Yields:
-            The layers' targets in the original, their kept channels, and the tensors of the pruned
-            model.
+            What the layers are to make, and the tensors of the pruned model. A layer is to make
+            what it makes in the original, the channels that are left; where that is added to a
+            shortcut, it is to make up for what the shortcut lacks, too.
+
+        Source of the latter: He et al., "Channel Pruning for Accelerating Very Deep Neural
+        Networks", ICCV 2017, arXiv:1707.06168, section 3.2.
         """
         level = self._pruned.depths[layers[0].target]
-        targets = [layer.target for layer in layers]
+        shortcuts = {x.target: x.shortcut for x in layers if self._is_behind(x.shortcut, level)}
+        targets = [*(layer.target for layer in layers), *shortcuts.values()]
         ahead = [] if only_first else sorted(self._original.frontier(level + 1))
         wanted = [*targets, *(name for name in ahead if name not in targets)]
         original: _Read | None = None
@@ -87,16 +92,21 @@ class Walk:
         stash: list[Values] | None = None if only_first else []
         for start in self._starts(first_alone=only_first):
             original = original or self._original.reader(start[0], wanted, {})
-            pruned = pruned or self._pruned.reader(start[1], seen, self._constants)
+            pruned = pruned or self._pruned.reader(
+                start[1], [*seen, *shortcuts.values()], self._constants
+            )
             values = original(start[0])
             if stash is not None:
                 stash.append({name: values[name] for name in ahead})
                 if not self._fits(stash[0]):
                     stash = None
-            yield (
-                {layer.target: layer.kept.of(values[layer.target]) for layer in layers},
-                pruned(start[1]),
-            )
+            found = pruned(start[1])
+            goals = {layer.target: layer.kept.of(values[layer.target]) for layer in layers}
+            for layer in layers:
+                name, goal = shortcuts.get(layer.target, ""), goals[layer.target]
+                if name and found[name].shape == goal.shape:
+                    goals[layer.target] = goal + layer.kept.of(values[name]) - found[name]
+            yield goals, found
         if stash is not None:
             self._next = stash
 
@@ -134,6 +144,10 @@ class Walk:
             else:
                 feeds = self._data[index].feeds
                 yield feeds, feeds
+
+    def _is_behind(self, name: str, level: int) -> bool:
+        """Tell whether a tensor is made before a level."""
+        return self._pruned.depths.get(name, level) < level
 
     def _fits(self, values: Values) -> bool:
         """Tell whether both models' values of all samples may be held, judged by one."""

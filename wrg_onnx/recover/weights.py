@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.graph import Array
 from wrg_onnx.recover.fit import LayerFit, Solved, check_finite
 from wrg_onnx.recover.layers import Layer, from_matrix, to_matrix
-from wrg_onnx.recover.moments import Float64Array, Moments, moments_bytes
+from wrg_onnx.recover.moments import Float64Array, Moments, Origin, moments_bytes
 from wrg_onnx.recover.patches import STRIP_BYTES, strips
 from wrg_onnx.recover.ridge import solve
 from wrg_onnx.recover.rows import Rows, solve_rows
@@ -122,10 +122,8 @@ class _Problem:
             self.gram_bytes = 0
             self._parts = (Rows(quota, rng), Rows(quota, rng))
         else:
-            self._parts = (
-                Moments.empty(groups, inputs, outputs),
-                Moments.empty(groups, inputs, outputs),
-            )
+            sizes, origin = (groups, inputs, outputs), Origin()
+            self._parts = (Moments.empty(*sizes, origin), Moments.empty(*sizes, origin))
         self._waiting = (_Waiting(), _Waiting())
 
     def add(self, index: int, x: Array, goals: tuple[Array, ...]) -> None:

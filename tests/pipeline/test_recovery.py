@@ -1,0 +1,119 @@
+"""Recovery and rounds, end to end on the committed model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from strategies import build, normal
+
+from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.graph import StatisticsError, UsageError
+from wrg_onnx.pipeline.compare import validate
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.select import Criterion
+
+pytestmark = pytest.mark.usefixtures("few_samples")
+SHORT = Timing(warmup=0, rounds=1)
+
+
+def config(ratio=0.4, **fields):
+    return PruneConfig(
+        ratio, criterion=Criterion.WR, data=DataOptions(samples=8), timing=SHORT, **fields
+    )
+
+
+@pytest.fixture(scope="module")
+def reports(tiny_unet, tmp_path_factory):
+    """Prune by 40 % with each recovery."""
+    folder = tmp_path_factory.mktemp("recovered")
+    return {
+        method: prune(tiny_unet, folder / f"{method.value}.onnx", config(recover=method))
+        for method in Recovery
+    }
+
+
+def test_ridge_is_better_than_bias_or_none(reports):
+    error = {m: r.accuracy.agreement[0].relative_error for m, r in reports.items()}
+    assert error[Recovery.RIDGE] < 0.75 * min(error[Recovery.NONE], error[Recovery.BIAS])
+    score = {method: report.accuracy.after.max_f for method, report in reports.items()}
+    assert score[Recovery.RIDGE] > max(score[Recovery.NONE], score[Recovery.BIAS])
+
+
+def test_every_recovery_starts_from_the_same_cut(reports):
+    cut = reports[Recovery.NONE].accuracy
+    for method in (Recovery.BIAS, Recovery.RIDGE):
+        judged = reports[method].accuracy.cut
+        assert judged.scores == cut.after
+        assert judged.agreement == cut.agreement
+        assert reports[method].after.parameters == pytest.approx(
+            reports[Recovery.NONE].after.parameters, rel=0.01
+        )
+    assert cut.cut is None
+    assert reports[Recovery.NONE].recovery is None
+
+
+def test_the_report_says_what_was_solved_for(reports):
+    ridge = reports[Recovery.RIDGE].recovery
+    assert (ridge.method, ridge.samples, ridge.rounds, ridge.left) == ("ridge", 8, 1, {})
+    assert len(ridge.fits) > 10
+    assert all(fit.after <= fit.before for fit in ridge.fits)
+    assert any("8 samples are few" in note for note in reports[Recovery.RIDGE].notes)
+
+
+@pytest.mark.parametrize("method", list(Recovery))
+def test_what_was_recovered_is_a_right_file(reports, tiny_unet, method):
+    report = reports[method]
+    onnx.checker.check_model(report.output, full_check=True)
+    data = dataclasses.replace(config(), data=DataOptions(samples=2))
+    assert validate(tiny_unet, Path(report.output), data).problems == ()
+
+
+def test_without_a_choice_generated_images_give_ridge(tiny_unet, reports):
+    report = prune(tiny_unet, None, config(evaluate=False))
+    assert report.recovery.fits == reports[Recovery.RIDGE].recovery.fits
+    assert any("recovery come from the built-in" in note for note in report.notes)
+
+
+def test_without_a_choice_random_inputs_give_none_and_it_is_told(tmp_path):
+    text = """net (float[2,9,8] x) => (float[2,9,5] y) {
+        a = MatMul(x, d)  p = Relu(a)  y = MatMul(p, e) }"""
+    onnx.save(build(text, {"d": normal(8, 16), "e": normal(16, 5)}), tmp_path / "m.onnx")
+    report = prune(tmp_path / "m.onnx", None, config(evaluate=False))
+    assert report.recovery is None
+    assert any("nothing was recovered" in note for note in report.notes)
+    asked = prune(tmp_path / "m.onnx", None, config(evaluate=False, recover=Recovery.RIDGE))
+    assert [fit.layer for fit in asked.recovery.fits] == ["y"]
+
+
+def test_rounds_reach_the_ratio_together(tiny_unet, tmp_path):
+    output = tmp_path / "rounds.onnx"
+    report = prune(tiny_unet, output, config(0.5, rounds=3))
+    assert report.reached == pytest.approx(0.5, abs=0.01)
+    assert report.recovery.rounds == 3
+    assert sum(group.units - group.kept for group in report.groups) == report.removed
+    held = sum(a.size for a in map(onnx.numpy_helper.to_array, onnx.load(output).graph.initializer)
+               if a.dtype == np.float32 and a.ndim)  # fmt: skip
+    assert report.after.parameters == pytest.approx(held, rel=0.01)
+    onnx.checker.check_model(str(output), full_check=True)
+
+
+def test_rounds_keep_the_floor_of_the_original(tiny_unet):
+    report = prune(tiny_unet, None, config(0.8, rounds=4, floor=0.3, recover=Recovery.NONE))
+    assert all(group.kept >= 0.3 * group.units - 1 for group in report.groups)
+    assert report.accuracy.cut is None
+
+
+def test_rounds_below_one_are_refused():
+    with pytest.raises(UsageError, match="rounds must be at least 1, got 0"):
+        config(rounds=0)
+
+
+def test_one_sample_and_ridge_is_an_error_that_says_the_way_out(tiny_unet):
+    one = dataclasses.replace(config(recover=Recovery.RIDGE), data=DataOptions(samples=1))
+    with pytest.raises(StatisticsError, match=r"at least 2 samples.*--recover bias"):
+        prune(tiny_unet, None, one)

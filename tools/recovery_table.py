@@ -1,0 +1,167 @@
+"""What each recovery buys on trained models: the tables of docs/recovery.md.
+
+    python tools/recovery_table.py saliency  [--ratio 0.3 --ratio 0.5] [--finetune]
+    python tools/recovery_table.py outputs   [--model yolox_nano ...]
+
+Needs the images and models of ../shared/data, which may not be redistributed. The pairs of SOD300
+and DAVIS2016-val that the index calls ``train`` calibrate, those that it calls ``val`` judge. A
+model is cut once; the recoveries start from the same cut.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from wrg_onnx.calibrate.data import DataSet, from_directory
+from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.evaluate.judge import Accuracy, judge
+from wrg_onnx.graph import Graph, Session, open_session
+from wrg_onnx.pipeline.analyse import Model, analyse
+from wrg_onnx.pipeline.clock import Clock
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
+from wrg_onnx.pipeline.cut import Cut, cut_model
+from wrg_onnx.pipeline.recovery import recover
+from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SETS = ("SOD300", "DAVIS2016-val")
+SALIENCY = "csnet_L_x2_224"
+PHOTOS = {
+    # What each model was trained to be fed; the default is ImageNet's mean and deviation, RGB.
+    "deeplab_v3_mnv2_dm05_tf": {
+        "scale": 1 / 127.5,
+        "mean": (1.0, 1.0, 1.0),
+        "std": (1.0, 1.0, 1.0),
+    },
+    "PP_OCR_v2_det": {},
+    "yolox_nano": {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "order": "bgr"},
+    "agllnet_256x256": {"scale": 1 / 255, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+}
+METHODS = (Recovery.NONE, Recovery.BIAS, Recovery.RIDGE)
+
+
+def link(split: str, sets: tuple[str, ...], folder: Path) -> Path:
+    """Make a data folder of the pairs of one split."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    with (DATA / "saliency" / "index.csv").open(encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            name, source = row["name"], row["dataset"]
+            if source not in sets or row["split"] != split:
+                continue
+            image = next((DATA / "saliency" / source / "images").glob(f"{name}.*"))
+            flat = f"{source}_{name}".replace("/", "_")
+            (folder / "images" / f"{flat}{image.suffix}").symlink_to(image.resolve())
+            mask = DATA / "saliency" / source / "masks" / f"{name}.png"
+            (folder / "masks" / f"{flat}.png").symlink_to(mask.resolve())
+    return folder
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model that is analysed, its samples, and how to judge it."""
+
+    model: Model
+    config: PruneConfig
+    samples: Samples
+    original: Session
+
+    @classmethod
+    def of(cls, name: str, config: PruneConfig) -> Bench:
+        """Analyse a model of the shared data."""
+        model = analyse(DATA / "models" / f"{name}.onnx", config.data)
+        samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
+        return cls(model, config, samples, open_session(model.graph))
+
+    @property
+    def head(self) -> SaliencyHead | None:
+        """How to read the saliency map."""
+        return read_head(self.original, self.samples.calibration, self.samples.preprocessing)
+
+    def cut(self) -> Cut:
+        """Measure and cut the model."""
+        step = (self.config.ratio, self.config.floor)
+        clock = Clock(lambda *_: None)
+        return cut_model(self.model, self.samples, self.head, step, self.config, clock)
+
+    def recovered(self, cut: Cut) -> Iterator[tuple[Recovery, Graph, float]]:
+        """Yield the cut model after each recovery, and how long it took in seconds."""
+        for method in METHODS:
+            start = time.perf_counter()
+            config = replace(self.config, recover=method)
+            found = recover(self.model.graph, cut, cut.kept, self.samples, config, lambda *_: None)
+            graph = cut.graph if found is None else found.graph
+            yield method, graph, time.perf_counter() - start
+
+    def judge(self, graph: Graph, data: DataSet) -> Accuracy:
+        """Hold a model against the original."""
+        return judge(self.original, open_session(graph), data, self.head)
+
+    def all_of(self, folder: Path) -> DataSet:
+        """Open a folder as the model is fed."""
+        return from_directory(folder, self.model.graph.inputs, self.samples.preprocessing)
+
+
+@click.group()
+def main() -> None:
+    """Measure what recovery buys."""
+    if not DATA.is_dir():
+        sys.exit(f"{DATA} is not there; nothing was measured")
+
+
+@main.command()
+@click.option("--ratio", "ratios", type=float, multiple=True, default=(0.3, 0.5))
+@click.option("--samples", type=int, default=128)
+def saliency(ratios: tuple[float, ...], samples: int) -> None:
+    """Judge the saliency of CSNet, cut and recovered, on two validation splits."""
+    with tempfile.TemporaryDirectory() as scratch:
+        train = link("train", SETS, Path(scratch, "train"))
+        judges = {name: link("val", (name,), Path(scratch, name)) for name in SETS}
+        print("| ratio | recovery | seconds |", " | ".join(f"{s} MAE | max F" for s in SETS), "|")
+        print("|---|---|---|" + "---|" * 2 * len(SETS))
+        for ratio in ratios:
+            data = DataOptions(path=train, samples=samples)
+            bench = Bench.of(SALIENCY, PruneConfig(ratio, data=data))
+            cut = bench.cut()
+            for method, graph, seconds in bench.recovered(cut):
+                found = [bench.judge(graph, bench.all_of(folder)) for folder in judges.values()]
+                if method is Recovery.NONE:
+                    shown = " | ".join(f"{a.before.mae:.4f} | {a.before.max_f:.4f}" for a in found)
+                    print(f"| {ratio} | unpruned | | {shown} |", flush=True)
+                shown = " | ".join(f"{a.after.mae:.4f} | {a.after.max_f:.4f}" for a in found)
+                print(f"| {ratio} | {method.value} | {seconds:.0f} | {shown} |", flush=True)
+
+
+@main.command()
+@click.option("--model", "models", multiple=True, default=tuple(PHOTOS))
+@click.option("--ratio", type=float, default=0.3)
+@click.option("--samples", type=int, default=128)
+def outputs(models: tuple[str, ...], ratio: float, samples: int) -> None:
+    """Compare the outputs of cut and recovered models with the original's on photographs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        train = link("train", SETS, Path(scratch, "train"))
+        val = link("val", ("SOD300",), Path(scratch, "val"))
+        print("| model | output |", " | ".join(m.value for m in METHODS), "| ridge / none |")
+        print("|---|---|" + "---|" * (len(METHODS) + 1))
+        for name in models:
+            data = DataOptions(path=train, samples=samples, **PHOTOS[name])
+            bench = Bench.of(name, PruneConfig(ratio, data=data))
+            errors: dict[str, list[float]] = {}
+            for _, graph, _ in bench.recovered(bench.cut()):
+                for one in bench.judge(graph, bench.all_of(val)).agreement:
+                    errors.setdefault(one.output, []).append(one.relative_error)
+            for output, found in errors.items():
+                shown = " | ".join(f"{error:.3f}" for error in found)
+                print(f"| {name} | {output} | {shown} | {found[-1] / found[0]:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
