@@ -9,9 +9,11 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from PIL import Image
@@ -112,6 +114,27 @@ def test_a_run_goes_on_from_its_checkpoint(run, model, pruned, many, folder):
     assert done.exit_code == 1
     assert "checkpoint 'run.safetensors' exists; --resume goes on from it" in done.stderr
     assert run(*command, "-o", "three.onnx", "--force").exit_code == 0
+
+
+def test_a_killed_run_goes_on_to_the_same_file(run, pruned, many, folder):
+    command = ["finetune", pruned, "--data", many, *SHORT, "--epochs", 6, "--no-evaluate"]
+    kept = ["--checkpoint", "run.safetensors", "-o", "cut.onnx"]
+    code = f"from wrg_onnx.cli import main; main({[str(a) for a in (*command, *kept)]})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    ) as process:  # fmt: skip
+        while not (folder / "run.safetensors").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert (folder / "run.safetensors").exists()
+    assert run(*command, *kept, "--resume", "--force").exit_code == 0
+    assert run(*command, "-o", "whole.onnx").exit_code == 0
+    cut, whole = (onnx.load(folder / name).graph for name in ("cut.onnx", "whole.onnx"))
+    for one, other in zip(cut.initializer, whole.initializer, strict=True):
+        arrays = [onnx.numpy_helper.to_array(tensor) for tensor in (one, other)]
+        np.testing.assert_allclose(*arrays, rtol=1e-5, atol=1e-7)
 
 
 def read_all(terminal):
