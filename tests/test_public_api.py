@@ -15,8 +15,11 @@ FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
 PUBLIC = {
     "select": "Budget Candidates Criterion Scope Scores Selection UnitValues largest_ratio "
     "per_unit removal_order score select",
-    "report": "BenchReport InspectReport PruneReport ValidateReport bench_text export_text "
-    "inspect_text prune_text to_json validate_text",
+    "report": "BenchReport FinetuneReport InspectReport PruneReport ValidateReport bench_text "
+    "export_text finetune_text inspect_text prune_text to_json validate_text",
+    "recover": "BatchNormUse CheckpointFile Device EpochResult FEWEST_SAMPLES Finetuned "
+    "FinetuneOptions KeptChannels LayerFit ReconstructOptions Reconstruction Removal TrainingData "
+    "compensate compose kept_channels reconstruct",
     "cli": "main",
 }
 

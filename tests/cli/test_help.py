@@ -9,7 +9,7 @@ from wrg_onnx.cli import main
 
 
 def test_the_commands_are_those_recorded_here():
-    assert sorted(main.commands) == ["bench", "export", "inspect", "prune", "validate"]
+    assert sorted(main.commands) == ["bench", "export", "finetune", "inspect", "prune", "validate"]
 
 
 @pytest.mark.parametrize("command", ["", *sorted(main.commands)])

@@ -14,14 +14,16 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Judged, Speed
 from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.evaluate.saliency import SaliencyScores
-from wrg_onnx.recover import LayerFit
+from wrg_onnx.recover import EpochResult, LayerFit
 from wrg_onnx.report import (
     BenchReport,
+    FinetuneReport,
     InspectReport,
     PruneReport,
     ValidateReport,
     bench_text,
     export_text,
+    finetune_text,
     inspect_text,
     prune_text,
     validate_text,
@@ -221,3 +223,60 @@ def test_names_longer_than_the_terminal_are_folded_not_cut():
     name = "/".join(["a_very_long_folder_name"] * 6) + ".onnx"
     text = show(bench_text(BenchReport("cpu", {name: Latency(1, 1, 1, 1)}, {"x": (1,)})))
     assert name in text.replace("\n", "").replace(" ", "").replace("1.001.001.00x1", "")
+
+
+TUNED = FinetuneReport(
+    model="m.pruned.onnx",
+    teacher="m.onnx",
+    output="m.pruned.tuned.onnx",
+    data="images with masks from my_images",
+    training=216,
+    held_out=24,
+    objective="masks, 1 outputs of the teacher, 12 of its feature maps",
+    device="cpu",
+    planned=20,
+    epochs=17,
+    best_epoch=12,
+    loss_before=2.5,
+    loss_after=1.25,
+    history=(EpochResult(0, None, 2.5), EpochResult(1, 2.0, 1.25)),
+    error=3e-7,
+    before=Accuracy("80 images", scores(0.8), scores(0.5), (OutputAgreement("map", 0.9, 80, 0),)),
+    after=Accuracy("80 images", scores(0.8), scores(0.75), (OutputAgreement("map", 0.1, 80, 0),)),
+    notes=("CUDA was out of memory",),
+    seconds={"train": 61.4},
+)
+
+
+def test_a_fine_tuning_shows_teacher_before_and_after():
+    text = show(finetune_text(TUNED))
+    lines = rows(text)
+    assert lines[0] == "m.pruned.onnx -> m.pruned.tuned.onnx"
+    assert "Trained on 216 of images with masks from my_images, 24 more held out" in " ".join(lines)
+    assert "17 of 20 epochs in 61 s on cpu, epoch 12 was best; held-out loss 2.5000 -> 1.2500" in (
+        " ".join(lines)
+    )
+    assert "teacher before after change" in lines
+    assert "max F 0.800 0.500 0.750 +0.250" in lines
+    assert "relative error of 'map' 0.900 0.100" in lines
+    assert "Judged on 80 images." in lines
+    assert "Note: CUDA was out of memory." in lines
+
+
+def test_a_fine_tuning_without_a_teacher_is_held_against_itself():
+    itself = Accuracy("8 images", scores(0.5), scores(0.7), (OutputAgreement("map", 0.3, 8, 0),))
+    before = dataclasses.replace(itself, after=itself.before)
+    lines = rows(
+        show(finetune_text(dataclasses.replace(TUNED, teacher=None, before=before, after=itself)))
+    )
+    assert "before after change" in lines
+    assert "max F 0.500 0.700 +0.200" in lines
+    assert "relative error of 'map' 0.300" in lines
+
+
+def test_a_fine_tuning_that_did_not_help_says_so():
+    lines = rows(
+        show(finetune_text(dataclasses.replace(TUNED, best_epoch=0, before=None, after=None)))
+    )
+    assert "none of them helped" in " ".join(lines)
+    assert not any("max F" in line for line in lines)

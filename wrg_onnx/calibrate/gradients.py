@@ -110,18 +110,25 @@ def _loss(
     if head is None:
         floats = [values[name] for name in outputs if values[name].is_floating_point()]
         return sum((0.5 * output.square().mean() for output in floats), torch.zeros(()))
-    prediction = _probability(values[head.output], head)
+    prediction = probability(values[head.output], head)
     if sample.mask is None:
         mask = (prediction.detach() > OBJECT_THRESHOLD).to(prediction.dtype)
     else:
         whole = torch.from_numpy(sample.mask.astype(np.float32))[None, None]
-        # The share of object in each pixel: the nearest pixel alone would lose tiny objects.
-        mask = torch.nn.functional.interpolate(whole, prediction.shape[2:], mode="area")
+        mask = mask_at(whole, prediction)
     return bce_loss(prediction, mask) + iou_loss(prediction, mask)
 
 
-def _probability(output: Tensor, head: SaliencyHead) -> Tensor:
-    """Bring the model's output to (1, 1, H, W) in [0, 1]."""
+def mask_at(mask: Tensor, prediction: Tensor) -> Tensor:
+    """Bring masks (N, 1, H, W) to the size of a prediction: the share of object in each pixel.
+
+    The nearest pixel alone would lose tiny objects.
+    """
+    return torch.nn.functional.interpolate(mask, prediction.shape[2:], mode="area")
+
+
+def probability(output: Tensor, head: SaliencyHead) -> Tensor:
+    """Bring the model's output to (N, 1, H, W) in [0, 1]."""
     maps = output[:, None] if head.axis is None else output.movedim(head.axis, 1)
     if head.channels == 2:
         maps = maps[:, 1:] - maps[:, :1] if head.is_logit else maps[:, 1:]

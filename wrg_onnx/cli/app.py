@@ -11,6 +11,7 @@ import click
 from wrg_onnx import __version__
 from wrg_onnx.cli.bench import bench_command
 from wrg_onnx.cli.export import export_command
+from wrg_onnx.cli.finetune import finetune_command
 from wrg_onnx.cli.inspect import inspect_command
 from wrg_onnx.cli.prune import prune_command
 from wrg_onnx.cli.validate import validate_command
@@ -51,5 +52,6 @@ for command in (
     bench_command,
     validate_command,
     export_command,
+    finetune_command,
 ):
     main.add_command(command)

@@ -9,7 +9,14 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from wrg_onnx.report import to_json
 
@@ -27,13 +34,17 @@ def emit(record: object, text: Callable[[], RenderableType], *, as_json: bool) -
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], object]]:
-    """Show the current stage on stderr, where that is a terminal."""
+    """Show the current stage on stderr, where that is a terminal.
+
+    A stage is known by its first word; what follows may change while it runs.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<14}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )
     with Progress(
         *columns, console=console, transient=True, disable=not sys.stderr.isatty()
@@ -43,10 +54,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int], object]]:
 
         def show(stage: str, done: int, total: int) -> None:
             nonlocal task, current
-            if stage != current:
+            # The epochs of one run share a bar, so that the time left is that of the run.
+            if stage.partition(" ")[0] != current.partition(" ")[0]:
                 bar.remove_task(task)
                 task = bar.add_task(stage, total=total or None)
-                current = stage
-            bar.update(task, completed=done, total=total or None)
+            current = stage
+            bar.update(task, description=stage, completed=done, total=total or None)
 
         yield show

@@ -11,6 +11,7 @@ from wrg_onnx.calibrate.preprocess import Layout, Order, Size
 from wrg_onnx.channels import Limits
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import Provider, Shape, UsageError
+from wrg_onnx.recover import FinetuneOptions
 from wrg_onnx.select import Criterion, Scope
 
 
@@ -135,3 +136,20 @@ class PruneConfig:
     def judges(self) -> bool:
         """Whether accuracy and latency are measured."""
         return self.criterion.needs_data if self.evaluate is None else self.evaluate
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneConfig:
+    """How to fine-tune, on what, and how to judge.
+
+    Attributes:
+        options: How to train; its seed divides the samples, too.
+        data: Where samples come from; ``samples`` bounds those for training.
+        provider: Where ONNX Runtime judges.
+        evaluate: Whether accuracy is measured before and after.
+    """
+
+    options: FinetuneOptions = field(default_factory=FinetuneOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    provider: Provider = Provider.AUTO
+    evaluate: bool = True

@@ -3,6 +3,15 @@
 from wrg_onnx.recover.bias import Removal, compensate
 from wrg_onnx.recover.fit import LayerFit
 from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels, read_note, with_note
+from wrg_onnx.recover.options import (
+    BatchNormUse,
+    CheckpointFile,
+    Device,
+    EpochResult,
+    Finetuned,
+    FinetuneOptions,
+    TrainingData,
+)
 from wrg_onnx.recover.reconstruct import (
     FEWEST_SAMPLES,
     Reconstruction,
@@ -12,11 +21,18 @@ from wrg_onnx.recover.reconstruct import (
 
 __all__ = [
     "FEWEST_SAMPLES",
+    "BatchNormUse",
+    "CheckpointFile",
+    "Device",
+    "EpochResult",
+    "FinetuneOptions",
+    "Finetuned",
     "KeptChannels",
     "LayerFit",
     "ReconstructOptions",
     "Reconstruction",
     "Removal",
+    "TrainingData",
     "compensate",
     "compose",
     "kept_channels",

@@ -55,14 +55,14 @@ def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
         alive: (units,) bool, those that stay.
 
     Returns:
-        By tensor: the first output of every node that makes channels from a weight. Of one that
-        stays whole, an axis is given all the same; one that loses positions on several axes is
-        left out.
+        By tensor: the first output of every node that makes channels from a weight, and of every
+        BatchNormalization. Of one that stays whole, an axis is given all the same; one that loses
+        positions on several axes is left out.
     """
     is_alive = alive_ids(units, alive)
     found: dict[str, KeptChannels] = {}
     for node in units.graph.nodes:
-        if not units.nodes[node.index].makes_channels:
+        if not (units.nodes[node.index].makes_channels or node.op == "BatchNormalization"):
             continue
         name = next(name for name in node.outputs if name)
         axes = units.axes[name]

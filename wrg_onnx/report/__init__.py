@@ -1,10 +1,17 @@
 """The result as JSON and as terminal text."""
 
 from wrg_onnx.report.as_json import to_json
-from wrg_onnx.report.records import BenchReport, InspectReport, PruneReport, ValidateReport
+from wrg_onnx.report.records import (
+    BenchReport,
+    FinetuneReport,
+    InspectReport,
+    PruneReport,
+    ValidateReport,
+)
 from wrg_onnx.report.terminal import (
     bench_text,
     export_text,
+    finetune_text,
     inspect_text,
     prune_text,
     validate_text,
@@ -12,11 +19,13 @@ from wrg_onnx.report.terminal import (
 
 __all__ = [
     "BenchReport",
+    "FinetuneReport",
     "InspectReport",
     "PruneReport",
     "ValidateReport",
     "bench_text",
     "export_text",
+    "finetune_text",
     "inspect_text",
     "prune_text",
     "to_json",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
-from wrg_onnx.recover import LayerFit
+from wrg_onnx.recover import EpochResult, LayerFit
 from wrg_onnx.rewrite import Equivalence
 
 
@@ -208,3 +208,52 @@ class ExportReport:
     opset: int
     file_bytes: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneReport:
+    """What a fine-tuning did.
+
+    Attributes:
+        model: The file that was trained.
+        teacher: The file it learnt from; None without one.
+        output: The file that was written.
+        data: What the training samples are.
+        training: How many samples gradients were taken from.
+        held_out: How many samples said which epoch is best.
+        objective: What the loss was made of.
+        device: Where it was trained.
+        planned: How many epochs there were to be.
+        epochs: How many there were before training stopped.
+        best_epoch: The one whose weights were written; 0 for those from before training.
+        loss_before: The held-out loss before training.
+        loss_after: That of the weights that were written.
+        history: Every epoch; the first entry is the model before training.
+        error: The largest difference of ONNX Runtime from torch, relative to the output's largest
+            value, on one sample.
+        before: The model before training, held against the teacher; None if it was not judged.
+        after: The model after training, held against the teacher. Without a teacher both are held
+            against the model before training.
+        notes: What a user should know about this run.
+        seconds: Time by stage.
+    """
+
+    model: str
+    teacher: str | None
+    output: str
+    data: str
+    training: int
+    held_out: int
+    objective: str
+    device: str
+    planned: int
+    epochs: int
+    best_epoch: int
+    loss_before: float
+    loss_after: float
+    history: tuple[EpochResult, ...]
+    error: float
+    before: Accuracy | None
+    after: Accuracy | None
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,
+    FinetuneReport,
     InspectReport,
     PruneReport,
     RecoveryReport,
@@ -117,6 +118,50 @@ def export_text(report: ExportReport) -> RenderableType:
         f"{_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
         f"to {report.error:.1e}"
     )
+
+
+def finetune_text(report: FinetuneReport) -> RenderableType:
+    """Show what a fine-tuning did: how it went, and the accuracy before and after."""
+    stopped = f"{report.epochs} of {report.planned} epochs"
+    best = f"epoch {report.best_epoch} was best" if report.best_epoch else "none of them helped"
+    lines: list[RenderableType] = [
+        Text(f"{report.model} -> {report.output}", "bold"),
+        Text(
+            f"Trained on {report.training} of {report.data}, {report.held_out} more held out to "
+            f"choose the epoch; the loss is made of {report.objective}"
+        ),
+        Text(
+            f"{stopped} in {report.seconds.get('train', 0.0):.0f} s on {report.device}, {best}; "
+            f"held-out loss {report.loss_before:.4f} -> {report.loss_after:.4f}"
+        ),
+    ]
+    if report.before is not None and report.after is not None:
+        lines.append(
+            _progress_table(report.before, report.after, has_teacher=report.teacher is not None)
+        )
+        lines.append(Text(f"Judged on {report.after.data}."))
+    lines.append(
+        Text(f"Check: ONNX Runtime computes what the torch twin does, error {report.error:.1e}.")
+    )
+    lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
+    return Group(*lines)
+
+
+def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> Table:
+    """Show a model before and after training, beside its teacher."""
+    table = _table("", *(["teacher"] if has_teacher else []), "before", "after", "change")
+    reference = before.before if has_teacher else after.before
+    first = before.after if has_teacher else after.before
+    if reference is not None and first is not None and after.after is not None:
+        for title, name in _METRICS:
+            start, end = getattr(first, name), getattr(after.after, name)
+            shown = [f"{getattr(reference, name):.3f}"] if has_teacher else []
+            table.add_row(title, *shown, f"{start:.3f}", f"{end:.3f}", f"{end - start:+.3f}")
+    for old, new in zip(before.agreement, after.agreement, strict=True):
+        cells = [_error(old), _error(new)] if has_teacher else ["", _error(new)]
+        shown = [""] if has_teacher else []
+        table.add_row(f"relative error of '{escape(new.output)}'", *shown, *cells, "")
+    return table
 
 
 def inspect_text(report: InspectReport) -> RenderableType:

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import pickle
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,16 +33,8 @@ def build_module(factory: str) -> nn.Module:
     Raises:
         UsageError: If there is no such module or function, or it does not return a module.
     """
-    name, _, function = factory.partition(":")
-    if not function or "/" in name or name.endswith(".py"):
-        raise UsageError(
-            f"a factory is written module:function, such as models.small_unet:small_unet; "
-            f"got '{factory}'"
-        )
     with _current_folder_importable():
-        build = getattr(_import(name, factory), function, None)
-        if not callable(build):
-            raise UsageError(f"factory '{factory}': module '{name}' has no function '{function}'")
+        build = load_function(factory, "factory", "models.small_unet:small_unet")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
             try:
@@ -57,6 +49,31 @@ def build_module(factory: str) -> nn.Module:
             f"factory '{factory}' must return a torch.nn.Module, got {type(module).__name__}"
         )
     return module
+
+
+def load_function(spec: str, what: str, example: str) -> Callable[..., Any]:
+    """Import ``module:function`` with the current folder on the path.
+
+    Args:
+        spec: The module and the function.
+        what: What messages call it, such as ``"factory"``.
+        example: One that is right, for messages.
+
+    Returns:
+        The function, or whatever else can be called.
+
+    Raises:
+        UsageError: If there is no such module or function.
+    """
+    name, _, function = spec.partition(":")
+    if not name or not function or "/" in name or name.endswith(".py"):
+        raise UsageError(f"a {what} is written module:function, such as {example}; got '{spec}'")
+    with _current_folder_importable():
+        found = getattr(_import(name, f"{what} '{spec}'"), function, None)
+    if not callable(found):
+        raise UsageError(f"{what} '{spec}': module '{name}' has no function '{function}'")
+    loaded: Callable[..., Any] = found
+    return loaded
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -94,7 +111,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     module.load_state_dict(dict(weights))
 
 
-def _import(name: str, factory: str) -> Any:
+def _import(name: str, label: str) -> Any:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(name)
@@ -102,16 +119,13 @@ def _import(name: str, factory: str) -> Any:
         wanted = error.name or name
         if name == wanted or name.startswith(f"{wanted}."):
             raise UsageError(
-                f"factory '{factory}': no module '{wanted}' here or among the installed packages; "
+                f"{label}: no module '{wanted}' here or among the installed packages; "
                 "run from the folder that holds it"
             ) from error
-        raise UsageError(
-            f"factory '{factory}': '{name}' imports '{wanted}', which is not installed"
-        ) from error
+        raise UsageError(f"{label}: '{name}' imports '{wanted}', which is not installed") from error
     except Exception as error:
         raise UsageError(
-            f"factory '{factory}': '{name}' cannot be imported: "
-            f"{type(error).__name__}: {one_line(error)}"
+            f"{label}: '{name}' cannot be imported: {type(error).__name__}: {one_line(error)}"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,6 +26,7 @@ class Interpreter:
             before them does.
         placing: Where operands go, and in which type.
         move: Given the name and the new value of a running statistic in training; None otherwise.
+        through: By name, a function that a tensor goes through when it is made.
     """
 
     values: dict[str, Tensor]
@@ -33,6 +34,7 @@ class Interpreter:
     tapped: frozenset[str]
     placing: Placing
     move: Callable[[str, Tensor], None] | None
+    through: Mapping[str, Callable[[Tensor], Tensor]]
 
     def run(self, program: Program) -> None:
         """Compute every step; what the program is fed must be among the values."""
@@ -52,7 +54,8 @@ class Interpreter:
             made = [y]
         else:
             made = list(_compute(step.node, step.op, inputs, self._bodies(step)))
-        for name, value in made:
+        for name, result in made:
+            value = self.through[name](result) if name in self.through else result
             self.values[name] = with_gradient(value) if name in self.tapped else value
 
     def _bodies(self, step: Step) -> dict[str, Body] | None:

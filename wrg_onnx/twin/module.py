@@ -110,7 +110,12 @@ class Twin(nn.Module):
             trained[name] = self._integers[name].to_integers(trained[name])
         return trained
 
-    def forward(self, feeds: Mapping[str, Tensor], taps: Sequence[str] = ()) -> dict[str, Tensor]:
+    def forward(
+        self,
+        feeds: Mapping[str, Tensor],
+        taps: Sequence[str] = (),
+        through: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    ) -> dict[str, Tensor]:
         """Run the graph.
 
         Args:
@@ -119,6 +124,8 @@ class Twin(nn.Module):
                 the graph reads, so ``torch.autograd.grad(loss, tap)`` works; with gradients on, a
                 float tap that depends on nothing trainable becomes a leaf that requires them. Of a
                 loop body it is what the last iteration made.
+            through: By the name of a node's output, a function that it goes through before anything
+                reads it.
 
         Returns:
             The graph outputs and the taps, by name.
@@ -145,7 +152,7 @@ class Twin(nn.Module):
         )
         kept = frozenset((*self.output_names, *taps))
         move = self._move if self.training else None
-        Interpreter(values, kept, tapped, placing, move).run(self._program)
+        Interpreter(values, kept, tapped, placing, move, through or {}).run(self._program)
         for name in taps:
             if name not in values:
                 raise UsageError(f"no tensor '{name}' in the model: it cannot be tapped")

@@ -13,6 +13,9 @@ from wrg_onnx.graph.model import Array, Graph, Node, Value
 from wrg_onnx.graph.scopes import Path, Scope, flatten, scopes
 from wrg_onnx.twin.table import TwinOp, lookup
 
+_MOMENTUM = 0.9
+"""Of running statistics whose node says 1, by which they would never move."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
@@ -194,6 +197,9 @@ def _training_form(node: Node, movable: frozenset[str]) -> Node | None:
     if not movable.issuperset(running):
         return None
     attributes = {**node.attributes, "training_mode": 1}
+    if node.attributes.get("momentum", _MOMENTUM) == 1:
+        # Some exports freeze the statistics so; whoever asks to train them means them to move.
+        attributes["momentum"] = _MOMENTUM
     return replace(node, attributes=attributes, outputs=(node.outputs[0], *running))
 
 

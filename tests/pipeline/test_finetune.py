@@ -1,0 +1,102 @@
+"""Fine-tuning the committed model, and how its samples are divided."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from wrg_onnx.graph import ValidationError, load
+from wrg_onnx.pipeline import finetune as stages
+from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
+from wrg_onnx.pipeline.finetune import finetune
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.recover import FinetuneOptions
+from wrg_onnx.select import Criterion
+
+pytestmark = pytest.mark.usefixtures("few_samples")
+
+
+@pytest.fixture
+def pruned(tmp_path, tiny_unet):
+    path = tmp_path / "pruned.onnx"
+    prune(tiny_unet, path, PruneConfig(0.3, criterion=Criterion.L1, evaluate=False))
+    return path
+
+
+def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, pruned):
+    options = FinetuneOptions(epochs=2, batch=4)
+    config = FinetuneConfig(options, DataOptions(samples=20))
+    report = finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
+    assert (report.training, report.held_out) == (18, 2)
+    assert report.loss_after < report.loss_before
+    assert report.error < 1e-3
+    first, last = report.before.agreement[0], report.after.agreement[0]
+    assert last.relative_error < first.relative_error
+    before, after = load(pruned), load(tmp_path / "tuned.onnx")
+    assert list(after.constants) == list(before.constants)
+    assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
+    assert any(not np.array_equal(after.constants[k], before.constants[k]) for k in after.constants)
+
+
+def test_what_judges_is_never_trained_on_nor_chooses(tmp_path, tiny_unet, pruned, monkeypatch):
+    from wrg_onnx.recover import finetune as tuning
+
+    seen = {}
+    whole = tuning.finetune
+
+    def spy(student, teacher, data, *rest, **more):
+        seen["training"] = {sample.name for sample in data.training}
+        seen["held out"] = {sample.name for sample in data.held_out}
+        return whole(student, teacher, data, *rest, **more)
+
+    monkeypatch.setattr(tuning, "finetune", spy)
+    config = FinetuneConfig(FinetuneOptions(epochs=1), DataOptions(samples=6), evaluate=False)
+    finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
+    assert {len(seen["training"]), len(seen["held out"])} == {5, 1}
+    judged = {"generated 6", "generated 7"}
+    assert not judged & (seen["training"] | seen["held out"])
+    assert not seen["training"] & seen["held out"]
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Let ONNX Runtime answer so, with and without its optimiser."""
+
+    class Fake:
+        def __init__(self, value):
+            self.value = value
+
+        def run(self, _feeds):
+            return {"y": np.array([self.value, 1.0])}
+
+    def set_to(optimised, plain):
+        monkeypatch.setattr(
+            stages,
+            "open_session",
+            lambda _graph, *, exact=False: Fake(plain if exact else optimised),
+        )
+        trained = SimpleNamespace(graph=None, run=lambda _feeds: {"y": np.array([0.5, 1.0])})
+        return stages.check_twin(trained, SimpleNamespace(feeds={}))
+
+    return set_to
+
+
+def test_the_check_allows_a_thousandth_of_the_maximum(answers):
+    assert answers(0.5005, 0.5) == pytest.approx(5e-4)
+    with pytest.raises(ValidationError, match=r"differs from what was trained by 5\.0e-03"):
+        answers(0.505, 0.505)
+
+
+def test_the_check_allows_twice_what_rounding_moves(answers):
+    assert answers(0.505, 0.501) == pytest.approx(5e-3)
+    with pytest.raises(ValidationError, match=r"expected at most 4e-03"):
+        answers(0.505, 0.503)
+
+
+def test_a_map_of_nothing_holds_rounding_alone():
+    assert stages._difference(np.array([3e-9]), np.array([1e-9])) < 1e-5
+    assert stages._difference(np.zeros((2, 1)), np.zeros(2)) == np.inf

@@ -1,0 +1,159 @@
+"""Samples as batches of tensors, read ahead and kept while there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wrg_onnx.calibrate.data import DataSet, Sample
+from wrg_onnx.graph import Graph
+
+_AHEAD = 2
+"""How many batches are read before they are asked for."""
+
+_CLOSE = 1e-3
+"""Relative difference below which a joined batch computes what its samples do by themselves."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Samples that go through the model at once.
+
+    Attributes:
+        feeds: The model's inputs by name; axis 0 is the batch where samples were joined.
+        mask: (N, 1, H, W) float32 in {0, 1} at the model's input resolution; None without masks.
+        size: How many samples it is.
+    """
+
+    feeds: Mapping[str, Tensor]
+    mask: Tensor | None
+    size: int
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        feeds = {name: tensor.to(device) for name, tensor in self.feeds.items()}
+        return Batch(feeds, None if self.mask is None else self.mask.to(device), self.size)
+
+    def split(self, most: int) -> list[Batch]:
+        """Return batches of at most ``most`` samples, each."""
+        if self.size <= most:
+            return [self]
+        parts = {name: torch.split(tensor, most) for name, tensor in self.feeds.items()}
+        count = -(-self.size // most)
+        masks = [None] * count if self.mask is None else torch.split(self.mask, most)
+        return [
+            Batch(
+                {name: tensors[k] for name, tensors in parts.items()},
+                masks[k],
+                min(most, self.size - k * most),
+            )
+            for k in range(count)
+        ]
+
+
+def join(samples: Sequence[Sample], *, joins: bool) -> list[Batch]:
+    """Make one batch of samples, or one of each where they do not join.
+
+    Args:
+        samples: Batches of one.
+        joins: Whether the model takes several at once.
+    """
+    shapes = {tuple((name, a.shape) for name, a in s.feeds.items()) for s in samples}
+    groups = [samples] if joins and len(shapes) == 1 else [[sample] for sample in samples]
+    return [_batch(group) for group in groups]
+
+
+def _batch(samples: Sequence[Sample]) -> Batch:
+    feeds = {
+        name: torch.from_numpy(np.concatenate([sample.feeds[name] for sample in samples]))
+        if len(samples) > 1
+        else torch.from_numpy(np.array(samples[0].feeds[name]))
+        for name in samples[0].feeds
+    }
+    masks = [sample.mask for sample in samples if sample.mask is not None]
+    mask = torch.from_numpy(np.stack(masks)[:, None].astype(np.float32)) if masks else None
+    return Batch(feeds, mask, len(samples))
+
+
+def has_open_batch(graph: Graph) -> bool:
+    """Tell whether axis 0 of every input is open, and the same symbol where it has one."""
+    firsts = {value.shape[0] if value.shape else 1 for value in graph.inputs}
+    return bool(firsts) and len(firsts) == 1 and not any(isinstance(f, int) for f in firsts)
+
+
+def joins_alike(
+    run: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]], samples: Sequence[Sample]
+) -> bool:
+    """Tell whether a model computes of two joined samples what it does of each.
+
+    An open batch is a promise of the file; a Reshape inside with a fixed size may break it.
+    """
+    parts = [run(batch.feeds) for batch in join(samples, joins=False)]
+    whole = join(samples, joins=True)
+    if len(whole) != 1 or len(samples) < 2:
+        return False
+    try:
+        joined = run(whole[0].feeds)
+    except (RuntimeError, IndexError):
+        return False
+    return all(_stacked(joined[name], [part[name] for part in parts]) for name in joined)
+
+
+def _stacked(joined: Tensor, parts: Sequence[Tensor]) -> bool:
+    if any(part.dim() == 0 for part in parts):
+        return False
+    expected = torch.cat(list(parts))
+    if joined.shape != expected.shape:
+        return False
+    apart = (joined.double() - expected.double()).abs().max()
+    return bool(apart <= _CLOSE * expected.double().abs().max())
+
+
+class Reader:
+    """Reads samples by index in one thread that runs ahead; keeps them while there is room.
+
+    One thread, because reading an image changes Python's warning filters for a moment.
+    """
+
+    def __init__(self, data: DataSet, bound_bytes: int) -> None:
+        self._data = data
+        self._room = bound_bytes
+        self._kept: dict[int, Sample] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1)
+
+    def groups(self, groups: Sequence[Sequence[int]]) -> Iterator[list[Sample]]:
+        """Yield the samples of each group of indices, in order.
+
+        Raises:
+            DataError: If a file cannot be read.
+        """
+        waiting = [self._thread.submit(self._read, group) for group in groups[:_AHEAD]]
+        for number in range(len(groups)):
+            samples = waiting.pop(0).result()
+            if number + _AHEAD < len(groups):
+                waiting.append(self._thread.submit(self._read, groups[number + _AHEAD]))
+            yield samples
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _read(self, indices: Sequence[int]) -> list[Sample]:
+        return [self._sample(index) for index in indices]
+
+    def _sample(self, index: int) -> Sample:
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        sample = self._data[index]
+        arrays = [*sample.feeds.values(), *(() if sample.mask is None else (sample.mask,))]
+        size = sum(array.nbytes for array in arrays)
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = sample
+        return sample

@@ -1,0 +1,131 @@
+"""The state of a run in one file that is whole or not there; tensors and JSON, no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from wrg_onnx.graph import DataError, Graph, MissingPackageError, OutputError, UsageError
+from wrg_onnx.graph.errors import one_line
+
+_FORMAT = "wrg-onnx checkpoint 1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What a run needs to go on.
+
+    Attributes:
+        identity: What must be the same in the run that goes on, by name.
+        state: Numbers, lists and texts.
+        tensors: Weights, moments and generator states.
+    """
+
+    identity: Mapping[str, Any]
+    state: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+def fingerprint(graph: Graph) -> str:
+    """Return a hash of a graph's operators and constants, by which a model is known again."""
+    found = hashlib.sha256()
+    for node in graph.nodes:
+        found.update(f"{node.domain}.{node.op}{node.inputs}{node.outputs}".encode())
+    for name in sorted(graph.constants):
+        array = graph.constants[name]
+        found.update(f"{name}{array.dtype}{array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in the place of the one before, in one move.
+
+    Raises:
+        OutputError: If it cannot be written; the one before is still there.
+    """
+    texts = {
+        "format": _FORMAT,
+        "identity": json.dumps(checkpoint.identity, sort_keys=True),
+        "state": json.dumps(checkpoint.state),
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    data = _safetensors().save(tensors, metadata=texts)
+    part = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(part).replace(path)
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
+    finally:
+        if part is not None:
+            Path(part).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
+    """Read a checkpoint of this very run.
+
+    Args:
+        path: The file.
+        identity: What this run is.
+
+    Raises:
+        DataError: If the file cannot be read, or is no checkpoint.
+        UsageError: If it is of another model, teacher or data, or of other options.
+    """
+    package = _safetensors()
+    try:
+        data = path.read_bytes()
+        tensors = package.load(data)
+        size = int.from_bytes(data[:8], "little")
+        texts = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        known = texts.get("format") == _FORMAT
+        found = json.loads(texts["identity"]) if known else {}
+        state = json.loads(texts["state"]) if known else {}
+    except OSError as error:
+        raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("safetensors") or isinstance(
+            error, (ValueError, KeyError)
+        ):
+            raise DataError(
+                f"'{path}': no checkpoint, or a truncated one ({one_line(error)}); start anew "
+                "without --resume"
+            ) from error
+        raise
+    if not known:
+        raise DataError(f"'{path}': not a checkpoint of wrg-onnx; name another file")
+    for name, value in json.loads(json.dumps(identity)).items():
+        if found.get(name) != value:
+            raise UsageError(
+                f"'{path}' is the checkpoint of another run: its {name} is "
+                f"{_shown(found.get(name))}, here it is {_shown(value)}; start anew with --force "
+                "and without --resume, or name another file"
+            )
+    return Checkpoint(found, state, tensors)
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("safetensors", purpose="--checkpoint", extra="torch") from error
+    return safetensors.torch

@@ -1,0 +1,180 @@
+"""What the teacher computes, and how far the student is from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wrg_onnx.graph import DataError, Graph, UsageError, Value
+from wrg_onnx.recover.batches import Batch
+from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.twin import Twin
+
+MOST_FEATURES = 12
+"""How many feature maps are compared; more cost time and memory."""
+
+_FLAT = 1e-12
+"""A tensor whose variance is below this share of its mean square says nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One tensor of the teacher that the student should compute.
+
+    Attributes:
+        name: The tensor's name in both.
+        variance: The teacher's variance of it over training samples, above 0.
+        kept: The channels that the student still has; None where it has all of them.
+    """
+
+    name: str
+    variance: float
+    kept: KeptChannels | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teacher:
+    """A model to learn from.
+
+    Attributes:
+        twin: Does not train.
+        outputs: Its float outputs.
+        features: Feature maps inside it.
+    """
+
+    twin: Twin
+    outputs: tuple[Target, ...]
+    features: tuple[Target, ...]
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The names of the feature maps."""
+        return tuple(target.name for target in self.features)
+
+    @torch.no_grad()
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the outputs and feature maps for a batch, by name."""
+        return self.twin(batch.feeds, self.taps)  # type: ignore[no-any-return]
+
+
+def check_teacher(student: Graph, teacher: Graph) -> None:
+    """Refuse a teacher that is fed otherwise, or answers otherwise.
+
+    Raises:
+        UsageError: If its inputs or outputs differ; it names the first difference.
+    """
+    for what, own, other in (
+        ("input", student.inputs, teacher.inputs),
+        ("output", student.outputs, teacher.outputs),
+    ):
+        if len(own) != len(other):
+            raise UsageError(
+                f"the teacher '{teacher.name}' has {len(other)} {what}s, '{student.name}' has "
+                f"{len(own)}: take the model that was pruned"
+            )
+        for mine, theirs in zip(own, other, strict=True):
+            if not _alike(mine, theirs):
+                raise UsageError(
+                    f"the teacher '{teacher.name}' has {what} {_shown(theirs)}, '{student.name}' "
+                    f"has {_shown(mine)}: take the model that was pruned"
+                )
+
+
+def choose_features(
+    student: Graph, teacher: Graph, kept: Mapping[str, KeptChannels]
+) -> tuple[str, ...]:
+    """Choose feature maps to compare, spread evenly over the depth; the last one is among them.
+
+    Axis 0 is the batch's, so a tensor with its channels there is no candidate.
+    """
+    usable = [
+        name
+        for node in student.nodes
+        for name in node.outputs
+        if name in kept
+        if name in teacher.producers and kept[name].axis > 0 and len(kept[name].positions)
+    ]
+    count = min(MOST_FEATURES, len(usable))
+    return tuple(usable[(k + 1) * len(usable) // count - 1] for k in range(count))
+
+
+def measure_targets(
+    twin: Twin,
+    outputs: Sequence[str],
+    kept: Mapping[str, KeptChannels],
+    batches: Sequence[Batch],
+) -> Teacher:
+    """Make a teacher of a twin: measure the variances that its tensors are compared by.
+
+    Args:
+        twin: The teacher's.
+        outputs: The names of the outputs to compare, integers among them left out.
+        kept: The feature maps to compare, with the channels to look at.
+        batches: Training samples.
+
+    Returns:
+        The teacher. Tensors that hardly vary are left out.
+    """
+    names = [*outputs, *(name for name in kept if name not in outputs)]
+    sums = {name: torch.zeros(3, dtype=torch.float64) for name in names}
+    with torch.no_grad():
+        for batch in batches:
+            values = twin(batch.feeds, tuple(kept))
+            for name in names:
+                if values[name].is_floating_point():
+                    value = _of_kept(values[name], kept.get(name)).double()
+                    sums[name] += torch.stack(
+                        [value.sum(), value.square().sum(), torch.tensor(float(value.numel()))]
+                    ).cpu()
+    found = {}
+    for name, (total, squares, count) in sums.items():
+        if count:
+            mean, square = total / count, squares / count
+            found[name] = float(square - mean**2) if square - mean**2 > _FLAT * square else 0.0
+    return Teacher(
+        twin,
+        tuple(Target(name, found[name]) for name in outputs if found.get(name)),
+        tuple(Target(name, found[name], kept[name]) for name in kept if found.get(name)),
+    )
+
+
+def distance(student: Tensor, teacher: Tensor, target: Target) -> Tensor:
+    """Return the mean square difference of one tensor over the teacher's variance.
+
+    Raises:
+        DataError: If the shapes differ.
+    """
+    wanted = _of_kept(teacher, target.kept)
+    if student.shape != wanted.shape:
+        raise DataError(
+            f"'{target.name}' is {list(student.shape)} in the student and {list(wanted.shape)} in "
+            "the teacher: the teacher must be the model that was pruned"
+        )
+    return (student.float() - wanted.float()).square().mean() / target.variance
+
+
+def _of_kept(value: Tensor, kept: KeptChannels | None) -> Tensor:
+    if kept is None or len(kept.positions) == kept.total:
+        return value
+    positions = torch.tensor(kept.positions, device=value.device)
+    return value.index_select(kept.axis, positions)
+
+
+def _alike(mine: Value, theirs: Value) -> bool:
+    if (mine.name, mine.dtype) != (theirs.name, theirs.dtype):
+        return False
+    if mine.shape is None or theirs.shape is None:
+        return True
+    return len(mine.shape) == len(theirs.shape) and all(
+        a == b
+        for a, b in zip(mine.shape, theirs.shape, strict=True)
+        if isinstance(a, int) and isinstance(b, int)
+    )
+
+
+def _shown(value: Value) -> str:
+    shape = "of unknown rank" if value.shape is None else list(value.shape)
+    return f"'{value.name}' {value.dtype} {shape}"
