@@ -11,10 +11,11 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.graph import StatisticsError, UsageError
+from wrg_onnx.graph import StatisticsError, UsageError, load
 from wrg_onnx.pipeline.compare import validate
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.recover import read_note
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -33,7 +34,7 @@ def reports(tiny_unet, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recovered")
     return {
         method: prune(tiny_unet, folder / f"{method.value}.onnx", config(recover=method))
-        for method in Recovery
+        for method in (Recovery.NONE, Recovery.BIAS, Recovery.RIDGE)
     }
 
 
@@ -65,7 +66,7 @@ def test_the_report_says_what_was_solved_for(reports):
     assert any("8 samples are few" in note for note in reports[Recovery.RIDGE].notes)
 
 
-@pytest.mark.parametrize("method", list(Recovery))
+@pytest.mark.parametrize("method", [Recovery.NONE, Recovery.BIAS, Recovery.RIDGE])
 def test_what_was_recovered_is_a_right_file(reports, tiny_unet, method):
     report = reports[method]
     onnx.checker.check_model(report.output, full_check=True)
@@ -117,3 +118,21 @@ def test_one_sample_and_ridge_is_an_error_that_says_the_way_out(tiny_unet):
     one = dataclasses.replace(config(recover=Recovery.RIDGE), data=DataOptions(samples=1))
     with pytest.raises(StatisticsError, match=r"at least 2 samples.*--recover bias"):
         prune(tiny_unet, None, one)
+
+
+def test_fine_tuning_starts_from_ridge_and_is_never_worse_on_what_it_holds_out(tiny_unet, tmp_path):
+    pytest.importorskip("torch")
+    output = tmp_path / "tuned.onnx"
+    report = prune(tiny_unet, output, config(recover=Recovery.FINETUNE, epochs=1))
+    found = report.recovery
+    assert (found.method, found.history[0].epoch, found.history[-1].epoch) == ("finetune", 0, 1)
+    best = min(found.history, key=lambda one: one.held_out_loss)
+    assert best.epoch == found.best_epoch
+    assert len(found.fits) > 10
+    onnx.checker.check_model(str(output), full_check=True)
+    assert read_note(load(output))
+
+
+def test_epochs_without_fine_tuning_are_refused():
+    with pytest.raises(UsageError, match="--epochs is for --recover finetune"):
+        config(epochs=3)

@@ -188,6 +188,20 @@ def test_shared_weights_stay_and_shared_biases_are_divided():
     assert all(found.graph.constants[name].any() for name in biases.values())
 
 
+def test_quantised_and_fused_layers_are_counted_as_left():
+    text = """net (float[1,3,6,6] x) => (float[1,4,6,6] y) {
+        a = com.microsoft.FusedConv<activation = "Relu">(x, w)  b = Conv(a, v)
+        q = DequantizeLinear(i, s)  y = Conv(b, q) }"""
+    arrays = {"w": normal(6, 3, 1, 1), "v": normal(5, 6, 1, 1), "s": np.float32(0.1),
+              "i": np.arange(20, dtype=np.int8).reshape(4, 5, 1, 1)}  # fmt: skip
+    made = cut(text, arrays, {("w", 0): [2]}, domains=("com.microsoft",))
+    found = recovered(made, normal_data((1, 3, 6, 6), 4))
+    assert [fit.layer for fit in found.fits] == ["b"]
+    assert found.left == {
+        "they are fused with what comes behind": 1, "their weights are quantised or computed": 1
+    }  # fmt: skip
+
+
 def test_float16_weights_stay_float16():
     text = CHAIN.replace("float[", "float16[")
     arrays = {

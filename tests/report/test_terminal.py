@@ -136,7 +136,17 @@ def test_biases_in_rounds_are_said_so():
 def test_a_recovery_that_changed_nothing_says_so():
     none = dataclasses.replace(RECOVERY, fits=())
     said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=none)))))
+    assert "Recovery by ridge: no layer could be solved for." in said
+    whole = dataclasses.replace(none, left={})
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=whole)))))
     assert "Recovery by ridge: no layer needed it." in said
+
+
+def test_fine_tuning_is_told_with_its_loss():
+    history = (EpochResult(0, None, 0.5), EpochResult(1, 0.4, 0.25), EpochResult(2, 0.3, 0.3))
+    tuned = dataclasses.replace(RECOVERY, method="finetune", history=history, best_epoch=1)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=tuned)))))
+    assert "held-out loss from 0.5000 to 0.2500, in epoch 1 of 2." in said
 
 
 def test_a_dry_run_says_so_and_has_no_file():

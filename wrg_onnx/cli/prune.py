@@ -61,6 +61,7 @@ Examples:
     "--rounds", type=click.IntRange(min=1), default=1, show_default=True,
     help="Steps to the ratio; each is measured, cut and recovered.",
 )  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=1), help="Of --recover finetune. [20]")
 @data_options
 @limit_options
 @click.option(

@@ -28,6 +28,7 @@ class Recovery(enum.Enum):
     NONE = "none"
     BIAS = "bias"
     RIDGE = "ridge"
+    FINETUNE = "finetune"
 
 
 def check_floor(floor: float) -> None:
@@ -95,6 +96,7 @@ class PruneConfig:
         recover: How surviving weights make up for the removed ones; None is ridge, where there are
             samples that tell something: a data set, or generated images that are needed anyway.
         rounds: In how many steps the ratio is reached; each is measured, cut and recovered.
+        epochs: Passes over the samples where ``recover`` is fine-tuning; None takes its default.
     """
 
     ratio: float
@@ -111,6 +113,7 @@ class PruneConfig:
     seed: int = 0
     recover: Recovery | None = None
     rounds: int = 1
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
@@ -120,6 +123,8 @@ class PruneConfig:
             raise UsageError(f"seed must be at least 0, got {self.seed}")
         if self.rounds < 1:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
+        if self.epochs is not None and self.recover is not Recovery.FINETUNE:
+            raise UsageError("--epochs is for --recover finetune")
 
     @property
     def needs_samples(self) -> bool:

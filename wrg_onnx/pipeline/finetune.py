@@ -84,7 +84,7 @@ def finetune(
         ValidationError: If ONNX Runtime does not compute what the torch twin does.
         WrgError: Another of its kinds. In each case no file was written.
     """
-    train = _trainer()
+    train = trainer()
     clock = Clock(progress)
     _check_output(output, force=force)
     with clock.stage("load"):
@@ -93,7 +93,9 @@ def finetune(
         models = _Models(student, other)
     with clock.stage("data"):
         samples = _samples(student, config)
-        data, head = _training_data(models, samples, config)
+        session = open_session(models.reference, provider=resolve_provider(config.provider))
+        head = read_head(session, samples.calibration, samples.preprocessing)
+        data = training_data(samples, head, seed=config.options.seed)
         if config.evaluate and head is not None and samples.validation.has_masks:
             metrics_package()
     with clock.stage("train"):
@@ -168,7 +170,12 @@ def _difference(found: Array, wanted: Array) -> float:
     return apart / max(largest, SMALLEST)
 
 
-def _trainer() -> Callable[..., Finetuned]:
+def trainer() -> Callable[..., Finetuned]:
+    """Import fine-tuning, which needs torch.
+
+    Raises:
+        MissingPackageError: If torch is not installed.
+    """
     try:
         from wrg_onnx.recover.finetune import finetune as train
     except ImportError as error:
@@ -198,21 +205,21 @@ def _samples(student: Graph, config: FinetuneConfig) -> Samples:
     return samples
 
 
-def _training_data(
-    models: _Models, samples: Samples, config: FinetuneConfig
-) -> tuple[TrainingData, SaliencyHead | None]:
-    """Divide the training part, so that what judges was never looked at."""
+def training_data(samples: Samples, head: SaliencyHead | None, *, seed: int) -> TrainingData:
+    """Divide the training part, so that what judges was never looked at.
+
+    Args:
+        samples: Both parts.
+        head: How to read the saliency map; None if the model has none.
+        seed: The same seed gives the same division.
+    """
     whole = samples.calibration
-    training, held_out = split(len(whole), HELD_OUT, config.options.seed)
-    provider = resolve_provider(config.provider)
-    session = open_session(models.reference, provider=provider)
-    head = read_head(session, whole, samples.preprocessing)
+    training, held_out = split(len(whole), HELD_OUT, seed)
     image = samples.preprocessing
     # Archives hold what the model is fed, which need not be an image at all.
     if image is not None and (image.dtype == np.uint8 or not _are_images(whole)):
         image = None
-    data = TrainingData(whole.take(training), whole.take(held_out), head, image)
-    return data, head
+    return TrainingData(whole.take(training), whole.take(held_out), head, image)
 
 
 def _are_images(data: DataSet) -> bool:

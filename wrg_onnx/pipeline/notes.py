@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wrg_onnx.graph import other_sizes
-from wrg_onnx.pipeline.config import PruneConfig, Recovery
+from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.recover import FEWEST_SAMPLES
@@ -119,5 +119,3 @@ def _of_recovery(recovery: RecoveryReport) -> Iterator[str]:
             f"{len(part)} layers read too much for all rows to fit into memory, and were solved "
             f"for from some, '{part[0].layer}' from {share:.1%}"
         )
-    if recovery.method == Recovery.RIDGE.value and not recovery.fits:
-        yield "no layer was reached by a removed channel, so nothing was recovered"

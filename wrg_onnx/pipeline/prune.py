@@ -31,9 +31,9 @@ from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
-from wrg_onnx.pipeline.recovery import chosen_recovery, recover
+from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import KeptChannels, Reconstruction, compose, with_note
+from wrg_onnx.recover import KeptChannels, compose, with_note
 from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
@@ -132,7 +132,7 @@ class _Result:
 
     last: Cut
     kept: Mapping[str, KeptChannels]
-    recovered: Reconstruction | None
+    recovered: Recovered | None
     removed: int
     equivalence: Equivalence
     notes: tuple[str, ...]
@@ -149,7 +149,7 @@ def _rounds(
     current, removed, said = model, 0, dict[str, None]()
     equivalence: Equivalence | None = None
     kept: Mapping[str, KeptChannels] | None = None
-    recovered: Reconstruction | None = None
+    recovered: Recovered | None = None
     for number in range(1, config.rounds + 1):
         cut = cut_model(
             current, samples, head, _step(model, current, number, config), config, clock
@@ -162,6 +162,8 @@ def _rounds(
         if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:
             with clock.stage("recover"):
                 recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
+            if recovered is not None and recovered.tuned is not None:
+                said |= dict.fromkeys(recovered.tuned.notes)
         if number < config.rounds:
             with clock.stage("analyse"):
                 graph = cut.graph if recovered is None else recovered.graph
@@ -198,7 +200,7 @@ def _widths(model: Model, last: Cut) -> tuple[GroupReport, ...]:
 
 
 def _recovery_report(
-    recovered: Reconstruction | None, samples: Samples | None, config: PruneConfig
+    recovered: Recovered | None, samples: Samples | None, config: PruneConfig
 ) -> RecoveryReport | None:
     if recovered is None or samples is None:
         return None
@@ -206,8 +208,10 @@ def _recovery_report(
         method=chosen_recovery(samples, config).value,
         samples=len(samples.calibration),
         rounds=config.rounds,
-        fits=recovered.fits,
-        left=recovered.left,
+        fits=recovered.solved.fits,
+        left=recovered.solved.left,
+        history=() if recovered.tuned is None else recovered.tuned.history,
+        best_epoch=0 if recovered.tuned is None else recovered.tuned.best_epoch,
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from wrg_onnx.calibrate.progress import Progress
-from wrg_onnx.graph import Graph, resolve_provider
+from wrg_onnx.graph import Graph, open_session, resolve_provider
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
-from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.pipeline.finetune import check_twin, trainer, training_data
+from wrg_onnx.pipeline.samples import Samples, read_head
 from wrg_onnx.recover import (
     FEWEST_SAMPLES,
+    Finetuned,
+    FinetuneOptions,
     KeptChannels,
     Reconstruction,
     ReconstructOptions,
@@ -34,6 +38,21 @@ def chosen_recovery(samples: Samples | None, config: PruneConfig) -> Recovery:
     return Recovery.RIDGE if len(samples.calibration) >= FEWEST_SAMPLES else Recovery.BIAS
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Recovered:
+    """A recovered model.
+
+    Attributes:
+        graph: The model.
+        solved: What was solved for.
+        tuned: What was trained after that; None if nothing was.
+    """
+
+    graph: Graph
+    solved: Reconstruction
+    tuned: Finetuned | None = None
+
+
 def recover(
     original: Graph,
     cut: Cut,
@@ -41,8 +60,10 @@ def recover(
     samples: Samples,
     config: PruneConfig,
     progress: Progress,
-) -> Reconstruction | None:
+) -> Recovered | None:
     """Change the weights of a pruned model on the calibration samples.
+
+    Fine-tuning starts from what ridge gives.
 
     Args:
         original: The original model.
@@ -57,13 +78,40 @@ def recover(
 
     Raises:
         StatisticsError: As ``recover.reconstruct`` and ``recover.compensate``.
+        WrgError: Another of its kinds, as ``recover.finetune``.
+        ValidationError: If ONNX Runtime does not compute what was trained.
     """
     chosen = chosen_recovery(samples, config)
     options = ReconstructOptions(resolve_provider(config.provider), seed=config.seed)
     data = samples.calibration
+    if chosen is Recovery.NONE:
+        return None
     if chosen is Recovery.BIAS:
         removal = Removal(cut.model.graph, cut.graph, cut.slices, cut.kept)
-        return compensate(removal, data, options, progress=progress)
+        solved = compensate(removal, data, options, progress=progress)
+        return Recovered(solved.graph, solved)
+    solved = reconstruct(original, cut.graph, kept, data, options, progress=progress)
     if chosen is Recovery.RIDGE:
-        return reconstruct(original, cut.graph, kept, data, options, progress=progress)
-    return None
+        return Recovered(solved.graph, solved)
+    tuned = _tune(original, solved.graph, kept, samples, config, progress)
+    return Recovered(tuned.graph, solved, tuned)
+
+
+def _tune(
+    original: Graph,
+    start: Graph,
+    kept: Mapping[str, KeptChannels],
+    samples: Samples,
+    config: PruneConfig,
+    progress: Progress,
+) -> Finetuned:
+    train = trainer()
+    session = open_session(original, provider=resolve_provider(config.provider))
+    head = read_head(session, samples.calibration, samples.preprocessing)
+    data = training_data(samples, head, seed=config.seed)
+    options = FinetuneOptions(seed=config.seed)
+    if config.epochs is not None:
+        options = replace(options, epochs=config.epochs)
+    tuned = train(start, original, data, kept, options, progress=progress)
+    check_twin(tuned, data.held_out[0])
+    return tuned

@@ -157,8 +157,14 @@ def distance(student: Tensor, teacher: Tensor, target: Target) -> Tensor:
 
 
 def _of_kept(value: Tensor, kept: KeptChannels | None) -> Tensor:
-    if kept is None or len(kept.positions) == kept.total:
+    if kept is None or kept.is_whole:
         return value
+    if value.dim() <= kept.axis or value.shape[kept.axis] != kept.total:
+        raise DataError(
+            f"a feature map of the teacher is {list(value.shape)}, but the file was cut from one "
+            f"with {kept.total} channels on axis {kept.axis}: the teacher must be the model that "
+            "was pruned"
+        )
     positions = torch.tensor(kept.positions, device=value.device)
     return value.index_select(kept.axis, positions)
 

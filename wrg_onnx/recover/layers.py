@@ -14,6 +14,16 @@ from wrg_onnx.recover.kept import KeptChannels
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
+QUANTISED = (
+    "ConvInteger", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "MatMulNBits",
+    "QGemm", "QLinearConv", "QLinearMatMul",
+)  # fmt: skip
+
+FUSED = (
+    "FusedConv", "FusedGemm", "FusedMatMul", "FusedMatMulActivation", "GemmFastGelu", "NhwcConv",
+    "NhwcFusedConv", "TransposeMatMul",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
@@ -96,6 +106,10 @@ def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> Layers:
     """
     layers, left = [], Counter[str]()
     for node in graph.nodes:
+        if node.op in QUANTISED:
+            left["their weights are quantised or computed"] += 1
+        elif node.domain and node.op in FUSED:
+            left["they are fused with what comes behind"] += 1
         if node.domain or node.op not in LINEAR:
             continue
         if node.op == "MatMul" and node.inputs[1] not in graph.constants:
@@ -113,7 +127,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
     source, weight = node.inputs[:2]
     array = graph.constants.get(weight)
     if array is None or array.dtype.kind != "f":
-        return "their weights are computed or quantised"
+        return "their weights are quantised or computed"
     if _readers(graph, weight) > 1:
         return "they share their weights"
     turned = node.op == "Gemm" and node.int("transA", 0)

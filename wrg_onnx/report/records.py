@@ -81,11 +81,13 @@ class RecoveryReport:
     """How surviving weights make up for the removed ones.
 
     Attributes:
-        method: ``bias`` or ``ridge``.
+        method: ``bias``, ``ridge`` or ``finetune``, which starts from ridge.
         samples: On how many samples.
         rounds: How often the model was cut and recovered; the rest is of the last time.
         fits: What became of each layer that was solved for, in order.
         left: How many layers kept their weights, by reason.
+        history: The epochs of fine-tuning, the first being the model before it; empty without.
+        best_epoch: The epoch whose weights were taken.
     """
 
     method: str
@@ -93,6 +95,8 @@ class RecoveryReport:
     rounds: int
     fits: tuple[LayerFit, ...]
     left: Mapping[str, int]
+    history: tuple[EpochResult, ...] = ()
+    best_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

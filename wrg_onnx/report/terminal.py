@@ -66,7 +66,8 @@ def _recovery(recovery: RecoveryReport) -> str:
     rounds = f" in each of {recovery.rounds} rounds" if recovery.rounds > 1 else ""
     fits = recovery.fits
     if not fits:
-        return f"Recovery by {recovery.method}: no layer needed it."
+        why = "could be solved for" if recovery.left else "needed it"
+        return f"Recovery by {recovery.method}: no layer {why}.{_trained(recovery)}"
     text = (
         f"Recovery by {recovery.method}{rounds}: the {changed} of {len(fits)} layers were solved "
         f"for on {recovery.samples} samples"
@@ -78,7 +79,18 @@ def _recovery(recovery: RecoveryReport) -> str:
             f"; the error of a layer's output went from {median(before):.1%} to "
             f"{median(after):.1%} of its variance (median)"
         )
-    return f"{text}."
+    return f"{text}.{_trained(recovery)}"
+
+
+def _trained(recovery: RecoveryReport) -> str:
+    if not recovery.history:
+        return ""
+    first, last = recovery.history[0], recovery.history[-1]
+    best = min(result.held_out_loss for result in recovery.history)
+    return (
+        f" Fine-tuning then took the held-out loss from {first.held_out_loss:.4f} to "
+        f"{best:.4f}, in epoch {recovery.best_epoch} of {last.epoch}."
+    )
 
 
 def validate_text(report: ValidateReport) -> RenderableType:
