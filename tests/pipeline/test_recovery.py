@@ -91,6 +91,17 @@ def test_without_a_choice_random_inputs_give_none_and_it_is_told(tmp_path):
     assert [fit.layer for fit in asked.recovery.fits] == ["y"]
 
 
+def test_biases_that_recovery_adds_are_counted_and_told(tmp_path):
+    text = """net (float[2,9,8] x) => (float[2,9,5] y) {
+        a = MatMul(x, d)  p = Relu(a)  y = MatMul(p, e) }"""
+    onnx.save(build(text, {"d": normal(8, 16), "e": normal(16, 5)}), tmp_path / "m.onnx")
+    report = prune(tmp_path / "m.onnx", None, config(0.5, evaluate=False, recover=Recovery.RIDGE))
+    assert report.reached == pytest.approx(0.5, abs=0.005)
+    assert report.after.parameters == report.before.parameters * (1 - report.reached) + 5
+    assert report.recovery.added == 5
+    assert any("got one, 5 parameters in all" in note for note in report.notes)
+
+
 def test_rounds_reach_the_ratio_together(tiny_unet, tmp_path):
     output = tmp_path / "rounds.onnx"
     report = prune(tiny_unet, output, config(0.5, rounds=3))

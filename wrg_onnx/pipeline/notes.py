@@ -109,6 +109,8 @@ def _of_recovery(recovery: RecoveryReport) -> Iterator[str]:
             f"{recovery.samples} samples are few to recover from: the new weights may suit these "
             "alone; more --samples are safer, up to about 128"
         )
+    if recovery.added:
+        yield f"layers without a bias of their own got one, {recovery.added:,} parameters in all"
     for reason, count in recovery.left.items():
         layers = "layer keeps its" if count == 1 else "layers keep their"
         yield f"{count} {layers} weights, because {reason}"

@@ -83,17 +83,20 @@ def prune(
     speed: tuple[Speed, ...] = ()
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
-            cut = None if recovered is None else last.graph
-            accuracy = _accuracy((model.graph, final, cut), samples, head, config, progress)
+            unrecovered = None if recovered is None else last.graph
+            accuracy = _accuracy((model.graph, final, unrecovered), samples, head, config, progress)
             speed = measure_speed(model, final, config)
     # Counted in the graph: readers of one vector may have got vectors of their own.
-    after = replace(last.model.cost(last.selection.alive, None), parameters=count_parameters(final))
+    cost = last.model.cost(last.selection.alive, None)
+    cut_cost = replace(cost, parameters=count_parameters(last.graph))
+    after = replace(cost, parameters=count_parameters(final))
     if output is not None:
         with clock.stage("save"):
             noted = with_note(final, result.kept)
             after = replace(after, file_bytes=save(noted, output, force=force))
-    reached = _reached(config, before, after)
-    recovery = _recovery_report(recovered, samples, config)
+    reached = _reached(config, before, cut_cost)
+    added = after.parameters - cut_cost.parameters
+    recovery = _recovery_report(recovered, added, samples, config)
     return PruneReport(
         model=str(path),
         output=None if output is None else str(output),
@@ -185,7 +188,7 @@ def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tup
 
 
 def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
-    """Return the share of the budget that is really gone."""
+    """Return the share of the budget that the surgery removed."""
     if config.budget is BudgetKind.PARAMS:
         return 1 - after.parameters / before.parameters if before.parameters else 0.0
     return 1 - after.macs / before.macs if before.macs else 0.0
@@ -200,7 +203,7 @@ def _widths(model: Model, last: Cut) -> tuple[GroupReport, ...]:
 
 
 def _recovery_report(
-    recovered: Recovered | None, samples: Samples | None, config: PruneConfig
+    recovered: Recovered | None, added: int, samples: Samples | None, config: PruneConfig
 ) -> RecoveryReport | None:
     if recovered is None or samples is None:
         return None
@@ -210,6 +213,7 @@ def _recovery_report(
         rounds=config.rounds,
         fits=recovered.solved.fits,
         left=recovered.solved.left,
+        added=added,
         history=() if recovered.tuned is None else recovered.tuned.history,
         best_epoch=0 if recovered.tuned is None else recovered.tuned.best_epoch,
     )

@@ -86,6 +86,7 @@ class RecoveryReport:
         rounds: How often the model was cut and recovered; the rest is of the last time.
         fits: What became of each layer that was solved for, in order.
         left: How many layers kept their weights, by reason.
+        added: How many parameters the biases have that layers got.
         history: The epochs of fine-tuning, the first being the model before it; empty without.
         best_epoch: The epoch whose weights were taken.
     """
@@ -95,6 +96,7 @@ class RecoveryReport:
     rounds: int
     fits: tuple[LayerFit, ...]
     left: Mapping[str, int]
+    added: int = 0
     history: tuple[EpochResult, ...] = ()
     best_epoch: int = 0
 
