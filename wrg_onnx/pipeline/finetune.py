@@ -177,7 +177,7 @@ def trainer() -> Callable[..., Finetuned]:
         MissingPackageError: If torch is not installed.
     """
     try:
-        from wrg_onnx.recover.finetune import finetune as train
+        from wrg_onnx.recover.training.finetune import finetune as train
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] != "torch":
             raise

@@ -3,7 +3,13 @@
 from wrg_onnx.recover.bias import Removal, compensate
 from wrg_onnx.recover.fit import LayerFit
 from wrg_onnx.recover.kept import KeptChannels, compose, kept_channels, read_note, with_note
-from wrg_onnx.recover.options import (
+from wrg_onnx.recover.reconstruct import (
+    FEWEST_SAMPLES,
+    Reconstruction,
+    ReconstructOptions,
+    reconstruct,
+)
+from wrg_onnx.recover.training.options import (
     BatchNormUse,
     CheckpointFile,
     Device,
@@ -11,12 +17,6 @@ from wrg_onnx.recover.options import (
     Finetuned,
     FinetuneOptions,
     TrainingData,
-)
-from wrg_onnx.recover.reconstruct import (
-    FEWEST_SAMPLES,
-    Reconstruction,
-    ReconstructOptions,
-    reconstruct,
 )
 
 __all__ = [

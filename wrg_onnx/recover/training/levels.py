@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.graph import Graph, Node
-from wrg_onnx.recover.batches import Batch
 from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 _MOST_RATIO = 10.0

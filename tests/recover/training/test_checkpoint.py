@@ -10,7 +10,7 @@ pytest.importorskip("safetensors")
 
 from wrg_onnx.graph import DataError, OutputError, UsageError  # noqa: E402
 from wrg_onnx.recover import CheckpointFile  # noqa: E402
-from wrg_onnx.recover.finetune import finetune  # noqa: E402
+from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
 
 
 class CutOffError(Exception):

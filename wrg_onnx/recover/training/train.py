@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.graph import Graph, StatisticsError, UsageError
-from wrg_onnx.recover.augment import augment
-from wrg_onnx.recover.batches import Batch, Reader, join
-from wrg_onnx.recover.diverge import diverged, diverged_gradient
-from wrg_onnx.recover.objective import Objective
-from wrg_onnx.recover.options import EpochResult, FinetuneOptions, TrainingData
-from wrg_onnx.recover.repeatable import lacks_determinism
-from wrg_onnx.recover.schedule import average_decay, rate_factor, size_of, weight_groups
+from wrg_onnx.recover.training.augment import augment
+from wrg_onnx.recover.training.batches import Batch, Reader, join
+from wrg_onnx.recover.training.diverge import diverged, diverged_gradient
+from wrg_onnx.recover.training.objective import Objective
+from wrg_onnx.recover.training.options import EpochResult, FinetuneOptions, TrainingData
+from wrg_onnx.recover.training.repeatable import lacks_determinism
+from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups
 from wrg_onnx.twin import Twin
 
 Result = TypeVar("Result")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.graph import DataError, Graph, UsageError, Value
-from wrg_onnx.recover.batches import Batch
 from wrg_onnx.recover.kept import KeptChannels
+from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 MOST_FEATURES = 12

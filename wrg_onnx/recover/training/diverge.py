@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.graph import Graph, Node, StatisticsError
-from wrg_onnx.recover.batches import Batch
+from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 _HINT = "lower --learning-rate, and check the inputs and --scale, --mean and --std"

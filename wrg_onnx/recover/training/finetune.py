@@ -9,18 +9,18 @@ import torch
 
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.graph import Array, Edit, Graph, edited
-from wrg_onnx.recover.batches import join
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.levels import correct_levels
-from wrg_onnx.recover.options import Finetuned, FinetuneOptions, TrainingData
-from wrg_onnx.recover.prepare import (
+from wrg_onnx.recover.training.batches import join
+from wrg_onnx.recover.training.levels import correct_levels
+from wrg_onnx.recover.training.options import Finetuned, FinetuneOptions, TrainingData
+from wrg_onnx.recover.training.prepare import (
     prepare,
     samples_to_measure,
     trainable_twin,
 )
-from wrg_onnx.recover.repeatable import repeatable
-from wrg_onnx.recover.resume import check_checkpoint, identity, restore, store
-from wrg_onnx.recover.train import Trainer
+from wrg_onnx.recover.training.repeatable import repeatable
+from wrg_onnx.recover.training.resume import check_checkpoint, identity, restore, store
+from wrg_onnx.recover.training.train import Trainer
 from wrg_onnx.twin import Twin
 
 

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from wrg_onnx.graph import UsageError  # noqa: E402
-from wrg_onnx.recover.finetune import finetune  # noqa: E402
+from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
 
 CODE = """
 import torch

@@ -16,7 +16,7 @@ from wrg_onnx.graph import (  # noqa: E402
     from_proto,
     open_session,
 )
-from wrg_onnx.recover.finetune import finetune  # noqa: E402
+from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
 
 
 def constants(tuned):

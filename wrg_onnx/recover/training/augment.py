@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from wrg_onnx.calibrate.preprocess import Preprocessing
-from wrg_onnx.recover.batches import Batch
+from wrg_onnx.recover.training.batches import Batch
 
 _LEAST_AREA = 0.6
 """Share of the image that a crop keeps at least."""

@@ -12,10 +12,15 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.graph import Graph, OutputError
-from wrg_onnx.recover.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.options import CheckpointFile, EpochResult, FinetuneOptions
-from wrg_onnx.recover.train import Course, Setting, Trainer
+from wrg_onnx.recover.training.checkpoint import (
+    Checkpoint,
+    fingerprint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from wrg_onnx.recover.training.options import CheckpointFile, EpochResult, FinetuneOptions
+from wrg_onnx.recover.training.train import Course, Setting, Trainer
 
 _NO_MATTER = ("checkpoint", "cache_bytes", "device")
 """Options that a run may change when it goes on."""

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 
 from wrg_onnx.graph import from_proto  # noqa: E402
 from wrg_onnx.recover import KeptChannels  # noqa: E402
-from wrg_onnx.recover.batches import Batch  # noqa: E402
-from wrg_onnx.recover.levels import correct_levels  # noqa: E402
+from wrg_onnx.recover.training.batches import Batch  # noqa: E402
+from wrg_onnx.recover.training.levels import correct_levels  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 
 TEXT = """net (float[N,3,8,8] x) => (float[N,c,8,8] y) {

@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import DataError, from_proto  # noqa: E402
-from wrg_onnx.recover import prepare  # noqa: E402
-from wrg_onnx.recover.batches import Reader, has_open_batch, join, joins_alike  # noqa: E402
-from wrg_onnx.recover.distil import choose_features, distance, measure_targets  # noqa: E402
 from wrg_onnx.recover.kept import KeptChannels  # noqa: E402
+from wrg_onnx.recover.training import prepare  # noqa: E402
+from wrg_onnx.recover.training.batches import Reader, has_open_batch, join, joins_alike  # noqa: E402
+from wrg_onnx.recover.training.distil import choose_features, distance, measure_targets  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 
 
@@ -156,7 +156,7 @@ def test_a_feature_map_of_another_width_is_refused():
 
 
 def test_features_are_spread_over_the_depth(monkeypatch):
-    from wrg_onnx.recover import distil
+    from wrg_onnx.recover.training import distil
 
     graph = chain()
     kept = {name: KeptChannels(1, np.arange(1), 1) for name in ("a", "b", "y")}

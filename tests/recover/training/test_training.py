@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import StatisticsError, from_proto  # noqa: E402
 from wrg_onnx.recover import BatchNormUse, KeptChannels, TrainingData  # noqa: E402
-from wrg_onnx.recover import finetune as tuning  # noqa: E402
-from wrg_onnx.recover.finetune import finetune  # noqa: E402
-from wrg_onnx.recover.repeatable import repeatable  # noqa: E402
-from wrg_onnx.recover.schedule import average_decay, rate_factor, size_of, weight_groups  # noqa: E402
-from wrg_onnx.recover.train import Trainer  # noqa: E402
+from wrg_onnx.recover.training import finetune as tuning  # noqa: E402
+from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
+from wrg_onnx.recover.training.repeatable import repeatable  # noqa: E402
+from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups  # noqa: E402
+from wrg_onnx.recover.training.train import Trainer  # noqa: E402
 from wrg_onnx.twin import Twin, build_twin  # noqa: E402
 
 NORMALISED = """net (float[N,3,16,16] image) => (float[N,1,16,16] map) {

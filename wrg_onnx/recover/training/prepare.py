@@ -8,12 +8,12 @@ import torch
 
 from wrg_onnx.calibrate.data import DataSet, Sample
 from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError
-from wrg_onnx.recover.batches import Batch, has_open_batch, join, joins_alike
-from wrg_onnx.recover.distil import check_teacher, choose_features, measure_targets
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.objective import Objective, load_loss
-from wrg_onnx.recover.options import BatchNormUse, Device, FinetuneOptions, TrainingData
-from wrg_onnx.recover.train import Setting
+from wrg_onnx.recover.training.batches import Batch, has_open_batch, join, joins_alike
+from wrg_onnx.recover.training.distil import check_teacher, choose_features, measure_targets
+from wrg_onnx.recover.training.objective import Objective, load_loss
+from wrg_onnx.recover.training.options import BatchNormUse, Device, FinetuneOptions, TrainingData
+from wrg_onnx.recover.training.train import Setting
 from wrg_onnx.twin import BatchNorm, Twin, build_twin
 
 SAMPLES_TO_MEASURE = 32

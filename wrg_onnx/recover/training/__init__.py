@@ -1,0 +1,1 @@
+"""Fine-tuning through the torch twin, with the original as the teacher."""
