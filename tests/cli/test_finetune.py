@@ -55,7 +55,7 @@ def test_a_model_is_trained_on_masks_and_its_original(run, model, pruned, many, 
     assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
     for part in (
         "m.pruned.onnx -> m.pruned.tuned.onnx",
-        f"Trained on 8 of images with masks from {many}, 1 more held out",
+        f"Trained on 8 images with masks from {many}, 1 more held out",
         "masks, 1 outputs of the teacher", "2 of 2 epochs", "held-out loss",
         "teacher before after change", "max F", "relative error of 'map'",
         f"Judged on 3 of 12 images with masks from {many}.", "Check: ONNX Runtime",

@@ -135,11 +135,11 @@ def export_text(report: ExportReport) -> RenderableType:
 def finetune_text(report: FinetuneReport) -> RenderableType:
     """Show what a fine-tuning did: how it went, and the accuracy before and after."""
     stopped = f"{report.epochs} of {report.planned} epochs"
-    best = f"epoch {report.best_epoch} was best" if report.best_epoch else "none of them helped"
+    best = f"epoch {report.best_epoch} was best" if report.best_epoch else "none lowered the loss"
     lines: list[RenderableType] = [
         Text(f"{report.model} -> {report.output}", "bold"),
         Text(
-            f"Trained on {report.training} of {report.data}, {report.held_out} more held out to "
+            f"Trained on {report.training} {report.data}, {report.held_out} more held out to "
             f"choose the epoch; the loss is made of {report.objective}"
         ),
         Text(

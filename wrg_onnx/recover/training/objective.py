@@ -101,9 +101,12 @@ class Objective:
         parts = [f"the loss {self.own.spec}"] if self.own else []
         parts += ["masks"] if self.head and not self.own else []
         if self.teacher is not None and self.distil:
-            parts += [f"{len(self.teacher.outputs)} outputs of the teacher"]
-            parts += [f"{len(self.teacher.features)} of its feature maps"]
-        return ", ".join(part for part in parts if not part.startswith("0 "))
+            outputs, features = len(self.teacher.outputs), len(self.teacher.features)
+            parts += (
+                [f"the teacher's {outputs} output{'s' if outputs > 1 else ''}"] if outputs else []
+            )
+            parts += [f"{features} of its feature maps"] if features else []
+        return ", ".join(parts)
 
     def __call__(
         self, values: Mapping[str, Tensor], taught: Mapping[str, Tensor] | None, batch: Batch
