@@ -43,7 +43,7 @@ def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, prun
 
 
 def test_what_judges_is_never_trained_on_nor_chooses(tmp_path, tiny_unet, pruned, monkeypatch):
-    from wrg_onnx.recover import finetune as tuning
+    from wrg_onnx.recover.training import finetune as tuning
 
     seen = {}
     whole = tuning.finetune
@@ -70,17 +70,16 @@ def answers(monkeypatch):
         def __init__(self, value):
             self.value = value
 
-        def run(self, _feeds):
+        def run(self, _feeds=None):
             return {"y": np.array([self.value, 1.0])}
 
-    def set_to(optimised, plain):
-        monkeypatch.setattr(
-            stages,
-            "open_session",
-            lambda _graph, *, exact=False: Fake(plain if exact else optimised),
-        )
-        trained = SimpleNamespace(graph=None, run=lambda _feeds: {"y": np.array([0.5, 1.0])})
-        return stages.check_twin(trained, SimpleNamespace(feeds={}))
+    def set_to(optimised, plain, untrained=0.5):
+        def open_session(graph, *, exact=False):
+            return Fake(untrained if graph == "student" else plain if exact else optimised)
+
+        monkeypatch.setattr(stages, "open_session", open_session)
+        trained = SimpleNamespace(graph="tuned", run=Fake(0.5).run, start=Fake(0.5).run)
+        return stages.check_twin("student", trained, SimpleNamespace(feeds={}))
 
     return set_to
 
@@ -95,6 +94,12 @@ def test_the_check_allows_twice_what_rounding_moves(answers):
     assert answers(0.505, 0.501) == pytest.approx(5e-3)
     with pytest.raises(ValidationError, match=r"expected at most 4e-03"):
         answers(0.505, 0.503)
+
+
+def test_the_check_allows_twice_how_far_the_twin_was_before(answers):
+    assert answers(0.505, 0.505, untrained=0.503) == pytest.approx(5e-3)
+    with pytest.raises(ValidationError, match=r"expected at most 4e-03"):
+        answers(0.505, 0.505, untrained=0.502)
 
 
 def test_a_map_of_nothing_holds_rounding_alone():

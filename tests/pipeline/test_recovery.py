@@ -102,6 +102,34 @@ def test_biases_that_recovery_adds_are_counted_and_told(tmp_path):
     assert any("got one, 5 parameters in all" in note for note in report.notes)
 
 
+@pytest.fixture
+def perceptron(tmp_path):
+    """Write a chain of MatMuls without biases."""
+    text = """net (float[2,9,8] x) => (float[2,9,5] y) {
+        a = MatMul(x, d)  p = Relu(a)  b = MatMul(p, e)  q = Relu(b)  y = MatMul(q, f) }"""
+    arrays = {"d": normal(8, 24), "e": normal(24, 24), "f": normal(24, 5)}
+    onnx.save(build(text, arrays), tmp_path / "chain.onnx")
+    return tmp_path / "chain.onnx"
+
+
+def test_layers_that_got_a_bias_in_one_round_are_solved_for_in_the_next(perceptron, tmp_path):
+    chosen = config(0.5, rounds=3, recover=Recovery.RIDGE)
+    report = prune(perceptron, tmp_path / "out.onnx", chosen)
+    assert {fit.layer for fit in report.recovery.fits} == {"b", "y"}
+    assert report.recovery.left == {}
+    assert report.recovery.added > 0
+    assert {"a", "b", "y"} <= read_note(load(tmp_path / "out.onnx")).keys()
+    assert report.reached == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_recovered_file_can_be_pruned_and_validated_again(perceptron, tmp_path):
+    chosen = config(0.3, recover=Recovery.RIDGE)
+    prune(perceptron, tmp_path / "once.onnx", chosen)
+    prune(tmp_path / "once.onnx", tmp_path / "twice.onnx", chosen)
+    found = validate(tmp_path / "once.onnx", tmp_path / "twice.onnx", config())
+    assert found.problems == ()
+
+
 def test_rounds_reach_the_ratio_together(tiny_unet, tmp_path):
     output = tmp_path / "rounds.onnx"
     report = prune(tiny_unet, output, config(0.5, rounds=3))

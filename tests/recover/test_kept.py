@@ -24,6 +24,12 @@ def test_a_cut_that_does_not_follow_the_other_is_left_out():
     assert compose({"y": kept([0, 2, 5], 6)}, {"y": kept([0, 2], 4), "z": kept([0], 2)}) == {}
 
 
+def test_a_whole_tensor_joins_with_a_cut_on_any_axis():
+    whole, cut_later = kept([0, 1, 2], 3), kept([1, 4], 5, axis=2)
+    assert compose({"y": whole}, {"y": cut_later})["y"] is cut_later
+    assert compose({"y": cut_later}, {"y": whole})["y"] is cut_later
+
+
 def two_layers(gone):
     text = "net (float[1,3,4,4] x) => (float[1,5,4,4] y) { a = Conv(x, w)  y = Conv(a, v) }"
     return cut(text, {"w": normal(8, 3, 1, 1), "v": normal(5, 8, 1, 1)}, {("w", 0): gone})
@@ -53,7 +59,8 @@ def test_a_file_without_a_note_says_nothing():
 @pytest.mark.parametrize(
     "note",
     ["{", "[]", "7", '{"a": 3}', '{"a": [1]}', '{"a": [1, 4, [2, 3]]}', '{"a": [-1, 4, [2, 1]]}',
-     json.dumps({"a": [1, 1 << 40, [0, 1 << 40]]}),
+     json.dumps({"a": [1, 1 << 40, [0, 1 << 40]]}), "[" * 100_000, '{"a": [1, -4]}',
+     '{"a": [true, 4, [2, 1]]}', json.dumps({"a": [10**22, 4, [2, 1]]}),
      json.dumps({"a": [1, 4, [2, 1], [2, 1]]}), json.dumps({"a": [1, 4, ["2", 1]]}),
      json.dumps({"a": [1, 4, [2]]}), json.dumps({"a": [1.5, 4, [2, 1]]})],
 )  # fmt: skip

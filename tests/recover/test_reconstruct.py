@@ -9,7 +9,8 @@ from cuts import cut, data_of, error, normal_data, used_in
 from strategies import normal, whole
 
 from wrg_onnx.graph import StatisticsError
-from wrg_onnx.recover import ReconstructOptions, reconstruct, weights
+from wrg_onnx.recover import ReconstructOptions, patches, reconstruct, weights
+from wrg_onnx.recover.ridge import Solution
 
 CHAIN = """net (float[N,3,8,8] x) => (float[N,5,8,8] y) {
     a = Conv<pads = [1, 1, 1, 1]>(x, w1, b1)  p = Relu(a)
@@ -104,7 +105,7 @@ def test_a_later_layer_is_solved_for_on_what_the_earlier_ones_now_make():
     # Without the second layer, the third is solved for on what that makes unrecovered.
     alone = {name: kept for name, kept in made.kept.items() if name != "b"}
     only_last = reconstruct(made.before, made.pruned, alone, data, ReconstructOptions())
-    assert only_last.left == {"their output lost positions on several axes": 1}
+    assert only_last.left == {"it is not known what their output has kept": 1}
     assert [fit.layer for fit in only_last.fits] == ["y"]
     assert error(made.before, only_last.graph, fresh) > 0.05
 
@@ -226,12 +227,83 @@ def test_samples_may_differ_in_size():
     assert found.fits[0].rows == sum(sizes) * 64
 
 
+@pytest.mark.parametrize("strip_bytes", [1, 48 * 2**20])
+def test_the_bound_on_rows_holds_however_they_are_cut_up(strip_bytes, monkeypatch):
+    made = twins("conv")
+    monkeypatch.setattr(weights, "GRAM_BYTES", 0)
+    monkeypatch.setattr(weights, "MOST_ROWS", 96)
+    monkeypatch.setattr(patches, "STRIP_BYTES", strip_bytes)
+    monkeypatch.setattr(weights, "STRIP_BYTES", strip_bytes)
+    found = recovered(made, normal_data((1, 3, 8, 8), 12))
+    assert (found.fits[0].rows, found.fits[0].seen) == (96, 12 * 64)
+
+
+def test_a_blank_first_sample_hides_no_layer():
+    text = """net (float[1,3,8,8] x) => (float[1,5,8,8] y) {
+        a = Conv(x, w)  p = Relu(a)  y = Conv(p, v) }"""
+    made = cut(text, {"w": normal(6, 3, 1, 1), "v": normal(5, 6, 1, 1)}, {("w", 0): [4]})
+    blank = {"x": np.zeros((1, 3, 8, 8), np.float32)}
+    others = ({"x": normal(1, 3, 8, 8, seed=seed)} for seed in range(5))
+    assert [fit.layer for fit in recovered(made, data_of(blank, *others)).fits] == ["y"]
+
+
+@pytest.mark.parametrize("scale", ["alpha", "beta"])
+def test_a_gemm_that_multiplies_by_zero_is_left(scale):
+    text = f"""net (float[9,3] x) => (float[9,5] y) {{
+        a = Gemm(x, d)  p = Relu(a)  y = Gemm<{scale} = 0.0>(p, e, c) }}"""
+    made = cut(text, {"d": normal(3, 6), "e": normal(6, 5), "c": normal(5)}, {("d", 1): [4]})
+    found = recovered(made, normal_data((9, 3), 4))
+    assert found.left == {"they multiply in an unusual form": 1}
+    assert found.fits == ()
+
+
+def test_a_shortcut_that_is_spread_over_the_channels_is_no_goal():
+    text = """net (float[1,3,8,8] x, float[1,1,8,8] s) => (float[1,4,8,8] z) {
+        a = Conv(x, w)  p = Relu(a)  b = Conv(p, v)  y = Add(b, s)  z = Conv(y, u) }"""
+    arrays = {"w": normal(6, 3, 1, 1), "v": normal(3, 6, 1, 1), "u": normal(4, 3, 1, 1)}
+    made = cut(text, arrays, {("w", 0): [4], ("v", 0): [0, 2]})
+    feeds = ({"x": normal(1, 3, 8, 8, seed=n), "s": normal(1, 1, 8, 8, seed=n)} for n in range(6))
+    found = recovered(made, data_of(*feeds))
+    assert [fit.layer for fit in found.fits] == ["b", "z"]
+
+
+def test_a_bias_that_raises_the_rank_is_not_the_layers_own():
+    text = """net (float[2,9,3] x) => (float[1,2,9,5] y) {
+        a = MatMul(x, d)  p = Relu(a)  h = MatMul(p, e)  y = Add(h, c) }"""
+    arrays = {"d": normal(3, 6), "e": normal(6, 5), "c": normal(1, 1, 1, 5)}
+    made = cut(text, arrays, {("d", 1): [4]})
+    found = recovered(made, normal_data((2, 9, 3), 6))
+    assert [fit.layer for fit in found.fits] == ["h"]
+
+
+def test_vectors_may_be_multiplied():
+    text = """net (float[3] x) => (float[5] y) {
+        a = MatMul(x, d)  p = Sigmoid(a)  y = MatMul(p, e) }"""
+    made = cut(text, {"d": normal(3, 6), "e": normal(6, 5)}, {("d", 1): [4]})
+    data = normal_data((3,), 60)
+    found = recovered(made, data)
+    assert (found.fits[0].layer, found.fits[0].rows) == ("y", 60)
+    assert error(made.before, found.graph, data) < error(made.before, made.pruned, data)
+
+
+def test_layers_that_are_best_as_they_are_get_no_bias(monkeypatch):
+    made = twins("matmul")
+
+    def keep(_fit, _held_out, matrix, bias):
+        return Solution(matrix, bias, None, 0.1, 0.1)
+
+    monkeypatch.setattr(weights, "solve", keep)
+    found = recovered(made, normal_data(made.before.inputs[0].shape, 4))
+    assert [fit.layer for fit in found.fits] == ["y"]
+    assert whole(found.graph) == whole(made.pruned)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_value_that_is_not_finite_names_the_layer(value):
     made = chain()
     broken = np.full((1, 3, 8, 8), value, np.float32)
     data = data_of({"x": normal(1, 3, 8, 8)}, {"x": broken}, {"x": normal(1, 3, 8, 8)})
-    with pytest.raises(StatisticsError, match=r"layer that makes 'b' .* NaN or infinity"):
+    with pytest.raises(StatisticsError, match=r"layer that makes 'a' .* NaN or infinity"):
         recovered(made, data)
 
 

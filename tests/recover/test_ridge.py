@@ -71,9 +71,9 @@ def test_one_penalty_gives_the_ridge_solution_about_the_old_weights(groups):
 def test_rows_and_moments_give_the_same_weights():
     x, y, start = problem(200)
     bias = np.zeros((1, 3))
-    fit, held_out = (Rows(1000, np.random.default_rng(0)) for _ in range(2))
-    fit.add(x[..., :150], y[..., :150], 1)
-    held_out.add(x[..., 150:], y[..., 150:], 1)
+    fit, held_out = (Rows(np.random.default_rng(0)) for _ in range(2))
+    fit.add(x[..., :150], y[..., :150], 1000)
+    held_out.add(x[..., 150:], y[..., 150:], 1000)
     by_rows = solve_rows(fit, held_out, start, bias)
     by_moments = solve(*divided(x, y, 150), start, bias)
     assert by_rows.penalty == by_moments.penalty
@@ -107,8 +107,8 @@ def test_more_noise_asks_for_a_larger_penalty():
 
 def test_rows_beyond_the_quota_are_left_out_and_counted():
     x, y, _ = problem(90)
-    rows = Rows(10, np.random.default_rng(0))
-    rows.add(x, y, 3)
+    rows = Rows(np.random.default_rng(0))
+    rows.add(x, y, 30)
     assert (rows.rows, rows.seen) == (30, 90)
     inputs, goals = rows.arrays()
     positions = [int(np.flatnonzero((row == x[0].T).all(axis=1))[0]) for row in inputs]

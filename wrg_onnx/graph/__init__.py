@@ -1,6 +1,6 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
-from wrg_onnx.graph.edit import Edit, edited, without_additions
+from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.errors import (
     BudgetError,
     DataError,
@@ -29,5 +29,5 @@ __all__ = [
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WrgError", "bind_sizes", "check_output", "edited", "fill_inputs", "flatten", "from_proto",
     "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "resolve_provider",
-    "save", "stored_bytes", "without_additions",
+    "save", "stored_bytes", "without_additions", "without_bias",
 ]  # fmt: skip

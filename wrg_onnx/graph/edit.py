@@ -178,6 +178,13 @@ def without_additions(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in graph.nodes if not _is_copy(graph, node) and not _is_bias(node))
 
 
+def without_bias(graph: Graph, name: str) -> str:
+    """Return the name that a tensor had before an edit put a bias behind it, mostly its own."""
+    old = _NUMBERED.fullmatch(name)
+    readers = graph.consumers.get(name, ())
+    return old[1] if old and len(readers) == 1 and _is_bias(readers[0]) else name
+
+
 def _is_copy(graph: Graph, node: Node) -> bool:
     old = _NUMBERED.fullmatch(node.outputs[0]) if node.outputs else None
     maker = graph.producers.get(old[1]) if old else None

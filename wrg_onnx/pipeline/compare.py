@@ -132,7 +132,7 @@ def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
             problems.append(f"its {what} are {_listed(after)} instead of {_listed(before)}")
     # Constants are compared by name alone, so those of bodies need the unique ones.
     original, pruned = flatten(original).graph, flatten(pruned).graph
-    before_ops = [node.op for node in original.nodes]
+    before_ops = [node.op for node in without_additions(original)]
     after_ops = [node.op for node in without_additions(pruned)]
     if before_ops != after_ops:
         problems.append(_other_operators(before_ops, after_ops))

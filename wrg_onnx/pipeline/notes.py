@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wrg_onnx.graph import other_sizes
-from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.recover import FEWEST_SAMPLES
@@ -50,7 +50,7 @@ def notes(
     if samples is not None and config.data.path is None:
         yield _origin(samples, recovery, config)
     if recovery is not None:
-        yield from _of_recovery(recovery)
+        yield from _of_recovery(recovery, asked=config.recover is not None)
     elif samples is not None and config.recover is None:
         yield (
             "random inputs do not tell what the layers should make, so nothing was recovered: give "
@@ -101,10 +101,10 @@ def _origin(samples: Samples, recovery: RecoveryReport | None, config: PruneConf
     return f"no --data given, so {listed} {verb} from {origin}"
 
 
-def _of_recovery(recovery: RecoveryReport) -> Iterator[str]:
-    if recovery.samples < FEWEST_SAMPLES:
+def _of_recovery(recovery: RecoveryReport, *, asked: bool) -> Iterator[str]:
+    if recovery.samples < FEWEST_SAMPLES and not asked:
         yield "a single sample does not do to solve for weights, so the biases alone were recovered"
-    elif recovery.samples < FEW_SAMPLES:
+    elif recovery.samples < FEW_SAMPLES and recovery.method != Recovery.BIAS.value:
         yield (
             f"{recovery.samples} samples are few to recover from: the new weights may suit these "
             "alone; more --samples are safer, up to about 128"
@@ -116,8 +116,9 @@ def _of_recovery(recovery: RecoveryReport) -> Iterator[str]:
         yield f"{count} {layers} weights, because {reason}"
     part = [fit for fit in recovery.fits if fit.rows < fit.seen]
     if part:
-        share = min(fit.rows / fit.seen for fit in part)
+        least = min(part, key=lambda fit: fit.rows / fit.seen)
+        layers = "1 layer reads" if len(part) == 1 else f"{len(part)} layers read"
         yield (
-            f"{len(part)} layers read too much for all rows to fit into memory, and were solved "
-            f"for from some, '{part[0].layer}' from {share:.1%}"
+            f"{layers} too much for all rows to fit into memory; '{least.layer}' was solved for "
+            f"from {least.rows / least.seen:.1%} of them"
         )

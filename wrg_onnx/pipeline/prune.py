@@ -88,15 +88,13 @@ def prune(
             speed = measure_speed(model, final, config)
     # Counted in the graph: readers of one vector may have got vectors of their own.
     cost = last.model.cost(last.selection.alive, None)
-    cut_cost = replace(cost, parameters=count_parameters(last.graph))
+    reached = _reached(config, before, replace(cost, parameters=count_parameters(last.graph)))
     after = replace(cost, parameters=count_parameters(final))
     if output is not None:
         with clock.stage("save"):
             noted = with_note(final, result.kept)
             after = replace(after, file_bytes=save(noted, output, force=force))
-    reached = _reached(config, before, cut_cost)
-    added = after.parameters - cut_cost.parameters
-    recovery = _recovery_report(recovered, added, samples, config)
+    recovery = _recovery_report(recovered, result.added, samples, config)
     return PruneReport(
         model=str(path),
         output=None if output is None else str(output),
@@ -129,6 +127,7 @@ class _Result:
         kept: Which channels of the original are left.
         recovered: What was recovered after it; None if nothing was.
         removed: How many units went in all.
+        added: How many parameters the biases have that recovery added.
         equivalence: The proof with the largest error.
         notes: What a user should know about the cuts.
     """
@@ -137,6 +136,7 @@ class _Result:
     kept: Mapping[str, KeptChannels]
     recovered: Recovered | None
     removed: int
+    added: int
     equivalence: Equivalence
     notes: tuple[str, ...]
 
@@ -150,6 +150,7 @@ def _rounds(
 ) -> _Result:
     """Cut and recover, round by round; each round measures what the last one left."""
     current, removed, said = model, 0, dict[str, None]()
+    added = 0
     equivalence: Equivalence | None = None
     kept: Mapping[str, KeptChannels] | None = None
     recovered: Recovered | None = None
@@ -165,15 +166,16 @@ def _rounds(
         if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:
             with clock.stage("recover"):
                 recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
-            if recovered is not None and recovered.tuned is not None:
-                said |= dict.fromkeys(recovered.tuned.notes)
+        if recovered is not None:
+            added += count_parameters(recovered.graph) - count_parameters(cut.graph)
+            said |= dict.fromkeys(() if recovered.tuned is None else recovered.tuned.notes)
         if number < config.rounds:
             with clock.stage("analyse"):
                 graph = cut.graph if recovered is None else recovered.graph
                 current = analyse_graph(graph, model.path, model.input_shapes, config.limits)
     assert equivalence is not None
     assert kept is not None
-    return _Result(cut, kept, recovered, removed, equivalence, tuple(said))
+    return _Result(cut, kept, recovered, removed, added, equivalence, tuple(said))
 
 
 def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:

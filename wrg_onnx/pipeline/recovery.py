@@ -113,5 +113,5 @@ def _tune(
     if config.epochs is not None:
         options = replace(options, epochs=config.epochs)
     tuned = train(start, original, data, kept, options, progress=progress)
-    check_twin(tuned, data.held_out[0])
+    check_twin(start, tuned, data.held_out[0])
     return tuned

@@ -11,7 +11,7 @@ from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.channels import BoolArray, IdArray
 from wrg_onnx.graph import Array, Graph, Sections, open_session
-from wrg_onnx.recover.fit import LayerFit, check_finite
+from wrg_onnx.recover.fit import LayerFit, check_finite, check_fits
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers
 from wrg_onnx.recover.moments import Float64Array
@@ -78,7 +78,10 @@ def compensate(
         check_finite(layer.target, total)
         bias = current_bias(pruned, layer)
         added = (total / rows / layer.beta).reshape(bias.shape)
-        changes.append(Change(layer, None, (bias + added).astype(bias.dtype)))
+        with np.errstate(over="ignore"):  # told below
+            new = (bias + added).astype(bias.dtype)
+        check_fits(layer.target, new)
+        changes.append(Change(layer, None, new))
         fits.append(LayerFit(layer.target, None, None, None, rows, rows))
     return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
 

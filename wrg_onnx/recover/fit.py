@@ -11,6 +11,9 @@ from wrg_onnx.graph import Array, StatisticsError
 from wrg_onnx.recover.layers import Layer
 from wrg_onnx.recover.walk import Walk
 
+MOST_TRIALS = 8
+"""How many samples tell whether a layer is reached: a blank one need not."""
+
 SAME = 1e-5
 """A layer whose output differs by less than this is reached by no removed channel."""
 
@@ -46,10 +49,14 @@ class Solved:
 
 
 def reached(walk: Walk, layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the layers whose output is no longer the original's, judged by the first sample."""
+    """Return the layers whose output is no longer the original's, judged by a few samples."""
     targets = [layer.target for layer in layers]
-    ((originals, found),) = walk.pairs(layers, targets, only_first=True)
-    return tuple(x for x in layers if not _is_same(originals[x.target], found[x.target]))
+    differ: set[str] = set()
+    for originals, found in walk.pairs(layers, targets, most=MOST_TRIALS):
+        differ |= {name for name in targets if not _is_same(originals[name], found[name])}
+        if len(differ) == len(layers):
+            break
+    return tuple(layer for layer in layers if layer.target in differ)
 
 
 def _is_same(original: Array, found: Array) -> bool:
@@ -69,4 +76,17 @@ def check_finite(layer: str, sums: Array) -> None:
         raise StatisticsError(
             f"the layer that makes '{layer}' reads or makes NaN or infinity, so its weights cannot "
             "be solved for; check the images and --mean, --std, or use --recover none"
+        )
+
+
+def check_fits(layer: str, array: Array | None) -> None:
+    """Refuse new weights that overflow their type.
+
+    Raises:
+        StatisticsError: Names the layer.
+    """
+    if array is not None and not np.isfinite(array).all():
+        raise StatisticsError(
+            f"the new weights of the layer that makes '{layer}' do not fit {array.dtype}: use more "
+            "samples, or --recover none"
         )

@@ -10,12 +10,13 @@ from itertools import chain
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids
-from wrg_onnx.graph import Array, Edit, Graph, ModelError, edited
+from wrg_onnx.graph import Array, Edit, Graph, ModelError, edited, without_bias
 
 NOTE = "wrg_onnx.kept"
 """The key in a file's metadata under which it says what it has kept of its original."""
 
 
+MOST_AXES = 64
 MOST_CHANNELS = 1 << 24
 """A note that speaks of more is broken."""
 
@@ -64,8 +65,8 @@ def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
     for node in units.graph.nodes:
         if not (units.nodes[node.index].makes_channels or node.op == "BatchNormalization"):
             continue
-        name = next(name for name in node.outputs if name)
-        axes = units.axes[name]
+        made = next(name for name in node.outputs if name)
+        name, axes = without_bias(units.graph, made), units.axes[made]
         masks = {axis: is_alive(axes.at(axis)) for axis in axes.live()}
         cut = [axis for axis, mask in masks.items() if not mask.all()]
         if len(cut) > 1 or not axes.rank:
@@ -86,7 +87,12 @@ def compose(
     joined: dict[str, KeptChannels] = {}
     for name, second in later.items():
         first = earlier.get(name)
-        if first is None or (first.axis, len(first.positions)) != (second.axis, second.total):
+        if first is None:
+            continue
+        if first.is_whole or second.is_whole:
+            joined[name] = second if first.is_whole else first
+            continue
+        if (first.axis, len(first.positions)) != (second.axis, second.total):
             continue
         joined[name] = KeptChannels(first.axis, first.positions[second.positions], first.total)
     return joined
@@ -117,7 +123,7 @@ def read_note(graph: Graph) -> dict[str, KeptChannels]:
     try:
         table = json.loads(graph.metadata[NOTE])
         return {str(name): _read(*entry) for name, entry in table.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"'{graph.name}': the note '{NOTE}' in its metadata is broken ({error}); prune the "
             "original again, or remove the note"
@@ -133,9 +139,9 @@ def _runs(positions: IdArray) -> list[list[int]]:
 
 def _read(axis: int, total: int, *runs: tuple[int, int]) -> KeptChannels:
     numbers = [axis, total, *chain.from_iterable(runs)]
-    if not all(isinstance(number, int) for number in numbers):
+    if not all(type(number) is int for number in numbers):  # True would be 1
         raise TypeError("expected whole numbers")
-    if axis < 0 or total > MOST_CHANNELS:
+    if not 0 <= axis <= MOST_AXES or not 0 <= total <= MOST_CHANNELS:
         raise ValueError(f"axis {axis} or {total} channels are out of range")
     end = 0
     for first, length in runs:

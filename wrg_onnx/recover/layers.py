@@ -131,7 +131,8 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
     if _readers(graph, weight) > 1:
         return "they share their weights"
     turned = node.op == "Gemm" and node.int("transA", 0)
-    if turned or source in graph.constants or (node.op == "MatMul" and array.ndim != 2):
+    empty = node.op == "Gemm" and 0.0 in (_number(node, "alpha"), _number(node, "beta"))
+    if turned or empty or source in graph.constants or (node.op == "MatMul" and array.ndim != 2):
         return "they multiply in an unusual form"
     made = node.outputs[0]
     width = _width(node, array)
@@ -146,7 +147,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
         bias = bias if _readers(graph, bias) == 1 else ""
     channels = kept.get(made, kept.get(target))
     if channels is None:
-        return "their output lost positions on several axes"
+        return "it is not known what their output has kept"
     return Layer(
         node, source, weight, made, target, bias, place, width, _shortcut(graph, target), channels
     )
@@ -160,7 +161,7 @@ def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[in
         add = readers[0]
         position = 1 - add.inputs.index(made)
         values = graph.constants.get(add.inputs[position])
-        if values is not None and values.size == width and values.shape[-1:] == (width,):
+        if values is not None and values.shape == (width,):
             return add.outputs[0], add.inputs[position], (add.index, position)
     return made, "", None
 
@@ -203,7 +204,7 @@ def to_matrix(layer: Layer, weight: Array) -> Array:
 
     Returns:
         (G, M / G, D) float64: groups, output channels of a group, and the elements of a patch, in
-        the order that ``patches.design`` gives them.
+        the order that ``patches.strips`` gives them.
     """
     array = weight.astype(np.float64)
     group = layer.group

@@ -63,14 +63,15 @@ class Moments:
         if self.origin.x is None or self.origin.y is None:
             self.origin.x = x.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
             self.origin.y = y.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
-        x, y = x - self.origin.x, y - self.origin.y
+        with np.errstate(invalid="ignore"):  # the caller looks at the sums
+            x, y = x - self.origin.x, y - self.origin.y
+            turned = x.swapaxes(1, 2)
+            self.x += x.sum(axis=2, dtype=np.float64)
+            self.y += y.sum(axis=2, dtype=np.float64)
+            self.xx += x @ turned
+            self.yx += y @ turned
+            self.yy += np.square(y).sum(axis=2, dtype=np.float64)
         self.rows += x.shape[2]
-        self.x += x.sum(axis=2, dtype=np.float64)
-        self.y += y.sum(axis=2, dtype=np.float64)
-        turned = x.swapaxes(1, 2)
-        self.xx += x @ turned
-        self.yx += y @ turned
-        self.yy += np.square(y).sum(axis=2, dtype=np.float64)
 
     def joined(self, other: Moments) -> Moments:
         """Return the sums over the rows of both."""

@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.graph import Array, Graph, Provider, StatisticsError
-from wrg_onnx.recover.fit import LayerFit, Solved, reached
+from wrg_onnx.recover.fit import LayerFit, Solved, check_fits, reached
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers
 from wrg_onnx.recover.walk import DEFAULT_BOUND_BYTES, Walk
@@ -82,8 +82,8 @@ def reconstruct(
     """
     if len(data) < FEWEST_SAMPLES:
         raise StatisticsError(
-            f"--recover ridge needs at least {FEWEST_SAMPLES} samples, got {len(data)}: add some, "
-            "or use --recover bias"
+            f"solving for weights needs at least {FEWEST_SAMPLES} samples, got {len(data)}: add "
+            "some, or use --recover bias"
         )
     found = find_layers(pruned, kept)
     ready = with_biases(pruned, found.layers)
@@ -97,19 +97,25 @@ def reconstruct(
     done = 0
     for number, level in enumerate(walk.levels):
         solved = _solve(walk, level, constants, rng)
-        _check(solved, by_target)
+        for fit in solved.fits:
+            for name in _names(by_target, by_target[fit.layer]):
+                check_fits(fit.layer, solved.constants.get(name))
         constants |= solved.constants
         fits += solved.fits
         walk.advance(number, solved.constants)
         done += len(level)
         progress("recover", done, len(layers))
-    solved_for = {fit.layer for fit in fits}
-    changes = (
+    changes = [
         Change(layer, constants[layer.weight], constants[by_target[layer.target].bias])
         for layer in found.layers
-        if layer.target in solved_for
-    )
+        if any(constants[name] is not ready.constants[name] for name in _names(by_target, layer))
+    ]
     return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
+
+
+def _names(layers: Mapping[str, Layer], layer: Layer) -> tuple[str, str]:
+    """Return the names of a layer's weight and bias once each has a bias of its own."""
+    return layers[layer.target].weight, layers[layer.target].bias
 
 
 def _solve(
@@ -124,16 +130,3 @@ def _solve(
         walk.skip(level)
         return Solved({}, ())
     return solve_weights(walk, layers, constants, rng)
-
-
-def _check(solved: Solved, layers: Mapping[str, Layer]) -> None:
-    """Refuse weights that overflow their type."""
-    names = {fit.layer: layers[fit.layer] for fit in solved.fits}
-    for target, layer in names.items():
-        for name in (layer.weight, layer.bias):
-            array = solved.constants.get(name)
-            if array is not None and not np.isfinite(array).all():
-                raise StatisticsError(
-                    f"the new weights of the layer that makes '{target}' do not fit {array.dtype}: "
-                    "use --recover bias, or more samples"
-                )

@@ -19,30 +19,27 @@ class Rows:
     """Rows of inputs x and goals y of a layer without groups.
 
     Attributes:
-        quota: How many rows are kept of a sample; the others are left out at random.
-        rng: Chooses them.
+        rng: Chooses rows where not all are kept.
         x: Each (rows, D) float32.
         y: Each (rows, M) float32.
         seen: How many rows there were.
     """
 
-    quota: int
     rng: np.random.Generator
     x: list[Array] = field(default_factory=list)
     y: list[Array] = field(default_factory=list)
     seen: int = 0
 
-    def add(self, x: Array, y: Array, samples: int) -> None:
-        """Add the rows of some samples.
+    def add(self, x: Array, y: Array, most: int) -> None:
+        """Add rows.
 
         Args:
             x: (1, D, rows) float32.
             y: (1, M, rows) float32.
-            samples: How many samples the rows are of.
+            most: How many are kept; the others are left out at random.
         """
         rows = x.shape[2]
         self.seen += rows
-        most = self.quota * samples
         chosen = slice(None) if rows <= most else np.sort(self.rng.permutation(rows)[:most])
         self.x.append(np.ascontiguousarray(x[0].T[chosen]))
         self.y.append(np.ascontiguousarray(y[0].T[chosen]))

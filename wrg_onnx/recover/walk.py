@@ -8,6 +8,7 @@ the walk starts again from the last values that did.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -65,14 +66,15 @@ class Walk:
         return len(self._data)
 
     def pairs(
-        self, layers: Sequence[Layer], seen: Sequence[str], *, only_first: bool = False
+        self, layers: Sequence[Layer], seen: Sequence[str], *, most: int | None = None
     ) -> Iterator[tuple[Values, Values]]:
         """Run both models up to some layers of one level, sample by sample.
 
         Args:
             layers: The layers.
             seen: The tensors of the pruned model to return.
-            only_first: Whether to stop after the first sample.
+            most: After how many samples to stop; None takes all, and keeps what the next level
+                needs.
 
         Yields:
             What the layers are to make, and the tensors of the pruned model. A layer is to make
@@ -85,12 +87,13 @@ class Walk:
         level = self._pruned.depths[layers[0].target]
         shortcuts = {x.target: x.shortcut for x in layers if self._is_behind(x.shortcut, level)}
         targets = [*(layer.target for layer in layers), *shortcuts.values()]
-        ahead = [] if only_first else sorted(self._original.frontier(level + 1))
+        ahead = [] if most is not None else sorted(self._original.frontier(level + 1))
         wanted = [*targets, *(name for name in ahead if name not in targets)]
         original: _Read | None = None
         pruned: _Read | None = None
-        stash: list[Values] | None = None if only_first else []
-        for start in self._starts(first_alone=only_first):
+        stash: list[Values] | None = None if most is not None else []
+        size = 0.0
+        for start in self._starts(most):
             original = original or self._original.reader(start[0], wanted, {})
             pruned = pruned or self._pruned.reader(
                 start[1], [*seen, *shortcuts.values()], self._constants
@@ -98,13 +101,15 @@ class Walk:
             values = original(start[0])
             if stash is not None:
                 stash.append({name: values[name] for name in ahead})
-                if not self._fits(stash[0]):
+                size += sum(_bytes(value) for value in stash[-1].values())
+                # Both models' values are held; what the rest will need is judged by those so far.
+                if 2 * size * len(self._data) > self._bound * len(stash):
                     stash = None
             found = pruned(start[1])
             goals = {layer.target: layer.kept.of(values[layer.target]) for layer in layers}
             for layer in layers:
                 name, goal = shortcuts.get(layer.target, ""), goals[layer.target]
-                if name and found[name].shape == goal.shape:
+                if name and values[name].shape == values[layer.target].shape:
                     goals[layer.target] = goal + layer.kept.of(values[name]) - found[name]
             yield goals, found
         if stash is not None:
@@ -135,10 +140,9 @@ class Walk:
             held.append((values, read(start)))
         self._held = held
 
-    def _starts(self, *, first_alone: bool = False) -> Iterator[tuple[Values, Values]]:
+    def _starts(self, most: int | None = None) -> Iterator[tuple[Values, Values]]:
         """Yield what is held of each sample, or its inputs."""
-        count = 1 if first_alone else len(self._data)
-        for index in range(count):
+        for index in range(len(self._data))[:most]:
             if self._held is not None:
                 yield self._held[index]
             else:
@@ -149,10 +153,10 @@ class Walk:
         """Tell whether a tensor is made before a level."""
         return self._pruned.depths.get(name, level) < level
 
-    def _fits(self, values: Values) -> bool:
-        """Tell whether both models' values of all samples may be held, judged by one."""
-        size = sum(array.nbytes for array in values.values())
-        return 2 * size * len(self._data) <= self._bound
+
+def _bytes(value: object) -> float:
+    """Return the size of a tensor; of a sequence, which no part can be fed, infinity."""
+    return value.nbytes if isinstance(value, np.ndarray) else math.inf
 
 
 _Read: TypeAlias = Callable[[Values], Values]

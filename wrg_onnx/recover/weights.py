@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -115,19 +116,21 @@ class _Problem:
         groups, _, inputs = self._matrices[0].shape
         outputs = sum(matrix.shape[1] for matrix in self._matrices)
         self.gram_bytes = moments_bytes(groups, inputs)
-        self._parts: tuple[Moments, Moments] | tuple[Rows, Rows]
+        self._sizes = (groups, inputs, outputs)
+        self._rng = rng
+        self._quota = 0  # of rows from each sample, where the layer is solved for from rows
         if self.gram_bytes > GRAM_BYTES and groups == 1:
             rows = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
-            quota = max(1, rows // samples)
+            self._quota = max(1, rows // samples)
             self.gram_bytes = 0
-            self._parts = (Rows(quota, rng), Rows(quota, rng))
-        else:
-            sizes, origin = (groups, inputs, outputs), Origin()
-            self._parts = (Moments.empty(*sizes, origin), Moments.empty(*sizes, origin))
+        self._parts: tuple[Moments, Moments] | tuple[Rows, Rows] | None = None
         self._waiting = (_Waiting(), _Waiting())
 
     def add(self, index: int, x: Array, goals: tuple[Array, ...]) -> None:
         """Add one sample: the layers' input, and what each of them should make of it."""
+        if self.layers[0].axis < 0:  # rows of a matrix, however they are arranged
+            x = x.reshape(-1, x.shape[-1])
+            goals = tuple(y.reshape(-1, y.shape[-1]) for y in goals)
         last = self._samples - 1 if self._samples < HELD_OUT_EVERY else HELD_OUT_EVERY - 1
         which = int(index % HELD_OUT_EVERY == last)
         waiting = self._waiting[which]
@@ -142,7 +145,7 @@ class _Problem:
 
     def _flush(self, which: int) -> None:
         """Add the samples that wait to the sums."""
-        waiting, part, first = self._waiting[which], self._parts[which], self.layers[0]
+        waiting, part, first = self._waiting[which], self._sums()[which], self.layers[0]
         if not waiting.x:
             return
         x = np.concatenate(waiting.x)
@@ -150,11 +153,24 @@ class _Problem:
         shape = self._constants[first.weight].shape
         for patches, wanted in strips(first, shape, x, goals):
             if isinstance(part, Rows):
-                part.add(patches, wanted, len(waiting.x))
+                places = goals[0].size // goals[0].shape[first.axis]
+                share = self._quota * len(waiting.x) * wanted.shape[2] / places
+                part.add(patches, wanted, math.ceil(share))
             else:
                 part.add(patches, wanted)
         waiting.x.clear()
         waiting.goals.clear()
+
+    def _sums(self) -> tuple[Moments, Moments] | tuple[Rows, Rows]:
+        """Return the sums to solve on, and those held out; made when they are first needed."""
+        if self._parts is None and self._quota:
+            self._parts = (Rows(self._rng), Rows(self._rng))
+        elif self._parts is None:
+            origin = Origin()
+            self._parts = (
+                Moments.empty(*self._sizes, origin), Moments.empty(*self._sizes, origin)
+            )  # fmt: skip
+        return self._parts
 
     def finish(self, new: dict[str, Array]) -> Iterator[LayerFit]:
         """Solve, and write the new weights and biases into ``new``."""
@@ -162,10 +178,12 @@ class _Problem:
         self._flush(1)
         matrix = np.concatenate(self._matrices, axis=1)
         bias = np.concatenate([self._bias(layer) for layer in self.layers], axis=1)
-        fit, held_out = self._parts
+        fit, held_out = self._sums()
+        self._parts = None  # the matrices are large, and the next pass needs the room
         name = self.layers[0].target
         if isinstance(fit, Rows) and isinstance(held_out, Rows):
-            check_finite(name, fit.arrays()[0])
+            for part in (*fit.arrays(), *held_out.arrays()):
+                check_finite(name, part)
             solution = solve_rows(fit, held_out, matrix, bias)
             seen = fit.seen + held_out.seen
         elif isinstance(fit, Moments) and isinstance(held_out, Moments):
@@ -174,13 +192,14 @@ class _Problem:
             seen = fit.rows + held_out.rows
         at = 0
         for layer, old in zip(self.layers, self._matrices, strict=True):
-            part = slice(at, at + old.shape[1])
+            own = slice(at, at + old.shape[1])
             at += old.shape[1]
             weight, values = self._constants[layer.weight], self._constants[layer.bias]
             if solution.penalty is not None:
-                new[layer.weight] = from_matrix(layer, solution.matrix[:, part], weight)
-            found = solution.bias[:, part] / layer.beta
-            new[layer.bias] = found.reshape(values.shape).astype(values.dtype)
+                new[layer.weight] = from_matrix(layer, solution.matrix[:, own], weight)
+            if solution.bias is not bias:
+                found = solution.bias[:, own] / layer.beta
+                new[layer.bias] = found.reshape(values.shape).astype(values.dtype)
             yield LayerFit(
                 layer.target, solution.before, solution.after, solution.penalty,
                 fit.rows + held_out.rows, seen,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from wrg_onnx.graph.model import Array, Attribute
 from wrg_onnx.twin.ops.quantised import spread
@@ -37,6 +38,13 @@ class Integers:
         values = (self.original.astype(np.float64) - self.zero_point) * self.scale
         return np.asarray(values.astype(self.dtype))
 
+    def steps(self) -> Steps:
+        """Return what rounds floats as ``to_integers`` does."""
+        limits = integer_range(self.original.dtype)
+        assert limits is not None  # the constant held integers
+        low, high = ((limit - self.zero_point) * self.scale for limit in limits)
+        return Steps(*(torch.from_numpy(np.array(a)) for a in (self.scale, low, high)))
+
     def to_integers(self, values: Array) -> Array:
         """Return the integers that stand for numbers best: the nearest ones in range.
 
@@ -47,6 +55,30 @@ class Integers:
         steps = np.rint(values.astype(np.float64) / self.scale) + self.zero_point
         rounded = steps.clip(*limits).astype(self.original.dtype)
         return np.where(values == self.to_floats(), self.original, rounded)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """The numbers that integers can stand for; each broadcasts to the constant.
+
+    Attributes:
+        scale: float64, the distance between two.
+        low: float64, the smallest.
+        high: float64, the largest.
+    """
+
+    scale: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def on_steps(weight: Tensor, steps: Steps) -> Tensor:
+    """Round to the nearest number that an integer stands for; gradients go straight through."""
+    wide = weight.detach().double()
+    scale, low, high = (t.to(weight.device) for t in (steps.scale, steps.low, steps.high))
+    # A range of integers that holds its zero point starts and ends on a step.
+    rounded = (torch.round(wide / scale) * scale).clamp(low, high).to(weight.dtype)
+    return weight + (rounded - weight).detach()
 
 
 @dataclass(frozen=True, slots=True)

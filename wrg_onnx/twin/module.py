@@ -12,6 +12,7 @@ import wrg_onnx.twin.ops  # noqa: F401 - registers the operators
 from wrg_onnx.graph import flatten
 from wrg_onnx.graph.errors import DataError, UsageError
 from wrg_onnx.twin.attributes import to_array, to_tensor
+from wrg_onnx.twin.integers import on_steps
 from wrg_onnx.twin.interpreter import Interpreter, with_gradient
 from wrg_onnx.twin.placing import Placing
 from wrg_onnx.twin.program import Program, all_steps, compile_graph, roles
@@ -87,6 +88,9 @@ class Twin(nn.Module):
             elif role.meets_data:
                 self._buffer_names[name] = f"constant_{index}"
                 self.register_buffer(f"constant_{index}", tensor)
+        self._steps_of = {
+            name: integers[name].steps() for name in self._parameter_names if name in integers
+        }
         self._types = {name: tensor.dtype for name, tensor in self._stored().items()}
 
     def parameters_by_name(self) -> dict[str, nn.Parameter]:
@@ -138,6 +142,8 @@ class Twin(nn.Module):
         if missing:
             raise DataError(f"no tensor for the input '{missing[0]}': feed every graph input")
         values = {**self._host, **self._stored()}
+        # What trains is between the integers; what computes is what they will be.
+        values.update((name, on_steps(values[name], s)) for name, s in self._steps_of.items())
         values.update((name, feeds[name]) for name in self.input_names)
         tapped = frozenset(taps) if torch.is_grad_enabled() else frozenset()
         for name in tapped & values.keys():

@@ -49,7 +49,7 @@ def test_masks_alone_lower_the_held_out_loss(train):
 def test_a_teacher_alone_lowers_the_held_out_loss(train, kit):
     tuned = train(teacher=kit.net(), data=kit.data(masks=False), kept=kit.channels(), epochs=8)
     assert tuned.loss_after < 0.9 * tuned.loss_before
-    assert tuned.objective == "1 outputs of the teacher, 1 of its feature maps"
+    assert tuned.objective == "the teacher's 1 output, 1 of its feature maps"
 
 
 def test_the_graph_computes_what_the_twin_does_with_the_best_weights(train, kit):

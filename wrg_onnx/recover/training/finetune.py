@@ -90,6 +90,7 @@ def finetune(
         objective=setting.objective.describe(),
         device=setting.device.type,
         notes=tuple(course.notes),
+        start=_runner(trainable_twin(student, options).requires_grad_(False).eval()),
         run=_runner(average.cpu()),
     )
 

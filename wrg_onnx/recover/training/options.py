@@ -150,7 +150,8 @@ class Finetuned:
         objective: What the loss was made of, in words.
         device: Where it was trained.
         notes: What a user should know about this run.
-        run: What the torch twin computes with these weights, by output, for a check.
+        start: What the torch twin of the untrained model computes, by output.
+        run: What it computes with the new weights.
     """
 
     graph: Graph
@@ -159,6 +160,7 @@ class Finetuned:
     objective: str
     device: str
     notes: tuple[str, ...]
+    start: Callable[[Mapping[str, Array]], dict[str, Array]]
     run: Callable[[Mapping[str, Array]], dict[str, Array]]
 
     @property
