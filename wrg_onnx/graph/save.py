@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from wrg_onnx.graph.errors import OutputError, one_line
+from wrg_onnx.graph.errors import OutputError, UsageError, one_line
 from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto, write_message
 from wrg_onnx.graph.model import Array, Graph
 
@@ -34,6 +34,20 @@ def check_output(path: Path, *, force: bool) -> None:
             if not parent.is_dir() or not os.access(parent, os.W_OK):
                 raise OutputError(f"'{path}': '{parent}' is not a folder that can be written to")
             return
+
+
+def check_model_output(path: Path, *, force: bool) -> None:
+    """Refuse a path for a model early, before the work is done.
+
+    Raises:
+        OutputError: As ``check_output``.
+        UsageError: If the name does not end in .onnx.
+    """
+    check_output(path, force=force)
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(
+            f"output '{path}' must end in .onnx, such as '{path.with_suffix('.onnx')}'"
+        )
 
 
 def save(graph: Graph, path: Path, *, force: bool = False) -> int:

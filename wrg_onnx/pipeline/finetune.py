@@ -18,9 +18,8 @@ from wrg_onnx.graph import (
     DataError,
     Graph,
     MissingPackageError,
-    UsageError,
     ValidationError,
-    check_output,
+    check_model_output,
     fill_inputs,
     load,
     open_session,
@@ -86,7 +85,7 @@ def finetune(
     """
     train = trainer()
     clock = Clock(progress)
-    _check_output(output, force=force)
+    check_model_output(output, force=force)
     with clock.stage("load"):
         student = fill_inputs(load(path), config.data.values)
         other = None if teacher is None else fill_inputs(load(teacher), config.data.values)
@@ -194,14 +193,6 @@ def trainer() -> Callable[..., Finetuned]:
             raise
         raise MissingPackageError("torch", purpose="fine-tuning", extra="torch") from error
     return train
-
-
-def _check_output(output: Path, *, force: bool) -> None:
-    check_output(output, force=force)
-    if output.suffix.lower() != ".onnx":
-        raise UsageError(
-            f"output '{output}' must end in .onnx, such as '{output.with_suffix('.onnx')}'"
-        )
 
 
 def _samples(student: Graph, config: FinetuneConfig) -> Samples:

@@ -18,8 +18,7 @@ from wrg_onnx.graph import (
     BudgetError,
     DataError,
     Graph,
-    UsageError,
-    check_output,
+    check_model_output,
     open_session,
     random_feeds,
     resolve_provider,
@@ -64,7 +63,7 @@ def prune(
     """
     clock = Clock(progress)
     if output is not None:
-        _check_output(output, force=force)
+        check_model_output(output, force=force)
     with clock.stage("analyse"):
         model = analyse(path, config.data, config.limits, strict=config.strict)
         _check_ratio(model, config)
@@ -219,14 +218,6 @@ def _recovery_report(
         history=() if recovered.tuned is None else recovered.tuned.history,
         best_epoch=0 if recovered.tuned is None else recovered.tuned.best_epoch,
     )
-
-
-def _check_output(output: Path, *, force: bool) -> None:
-    check_output(output, force=force)
-    if output.suffix.lower() != ".onnx":
-        raise UsageError(
-            f"output '{output}' must end in .onnx, such as '{output.with_suffix('.onnx')}'"
-        )
 
 
 def _check_judging(samples: Samples, head: SaliencyHead | None, config: PruneConfig) -> None:
