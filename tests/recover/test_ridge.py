@@ -121,3 +121,18 @@ def test_fewer_rows_than_inputs_far_from_zero_can_be_solved_for():
     found = solve(*divided(1000 + x, y, 20), start, np.zeros((1, 3)))
     assert np.isfinite(found.matrix).all()
     assert found.after < found.before
+
+
+def test_rows_that_all_point_one_way_can_be_solved_for():
+    """The kernel's rounding is in proportion to its largest direction, the penalty to its mean."""
+    rng = np.random.default_rng(0)
+    x, y, start = problem(48, inputs=400)
+    x += (1e4 * rng.standard_normal((1, 1, 48))).astype(np.float32)
+    fit, held_out = (Rows(np.random.default_rng(0)) for _ in range(2))
+    fit.add(x[..., :32], y[..., :32], 1000)
+    held_out.add(x[..., 32:], y[..., 32:], 1000)
+    kernel = (fit.arrays()[0] - fit.arrays()[0].mean(axis=0)).astype(np.float32)
+    assert np.linalg.eigvalsh((kernel @ kernel.T).astype(np.float64))[0] < -1e-4 * 32
+    found = solve_rows(fit, held_out, start, np.zeros((1, 3)))
+    assert np.isfinite(found.matrix).all()
+    assert found.after <= found.before

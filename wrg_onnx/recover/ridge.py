@@ -74,7 +74,7 @@ def solve(
     whole = fit.joined(held_out)
     if penalty is not None:
         larger = (candidate for candidate in penalties if candidate >= penalty)
-        penalty, matrix = next(_solutions(whole, matrix, sorted(larger)))
+        penalty, matrix = next(_solutions(whole, matrix, sorted(larger)), (None, matrix))
     return Solution(matrix, whole.intercept(matrix), penalty, before / spread, best / spread)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,8 +83,7 @@ def solve_rows(
     before = error(weights, bias[0])
     fitted = _Kernel.of(*fit.arrays(), weights)
     best, penalty = error(weights, fitted.intercept(weights)), None
-    for candidate in penalties:
-        found = fitted.solve(candidate)
+    for candidate, found in fitted.solutions(penalties):
         tried = error(found, fitted.intercept(found))
         if tried < best:
             best, penalty = tried, candidate
@@ -92,7 +91,10 @@ def solve_rows(
         return Solution(matrix, bias, None, before / spread, before / spread)
     (fit_x, fit_y), (held_x, held_y) = fit.arrays(), held_out.arrays()
     whole = _Kernel.of(np.concatenate([fit_x, held_x]), np.concatenate([fit_y, held_y]), weights)
-    solved = weights if penalty is None else whole.solve(penalty)
+    solved = weights
+    if penalty is not None:
+        larger = sorted(candidate for candidate in penalties if candidate >= penalty)
+        penalty, solved = next(whole.solutions(larger), (None, weights))
     intercept = whole.intercept(solved)
     return Solution(solved[None], intercept[None], penalty, before / spread, best / spread)
 
@@ -116,8 +118,15 @@ class _Kernel:
         kernel = (centred @ centred.T).astype(np.float64)
         return cls(weights, centred, mean_x, mean_y, residual, kernel)
 
-    def solve(self, penalty: float) -> Float64Array:
-        """Return the weights for one penalty."""
+    def solutions(self, penalties: Sequence[float]) -> Iterator[tuple[float, Float64Array]]:
+        """Yield the weights for each penalty that is not too small for the kernel's rounding."""
+        for penalty in penalties:
+            try:
+                yield penalty, self._solve(penalty)
+            except linalg.LinAlgError:
+                continue
+
+    def _solve(self, penalty: float) -> Float64Array:
         rows, inputs = self.centred.shape
         ridged = self.kernel.copy()
         # The mean variance of the inputs is the kernel's trace over rows and inputs.
