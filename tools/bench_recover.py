@@ -58,7 +58,8 @@ def main() -> None:
     ridge = time.perf_counter() - start
     assert found is not None
     before, after = (
-        float(np.median([getattr(fit, when) for fit in found.fits])) for when in ("before", "after")
+        float(np.median([getattr(fit, when) for fit in found.solved.fits]))
+        for when in ("before", "after")
     )
     print(f"VGG16 at 224 x 224, ratio {options.ratio}, {options.samples} images")
     print(f"forward passes in ONNX Runtime    {forward:8.1f} s")
