@@ -32,6 +32,7 @@ def hold(case, **free):
         assert analysis.removable(name, axis).sum() == count, analysis.reasons(name, axis)
     assert_prunes_exactly(case)
     assert_own_validation_accepts(case)
+    return analysis
 
 
 @pytest.mark.parametrize("condition", [YES, NO], ids=["then", "else"])
@@ -85,7 +86,8 @@ def test_loop_body_consumes_channels_from_outside():
     """A weight in the body that reads an outer tensor is a reader like any other."""
     body = "k = Loop(n, , c0) <body = b (int64 i, bool z, float[1,4,6,6] s) => (bool z2, float[1,4,6,6] s2) {z2 = Identity(z)  h = Conv(a, p1)  s2 = Add(s, h)}>  y = Identity(k)"
     consts = {"n": ints(3).reshape(()), "c0": normal(1, 4, 6, 6), "p1": normal(4, 8, 1, 1)}
-    hold(Case("outer", body, y=(4,), consts=consts), p1=(1, 8))
+    analysis = hold(Case("outer", body, y=(4,), consts=consts), p1=(1, 8))
+    assert analysis.tied(("wa", 0), ("p1", 1))
 
 
 def own_constants(opset=17, condition=True):
@@ -157,7 +159,9 @@ def nested():
 
 
 def test_nested_branches_are_cut():
-    hold(nested(), t1=(0, 5), t2=(0, 8), e1=(0, 6))
+    analysis = hold(nested(), t1=(0, 5), t2=(0, 8), e1=(0, 6))
+    assert analysis.tied(("t1", 0), ("t2", 1))
+    assert analysis.tied(("t2", 0), ("e2", 0), ("wz", 1))
 
 
 def test_constant_of_a_branch_that_its_own_branches_read():
@@ -175,7 +179,8 @@ def test_constant_of_a_branch_that_its_own_branches_read():
 def test_weight_that_the_main_graph_and_a_branch_read():
     body = PAIR.replace("Conv(a, t1)", "Conv(a, s)") + "  z = Conv(a, s)  y1 = Relu(z)"
     consts = {k: v for k, v in OUTER.items() if k != "t1"} | YES | {"s": normal(5, 8, 1, 1)}
-    hold(Case("shared", body, y=(8, 5), consts=consts), s=(0, 5), t2=(1, 5))
+    analysis = hold(Case("shared", body, y=(8, 5), consts=consts), s=(0, 5), t2=(1, 5))
+    assert analysis.tied(("s", 0), ("t2", 1))
 
 
 def test_shape_operands_in_a_body_follow():
@@ -184,7 +189,13 @@ def test_shape_operands_in_a_body_follow():
         "h, l = Split<axis = 1>(d, parts)  m = Concat<axis = 1>(l, h)  f0 = Reshape(m, to)  u = Conv(f0, t2)",
     )
     consts = OUTER | YES | {"parts": ints(2, 3), "to": ints(1, 5, 6, 6)}
-    hold(Case("sizes", body, consts=consts), t1=(0, 3))
+    analysis = hold(Case("sizes", body, consts=consts), t1=(0, 3))
+    alive = np.ones(analysis.units.count, bool)
+    alive[analysis.labels("t1", 0)[1]] = False
+    pruned = whole(apply_plan(analysis.graph, plan_slices(analysis.units, alive)))
+    arrays = {name: onnx.numpy_helper.to_array(t) for name, t in tensors_of(pruned.graph)}
+    read = [arrays[f"If_2.then_branch/{name}"] for name in ("parts_pruned1", "to_pruned1")]
+    assert [array.tolist() for array in read] == [[1, 3], [1, 4, 6, 6]]
 
 
 def test_weight_that_a_branch_computes_stays_where_it_is_summed():
