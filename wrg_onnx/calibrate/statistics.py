@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
