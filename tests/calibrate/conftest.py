@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 import pytest
 
+from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.calibrate.measurements import Measurements, Probe
+from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.channels import Units, find_units
 from wrg_onnx.graph import bind_sizes, infer_shapes
 from wrg_onnx.graph.load import from_proto
@@ -25,3 +29,15 @@ def analysed() -> Callable[..., Units]:
         return find_units(graph, infer_shapes(graph, bind_sizes(graph.inputs)))
 
     return build
+
+
+@pytest.fixture
+def measured() -> Callable[[Probe, tuple[Tap, ...], DataSet], Measurements]:
+    """Measure all images with one probe."""
+
+    def measure(probe: Probe, taps: tuple[Tap, ...], data: DataSet) -> Measurements:
+        rows = [probe.measure(sample) for sample in data]
+        stacked = {kind: np.stack([row[kind] for row in rows]) for kind in probe.kinds}
+        return Measurements(taps, stacked, len(data))
+
+    return measure

@@ -10,6 +10,7 @@ import pytest
 
 from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.data import DataSet, Sample
+from wrg_onnx.calibrate.instruments import Wanted
 from wrg_onnx.graph.errors import MissingPackageError, StatisticsError
 
 RNG = np.random.default_rng(0)
@@ -42,37 +43,38 @@ UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
     [
         (CollectOptions(), set()),
         (CollectOptions(weights=True), {"weight", "weight_l1"}),
-        (CollectOptions(ranks=True), {"rank", "activation"}),
-        (CollectOptions(activations=True), {"activation"}),
-        (CollectOptions(gradients=True), {"gradient"}),
-        (CollectOptions(weights=True, ranks=True, gradients=True),
+        (CollectOptions(wanted=Wanted(ranks=True)), {"rank", "activation"}),
+        (CollectOptions(wanted=Wanted(activations=True)), {"activation"}),
+        (CollectOptions(wanted=Wanted(gradients=True)), {"gradient"}),
+        (CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True)),
          {"weight", "weight_l1", "rank", "activation", "gradient"}),
     ],
 )  # fmt: skip
 def test_only_what_is_asked_for_is_measured(units, options, measured):
-    found = collect(units, images(), options)
+    found = collect(units, images(), options).statistics
     kinds = ("weight", "weight_l1", "rank", "gradient", "activation")
     assert {kind for kind in kinds if getattr(found, kind)} == measured
     assert found.images == (0 if measured <= {"weight", "weight_l1"} else 2)
 
 
 def test_weights_alone_read_no_image(units):
-    assert collect(units, UNREAD, CollectOptions(weights=True)).images == 0
-    assert collect(units, None, CollectOptions(weights=True, ranks=True)).rank == ()
+    assert collect(units, UNREAD, CollectOptions(weights=True)).statistics.images == 0
+    options = CollectOptions(weights=True, wanted=Wanted(ranks=True))
+    assert collect(units, None, options).statistics.rank == ()
 
 
 def test_without_torch_a_gradient_is_refused_before_any_image_is_read(units, monkeypatch):
     monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradients", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingPackageError, match=r"wrg-onnx\[torch\].*--criterion wr"):
-        collect(units, UNREAD, CollectOptions(ranks=True, gradients=True))
+        collect(units, UNREAD, CollectOptions(wanted=Wanted(ranks=True, gradients=True)))
 
 
 def test_an_import_that_fails_inside_torch_is_not_called_missing(units, monkeypatch):
     monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradients", raising=False)
     monkeypatch.setitem(sys.modules, "wrg_onnx.twin", None)
     with pytest.raises(ImportError) as caught:
-        collect(units, UNREAD, CollectOptions(gradients=True))
+        collect(units, UNREAD, CollectOptions(wanted=Wanted(gradients=True)))
     assert not isinstance(caught.value, MissingPackageError)
 
 
@@ -90,4 +92,4 @@ def test_without_a_feature_map_one_line_names_the_way_out(analysed):
     table, weight = (RNG.standard_normal(s).astype("f") for s in ((9, 8), (8, 2)))
     units = analysed(body, {"t": table, "w": weight})
     with pytest.raises(StatisticsError, match="--criterion l1"):
-        collect(units, UNREAD, CollectOptions(activations=True))
+        collect(units, UNREAD, CollectOptions(wanted=Wanted(activations=True)))

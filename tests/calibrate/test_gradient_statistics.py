@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as tf  # noqa: E402
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
-from wrg_onnx.calibrate.gradients import collect_gradients  # noqa: E402
+from wrg_onnx.calibrate.gradients import GradientProbe  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
+from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
 from wrg_onnx.graph.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
 from wrg_onnx.twin.losses import bce_loss, iou_loss  # noqa: E402
@@ -60,10 +61,18 @@ def expected(loss_of):
     return [np.mean([run[layer] for run in runs], axis=0) for layer in (0, 1)]
 
 
+@pytest.fixture
+def collect(measured):
+    def run(units, data, head):
+        taps = plan_taps(units)
+        return measured(GradientProbe(units.graph, taps, head), taps, data).layers(Kind.GRADIENT)
+
+    return run
+
+
 def check(found, wanted):
-    assert found.images == len(IMAGES)
-    assert [layer.layer for layer in found.gradient] == ["a", "b"]
-    for layer, values in zip(found.gradient, wanted, strict=True):
+    assert [layer.layer for layer in found] == ["a", "b"]
+    for layer, values in zip(found, wanted, strict=True):
         np.testing.assert_allclose(layer.values, values, rtol=1e-4, atol=1e-9)
         assert values.max() > 0
 
@@ -77,9 +86,9 @@ def saliency_loss(mask):
     return loss
 
 
-def test_masks_are_compared_at_the_outputs_size_and_keep_tiny_objects(analysed):
+def test_masks_are_compared_at_the_outputs_size_and_keep_tiny_objects(analysed, collect):
     units = analysed(PROBABILITY, WEIGHTS)
-    found = collect_gradients(units.graph, plan_taps(units), dataset(IMAGES, MASKS), HEAD)
+    found = collect(units, dataset(IMAGES, MASKS), HEAD)
     # Each pixel of the output stands for 2x2 of the mask: the share that is object.
     shares = [mask.reshape(8, 2, 8, 2).mean(axis=(1, 3)) for mask in MASKS]
     truth = [torch.from_numpy(share.astype(np.float32))[None, None] for share in shares]
@@ -87,30 +96,28 @@ def test_masks_are_compared_at_the_outputs_size_and_keep_tiny_objects(analysed):
     check(found, expected(lambda n: saliency_loss(truth[n])))
 
 
-def test_without_masks_the_models_own_map_is_the_truth(analysed):
+def test_without_masks_the_models_own_map_is_the_truth(analysed, collect):
     units = analysed(PROBABILITY, WEIGHTS)
     data = dataset(IMAGES, [None, None])
-    found = collect_gradients(units.graph, plan_taps(units), data, HEAD)
+    found = collect(units, data, HEAD)
     check(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
 
 
-def test_logits_go_through_a_sigmoid(analysed):
+def test_logits_go_through_a_sigmoid(analysed, collect):
     units = analysed(LOGIT, WEIGHTS)
     head = SaliencyHead("y", axis=1, channels=1, is_logit=True)
     data = dataset(IMAGES, [None, None])
-    found = collect_gradients(units.graph, plan_taps(units), data, head)
+    found = collect(units, data, head)
     check(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
 
 
-def test_without_a_saliency_map_the_loss_is_half_the_mean_square_of_every_output(analysed):
+def test_without_a_saliency_map_the_loss_is_half_the_mean_square_of_every_output(analysed, collect):
     body = LOGIT.replace(
         "(float[1,1,8,8] y)", "(float[1,1,8,8] y, float[1,1,8,8] q, int64[1,1,8,8] k)"
     )
     body = body.replace("y = Conv(b, w3) }", "y = Conv(b, w3) q = Relu(y) k = Cast<to=7>(y) }")
     units = analysed(body, WEIGHTS)
-    found = collect_gradients(
-        units.graph, plan_taps(units), dataset(IMAGES, [None, None]), head=None
-    )
+    found = collect(units, dataset(IMAGES, [None, None]), None)
     check(
         found,
         expected(lambda _: lambda z: 0.5 * z.square().mean() + 0.5 * tf.relu(z).square().mean()),
@@ -118,7 +125,7 @@ def test_without_a_saliency_map_the_loss_is_half_the_mean_square_of_every_output
 
 
 @pytest.mark.parametrize(("axis", "channels"), [(1, 2), (3, 2), (3, 1), (None, 1)])
-def test_every_kind_of_head_is_read(analysed, axis, channels):
+def test_every_kind_of_head_is_read(analysed, collect, axis, channels):
     shape = {1: (1, channels, 8, 8), 3: (1, 8, 8, channels), None: (1, 8, 8)}[axis]
     last = {
         1: "y = Identity(z)", 3: "y = Transpose<perm=[0,2,3,1]>(z)", None: "y = Squeeze(z, one)",
@@ -128,51 +135,49 @@ def test_every_kind_of_head_is_read(analysed, axis, channels):
     constants = {**WEIGHTS, "w": floats(channels, 5, 1, 1), "one": np.array([1])}
     units = analysed(body, constants)
     head = SaliencyHead("y", axis=axis, channels=channels, is_logit=True)
-    found = collect_gradients(units.graph, plan_taps(units), dataset(IMAGES, MASKS), head)
-    assert all(layer.values.max() > 0 for layer in found.gradient)
+    found = collect(units, dataset(IMAGES, MASKS), head)
+    assert all(layer.values.max() > 0 for layer in found)
 
 
-def test_channels_that_the_loss_does_not_depend_on_count_as_zero(analysed):
+def test_channels_that_the_loss_does_not_depend_on_count_as_zero(analysed, collect):
     body = LOGIT.replace("y = Conv(b, w3) }", "y = Conv(b, w3) l = Cast<to=7>(e) }")
     body = body.replace("(float[1,1,8,8] y)", "(float[1,1,8,8] y, int64[1,1,16,16] l)")
     body = body.replace("c = Conv", "f = Conv(x, w4) e = Conv(f, w5) c = Conv", 1)
     weights = {**WEIGHTS, "w4": floats(4, 3, 1, 1), "w5": floats(1, 4, 1, 1)}
     units = analysed(body, weights)
-    found = collect_gradients(
-        units.graph, plan_taps(units), dataset(IMAGES, [None, None]), head=None
-    )
-    values = {layer.layer: layer.values for layer in found.gradient}
+    found = collect(units, dataset(IMAGES, [None, None]), None)
+    values = {layer.layer: layer.values for layer in found}
     assert values["f"].tolist() == [0, 0, 0, 0]
     assert values["a"].max() > 0
 
 
-def test_outputs_without_a_gradient_say_what_to_do_instead(analysed):
+def test_outputs_without_a_gradient_say_what_to_do_instead(analysed, collect):
     body = LOGIT.replace("(float[1,1,8,8] y)", "(int64[1,1,8,8] y)")
     body = body.replace("y = Conv(b, w3) }", "z = Conv(b, w3) y = Cast<to=7>(z) }")
     units = analysed(body, WEIGHTS)
     with pytest.raises(StatisticsError, match="--criterion wr"):
-        collect_gradients(units.graph, plan_taps(units), dataset(IMAGES, [None, None]), head=None)
+        collect(units, dataset(IMAGES, [None, None]), None)
 
 
-def test_outputs_that_no_layer_reaches_say_what_to_do_instead(analysed):
+def test_outputs_that_no_layer_reaches_say_what_to_do_instead(analysed, collect):
     body = LOGIT.replace(
         "y = Conv(b, w3) }", "z = Conv(b, w3) k = Cast<to=7>(z) y = Cast<to=1>(k) }"
     )
     units = analysed(body, WEIGHTS)
     with pytest.raises(StatisticsError, match="--criterion wr"):
-        collect_gradients(units.graph, plan_taps(units), dataset(IMAGES, [None, None]), head=None)
+        collect(units, dataset(IMAGES, [None, None]), None)
 
 
-def test_a_gradient_that_is_not_finite_names_the_tensor(analysed):
+def test_a_gradient_that_is_not_finite_names_the_tensor(analysed, collect):
     image = floats(1, 3, 16, 16)
     image[0, 0, 0, 0] = np.inf
     units = analysed(LOGIT, WEIGHTS)
     with pytest.raises(StatisticsError, match=r"gradient at 'a' .*--criterion wr"):
-        collect_gradients(units.graph, plan_taps(units), dataset([image], [None]), head=None)
+        collect(units, dataset([image], [None]), None)
 
 
-def test_an_operator_without_a_twin_is_named(analysed):
+def test_an_operator_without_a_twin_is_named(analysed, collect):
     body = LOGIT.replace("y = Conv(b, w3) }", "z = Conv(b, w3) y = Unique(z) }")
     units = analysed(body, WEIGHTS)
     with pytest.raises(UnsupportedOperatorError, match="'Unique'"):
-        collect_gradients(units.graph, plan_taps(units), dataset(IMAGES, MASKS), HEAD)
+        collect(units, dataset(IMAGES, MASKS), HEAD)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.calibrate.maps import MapOptions, collect_maps
+from wrg_onnx.calibrate.maps import MapProbe
+from wrg_onnx.calibrate.measurements import Kind
 from wrg_onnx.calibrate.taps import channels_first, plan_taps
 from wrg_onnx.graph import open_session
 from wrg_onnx.graph.errors import StatisticsError
@@ -39,13 +40,14 @@ def units(analysed):
 IMAGES = [floats(1, 3, 12, 10) for _ in range(3)]
 
 
-def test_means_are_those_of_a_direct_computation(units):
+def test_means_are_those_of_a_direct_computation(units, measured):
     taps = plan_taps(units)
     assert [tap.tensor for tap in taps] == ["a", "b"]
-    found = collect_maps(units.graph, taps, dataset(*IMAGES), MapOptions(ranks=True))
+    found = measured(MapProbe(units.graph, taps, ranks=True), taps, dataset(*IMAGES))
     session = open_session(units.graph, outputs=["a", "b"])
     runs = [session.run({"x": image}) for image in IMAGES]
-    for tap, rank, activation in zip(taps, found.rank, found.activation, strict=True):
+    pairs = zip(taps, found.layers(Kind.RANK), found.layers(Kind.ACTIVATION), strict=True)
+    for tap, rank, activation in pairs:
         maps = np.concatenate([channels_first(tap, run[tap.tensor]) for run in runs])
         ranks = np.array([[np.linalg.matrix_rank(m) for m in image] for image in maps])
         np.testing.assert_allclose(rank.values, ranks.mean(axis=0) / 10)
@@ -57,41 +59,44 @@ def test_means_are_those_of_a_direct_computation(units):
     assert found.images == 3
 
 
+def test_images_count_as_often_as_they_are_drawn(units, measured):
+    taps = plan_taps(units)
+    probe = MapProbe(units.graph, taps, ranks=False)
+    weighted = measured(probe, taps, dataset(*IMAGES)).layers(
+        Kind.ACTIVATION, np.array([2.0, 0.0, 1.0])
+    )
+    drawn = measured(probe, taps, dataset(IMAGES[0], IMAGES[0], IMAGES[2])).layers(Kind.ACTIVATION)
+    for one, other in zip(weighted, drawn, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-12)
+
+
 def test_a_small_bound_gives_the_same_numbers(units):
     taps = plan_taps(units)
+    sample = dataset(IMAGES[0])[0]
     whole, parts = (
-        collect_maps(units.graph, taps, dataset(*IMAGES), MapOptions(ranks=True, bound_bytes=bound))
+        MapProbe(units.graph, taps, ranks=True, bound_bytes=bound).measure(sample)
         for bound in (2**30, 1)
     )
-    for kind in ("rank", "activation"):
-        for one, other in zip(getattr(whole, kind), getattr(parts, kind), strict=True):
-            np.testing.assert_array_equal(one.values, other.values)
+    for kind in (Kind.RANK, Kind.ACTIVATION):
+        np.testing.assert_array_equal(whole[kind], parts[kind])
 
 
 def test_ranks_are_taken_only_when_asked_for(units):
-    found = collect_maps(units.graph, plan_taps(units), dataset(IMAGES[0]), MapOptions(ranks=False))
-    assert found.rank == ()
-    assert len(found.activation) == 2
-
-
-def test_progress_counts_images(units):
-    seen = []
-    collect_maps(
-        units.graph, plan_taps(units), dataset(*IMAGES), MapOptions(ranks=False),
-        progress=lambda *told: seen.append(told),
-    )  # fmt: skip
-    assert seen == [("feature maps", n, 3) for n in (1, 2, 3)]
+    probe = MapProbe(units.graph, plan_taps(units), ranks=False)
+    assert probe.kinds == (Kind.ACTIVATION,)
+    assert list(probe.measure(dataset(IMAGES[0])[0])) == [Kind.ACTIVATION]
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
-def test_a_hole_names_the_feature_map(units, hole):
+def test_a_hole_names_the_feature_map_and_the_image(units, hole):
     image = floats(1, 3, 12, 10)
     image[0, 0, 0, 0] = hole
-    with pytest.raises(StatisticsError, match="'a' holds NaN or infinity"):
-        collect_maps(units.graph, plan_taps(units), dataset(image), MapOptions(ranks=True))
+    probe = MapProbe(units.graph, plan_taps(units), ranks=True)
+    with pytest.raises(StatisticsError, match="'a' of 's' holds NaN or infinity"):
+        probe.measure(dataset(image)[0])
 
 
-def test_integer_maps_are_measured_from_their_zero_point(analysed):
+def test_integer_maps_are_measured_from_their_zero_point(analysed, measured):
     constants = {
         "s": np.float32(0.05), "z": np.uint8(128), "v": floats(1, 5, 1, 1), "e": np.float32(0.2),
         "k": RNG.integers(0, 256, (6, 3, 1, 1)).astype(np.uint8), "o": np.uint8(100),
@@ -108,11 +113,11 @@ def test_integer_maps_are_measured_from_their_zero_point(analysed):
     )
     taps = plan_taps(units)
     assert [(tap.tensor, tap.zero_point) for tap in taps] == [("c", 100), ("a", 128)]
-    found = collect_maps(units.graph, taps, dataset(IMAGES[0]), MapOptions(ranks=True))
+    found = measured(MapProbe(units.graph, taps, ranks=True), taps, dataset(IMAGES[0]))
     values = open_session(units.graph, outputs=["c", "a"]).run({"x": IMAGES[0]})
     means = {
         "c": np.abs(values["c"].astype(float) - 100).mean(axis=(0, 2, 3)),
         "a": values["a"].mean(axis=(0, 2, 3), dtype=np.float64),
     }
-    for layer in found.activation:
+    for layer in found.layers(Kind.ACTIVATION):
         np.testing.assert_allclose(layer.values, means[layer.layer], rtol=1e-6)

@@ -1,19 +1,33 @@
-"""Take the statistics that a criterion needs, and no others."""
+"""Take the statistics that a criterion needs, from no more images than the choice needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapOptions, MapStatistics, collect_maps
+from wrg_onnx.calibrate.instruments import Instrument, Wanted, instruments_for
+from wrg_onnx.calibrate.measurements import Kind, Measurements, channels_of
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.calibrate.statistics import LayerValues, Statistics
+from wrg_onnx.calibrate.statistics import Float64Array, Statistics
+from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.calibrate.weights import filter_norms
+from wrg_onnx.calibrate.workers import Alone, Workers
 from wrg_onnx.channels import Units
-from wrg_onnx.graph import MissingPackageError, Provider, StatisticsError, resolve_provider
+from wrg_onnx.graph import StatisticsError
+
+Certainty: TypeAlias = Callable[[Statistics, Callable[[Float64Array], Statistics]], float]
+"""Told the statistics, and how to have them with each image counted so many times; returns how
+sure the choice is that is made by them, in [0, 1]."""
+
+GROWTH = 1.25
+"""How much the images grow between two looks at the certainty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +36,34 @@ class CollectOptions:
 
     Attributes:
         weights: Norms of filters.
-        ranks: Ranks of feature maps.
-        activations: Mean absolute activations of feature maps.
-        gradients: A backward pass.
-        provider: Where ONNX Runtime computes.
-        bound_bytes: How many bytes of feature maps are held at a time.
+        wanted: What is measured on images.
+        least: How many images are looked at before the certainty is asked for.
+        enough: The certainty that ends the pass.
+        workers: The processes that share the images.
     """
 
     weights: bool = False
-    ranks: bool = False
-    activations: bool = False
-    gradients: bool = False
-    provider: Provider = Provider.AUTO
-    bound_bytes: int = DEFAULT_BOUND_BYTES
+    wanted: Wanted = field(default_factory=Wanted)
+    least: int = 16
+    enough: float = 0.98
+    workers: Workers = field(default_factory=Alone)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collected:
+    """What was measured, and how far one can rely on it.
+
+    Attributes:
+        statistics: The statistics.
+        certainty: What the caller's ``certainty`` last said; None if it was never asked.
+        known: How many of the images had been measured by an earlier run.
+        notes: What a user should know, such as a cache that could not be used.
+    """
+
+    statistics: Statistics
+    certainty: float | None = None
+    known: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def collect(
@@ -43,15 +72,18 @@ def collect(
     options: CollectOptions,
     *,
     head: SaliencyHead | None = None,
+    certainty: Certainty | None = None,
     progress: Progress = silent,
-) -> Statistics:
-    """Take statistics of a model.
+) -> Collected:
+    """Take statistics of a model, image by image, until the choice is certain enough.
 
     Args:
         units: The analysis of the model.
-        data: The calibration images; None if only weights are needed.
+        data: The calibration images in the order in which they are looked at; None if only weights
+            are needed.
         options: Which statistics, and how.
         head: How to read the saliency map, None if the model has none.
+        certainty: How sure the choice is; without it all images are looked at.
         progress: Told how many images are done.
 
     Returns:
@@ -63,55 +95,84 @@ def collect(
         StatisticsError: If a feature map or a gradient is not finite, or there is no feature map.
     """
     weight, weight_l1 = filter_norms(units) if options.weights else ([], [])
-    maps = MapStatistics((), (), 0)
-    gradient: tuple[LayerValues, ...] = ()
-    images = 0
-    if data is not None and (options.ranks or options.activations or options.gradients):
-        taps = plan_taps(units)
-        if not taps and units.removable.any():
-            raise StatisticsError(
-                "no layer that can be pruned makes a feature map that can be looked at: use a "
-                "criterion on the weights alone, such as --criterion l1"
-            )
-        if options.gradients:
-            # First, because a missing twin should be known before the long pass.
-            gradient = _gradients(units, taps, data, head, progress)
-            images = len(data)
-        if options.ranks or options.activations:
-            maps = collect_maps(
-                units.graph,
-                taps,
-                data,
-                MapOptions(options.ranks, resolve_provider(options.provider), options.bound_bytes),
-                progress=progress,
-            )
-            images = maps.images
-    return Statistics(weight, weight_l1, maps.rank, gradient, maps.activation, images)
+    if data is None or not options.wanted:
+        return Collected(Statistics(weight, weight_l1))
+    taps = plan_taps(units)
+    if not taps and units.removable.any():
+        raise StatisticsError(
+            "no layer that can be pruned makes a feature map that can be looked at: use a "
+            "criterion on the weights alone, such as --criterion l1"
+        )
+
+    def statistics(found: Measurements, times: Float64Array | None = None) -> Statistics:
+        rank, gradient, activation = (
+            found.layers(kind, times) for kind in (Kind.RANK, Kind.GRADIENT, Kind.ACTIVATION)
+        )
+        return Statistics(weight, weight_l1, rank, gradient, activation, found.images)
+
+    used = instruments_for(units.graph, taps, head, options.wanted)
+    if not len(data):
+        raise StatisticsError("there is no image to take statistics from")
+    sure = None
+    for found in _passes(used, taps, data, options, progress):
+        mean = statistics(found)
+        if certainty is not None and found.images >= options.least:
+            sure = certainty(mean, partial(statistics, found))
+            if sure >= options.enough:
+                break
+    notes = dict.fromkeys(i.store.problem for i in used if i.store and i.store.problem)
+    known = min(i.known for i in used)
+    return Collected(mean, sure, known, tuple(notes))
 
 
-def _gradients(
-    units: Units,
-    taps: Sequence[Tap],
+def _passes(
+    instruments: Sequence[Instrument],
+    taps: tuple[Tap, ...],
     data: DataSet,
-    head: SaliencyHead | None,
+    options: CollectOptions,
     progress: Progress,
-) -> tuple[LayerValues, ...]:
+) -> Iterator[Measurements]:
+    """Yield all that was measured so far, each time of some images more."""
+    workers, width = options.workers, channels_of(taps)
+    kinds = [(kind, number) for number, i in enumerate(instruments) for kind in i.kinds]
+    rows = {kind: np.empty((0, width)) for kind, _ in kinds}
+    done = 0
     try:
-        from wrg_onnx.calibrate.gradients import collect_gradients
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != "torch":
-            raise
-        raise MissingPackageError(
-            "torch",
-            purpose="a criterion with a gradient",
-            extra="torch",
-            otherwise="choose one without, such as --criterion wr",
-        ) from error
-    found = collect_gradients(
-        units.graph,
-        taps,
-        data,
-        head,
-        progress=progress,
-    )
-    return found.gradient
+        while done < len(data):
+            stop = min(len(data), max(options.least, int(np.ceil(done * GROWTH))))
+            fresh = {kind: np.zeros((stop - done, width)) for kind, _ in kinds}
+            for index in range(done, stop):
+                if index % workers.count == workers.index:
+                    sample = data[index]
+                    for instrument in instruments:
+                        for kind, row in instrument.measure(sample).items():
+                            fresh[kind][index - done] = row
+                progress("statistics", index + 1, len(data))
+            for kind, part in fresh.items():
+                rows[kind] = np.concatenate([rows[kind], workers.total(part)])
+            _keep_of_others(instruments, data, range(done, stop), rows, workers)
+            done = stop
+            yield Measurements(taps, rows, done)
+    finally:
+        if not workers.index:
+            for instrument in instruments:
+                if instrument.store:
+                    instrument.store.flush()
+
+
+def _keep_of_others(
+    instruments: Sequence[Instrument],
+    data: DataSet,
+    images: range,
+    rows: dict[Kind, Float64Array],
+    workers: Workers,
+) -> None:
+    """Let the first process keep what the others measured."""
+    if workers.count == 1 or workers.index:
+        return
+    for index in images:
+        if index % workers.count:
+            for instrument in instruments:
+                if instrument.store:
+                    row = {kind: rows[kind][index] for kind in instrument.kinds}
+                    instrument.store.put(digest_of(data[index]), row)

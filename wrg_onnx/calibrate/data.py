@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wrg_onnx.calibrate import tiny_objects
-from wrg_onnx.calibrate.files import decode, list_files, picture_size, reading
+from wrg_onnx.calibrate.files import decode, list_files, load_arrays, picture_size
 from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, to_feed, to_mask
 from wrg_onnx.graph.errors import DataError, UsageError
 from wrg_onnx.graph.inputs import random_feeds
@@ -225,16 +225,12 @@ def _read_pair(image: Path, mask: Path | None, preprocessing: Preprocessing) -> 
 
 
 def _read_archive(file: Path, inputs: Sequence[Value]) -> Sample:
-    # Given a path, NumPy would leave the file open where the archive is broken.
-    with reading(file), file.open("rb") as stream:
-        archive = np.load(stream, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"cannot read '{file}': not an .npz archive")
-        missing = [f"'{value.name}'" for value in inputs if value.name not in archive.files]
-        if missing:
-            held = ", ".join(f"'{name}'" for name in sorted(archive.files))
-            raise DataError(f"'{file}' lacks the input {', '.join(missing)}: it holds {held}")
-        feeds = {value.name: archive[value.name] for value in inputs}
+    held = load_arrays(file)
+    missing = [f"'{value.name}'" for value in inputs if value.name not in held]
+    if missing:
+        names = ", ".join(f"'{name}'" for name in sorted(held))
+        raise DataError(f"'{file}' lacks the input {', '.join(missing)}: it holds {names}")
+    feeds = {value.name: held[value.name] for value in inputs}
     for value in inputs:
         array = feeds[value.name]
         if array.dtype != value.dtype or not _fits(array.shape, value.shape):

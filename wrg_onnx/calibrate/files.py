@@ -79,3 +79,17 @@ def decode(file: Path, mode: str) -> NDArray[np.uint8]:
         # Pillow warns where a palette's transparency would be lost on the way to RGB.
         opaque = picture.convert("RGBA") if "transparency" in picture.info else picture
         return np.array(opaque.convert(mode), dtype=np.uint8)
+
+
+def load_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
+    """Read all arrays of an ``.npz`` file, never a pickled object.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    # Given a path, NumPy would leave the file open where the archive is broken.
+    with reading(file), file.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
+        if isinstance(archive, np.lib.npyio.NpzFile):
+            return {name: archive[name] for name in archive.files}
+    raise DataError(f"cannot read '{file}': not an .npz archive")

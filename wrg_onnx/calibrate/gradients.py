@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.data import DataSet, Sample
+from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first
 from wrg_onnx.graph import Graph, StatisticsError
 from wrg_onnx.twin import build_twin
@@ -22,75 +21,57 @@ OBJECT_THRESHOLD = 0.5
 """Where a sample has no mask, the model's own map above this is the pseudo mask."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GradientStatistics:
-    """What the backward pass said.
-
-    Attributes:
-        gradient: Mean of abs(gradient x activation) by layer.
-        images: How many images were seen.
-    """
-
-    gradient: tuple[LayerValues, ...]
-    images: int
-
-
-def collect_gradients(
-    graph: Graph,
-    taps: Sequence[Tap],
-    data: DataSet,
-    head: SaliencyHead | None,
-    *,
-    progress: Progress = silent,
-) -> GradientStatistics:
-    """Run the model's twin forward and backward on each sample.
+class GradientProbe:
+    """Runs a model's twin forward and backward on one image at a time.
 
     The loss is BCE + IoU of the saliency map against the mask, or against the model's own map
-    above 0.5 where a sample has none. A model without a saliency map is asked how much its outputs
-    depend on each channel: the loss is half the mean square of every float output.
+    above 0.5 where an image has none. A model without a saliency map is asked how much its outputs
+    depend on each channel: the loss is half the mean square of every float output. The gradients of
+    the feature maps alone are computed, none of a weight.
 
     Args:
         graph: The model.
         taps: Where to look.
-        data: The calibration images, read one at a time.
         head: How to read the saliency map, None if the model has none.
-        progress: Told how many images are done.
-
-    Returns:
-        The means. Each image's maps are averaged over positions first.
 
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
-        StatisticsError: If a gradient is not finite; it names the tensor. Or if no output depends
-            on a tap in a way that has a gradient.
 
     Source: abs(gradient x activation) as in Molchanov et al., "Pruning Convolutional Neural
     Networks for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, equation 8; the loss is
     our reconstruction of WRGPruner's.
     """
-    twin = build_twin(graph, trainable=False).eval()
-    names = [tap.tensor for tap in taps]
-    sums: dict[str, Float64Array] = {tap.tensor: np.zeros(len(tap.units)) for tap in taps}
-    for done, sample in enumerate(data, start=1):
+
+    kinds = (Kind.GRADIENT,)
+
+    def __init__(self, graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None) -> None:
+        self._graph, self._taps, self._head = graph, tuple(taps), head
+        self._twin = build_twin(graph, trainable=False).eval()
+
+    def measure(self, sample: Sample) -> Row:
+        """Return the means over positions of abs(gradient x activation).
+
+        Raises:
+            StatisticsError: If a gradient is not finite; it names the tensor. Or if no output
+                depends on a tap in a way that has a gradient.
+        """
         feeds = {name: torch.from_numpy(np.array(array)) for name, array in sample.feeds.items()}
-        values = twin(feeds, names)
-        loss = _loss(values, [value.name for value in graph.outputs], sample, head)
+        values = self._twin(feeds, [tap.tensor for tap in self._taps])
+        loss = _loss(values, [value.name for value in self._graph.outputs], sample, self._head)
         # A map of integers has no gradient, as one that the loss does not depend on: both are zero.
-        smooth = [tap for tap in taps if values[tap.tensor].requires_grad]
+        smooth = [tap for tap in self._taps if values[tap.tensor].requires_grad]
         tensors = [values[tap.tensor] for tap in smooth]
         if tensors and not loss.requires_grad:
             raise StatisticsError(
-                f"'{graph.name}': no output depends smoothly on any layer, so there is no "
+                f"'{self._graph.name}': no output depends smoothly on any layer, so there is no "
                 "gradient; use a criterion without, such as --criterion wr"
             )
         gradients = torch.autograd.grad(loss, tensors, allow_unused=True) if tensors else ()
+        found = {tap.tensor: np.zeros(len(tap.units)) for tap in self._taps}
         for tap, tensor, gradient in zip(smooth, tensors, gradients, strict=True):
             if gradient is not None:
-                sums[tap.tensor] += _mean_effect(tap, tensor, gradient)
-        progress("gradients", done, len(data))
-    images = len(data)
-    layers = tuple(LayerValues(t.tensor, t.units, sums[t.tensor] / max(images, 1)) for t in taps)
-    return GradientStatistics(layers, images)
+                found[tap.tensor] = _mean_effect(tap, tensor, gradient)
+        return {Kind.GRADIENT: np.concatenate(list(found.values()))}
 
 
 def _mean_effect(tap: Tap, tensor: Tensor, gradient: Tensor) -> Float64Array:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import platformdirs
 
 from wrg_onnx.cli.options import (
     MODEL,
@@ -63,6 +64,15 @@ Examples:
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Of --recover finetune. [20]")
 @data_options
+@click.option(
+    "--certainty", type=float, default=0.98, show_default=True,
+    help="Stop calibrating where more images would hardly change the choice.",
+)  # fmt: skip
+@click.option(
+    "--cache", type=click.Path(path_type=Path, file_okay=False),
+    help="Keep what was measured here, by model and image. [the user's cache folder]",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Measure everything anew, and keep nothing.")
 @limit_options
 @click.option(
     "--evaluate/--no-evaluate", default=None,
@@ -79,6 +89,8 @@ def prune_command(
     dry_run: bool,
     force: bool,
     as_json: bool,
+    no_cache: bool,
+    cache: Path | None,
     **options: Any,
 ) -> None:
     """Remove whole channels from MODEL, prove it, recover it, and measure what is left.
@@ -89,7 +101,8 @@ def prune_command(
     """
     data = read_data_options(options)
     limits = read_limits(options)
-    config = PruneConfig(data=data, limits=limits, timing=Timing(), **options)
+    kept = None if no_cache else cache or platformdirs.user_cache_path("wrg-onnx")
+    config = PruneConfig(data=data, limits=limits, timing=Timing(), cache=kept, **options)
     # '.' has no name to derive one from; it is no model either, as the loader says.
     derived = model.with_suffix(".pruned.onnx") if model.name else None
     target = None if dry_run else output or derived

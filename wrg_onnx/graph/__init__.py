@@ -1,5 +1,6 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
+from wrg_onnx.graph.digest import digest
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.errors import (
     BudgetError,
@@ -16,7 +17,7 @@ from wrg_onnx.graph.errors import (
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
-from wrg_onnx.graph.save import check_model_output, check_output, save
+from wrg_onnx.graph.save import check_model_output, check_output, renamed, save
 from wrg_onnx.graph.scopes import Flat, flatten
 from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
@@ -28,7 +29,8 @@ __all__ = [
     "Shape",
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WrgError", "bind_sizes", "check_model_output", "check_output",
-    "edited", "fill_inputs", "flatten", "from_proto",
-    "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "resolve_provider",
+    "digest", "edited", "fill_inputs", "flatten", "from_proto",
+    "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "renamed",
+    "resolve_provider",
     "save", "stored_bytes", "without_additions", "without_bias",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wrg_onnx.calibrate.preprocess import Layout, Order, Size
+from wrg_onnx.calibrate.workers import Alone, Workers
 from wrg_onnx.channels import Limits
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import Provider, Shape, UsageError
@@ -97,6 +98,11 @@ class PruneConfig:
             samples that tell something: a data set, or generated images that are needed anyway.
         rounds: In how many steps the ratio is reached; each is measured, cut and recovered.
         epochs: Passes over the samples where ``recover`` is fine-tuning; None takes its default.
+        certainty: Calibration ends before the last sample once the expected overlap of the choice
+            with that of endless samples reaches this, in (0, 1].
+        cache: A folder where what was measured is kept, for other runs and for one that was
+            stopped; None for none.
+        workers: The processes that share the calibration.
     """
 
     ratio: float
@@ -114,6 +120,9 @@ class PruneConfig:
     recover: Recovery | None = None
     rounds: int = 1
     epochs: int | None = None
+    certainty: float = 0.98
+    cache: Path | None = None
+    workers: Workers = field(default_factory=Alone)
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
@@ -123,6 +132,8 @@ class PruneConfig:
             raise UsageError(f"seed must be at least 0, got {self.seed}")
         if self.rounds < 1:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
+        if not 0 < self.certainty <= 1:
+            raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
             raise UsageError("--epochs is for --recover finetune")
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from wrg_onnx.calibrate.collect import CollectOptions, collect
+from wrg_onnx.calibrate.collect import Collected, CollectOptions, collect
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.statistics import Statistics
+from wrg_onnx.calibrate.instruments import Wanted
+from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, Statistics
 from wrg_onnx.channels import IdArray
 from wrg_onnx.graph import DataError, Graph
 from wrg_onnx.pipeline.analyse import Model
@@ -30,7 +31,7 @@ from wrg_onnx.rewrite import (
     plan_slices,
     run_masked,
 )
-from wrg_onnx.select import Candidates, Scores, Selection, score, select
+from wrg_onnx.select import Candidates, Scores, Selection, expected_jaccard, score, select
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +40,7 @@ class Cut:
 
     Attributes:
         model: What was cut, analysed.
+        collected: What was measured of it.
         scores: What each of its units is worth.
         selection: Which of them died.
         graph: The smaller model.
@@ -48,6 +50,7 @@ class Cut:
     """
 
     model: Model
+    collected: Collected
     scores: Scores
     selection: Selection
     graph: Graph
@@ -78,14 +81,18 @@ def cut_model(
         WrgError: One of its kinds.
     """
     ratio, floor = step
-    with clock.stage("calibrate"):
-        statistics = _statistics(model, samples, head, config, clock)
-    with clock.stage("select"):
+    candidates = Candidates(model.units.removable, model.units.group, floor)
+    budget = model.budget(config.budget)
+
+    def choose(statistics: Statistics) -> tuple[Scores, Selection]:
         rng = np.random.default_rng(config.seed)
         scores = score(config.criterion, statistics, model.units.count, rng)
-        candidates = Candidates(model.units.removable, model.units.group, floor)
-        budget = model.budget(config.budget)
-        selection = select(candidates, scores.values, budget, ratio, config.scope)
+        return scores, select(candidates, scores.values, budget, ratio, config.scope)
+
+    with clock.stage("calibrate"):
+        collected = _collect(model, samples, head, lambda s: choose(s)[1].alive, config, clock)
+    with clock.stage("select"):
+        scores, selection = choose(collected.statistics)
     with clock.stage("rewrite"):
         plan = plan_slices(model.units, selection.alive)
         # The masked original runs first: its weights are gone before the pruned ones are made.
@@ -94,7 +101,7 @@ def cut_model(
     with clock.stage("validate"):
         equivalence = combine([compare_with(reference, pruned) for reference in references])
     kept = kept_channels(model.units, selection.alive)
-    return Cut(model, scores, selection, pruned, plan.kept, kept, equivalence)
+    return Cut(model, collected, scores, selection, pruned, plan.kept, kept, equivalence)
 
 
 def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
@@ -110,20 +117,41 @@ def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
     return references
 
 
-def _statistics(
+def _collect(
     model: Model,
     samples: Samples | None,
     head: SaliencyHead | None,
+    select_from: Callable[[Statistics], BoolArray],
     config: PruneConfig,
     clock: Clock,
-) -> Statistics:
+) -> Collected:
+    """Measure as many images as it takes for the selection to be certain."""
     parts = config.criterion.parts
     options = CollectOptions(
         weights=bool({"w", "l1"} & set(parts)),
-        ranks="r" in parts,
-        activations="act" in parts,
-        gradients="g" in parts,
-        provider=config.provider,
+        wanted=Wanted(
+            ranks="r" in parts,
+            activations="act" in parts,
+            gradients="g" in parts,
+            provider=config.provider,
+            cache=config.cache,
+        ),
+        enough=config.certainty,
+        workers=config.workers,
     )
-    data = None if samples is None else samples.calibration
-    return collect(model.units, data, options, head=head, progress=clock.progress)
+    data = None
+    if samples is not None:
+        # The first images must be a fair choice: files in order of their names often are not.
+        order = np.random.default_rng(config.seed).permutation(len(samples.calibration))
+        data = samples.calibration.take(order)
+
+    def certainty(statistics: Statistics, weighted: Callable[[Float64Array], Statistics]) -> float:
+        def choose(times: Float64Array | None) -> BoolArray:
+            return select_from(statistics if times is None else weighted(times))
+
+        rng = np.random.default_rng(config.seed)
+        return expected_jaccard(choose, statistics.images, rng)
+
+    return collect(
+        model.units, data, options, head=head, certainty=certainty, progress=clock.progress
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wrg_onnx.calibrate.collect import Collected
 from wrg_onnx.graph import other_sizes
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
@@ -19,6 +20,7 @@ FEW_SAMPLES = 16
 def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
     """Yield what a user should know about one cut."""
     yield from _limits_of_proof(cut)
+    yield from _of_statistics(cut.collected, config)
     removable = cut.model.units.removable
     missing = int((cut.scores.unmeasured & removable).sum())
     if missing:
@@ -26,6 +28,13 @@ def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
             f"{missing} of {int(removable.sum())} units could not be measured by "
             f"'{config.criterion.value}' and were taken as average"
         )
+
+
+def _of_statistics(collected: Collected, config: PruneConfig) -> Iterator[str]:
+    yield from collected.notes
+    sure = collected.certainty
+    if sure is not None and sure < config.certainty and config.data.path is not None:
+        yield (f"the choice of units is {sure:.0%} certain; more images (--samples) make it surer")
 
 
 def notes(

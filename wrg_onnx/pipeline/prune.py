@@ -103,6 +103,8 @@ def prune(
         ratio=config.ratio,
         reached=reached,
         calibration=_describe(samples, config),
+        images=last.collected.statistics.images,
+        certainty=last.collected.certainty,
         units=int(model.units.removable.sum()),
         removed=result.removed,
         equivalence=result.equivalence,

@@ -113,7 +113,10 @@ class PruneReport:
         scope: What competed with what.
         ratio: The share that was asked for.
         reached: The share that was removed.
-        calibration: What the statistics were taken from.
+        calibration: What the statistics could be taken from.
+        images: From how many samples of it they were taken.
+        certainty: The expected overlap of the removed units with those that endless samples would
+            have removed: a Jaccard index in [0, 1]; None without samples.
         units: Units of the original that may go.
         removed: How many units went.
         equivalence: The proof of the surgery.
@@ -135,6 +138,8 @@ class PruneReport:
     ratio: float
     reached: float
     calibration: str
+    images: int
+    certainty: float | None
     units: int
     removed: int
     equivalence: Equivalence

@@ -36,7 +36,7 @@ def prune_text(report: PruneReport) -> RenderableType:
         Text(f"{report.model} -> {report.output or '(dry run, nothing written)'}", "bold"),
         Text(
             f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
-            f"({report.scope}), statistics from {report.calibration}"
+            f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
         ),
         _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed),
         Text(_proof(report)),
@@ -45,6 +45,12 @@ def prune_text(report: PruneReport) -> RenderableType:
         lines.append(Text(_recovery(report.recovery)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
+
+
+def _certainty(report: PruneReport) -> str:
+    if report.certainty is None:
+        return ""
+    return f" ({report.images} used; the choice is {report.certainty:.1%} certain)"
 
 
 def _proof(report: PruneReport) -> str:

@@ -1,5 +1,6 @@
 """From statistics to the units that die: criteria, budgets and the choice. Pure numpy."""
 
+from wrg_onnx.select.certainty import expected_jaccard
 from wrg_onnx.select.choose import (
     Budget,
     Candidates,
@@ -14,5 +15,6 @@ from wrg_onnx.select.scaling import UnitValues, per_unit
 
 __all__ = [
     "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection",
-    "UnitValues", "largest_ratio", "per_unit", "removal_order", "score", "select",
+    "UnitValues", "expected_jaccard", "largest_ratio", "per_unit", "removal_order", "score",
+    "select",
 ]  # fmt: skip

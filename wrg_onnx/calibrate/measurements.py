@@ -1,0 +1,87 @@
+"""What was measured: a row of numbers per image, from which every later question is answered.
+
+Means, their certainty, going on after a stop, and sharing the images out all need to know what one
+image said. A row is small: a number per channel of each layer.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from wrg_onnx.calibrate.data import Sample
+from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.calibrate.taps import Tap
+
+
+class Kind(enum.Enum):
+    """What is measured of a feature map."""
+
+    RANK = "rank"
+    ACTIVATION = "activation"
+    GRADIENT = "gradient"
+
+
+Row = Mapping[Kind, Float64Array]
+"""For each kind (channels of all taps,) float64, one tap after the other."""
+
+
+class Probe(Protocol):
+    """Something that measures a model on one image."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What it measures."""
+
+    def measure(self, sample: Sample) -> Row:
+        """Measure one image.
+
+        Raises:
+            StatisticsError: If a number is not finite; it names the tensor.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurements:
+    """What was measured on some images.
+
+    Attributes:
+        taps: Where.
+        rows: For each kind (images, channels of all taps) float64.
+        images: How many images.
+    """
+
+    taps: tuple[Tap, ...]
+    rows: Mapping[Kind, Float64Array]
+    images: int
+
+    def layers(self, kind: Kind, times: Float64Array | None = None) -> tuple[LayerValues, ...]:
+        """Return the means over the images, by layer.
+
+        Args:
+            kind: What was measured; none of it gives no layers.
+            times: (images,) float64, how often each image counts; once each if None.
+        """
+        if kind not in self.rows:
+            return ()
+        whole = self.rows[kind]
+        mean = whole.mean(0) if times is None else times @ whole / times.sum()
+        return tuple(
+            LayerValues(tap.tensor, tap.units, values)
+            for tap, values in zip(self.taps, by_tap(self.taps, mean), strict=True)
+        )
+
+
+def channels_of(taps: Sequence[Tap]) -> int:
+    """Return the length of a row."""
+    return sum(len(tap.units) for tap in taps)
+
+
+def by_tap(taps: Sequence[Tap], row: Float64Array) -> list[Float64Array]:
+    """Divide the last axis of rows into the channels of each tap."""
+    bounds = np.cumsum([len(tap.units) for tap in taps])[:-1]
+    return [np.ascontiguousarray(part) for part in np.split(row, bounds, axis=-1)]
