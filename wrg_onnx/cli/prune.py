@@ -8,6 +8,7 @@ from typing import Any
 import click
 import platformdirs
 
+from wrg_onnx.calibrate.workers import join_workers
 from wrg_onnx.cli.options import (
     MODEL,
     EnumChoice,
@@ -20,7 +21,7 @@ from wrg_onnx.cli.options import (
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
-from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.pipeline.prune import prune, share_calibration
 from wrg_onnx.report import prune_text
 from wrg_onnx.select import Criterion, Scope
 
@@ -102,10 +103,16 @@ def prune_command(
     data = read_data_options(options)
     limits = read_limits(options)
     kept = None if no_cache else cache or platformdirs.user_cache_path("wrg-onnx")
-    config = PruneConfig(data=data, limits=limits, timing=Timing(), cache=kept, **options)
     # '.' has no name to derive one from; it is no model either, as the loader says.
     derived = model.with_suffix(".pruned.onnx") if model.name else None
     target = None if dry_run else output or derived
-    with progress_bar() as progress:
-        report = prune(model, target, config, force=force, progress=progress)
+    with join_workers() as workers:
+        config = PruneConfig(
+            data=data, limits=limits, timing=Timing(), cache=kept, workers=workers, **options
+        )
+        if workers.index:
+            share_calibration(model, config)
+            return
+        with progress_bar() as progress:
+            report = prune(model, target, config, force=force, progress=progress)
     emit(report, lambda: prune_text(report), as_json=as_json)

@@ -12,6 +12,7 @@ from wrg_onnx.graph.errors import (
     UnsupportedOperatorError,
     UsageError,
     ValidationError,
+    WorkerError,
     WrgError,
 )
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
@@ -28,7 +29,7 @@ __all__ = [
     "MissingPackageError", "ModelError", "Node", "OutputError", "Provider", "Sections", "Session",
     "Shape",
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
-    "WrgError", "bind_sizes", "check_model_output", "check_output",
+    "WorkerError", "WrgError", "bind_sizes", "check_model_output", "check_output",
     "digest", "edited", "fill_inputs", "flatten", "from_proto",
     "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "renamed",
     "resolve_provider",

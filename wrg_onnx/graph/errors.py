@@ -49,6 +49,10 @@ class StatisticsError(WrgError):
     """A statistic cannot be taken: it is not finite, or its shape changed between batches."""
 
 
+class WorkerError(WrgError):
+    """Another process of the same run is gone."""
+
+
 class BudgetError(WrgError):
     """The asked ratio cannot be reached.
 

@@ -134,6 +134,8 @@ class PruneConfig:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 < self.certainty <= 1:
             raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
+        if self.rounds > 1 and self.workers.count > 1:
+            raise UsageError("several processes share one calibration: start one for --rounds")
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
             raise UsageError("--epochs is for --recover finetune")
 

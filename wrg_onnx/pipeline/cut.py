@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
-from wrg_onnx.calibrate.collect import Collected, CollectOptions, collect
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.instruments import Wanted
-from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, Statistics
 from wrg_onnx.channels import IdArray
 from wrg_onnx.graph import DataError, Graph
 from wrg_onnx.pipeline.analyse import Model
+from wrg_onnx.pipeline.choose import Chosen, choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.samples import Samples
@@ -31,7 +27,6 @@ from wrg_onnx.rewrite import (
     plan_slices,
     run_masked,
 )
-from wrg_onnx.select import Candidates, Scores, Selection, expected_jaccard, score, select
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +35,7 @@ class Cut:
 
     Attributes:
         model: What was cut, analysed.
-        collected: What was measured of it.
-        scores: What each of its units is worth.
-        selection: Which of them died.
+        chosen: What was measured of it, and which of its units died.
         graph: The smaller model.
         slices: The kept positions per axis of each sliced constant.
         kept: Which channels of ``model`` it still has.
@@ -50,9 +43,7 @@ class Cut:
     """
 
     model: Model
-    collected: Collected
-    scores: Scores
-    selection: Selection
+    chosen: Chosen
     graph: Graph
     slices: Mapping[str, tuple[IdArray | None, ...]]
     kept: Mapping[str, KeptChannels]
@@ -80,19 +71,8 @@ def cut_model(
     Raises:
         WrgError: One of its kinds.
     """
-    ratio, floor = step
-    candidates = Candidates(model.units.removable, model.units.group, floor)
-    budget = model.budget(config.budget)
-
-    def choose(statistics: Statistics) -> tuple[Scores, Selection]:
-        rng = np.random.default_rng(config.seed)
-        scores = score(config.criterion, statistics, model.units.count, rng)
-        return scores, select(candidates, scores.values, budget, ratio, config.scope)
-
-    with clock.stage("calibrate"):
-        collected = _collect(model, samples, head, lambda s: choose(s)[1].alive, config, clock)
-    with clock.stage("select"):
-        scores, selection = choose(collected.statistics)
+    chosen = choose_units(model, samples, head, step, config, clock)
+    selection = chosen.selection
     with clock.stage("rewrite"):
         plan = plan_slices(model.units, selection.alive)
         # The masked original runs first: its weights are gone before the pruned ones are made.
@@ -101,7 +81,7 @@ def cut_model(
     with clock.stage("validate"):
         equivalence = combine([compare_with(reference, pruned) for reference in references])
     kept = kept_channels(model.units, selection.alive)
-    return Cut(model, collected, scores, selection, pruned, plan.kept, kept, equivalence)
+    return Cut(model, chosen, pruned, plan.kept, kept, equivalence)
 
 
 def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
@@ -115,43 +95,3 @@ def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:
         with suppress(DataError):  # a branch may be there for other shapes
             references.append(run(model.input_shapes, branch=branch))
     return references
-
-
-def _collect(
-    model: Model,
-    samples: Samples | None,
-    head: SaliencyHead | None,
-    select_from: Callable[[Statistics], BoolArray],
-    config: PruneConfig,
-    clock: Clock,
-) -> Collected:
-    """Measure as many images as it takes for the selection to be certain."""
-    parts = config.criterion.parts
-    options = CollectOptions(
-        weights=bool({"w", "l1"} & set(parts)),
-        wanted=Wanted(
-            ranks="r" in parts,
-            activations="act" in parts,
-            gradients="g" in parts,
-            provider=config.provider,
-            cache=config.cache,
-        ),
-        enough=config.certainty,
-        workers=config.workers,
-    )
-    data = None
-    if samples is not None:
-        # The first images must be a fair choice: files in order of their names often are not.
-        order = np.random.default_rng(config.seed).permutation(len(samples.calibration))
-        data = samples.calibration.take(order)
-
-    def certainty(statistics: Statistics, weighted: Callable[[Float64Array], Statistics]) -> float:
-        def choose(times: Float64Array | None) -> BoolArray:
-            return select_from(statistics if times is None else weighted(times))
-
-        rng = np.random.default_rng(config.seed)
-        return expected_jaccard(choose, statistics.images, rng)
-
-    return collect(
-        model.units, data, options, head=head, certainty=certainty, progress=clock.progress
-    )

@@ -20,9 +20,9 @@ FEW_SAMPLES = 16
 def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
     """Yield what a user should know about one cut."""
     yield from _limits_of_proof(cut)
-    yield from _of_statistics(cut.collected, config)
+    yield from _of_statistics(cut.chosen.collected, config)
     removable = cut.model.units.removable
-    missing = int((cut.scores.unmeasured & removable).sum())
+    missing = int((cut.chosen.scores.unmeasured & removable).sum())
     if missing:
         yield (
             f"{missing} of {int(removable.sum())} units could not be measured by "

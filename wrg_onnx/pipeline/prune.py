@@ -26,6 +26,7 @@ from wrg_onnx.graph import (
     stored_bytes,
 )
 from wrg_onnx.pipeline.analyse import Model, analyse, analyse_graph, group_reports
+from wrg_onnx.pipeline.choose import choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
@@ -69,12 +70,7 @@ def prune(
         _check_ratio(model, config)
         # Now, since the output may take the model's place.
         before = model.cost(model.everything, stored_bytes(path, model.graph))
-    samples, head = None, None
-    if config.needs_samples:
-        with clock.stage("data"):
-            samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
-            head = _head(model.graph, samples, config)
-            _check_judging(samples, head, config)
+    samples, head = _open_samples(model, config, clock)
     result = _rounds(model, samples, head, config, clock)
     last, recovered = result.last, result.recovered
     final = last.graph if recovered is None else recovered.graph
@@ -86,7 +82,7 @@ def prune(
             accuracy = _accuracy((model.graph, final, unrecovered), samples, head, config, progress)
             speed = measure_speed(model, final, config)
     # Counted in the graph: readers of one vector may have got vectors of their own.
-    cost = last.model.cost(last.selection.alive, None)
+    cost = last.model.cost(last.chosen.selection.alive, None)
     reached = _reached(config, before, replace(cost, parameters=count_parameters(last.graph)))
     after = replace(cost, parameters=count_parameters(final))
     if output is not None:
@@ -103,8 +99,8 @@ def prune(
         ratio=config.ratio,
         reached=reached,
         calibration=_describe(samples, config),
-        images=last.collected.statistics.images,
-        certainty=last.collected.certainty,
+        images=last.chosen.collected.statistics.images,
+        certainty=last.chosen.collected.certainty,
         units=int(model.units.removable.sum()),
         removed=result.removed,
         equivalence=result.equivalence,
@@ -117,6 +113,37 @@ def prune(
         notes=(*result.notes, *notes(reached, samples, recovery, config)),
         seconds=clock.seconds,
     )
+
+
+def share_calibration(path: Path, config: PruneConfig, *, progress: Progress = silent) -> None:
+    """Measure this process's share of the images for ``prune`` in another one.
+
+    Args:
+        path: As for the other process.
+        config: As for the other process, but for ``workers``.
+        progress: Told how far this process is.
+
+    Raises:
+        WrgError: One of its kinds; the other process ends then, too.
+    """
+    clock = Clock(progress)
+    model = analyse(path, config.data, config.limits, strict=config.strict)
+    _check_ratio(model, config)
+    samples, head = _open_samples(model, config, clock)
+    choose_units(model, samples, head, _step(model, model, 1, config), config, clock)
+
+
+def _open_samples(
+    model: Model, config: PruneConfig, clock: Clock
+) -> tuple[Samples | None, SaliencyHead | None]:
+    """Open what the run looks at, and find out how to read it; None where it looks at nothing."""
+    if not config.needs_samples:
+        return None, None
+    with clock.stage("data"):
+        samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
+        head = _head(model.graph, samples, config)
+        _check_judging(samples, head, config)
+    return samples, head
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +187,7 @@ def _rounds(
             current, samples, head, _step(model, current, number, config), config, clock
         )
         kept = cut.kept if kept is None else compose(kept, cut.kept)
-        removed += cut.selection.removed
+        removed += cut.chosen.selection.removed
         said |= dict.fromkeys(cut_notes(cut, config))
         if equivalence is None or cut.equivalence.error > equivalence.error:
             equivalence = cut.equivalence
@@ -199,7 +226,7 @@ def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
 
 def _widths(model: Model, last: Cut) -> tuple[GroupReport, ...]:
     """List the layer widths of the original, with what is left of each in the end."""
-    left = {one.name: one.kept for one in group_reports(last.model, last.selection.alive)}
+    left = {one.name: one.kept for one in group_reports(last.model, last.chosen.selection.alive)}
     first = group_reports(model, model.everything)
     # One that can no longer shrink is not listed any more, and has its floor of one unit.
     return tuple(replace(group, kept=left.get(group.name, 1)) for group in first)

@@ -1,0 +1,64 @@
+"""Processes that ``torchrun`` started; imported only in one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import numpy as np
+import torch
+from torch import distributed
+
+from wrg_onnx.calibrate.statistics import Float64Array
+from wrg_onnx.graph import WorkerError
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others; the first may solve for weights meanwhile."""
+
+
+class TorchWorkers:
+    """The processes of one ``torchrun``, as ``workers.Workers`` wants them."""
+
+    @property
+    def index(self) -> int:
+        """Which process this is."""
+        return distributed.get_rank()
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return distributed.get_world_size()
+
+    def total(self, array: Float64Array) -> Float64Array:
+        """Sum an array over all processes.
+
+        Raises:
+            WorkerError: If another process is gone.
+        """
+        shared = torch.from_numpy(np.ascontiguousarray(array).copy())
+        try:
+            distributed.all_reduce(shared)
+        except RuntimeError as error:
+            raise WorkerError(
+                "another process of this run is gone; nothing was written. Its own message says "
+                "why; the same command goes on with what was measured"
+            ) from error
+        return np.asarray(shared.numpy())
+
+
+@contextmanager
+def joined() -> Iterator[TorchWorkers]:
+    """Join the other processes of this ``torchrun``, and leave them in the end.
+
+    Sums go over gloo, also beside GPUs: they are of kilobytes. ``torchrun`` gives each process one
+    thread; here each has as many as it would have alone, since that changes the last bits of a
+    gradient, and the selection must be that of one process.
+    """
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    distributed.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        yield TorchWorkers()
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,110 @@
+"""Measure a model, and choose which of its units die."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.calibrate.collect import Collected, CollectOptions, collect
+from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.calibrate.instruments import Wanted
+from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, Statistics
+from wrg_onnx.pipeline.analyse import Model
+from wrg_onnx.pipeline.clock import Clock
+from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.select import Candidates, Scores, Selection, expected_jaccard, score, select
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """What was measured, and what follows from it.
+
+    Attributes:
+        collected: What was measured.
+        scores: What each unit is worth.
+        selection: Which of them die.
+    """
+
+    collected: Collected
+    scores: Scores
+    selection: Selection
+
+
+def choose_units(
+    model: Model,
+    samples: Samples | None,
+    head: SaliencyHead | None,
+    step: tuple[float, float],
+    config: PruneConfig,
+    clock: Clock,
+) -> Chosen:
+    """Measure a model on as many images as it takes, and choose what dies.
+
+    Args:
+        model: The analysed model.
+        samples: Where statistics come from; None if only weights are looked at.
+        head: How to read the saliency map, None if the model has none.
+        step: The ratio to remove of this model, and the share of each of its layers that stays.
+        config: What to prune, and how.
+        clock: Times the stages.
+
+    Raises:
+        WrgError: One of its kinds.
+    """
+    ratio, floor = step
+    candidates = Candidates(model.units.removable, model.units.group, floor)
+    budget = model.budget(config.budget)
+
+    def choose(statistics: Statistics) -> tuple[Scores, Selection]:
+        rng = np.random.default_rng(config.seed)
+        scores = score(config.criterion, statistics, model.units.count, rng)
+        return scores, select(candidates, scores.values, budget, ratio, config.scope)
+
+    with clock.stage("calibrate"):
+        collected = _collect(model, samples, head, lambda s: choose(s)[1].alive, config, clock)
+    with clock.stage("select"):
+        scores, selection = choose(collected.statistics)
+    return Chosen(collected, scores, selection)
+
+
+def _collect(
+    model: Model,
+    samples: Samples | None,
+    head: SaliencyHead | None,
+    select_from: Callable[[Statistics], BoolArray],
+    config: PruneConfig,
+    clock: Clock,
+) -> Collected:
+    """Measure as many images as it takes for the selection to be certain."""
+    parts = config.criterion.parts
+    options = CollectOptions(
+        weights=bool({"w", "l1"} & set(parts)),
+        wanted=Wanted(
+            ranks="r" in parts,
+            activations="act" in parts,
+            gradients="g" in parts,
+            provider=config.provider,
+            cache=config.cache,
+        ),
+        enough=config.certainty,
+        workers=config.workers,
+    )
+    data = None
+    if samples is not None:
+        # The first images must be a fair choice: files in order of their names often are not.
+        order = np.random.default_rng(config.seed).permutation(len(samples.calibration))
+        data = samples.calibration.take(order)
+
+    def certainty(statistics: Statistics, weighted: Callable[[Float64Array], Statistics]) -> float:
+        def choose(times: Float64Array | None) -> BoolArray:
+            return select_from(statistics if times is None else weighted(times))
+
+        rng = np.random.default_rng(config.seed)
+        return expected_jaccard(choose, statistics.images, rng)
+
+    return collect(
+        model.units, data, options, head=head, certainty=certainty, progress=clock.progress
+    )
