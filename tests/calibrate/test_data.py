@@ -11,7 +11,7 @@ from PIL import Image
 
 from wrg_onnx.calibrate.data import from_directory, generated, random_inputs, split
 from wrg_onnx.calibrate.preprocess import default_preprocessing, to_feed
-from wrg_onnx.graph.errors import DataError, UsageError
+from wrg_onnx.graph.errors import DataError, UnreadableError, UsageError
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.graph.model import Value
 
@@ -89,7 +89,6 @@ def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
             lambda d: draw(d / "masks/a.png", size=(60, 41), mode="L"),
             r"mask '.*a\.png' is 60x41 pixels, its image is 60x40",
         ),
-        (lambda d: (d / "masks/a.png").write_bytes(b"hello"), r"cannot read '.*a\.png'"),
     ],
 )
 def test_pairs_that_do_not_match_are_found_before_any_is_read(pairs, spoil, message):
@@ -127,6 +126,46 @@ def test_a_truncated_image_is_an_error_when_it_is_read(tmp_path):
     for index, name in enumerate(("a.png", "b.jpg")):
         with pytest.raises(DataError, match=f"cannot read '.*{name}'"):
             data[index]
+
+
+def test_one_broken_image_is_named_and_left_out(pairs):
+    (pairs / "images/b.jpg").write_bytes(b"hello")
+    sound, broken = from_images(pairs).without_broken()
+    assert [sample.name for sample in sound] == ["a.jpg", "c.jpg"]
+    assert sound.description == f"2 of 3 images with masks from {pairs}"
+    assert len(broken) == 1
+    assert "cannot read" in broken[0]
+    assert "b.jpg" in broken[0]
+
+
+def test_a_broken_mask_leaves_its_image_out(pairs):
+    (pairs / "masks/a.png").write_bytes(b"hello")
+    sound, broken = from_images(pairs).without_broken()
+    assert [sample.name for sample in sound] == ["b.jpg", "c.jpg"]
+    assert "masks" in broken[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "broken", "passes"), [(40, 2, True), (40, 3, False), (3, 2, False), (1, 1, False)]
+)
+def test_many_broken_images_are_an_error(tmp_path, count, broken, passes):
+    for number in range(count):
+        draw(tmp_path / f"{number:02d}.png")
+    for number in range(broken):
+        (tmp_path / f"{number:02d}.png").write_bytes(b"hello")
+    data = from_images(tmp_path)
+    if passes:
+        assert len(data.without_broken()[0]) == count - broken
+        return
+    with pytest.raises(UnreadableError, match=rf"{broken} of {count} images .*00\.png"):
+        data.without_broken()
+
+
+def test_what_can_be_read_and_does_not_fit_is_an_error_all_the_same(pairs):
+    draw(pairs / "masks/a.png", mode="L").fill(0)
+    Image.fromarray(np.full((40, 60), 5, np.uint8)).save(pairs / "masks/a.png")
+    with pytest.raises(DataError, match="is empty"):
+        from_images(pairs).without_broken()
 
 
 @pytest.mark.parametrize("limit", [500, 1500])  # twice the limit is an error, once a warning

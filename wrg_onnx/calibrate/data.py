@@ -7,6 +7,7 @@ decoded when its sample is asked for, one at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,16 @@ import numpy as np
 from wrg_onnx.calibrate import tiny_objects
 from wrg_onnx.calibrate.files import decode, list_files, load_arrays, picture_size
 from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, to_feed, to_mask
-from wrg_onnx.graph.errors import DataError, UsageError
+from wrg_onnx.graph.errors import DataError, UnreadableError, UsageError
 from wrg_onnx.graph.inputs import random_feeds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wrg_onnx.graph.model import Array, Graph, Shape, Value
+
+MOST_BROKEN = 0.05
+"""The share of files that may be broken; of more, something else is wrong."""
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -87,6 +91,32 @@ class DataSet:
         """Return the data set of these samples, in this order."""
         readers = tuple(self.readers[int(index)] for index in indices)
         return DataSet(readers, self.content, self.total, self.has_masks)
+
+    def without_broken(self) -> tuple[DataSet, tuple[str, ...]]:
+        """Leave out the samples whose files are broken; each is read once for that.
+
+        Returns:
+            The others, and a message for each that was left out.
+
+        Raises:
+            UnreadableError: If there are more than one and more than ``MOST_BROKEN`` of all, or
+                nothing is left.
+            DataError: If a file can be read and does not fit the model.
+        """
+        sound: list[int] = []
+        broken: list[str] = []
+        for index in range(len(self)):
+            try:
+                self[index]
+            except UnreadableError as error:
+                broken.append(str(error))
+            else:
+                sound.append(index)
+        if broken and (not sound or len(broken) > max(1, MOST_BROKEN * len(self))):
+            raise UnreadableError(
+                f"{len(broken)} of {len(self)} {self.content} are broken: {broken[0]}"
+            )
+        return (self.take(sound) if broken else self), tuple(broken)
 
 
 def split(
@@ -190,17 +220,22 @@ def _from_images(path: Path, images: Sequence[Path], preprocessing: Preprocessin
         _refuse("images have no mask in", path / "masks", sorted(names - masks.keys()), len(names))
         _refuse("masks have no image for", path, sorted(masks.keys() - names), len(masks))
         for image in images:
-            size, mask_size = picture_size(image), picture_size(masks[image.stem])
-            if size != mask_size:
-                raise DataError(
-                    f"mask '{masks[image.stem]}' is {mask_size[0]}x{mask_size[1]} pixels, "
-                    f"its image is {size[0]}x{size[1]}"
-                )
+            with suppress(UnreadableError):  # who reads the pair will say so
+                _check_sizes(image, masks[image.stem])
     readers = tuple(
         partial(_read_pair, image, masks.get(image.stem), preprocessing) for image in images
     )
     content = f"images {'with masks ' if masks else ''}from {path}"
     return DataSet(readers, content, len(readers), has_masks=bool(masks))
+
+
+def _check_sizes(image: Path, mask: Path) -> None:
+    size, mask_size = picture_size(image), picture_size(mask)
+    if size != mask_size:
+        raise DataError(
+            f"mask '{mask}' is {mask_size[0]}x{mask_size[1]} pixels, "
+            f"its image is {size[0]}x{size[1]}"
+        )
 
 
 def _refuse(problem: str, where: Path, names: Sequence[str], total: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from wrg_onnx.graph.errors import DataError
+from wrg_onnx.graph.errors import DataError, UnreadableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def reading(file: Path) -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except _UNREADABLE as error:
-        raise DataError(f"cannot read '{file}': {error}") from error
+        raise UnreadableError(f"cannot read '{file}': {error}") from error
 
 
 def picture_size(file: Path) -> tuple[int, int]:
@@ -71,7 +71,8 @@ def decode(file: Path, mode: str) -> NDArray[np.uint8]:
         mode: ``"RGB"`` for (H, W, 3), ``"L"`` for (H, W).
 
     Raises:
-        DataError: If it cannot be read, or has more than 8 bits a channel.
+        UnreadableError: If it cannot be read.
+        DataError: If it has more than 8 bits a channel.
     """
     with reading(file), Image.open(file) as picture:
         if picture.mode.startswith(("I", "F")):
@@ -85,11 +86,11 @@ def load_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
     """Read all arrays of an ``.npz`` file, never a pickled object.
 
     Raises:
-        DataError: If it cannot be read.
+        UnreadableError: If it cannot be read.
     """
     # Given a path, NumPy would leave the file open where the archive is broken.
     with reading(file), file.open("rb") as stream:
         archive = np.load(stream, allow_pickle=False)
         if isinstance(archive, np.lib.npyio.NpzFile):
             return {name: archive[name] for name in archive.files}
-    raise DataError(f"cannot read '{file}': not an .npz archive")
+    raise UnreadableError(f"cannot read '{file}': not an .npz archive")

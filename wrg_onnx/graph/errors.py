@@ -45,6 +45,10 @@ class DataError(WrgError):
     """Images, masks or arrays are missing, unreadable, or do not fit the model."""
 
 
+class UnreadableError(DataError):
+    """A file is not what its name says, is cut off, or cannot be opened."""
+
+
 class StatisticsError(WrgError):
     """A statistic cannot be taken: it is not finite, or its shape changed between batches."""
 

@@ -56,6 +56,8 @@ def notes(
             f"the units are too coarse to come closer to {config.ratio:.1%} by score than "
             f"{reached:.1%}"
         )
+    if samples is not None and samples.broken:
+        yield f"{len(samples.broken)} broken files were left out: {samples.broken[0]}"
     if samples is not None and config.data.path is None:
         yield _origin(samples, recovery, config)
     if recovery is not None:

@@ -32,11 +32,13 @@ class Samples:
         calibration: For statistics.
         validation: For judging; empty where a folder holds a single sample.
         preprocessing: How an image is fed; None if the model does not take one.
+        broken: A message for each file that was left out.
     """
 
     calibration: DataSet
     validation: DataSet
     preprocessing: Preprocessing | None
+    broken: tuple[str, ...] = ()
 
 
 def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | None:
@@ -79,7 +81,7 @@ def gather_samples(
         Both sets.
 
     Raises:
-        DataError: If the folder is missing, empty, or does not fit.
+        DataError: If the folder is missing, empty, or does not fit, or many files are broken.
         UsageError: If an option contradicts the model's input.
     """
     preprocessing = preprocessing_for(graph, options)
@@ -88,7 +90,9 @@ def gather_samples(
         calibration, validation = split(len(whole), seed=seed)
         chosen = calibration[:: max(1, len(calibration) // options.samples)][: options.samples]
         judged = validation[:: -(-len(validation) // MOST_FOR_VALIDATION) or 1]
-        return Samples(whole.take(chosen), whole.take(judged), preprocessing)
+        first, broken = whole.take(chosen).without_broken()
+        second, more = whole.take(judged).without_broken() if len(judged) else (whole.take([]), ())
+        return Samples(first, second, preprocessing, broken + more)
     if preprocessing is not None:
         total = options.samples + GENERATED_FOR_VALIDATION
         whole = generated(preprocessing, total, seed)
