@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wrg_onnx.calibrate import ranks
-from wrg_onnx.calibrate.ranks import numerical_ranks
+from wrg_onnx.calibrate.ranks import matrix_view, numerical_ranks
 from wrg_onnx.graph.errors import StatisticsError
 
 
@@ -130,3 +130,32 @@ def test_a_hole_has_no_rank(hole):
     maps[0, 1, 2, 2] = hole
     with pytest.raises(StatisticsError, match="NaN or infinity"):
         numerical_ranks(maps)
+
+
+@pytest.mark.parametrize(
+    ("length", "shape"),
+    [(1, (1, 1)), (2, (1, 2)), (3, (2, 2)), (4, (2, 2)), (5, (2, 2)), (6, (2, 3)), (7, (3, 3)),
+     (196, (14, 14)), (197, (14, 14)), (200, (14, 15)), (400, (20, 20))],
+)  # fmt: skip
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_sequence_is_laid_in_rows(length, shape, turned):
+    maps = np.arange(1, 2 * length + 1, dtype=np.float32).reshape(1, 2, length, 1)
+    view = matrix_view(maps.swapaxes(2, 3) if turned else maps)
+    assert view.shape == (1, 2, *shape)
+    laid = view.reshape(1, 2, -1)
+    first = 1 if length in (5, 197) else 0
+    np.testing.assert_array_equal(laid[:, :, : length - first], maps[:, :, first:, 0])
+    assert not laid[:, :, length - first :].any()
+
+
+def test_an_image_is_its_own_matrix():
+    maps = np.zeros((2, 3, 4, 5), np.float32)
+    assert matrix_view(maps) is maps
+
+
+def test_tokens_of_an_image_have_the_rank_of_the_image():
+    image = of_rank(3, 14, 14)
+    tokens = np.concatenate(
+        [np.ones((1, 1, 1, 1), np.float32), image.reshape(1, 1, 196, 1)], axis=2
+    )
+    assert numerical_ranks(matrix_view(tokens)).item() == 3

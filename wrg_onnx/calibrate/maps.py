@@ -8,7 +8,7 @@ import numpy as np
 
 from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.measurements import Kind, Row
-from wrg_onnx.calibrate.ranks import numerical_ranks
+from wrg_onnx.calibrate.ranks import matrix_view, numerical_ranks
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
 from wrg_onnx.graph import Array, Graph, Provider, StatisticsError, open_session
@@ -43,7 +43,7 @@ class MapProbe:
         self.kinds = (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
 
     def measure(self, sample: Sample) -> Row:
-        """Return the ranks, each over min(H, W), and the mean absolute activations.
+        """Return the ranks, each over the most it could be, and the mean absolute activations.
 
         Raises:
             StatisticsError: If a feature map is not finite; it names the tensor.
@@ -61,8 +61,9 @@ class MapProbe:
                     )
                 found[Kind.ACTIVATION].append(mean)
                 if Kind.RANK in found:
-                    ranks = numerical_ranks(np.ascontiguousarray(maps, np.float32))
-                    found[Kind.RANK].append(ranks.mean(axis=0) / min(maps.shape[2:]))
+                    matrices = matrix_view(np.ascontiguousarray(maps, np.float32))
+                    ranks = numerical_ranks(matrices).mean(axis=0)
+                    found[Kind.RANK].append(ranks / min(matrices.shape[2:]))
         return {kind: np.concatenate(values) for kind, values in found.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,34 @@ PART_BYTES = 4 * 2**20
 
 SMALL = 40
 """Below this side the eigenvalues are as fast as the inertia."""
+
+
+def matrix_view(maps: Array) -> Array:
+    """View feature maps as matrices that can have a rank.
+
+    Maps that extend in two directions are matrices. A sequence of L, such as the tokens of a
+    transformer or a signal, is laid in rows of ceil(sqrt(L)), the last one filled up with zeros:
+    the tokens of a square image get their places back. One token more than a square is a class
+    token in front, and left out.
+
+    Args:
+        maps: (N, C, H, W), as ``taps.channels_first`` gives them; a sequence has a side of 1.
+
+    Returns:
+        (N, C, rows, columns).
+    """
+    samples, channels, *sides = maps.shape
+    length = max(sides)
+    if min(sides) > 1 or length == 1:
+        return maps
+    flat = maps.reshape(samples, channels, length)
+    if length > 2 and math.isqrt(length - 1) ** 2 == length - 1:
+        flat = flat[:, :, 1:]
+        length -= 1
+    columns = math.isqrt(length - 1) + 1
+    rows = -(-length // columns)
+    padded = np.pad(flat, ((0, 0), (0, 0), (0, rows * columns - length)))
+    return padded.reshape(samples, channels, rows, columns)
 
 
 def numerical_ranks(maps: Array) -> Float64Array:
