@@ -55,7 +55,7 @@ def metrics_package() -> Any:
             "py_sod_metrics",
             purpose="scoring saliency maps",
             extra="metrics",
-            otherwise="give images without masks",
+            otherwise="use --no-evaluate (prune, finetune) or images without masks",
         ) from error
     return py_sod_metrics
 
