@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
 from wrg_onnx.graph.model import Attribute, Graph, Node, bodies
 from wrg_onnx.graph.scopes import scopes
@@ -23,9 +24,6 @@ from wrg_onnx.twin.quantised_forms import (
     is_quantised,
 )
 from wrg_onnx.twin.rewriting import Rewriting, refusal
-
-# The numbers of onnx.TensorProto.DataType.
-_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +111,8 @@ def _meaning(node: Node) -> Meaning:
 def _round(part: Rewriting, node: Node, name: str, output: str, meaning: Meaning) -> None:
     # Without a zero point the type is an attribute, or the default.
     code = node.int("output_dtype", 0) if node.op == QUANTISE else 0
-    dtype = part.dtype(meaning.zero_point) or np.dtype(_TYPES.get(code, "uint8"))
+    given = onnx.helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
+    dtype = part.dtype(meaning.zero_point) or given
     limits = integer_range(dtype)
     if limits is None:
         raise refusal(node, f"rounds to {dtype}")
