@@ -15,6 +15,7 @@ from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.calibrate.taps import Tap, channels_first
 from wrg_onnx.graph import Graph, StatisticsError
+from wrg_onnx.graph.session import RANDOM_SEED
 from wrg_onnx.twin import build_twin
 from wrg_onnx.twin.losses import bce_loss, iou_loss
 
@@ -35,6 +36,7 @@ class GradientStatistics:
     images: int
 
 
+@torch.random.fork_rng(devices=[])
 def collect_gradients(
     graph: Graph,
     taps: Sequence[Tap],
@@ -68,6 +70,7 @@ def collect_gradients(
     Networks for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, equation 8; the loss is
     our reconstruction of WRGPruner's.
     """
+    torch.default_generator.manual_seed(RANDOM_SEED)  # for operators that draw random numbers
     twin = build_twin(graph, trainable=False).eval()
     names = [tap.tensor for tap in taps]
     sums: dict[str, Float64Array] = {tap.tensor: np.zeros(len(tap.units)) for tap in taps}
