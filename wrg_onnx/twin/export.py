@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from wrg_onnx.graph.errors import MissingPackageError, ModelError, OutputError, UsageError, one_line
 from wrg_onnx.graph.save import ONE_FILE_BYTES, check_output
 from wrg_onnx.graph.session import runtime
-from wrg_onnx.twin.factory import build_module, load_weights
+from wrg_onnx.twin.factory import build_module, first_names, load_weights
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX Runtime, relative to the output's largest value."""
@@ -37,7 +37,6 @@ BATCH = "batch"
 """The name of the batch dimension in the file, where it is free."""
 
 _SEED = 0
-_NAMED_KEYS = 3
 
 
 class Exporter(enum.Enum):
@@ -337,7 +336,7 @@ def _compare(path: Path, trials: Sequence[_Trial], options: ExportOptions) -> fl
     names = [value.name for value in session.get_inputs()]
     if len(names) != len(options.shapes):
         raise ModelError(
-            f"the exported model reads {len(names)} inputs ({_first(names)}), "
+            f"the exported model reads {len(names)} inputs ({first_names(names)}), "
             f"expected {len(options.shapes)}: an input without influence is dropped"
         )
     worst = 0.0
@@ -404,8 +403,3 @@ def _parameter_names(module: nn.Module, count: int) -> list[str]:
 
 def _shapes(sample: Sequence[Tensor]) -> str:
     return ", ".join("x".join(map(str, x.shape)) for x in sample)
-
-
-def _first(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_NAMED_KEYS])
-    return shown + (", ..." if len(names) > _NAMED_KEYS else "")
