@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import (
@@ -40,6 +41,11 @@ class Case:
     domains: tuple[str, ...] = ()
     consumer: str = "conv"
     batch: str = "1"
+
+
+def each_case(cases):
+    """Run a test on every case, under its name."""
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
 
 
 def ints(*values):

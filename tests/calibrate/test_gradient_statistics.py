@@ -151,6 +151,16 @@ def test_channels_that_the_loss_does_not_depend_on_count_as_zero(analysed, colle
     assert values["a"].max() > 0
 
 
+def test_random_numbers_of_the_model_are_the_same_in_every_run(analysed, collect):
+    noisy = "n = RandomNormalLike(c) e = Add(c, n) a = Relu(e)"
+    units = analysed(LOGIT.replace("a = Relu(c)", noisy), WEIGHTS)
+    state = torch.get_rng_state()
+    first, second = (collect(units, dataset(IMAGES, [None, None]), None) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_outputs_without_a_gradient_say_what_to_do_instead(analysed, collect):
     body = LOGIT.replace("(float[1,1,8,8] y)", "(int64[1,1,8,8] y)")
     body = body.replace("y = Conv(b, w3) }", "z = Conv(b, w3) y = Cast<to=7>(z) }")

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from operator_cases import (
     Case,
     assert_own_validation_accepts,
     assert_prunes_exactly,
+    each_case,
     ints,
     pointwise,
 )
@@ -367,11 +367,11 @@ RESHAPE = [
 CASES = [*UNARY, *NARY, *NORM, *SPATIAL, *MOVING, *CONV, *RESHAPE]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_pruned_operator_computes_what_the_masked_one_does(case):
     assert_prunes_exactly(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)

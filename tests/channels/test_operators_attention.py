@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 from operator_cases import (
     Case,
     assert_costs_follow,
     assert_own_validation_accepts,
     assert_prunes_exactly,
+    each_case,
     ints,
     network,
 )
@@ -226,23 +226,23 @@ BLOCKS = [
 CASES = [*BLOCKS, *PACKED, *MULTI, *GROUPED, *STANDARD, *ROTARY]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_whole_heads_can_go(case):
     analysis = analyse(network(case))
     for name, axis, count in case.whole:
         assert analysis.removable(name, axis).sum() == count, (name, analysis.reasons(name, axis))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_pruned_operator_computes_what_the_masked_one_does(case):
     assert_prunes_exactly(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_costs_are_exact_after_removal(case):
     assert_costs_follow(case)

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from operator_cases import (
     Case,
     assert_costs_follow,
     assert_own_validation_accepts,
     assert_prunes_exactly,
+    each_case,
     ints,
 )
 
@@ -66,16 +66,16 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_random_removals_are_exact(case):
     assert_prunes_exactly(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_own_validation_agrees(case):
     assert_own_validation_accepts(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_costs_are_foretold(case):
     assert_costs_follow(case)

@@ -9,6 +9,7 @@ from operator_cases import (
     Case,
     assert_own_validation_accepts,
     assert_prunes_exactly,
+    each_case,
     ints,
     network,
 )
@@ -168,12 +169,12 @@ NOT_CHECKED = [  # the checker refuses these forms; ONNX Runtime runs them
 CASES = [*GROUPS, *HEADS, *NORMS, *EINSUM, *ALONG, *STREAMING]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_pruned_operator_computes_what_the_masked_one_does(case):
     assert_prunes_exactly(case)
 
 
-@pytest.mark.parametrize("case", [*CASES, *NOT_CHECKED], ids=lambda case: case.name)
+@each_case([*CASES, *NOT_CHECKED])
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)
 

@@ -10,6 +10,7 @@ from operator_cases import (
     Case,
     assert_own_validation_accepts,
     assert_prunes_exactly,
+    each_case,
     ints,
     network,
 )
@@ -99,7 +100,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_pruned_layer_equals_the_masked_one(case):
     analysis = analyse(network(case))
     for place in (("w", 1), ("r", 1), ("r", 2)):
@@ -108,7 +109,7 @@ def test_pruned_layer_equals_the_masked_one(case):
     assert_own_validation_accepts(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@each_case(CASES)
 def test_each_hidden_unit_is_one_unit_of_all_gates_and_directions(case):
     analysis = analyse(network(case))
     hidden = analysis.labels("r", 2)

@@ -191,6 +191,16 @@ def test_dropout_mask_carries_the_channels():
     assert carried(c, 1) == carried(c, 0) == [None, [0, 1, 2, 3], None, None]
 
 
+@pytest.mark.parametrize("training", [True, axes(())])
+def test_a_dropout_that_drops_or_may_freezes_its_input(training):
+    c = couple("Dropout", [axes(X, a1=0), np.float32(0.5), training], [X])
+    assert frozen(c) == {"draws random numbers for this axis": [0, 1, 2, 3]}
+
+
+def test_a_dropout_that_is_told_not_to_drop_freezes_nothing():
+    assert frozen(couple("Dropout", [axes(X, a1=0), np.float32(0.5), False], [X])) == {}
+
+
 def test_shape_freezes_nothing_and_size_all():
     shape = couple("Shape", [axes(X, a1=0)], [(4,)])
     assert frozen(shape) == {}

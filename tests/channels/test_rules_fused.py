@@ -148,6 +148,12 @@ def test_bias_dropout_without_residual_and_mask():
     assert carried(c, 1) == []
 
 
+def test_a_bias_dropout_that_drops_freezes_its_input():
+    x = axes((1, 5, 2), a2=0)
+    c = couple("BiasDropout", [x, axes((2,), a0=10), None, np.float32(0.5), True], [(1, 5, 2)])
+    assert frozen(c) == {"draws random numbers for this axis": [0, 1]}
+
+
 # Normalisations
 
 

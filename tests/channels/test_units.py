@@ -282,9 +282,10 @@ def test_demand_is_written_into_a_constant_of_the_nodes_own():
     weights = {**WEIGHTS, "s": np.array([1, 8, 36]), "t": np.array([1, -1, 6, 6])}
     found = analyse(build(text, weights))
     alive = np.ones(found.units.count, bool)
-    assert meet_demands(found.units, alive_ids(found.units, alive)) == {}
+    assert meet_demands(found.units, alive_ids(found.units, alive)) == ({}, {})
     alive[found.labels("wa", 0)[[0, 5]]] = False
-    written = meet_demands(found.units, alive_ids(found.units, alive))
+    written, copies = meet_demands(found.units, alive_ids(found.units, alive))
+    assert copies == {}
     assert {key: array.tolist() for key, array in written.items()} == {(2, 1): [1, 6, 36]}
 
 

@@ -85,6 +85,20 @@ def data(folder) -> Path:
     return Path("data")
 
 
+COMMANDS = {
+    "prune": lambda path: ("prune", path, "--ratio", 0.5, "--criterion", "l1"),
+    "inspect": lambda path: ("inspect", path),
+    "bench": lambda path: ("bench", path),
+    "validate": lambda path: ("validate", path, path),
+}
+
+
+@pytest.fixture(params=COMMANDS.values(), ids=COMMANDS)
+def command(request) -> Callable[[object], tuple]:
+    """Each command that reads models, given the path of one."""
+    return request.param
+
+
 def files():
     return {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
 

@@ -19,35 +19,22 @@ WR = ("--ratio", 0.5, "--criterion", "wr", "--samples", 1, "--size", 32)
 # --- models --------------------------------------------------------------------------------------
 
 
-COMMANDS = {
-    "prune": lambda path: ("prune", path, *L1),
-    "inspect": lambda path: ("inspect", path),
-    "bench": lambda path: ("bench", path),
-    "validate": lambda path: ("validate", path, path),
-}
-each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-
-
-@each_command
 @pytest.mark.parametrize("content", [b"hello", b"", b"\x89PNG\r\n\x1a\n" * 9], ids=repr)
 def test_what_is_not_a_model_is_named(refused, folder, command, content):
     (folder / "bad.onnx").write_bytes(content)
     assert "'bad.onnx': not an ONNX model" in refused(*command("bad.onnx"))
 
 
-@each_command
 def test_a_missing_model_is_named(refused, command):
     assert refused(*command("gone.onnx")) == "'gone.onnx': no such file"
 
 
-@each_command
 @pytest.mark.parametrize("name", [".", "..", "sub"])
 def test_a_folder_is_no_model(refused, folder, command, name):
     (folder / "sub").mkdir()
     assert f"'{name}': cannot be read: Is a directory" in refused(*command(name))
 
 
-@each_command
 @pytest.mark.parametrize("share", [0.999, 0.5, 0.1])
 def test_a_truncated_model_is_named(refused, model, folder, command, share):
     whole = model.read_bytes()
@@ -55,7 +42,6 @@ def test_a_truncated_model_is_named(refused, model, folder, command, share):
     assert "'part.onnx'" in refused(*command("part.onnx"))
 
 
-@each_command
 def test_missing_external_data_is_named(refused, make_model, folder, command):
     make_model(
         folder / "big.onnx", save_as_external_data=True, location="big.data", size_threshold=0
@@ -66,7 +52,6 @@ def test_missing_external_data_is_named(refused, make_model, folder, command):
     assert line.endswith("put the data file beside the model")
 
 
-@each_command
 def test_truncated_external_data_is_named(refused, make_model, folder, command):
     make_model(
         folder / "big.onnx", save_as_external_data=True, location="big.data", size_threshold=0
@@ -75,7 +60,6 @@ def test_truncated_external_data_is_named(refused, make_model, folder, command):
     assert "'big.onnx'" in refused(*command("big.onnx"))
 
 
-@each_command
 @pytest.mark.parametrize("suffix", [".json", ".textproto", ".onnxtxt"])
 def test_a_model_written_as_text_is_refused(refused, command, suffix):
     path = Path(f"m{suffix}")

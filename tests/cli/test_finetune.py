@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -17,6 +15,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from PIL import Image
+from terminal import run_on_terminal
 
 pytest.importorskip("torch")
 
@@ -137,28 +136,12 @@ def test_a_killed_run_goes_on_to_the_same_file(run, pruned, many, folder):
         np.testing.assert_allclose(*arrays, rtol=1e-5, atol=1e-7)
 
 
-def read_all(terminal):
-    """Read a terminal until nobody writes to it; a full one would make the writer wait."""
-    parts = []
-    with contextlib.suppress(OSError):
-        while part := os.read(terminal, 1 << 16):
-            parts.append(part)
-    return b"".join(parts).decode()
-
-
-def test_the_bar_shows_epoch_loss_and_the_time_left_of_the_run(pruned, many, folder):
+def test_the_bar_shows_epoch_loss_and_the_time_left_of_the_run(pruned, many):
     arguments = ["finetune", str(pruned), "--data", str(many), *map(str, SHORT), "--no-evaluate"]
     arguments += ["--epochs", "10", "--patience", "10"]
     code = f"from wrg_onnx.cli import main; main({arguments}, standalone_mode=False)"
-    terminal, end = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=end,
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **BAR},
-    ) as process:  # fmt: skip
-        os.close(end)
-        shown = read_all(terminal)
-    os.close(terminal)
-    assert process.returncode == 0
+    status, _, shown = run_on_terminal(code, PYTHONPATH=str(ROOT), **BAR)
+    assert status == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert re.search(
         r"epoch \d+/10 loss \d\.\d{4} \S* \d+/40 0:\d\d:\d\d (0|-):\S\S:\S\S", plain

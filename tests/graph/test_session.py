@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 
 import numpy as np
+import onnxruntime
 import pytest
 from strategies import build, normal
 
@@ -45,6 +46,20 @@ def test_large_weights_are_read_from_memory(exact):
 def test_wanted_names_are_returned_alone(graph):
     session = open_session(graph, outputs=["y", "h"])
     assert list(session.run({"x": normal(1, 3, 6, 6)}, ["h"])) == ["h"]
+
+
+@pytest.mark.parametrize("noise", ["RandomNormalLike(x)", "Bernoulli(x)", "Dropout(x, r, t)"])
+def test_every_session_of_a_model_draws_the_same_random_numbers(noise):
+    text = f"net (float[1,64] x) => (float[1,64] y) {{ y = {noise} }}"
+    model = build(text, {"r": np.float32(0.5), "t": np.array(True)})
+    graph = from_proto(model, name="m")
+    x = np.full((1, 64), 0.5, np.float32)
+    drawn = []
+    for seed, exact in ((6, True), (7, False)):
+        onnxruntime.set_seed(seed)  # each process starts from another one
+        drawn.append(open_session(graph, exact=exact).run({"x": x})["y"])
+    assert len(np.unique(drawn[0])) > 1
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_missing_onnxruntime_names_the_install_line(graph, monkeypatch):

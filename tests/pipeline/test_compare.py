@@ -8,6 +8,7 @@ import re
 import numpy as np
 import onnx
 import pytest
+from strategies import build, normal
 
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import ModelError, UsageError
@@ -162,3 +163,30 @@ def test_what_the_checker_refuses_of_the_original_is_no_problem(tiny_unet, tmp_p
 
     both = [edited(tiny_unet, tmp_path / f"{name}.onnx", break_names) for name in "ab"]
     assert validate(*both, CONFIG).problems == ()
+
+
+def record_shape(graph):
+    """Record another shape of the first layer's output than the one it has."""
+    graph.value_info.append(onnx.helper.make_tensor_value_info("a", 1, [2, 99]))
+
+
+@pytest.mark.parametrize("op", ["SimplifiedLayerNormalization(a, s)", "Relu(a)"])
+def test_what_the_checker_refuses_of_the_pruned_file_alone_is_a_problem(tmp_path, op):
+    text = f"net (float[2,6] x) => (float[2,5] y) {{ a = MatMul(x, d) n = {op} y = MatMul(n, e) }}"
+    arrays = {"d": normal(6, 8), "s": normal(8), "e": normal(8, 5)}
+    onnx.save(build(text, arrays), tmp_path / "a.onnx")
+    other = edited(tmp_path / "a.onnx", tmp_path / "b.onnx", record_shape)
+    (problem,) = validate(tmp_path / "a.onnx", other, CONFIG).problems
+    assert re.search(r"the ONNX checker refuses it: .*\(8\) vs \(99\)", problem)
+
+
+def test_a_refused_original_does_not_hide_another_problem_of_the_pruned_file(tmp_path):
+    text = "net (float[2,6] x) => (float[2,5] y) { a = MatMul(x, d) n = Relu(a) y = MatMul(n, e) }"
+    onnx.save(build(text, {"d": normal(6, 8), "e": normal(8, 5)}), tmp_path / "m.onnx")
+
+    def break_names(graph):
+        graph.name = ""
+
+    original = edited(tmp_path / "m.onnx", tmp_path / "a.onnx", break_names)
+    other = edited(tmp_path / "m.onnx", tmp_path / "b.onnx", record_shape)
+    assert len(validate(original, other, CONFIG).problems) == 1

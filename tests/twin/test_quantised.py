@@ -210,6 +210,46 @@ def test_rounding_to_floats_of_8_bits_is_refused():
         build_twin(from_proto(model, name="m"))
 
 
+def rounding(code):
+    """Return a model that rounds to a type without a zero point, and reads it back."""
+    text = f"""<ir_version: 10, opset_import: ["" : 21]>
+    g (float[6] x) => (float[6] y) <float s = {{0.1}}>
+    {{ q = QuantizeLinear <output_dtype = {code}> (x, s)  y = DequantizeLinear (q, s) }}"""
+    return from_proto(parser.parse_model(text), name="m")
+
+
+@pytest.mark.parametrize("kind", [0, "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16"])
+def test_without_a_zero_point_the_attribute_says_what_it_rounds_to(kind):
+    graph = rounding(kind and getattr(TensorProto, kind))
+    x = np.array([-3, -0.5, 0.3, 1.2, 3, 60], np.float32)
+    mine, theirs = run_both(graph, {"x": x})
+    np.testing.assert_allclose(mine["y"], theirs["y"], rtol=1e-6)
+
+
+def test_rounding_to_floats_without_a_zero_point_is_refused():
+    with pytest.raises(UnsupportedOperatorError, match="rounds to float8_e4m3fn"):
+        build_twin(rounding(TensorProto.FLOAT8E4M3FN))
+
+
+def with_zero_point(made):
+    text = f"""<ir_version: 10, opset_import: ["" : 19]>
+    g (float[6] x) => (float[6] y) <float s = {{0.1}}, float f = {{1.0}}, int8 k = {{1}}>
+    {{ {made}  q = QuantizeLinear (x, s, z)  y = DequantizeLinear (q, s, z) }}"""
+    return from_proto(parser.parse_model(text), name="m")
+
+
+@pytest.mark.parametrize("made", ["z = Identity (k)", "z = Cast <to = 3> (f)"])
+def test_the_type_of_a_zero_point_is_found_behind_what_moves_it(made):
+    x = np.array([-3, -0.5, 0.3, 1.2, 3, 60], np.float32)
+    mine, theirs = run_both(with_zero_point(made), {"x": x})
+    np.testing.assert_allclose(mine["y"], theirs["y"], rtol=1e-6)
+
+
+def test_a_zero_point_of_unknown_type_is_refused():
+    with pytest.raises(UnsupportedOperatorError, match="which computes its zero point 'z'"):
+        build_twin(with_zero_point("z = CastLike (f, k)"))
+
+
 @pytest.fixture(scope="module")
 def shufflenet():
     if not MODEL.exists():

@@ -14,6 +14,7 @@ from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first
 from wrg_onnx.graph import Graph, StatisticsError
+from wrg_onnx.graph.session import RANDOM_SEED
 from wrg_onnx.twin import build_twin
 from wrg_onnx.twin.losses import bce_loss, iou_loss
 
@@ -55,6 +56,12 @@ class GradientProbe:
             StatisticsError: If a gradient is not finite; it names the tensor. Or if no output
                 depends on a tap in a way that has a gradient.
         """
+        with torch.random.fork_rng(devices=[]):
+            # For operators that draw random numbers: the same for an image whatever came before.
+            torch.default_generator.manual_seed(RANDOM_SEED)
+            return self._measure(sample)
+
+    def _measure(self, sample: Sample) -> Row:
         feeds = {name: torch.from_numpy(np.array(array)) for name, array in sample.feeds.items()}
         values = self._twin(feeds, [tap.tensor for tap in self._taps])
         loss = _loss(values, [value.name for value in self._graph.outputs], sample, self._head)

@@ -8,7 +8,7 @@ from wrg_onnx.channels.costs import (
     parameter_terms,
     total_cost,
 )
-from wrg_onnx.channels.demands import alive_ids, copy_makers, meet_demands
+from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
 from wrg_onnx.channels.rules.control import CONTROL
@@ -28,7 +28,6 @@ __all__ = [
     "Slot",
     "Units",
     "alive_ids",
-    "copy_makers",
     "count_parameters",
     "find_units",
     "is_parameter",

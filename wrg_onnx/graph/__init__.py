@@ -1,5 +1,6 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
+from wrg_onnx.graph.check import checker_problem, file_problem
 from wrg_onnx.graph.digest import digest
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.errors import (
@@ -30,7 +31,7 @@ __all__ = [
     "Shape",
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WorkerError", "WrgError", "bind_sizes", "check_model_output", "check_output",
-    "digest", "edited", "fill_inputs", "flatten", "from_proto",
+    "checker_problem", "digest", "edited", "file_problem", "fill_inputs", "flatten", "from_proto",
     "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "renamed",
     "resolve_provider",
     "save", "stored_bytes", "without_additions", "without_bias",

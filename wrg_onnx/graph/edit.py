@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import onnx
 import onnx_graphsurgeon as gs
 
-from wrg_onnx.graph.load import Source, read_records
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node
+from wrg_onnx.graph.records import Source, read_records
 from wrg_onnx.graph.scopes import Scope, scopes
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from wrg_onnx.graph.errors import OutputError, UsageError, one_line
-from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto, write_message
+from wrg_onnx.graph.check import checker_problem
+from wrg_onnx.graph.errors import OutputError, UsageError
+from wrg_onnx.graph.export import declare_external, to_proto, write_message
 from wrg_onnx.graph.model import Array, Graph
 
 ONE_FILE_BYTES = 2**31 - 2**24
@@ -69,7 +70,11 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
     """
     check_output(path, force=force)
     model, weights = to_proto(graph)
-    _check(model, weights, path)
+    problem = checker_problem(model, weights)
+    if problem is not None:
+        raise OutputError(
+            f"'{path}': not written, because the ONNX checker refuses the result: {problem}"
+        )
     size = sum(array.nbytes for array in weights.values())
     sidecar = path.with_name(path.name + ".data")
     if size >= ONE_FILE_BYTES:
@@ -111,47 +116,6 @@ def renamed(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _check(model: onnx.ModelProto, weights: Mapping[str, Array], path: Path) -> None:
-    """Run the checker on the model with its weights as inputs: it looks at their types alone."""
-    declared = onnx.ModelProto()
-    declared.CopyFrom(model)
-    declare_inputs(declared, weights)
-    _set_aside(declared)
-    try:
-        onnx.checker.check_model(declared, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise OutputError(
-            f"'{path}': not written, because the ONNX checker refuses the result: {one_line(error)}"
-        ) from error
-
-
-def _set_aside(model: onnx.ModelProto) -> None:
-    """Move operators that the standard lacks to another domain, which the checker does not look at.
-
-    ONNX Runtime's optimiser writes a few of its own into the standard domain, such as
-    SimplifiedLayerNormalization; it runs them, and pruning made none of them.
-    """
-    versions = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    unknown = [
-        node
-        for node in _nodes(model.graph)
-        if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type, versions.get("", 1))
-    ]
-    for node in unknown:
-        node.domain = "com.microsoft"
-    if unknown and "com.microsoft" not in versions:
-        model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes of a graph and of the bodies in it."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
 
 
 def _write_sidecar(model: onnx.ModelProto, weights: Mapping[str, Array], part: Path) -> None:

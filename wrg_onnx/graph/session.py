@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
+RANDOM_SEED = 0
+"""Every session draws the same random numbers, so that a run of a command can be repeated."""
+
+
 class Provider(enum.Enum):
     """Where ONNX Runtime computes."""
 
@@ -174,6 +178,8 @@ def start_session(
         declare_external(model, weights)
         values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
+    # Operators that draw random numbers would otherwise be seeded by the time.
+    ort.set_seed(RANDOM_SEED)
     try:
         engine = ort.InferenceSession(
             model.SerializeToString(), options, providers=_providers(provider)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
@@ -15,6 +14,7 @@ from wrg_onnx.graph import (
     Provider,
     UsageError,
     Value,
+    file_problem,
     fill_inputs,
     flatten,
     load,
@@ -24,7 +24,6 @@ from wrg_onnx.graph import (
     stored_bytes,
     without_additions,
 )
-from wrg_onnx.graph.errors import one_line
 from wrg_onnx.pipeline.analyse import analyse, concrete_shapes
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import measure_speed
@@ -100,8 +99,10 @@ def validate(
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
     problems = structural_problems(first.graph, second.graph)
-    if not _checker_problems(original):  # what it refuses of the original, pruning has not done
-        problems += _checker_problems(pruned)
+    refused = file_problem(pruned, second.graph)
+    # What the checker refuses of the original, pruning has not done.
+    if refused is not None and refused != file_problem(original, first.graph):
+        problems += (f"the ONNX checker refuses it: {refused}",)
     before = first.cost(first.everything, stored_bytes(original, first.graph))
     after = second.cost(second.everything, stored_bytes(pruned, second.graph))
     if problems:
@@ -164,11 +165,3 @@ def _shape(shape: Sequence[int | str | None] | None) -> str:
     if shape is None:
         return "[unknown rank]"
     return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
-
-
-def _checker_problems(path: Path) -> tuple[str, ...]:
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        return (f"the ONNX checker refuses it: {one_line(error)}",)
-    return ()

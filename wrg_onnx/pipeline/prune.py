@@ -10,7 +10,7 @@ import numpy as np
 
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.channels import count_parameters
+from wrg_onnx.channels import BoolArray, count_parameters
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
 from wrg_onnx.evaluate.saliency import metrics_package
@@ -33,8 +33,9 @@ from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
 from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
+from wrg_onnx.pipeline.survivors import Survivors
 from wrg_onnx.recover import KeptChannels, compose, with_note
-from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
+from wrg_onnx.report.records import PruneReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
 
@@ -109,7 +110,7 @@ def prune(
         recovery=recovery,
         accuracy=accuracy,
         speed=speed,
-        groups=_widths(model, last),
+        groups=group_reports(model, result.alive),
         notes=(*result.notes, *notes(reached, samples, recovery, config)),
         seconds=clock.seconds,
     )
@@ -152,6 +153,7 @@ class _Result:
 
     Attributes:
         last: The last cut.
+        alive: (units of the original,) bool, those that are left.
         kept: Which channels of the original are left.
         recovered: What was recovered after it; None if nothing was.
         removed: How many units went in all.
@@ -161,6 +163,7 @@ class _Result:
     """
 
     last: Cut
+    alive: BoolArray
     kept: Mapping[str, KeptChannels]
     recovered: Recovered | None
     removed: int
@@ -182,11 +185,13 @@ def _rounds(
     equivalence: Equivalence | None = None
     kept: Mapping[str, KeptChannels] | None = None
     recovered: Recovered | None = None
+    survivors = Survivors.all_of(model.units)
     for number in range(1, config.rounds + 1):
         cut = cut_model(
             current, samples, head, _step(model, current, number, config), config, clock
         )
         kept = cut.kept if kept is None else compose(kept, cut.kept)
+        survivors = survivors.after(cut.chosen.selection.alive)
         removed += cut.chosen.selection.removed
         said |= dict.fromkeys(cut_notes(cut, config))
         if equivalence is None or cut.equivalence.error > equivalence.error:
@@ -201,9 +206,11 @@ def _rounds(
             with clock.stage("analyse"):
                 graph = cut.graph if recovered is None else recovered.graph
                 current = analyse_graph(graph, model.path, model.input_shapes, config.limits)
+                survivors = survivors.seen_from(cut, current.units)
     assert equivalence is not None
     assert kept is not None
-    return _Result(cut, kept, recovered, removed, added, equivalence, tuple(said))
+    alive = survivors.alive
+    return _Result(cut, alive, kept, recovered, removed, added, equivalence, tuple(said))
 
 
 def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:
@@ -222,14 +229,6 @@ def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
     if config.budget is BudgetKind.PARAMS:
         return 1 - after.parameters / before.parameters if before.parameters else 0.0
     return 1 - after.macs / before.macs if before.macs else 0.0
-
-
-def _widths(model: Model, last: Cut) -> tuple[GroupReport, ...]:
-    """List the layer widths of the original, with what is left of each in the end."""
-    left = {one.name: one.kept for one in group_reports(last.model, last.chosen.selection.alive)}
-    first = group_reports(model, model.everything)
-    # One that can no longer shrink is not listed any more, and has its floor of one unit.
-    return tuple(replace(group, kept=left.get(group.name, 1)) for group in first)
 
 
 def _recovery_report(

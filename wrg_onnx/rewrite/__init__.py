@@ -2,14 +2,12 @@
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
 from wrg_onnx.rewrite.plan import Plan, plan_slices
+from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
 from wrg_onnx.rewrite.validate import (
     TOLERANCE,
     Equivalence,
-    Reference,
     combine,
     compare_with,
-    has_branches,
-    run_masked,
     validate_translation,
 )
 

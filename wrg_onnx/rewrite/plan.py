@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, copy_makers, meet_demands
+from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, meet_demands
 from wrg_onnx.channels.table import find_derivation
 from wrg_onnx.channels.units import Reader
 from wrg_onnx.graph import Array, Attribute
@@ -66,7 +66,8 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
         )
     look = alive_ids(units, alive)
     attributes: dict[int, Mapping[str, Attribute | None]] = {}
-    operands: dict[tuple[int, int], Array | None] = {**own, **meet_demands(units, look)}
+    sizes, copies = meet_demands(units, look)
+    operands: dict[tuple[int, int], Array | None] = {**own, **sizes}
     for index, analysed in units.nodes.items():
         derive = find_derivation(analysed.call.node)
         if derive is None or not analysed.has_shapes:
@@ -76,7 +77,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
             attributes[index] = derived.attributes
         for position, array in derived.operands.items():
             operands[index, position] = array
-    return Plan(units, alive, kept, attributes, operands, copy_makers(units, look))
+    return Plan(units, alive, kept, attributes, operands, copies)
 
 
 def _own_vectors(units: Units, alive: BoolArray) -> dict[Reader, Array]:

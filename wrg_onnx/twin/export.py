@@ -11,11 +11,10 @@ import importlib
 import importlib.util
 import inspect
 import logging
-import math
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +22,16 @@ from typing import Any
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wrg_onnx.graph.errors import MissingPackageError, ModelError, OutputError, UsageError, one_line
 from wrg_onnx.graph.save import ONE_FILE_BYTES, check_output
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.twin.factory import build_module, load_weights
-
-TOLERANCE = 1e-4
-"""Largest difference between torch and ONNX Runtime, relative to the output's largest value."""
+from wrg_onnx.twin.parity import compare_outputs, random_sample, run_module
 
 BATCH = "batch"
 """The name of the batch dimension in the file, where it is free."""
-
-_SEED = 0
-_NAMED_KEYS = 3
 
 
 class Exporter(enum.Enum):
@@ -97,14 +91,6 @@ class ExportResult:
     max_relative_error: float
     opset: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Trial:
-    """Random inputs, and what the module makes of them."""
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
 
 
 def export_factory(  # noqa: PLR0913 - one parameter for each option of the command
@@ -186,10 +172,10 @@ def export_module(
         ):
             # The final name inside a temporary folder: external data is found by its file's name.
             part = Path(folder, output.name)
-            trials = _run(module, options)
+            trials = run_module(module, options.shapes, _batches(options))
             _write(module, part, options)
             opset = _finish(part, options)
-            difference = _compare(part, trials, options)
+            difference = compare_outputs(part, trials, _advice(options))
             files = sorted(Path(folder).iterdir(), reverse=True)  # the weights come first
             for file in files:
                 check_output(output.with_name(file.name), force=force)
@@ -212,12 +198,17 @@ def _inference(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
+def _batches(options: ExportOptions) -> tuple[int | None, ...]:
+    """Return the batches to run at; None is the one in the shapes."""
+    return (1, 2) if options.dynamic_batch else (None,)
+
+
 def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
     """Let torch write the file."""
     if options.exporter is Exporter.DYNAMO and importlib.util.find_spec("onnxscript") is None:
         raise MissingPackageError("onnxscript", purpose="export", extra="torch")
     # Tracing at batch 1 would let torch take the batch for a constant.
-    sample = _sample(options, batch=2 if options.dynamic_batch else None)
+    sample = random_sample(options.shapes, _batches(options)[-1])
     names = list(options.input_names or _parameter_names(module, len(sample)))
     state = [*module.parameters(), *module.buffers()]
     choices: dict[str, Any] = {"dynamo": True, "dynamic_shapes": None}
@@ -303,109 +294,7 @@ def _finish(path: Path, options: ExportOptions) -> int:
     return opset
 
 
-def _run(module: nn.Module, options: ExportOptions) -> tuple[_Trial, ...]:
-    """Run the module on random inputs, at batch 1 and 2 where the batch is free."""
-    trials = []
-    for batch in (1, 2) if options.dynamic_batch else (None,):
-        sample = _sample(options, batch=batch)
-        try:
-            with torch.no_grad():
-                outputs = _flatten(module(*sample))
-        except Exception as error:
-            raise ModelError(
-                f"{type(module).__name__} fails in torch on inputs of {_shapes(sample)}: "
-                f"{type(error).__name__}: {one_line(error)}"
-            ) from error
-        if not all(bool(output.isfinite().all()) for output in outputs):
-            raise ModelError(
-                f"{type(module).__name__} gives values that are not finite on random inputs of "
-                f"{_shapes(sample)}: its weights are broken, or it needs inputs of another range"
-            )
-        trials.append(_Trial(sample, tuple(outputs)))
-    return tuple(trials)
-
-
-def _compare(path: Path, trials: Sequence[_Trial], options: ExportOptions) -> float:
-    """Run the file in ONNX Runtime on the inputs torch had; return the largest difference."""
-    ort = runtime()
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 4
-    try:
-        session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise ModelError(f"ONNX Runtime refuses what torch exported: {one_line(error)}") from error
-    names = [value.name for value in session.get_inputs()]
-    if len(names) != len(options.shapes):
-        raise ModelError(
-            f"the exported model reads {len(names)} inputs ({_first(names)}), "
-            f"expected {len(options.shapes)}: an input without influence is dropped"
-        )
-    worst = 0.0
-    for trial in trials:
-        feeds = {name: x.numpy() for name, x in zip(names, trial.inputs, strict=True)}
-        try:
-            found = session.run(None, feeds)
-        except Exception as error:
-            raise ModelError(
-                f"the exported model fails in ONNX Runtime on inputs of {_shapes(trial.inputs)}: "
-                f"{one_line(error)}{_advice(options)}"
-            ) from error
-        if len(found) != len(trial.outputs):
-            raise ModelError(
-                f"the exported model has {len(found)} outputs, the module {len(trial.outputs)}"
-            )
-        for index, (ours, theirs) in enumerate(zip(found, trial.outputs, strict=True)):
-            difference = _relative_error(torch.from_numpy(ours), theirs)
-            if not difference <= TOLERANCE:
-                raise ModelError(
-                    f"output {index} of the exported model differs from torch's by "
-                    f"{difference:.1e} of its maximum on inputs of {_shapes(trial.inputs)}, "
-                    f"expected at most {TOLERANCE:.0e}{_advice(options)}"
-                )
-            worst = max(worst, difference)
-    return worst
-
-
-def _relative_error(ours: Tensor, theirs: Tensor) -> float:
-    """Return max abs(ours - theirs) / max abs(theirs); infinite where the shapes differ."""
-    if ours.shape != theirs.shape:
-        return math.inf
-    if not theirs.numel():
-        return 0.0
-    largest = float(theirs.double().abs().max())
-    distance = float((ours.double() - theirs.double()).abs().max())
-    return distance / largest if largest else distance
-
-
-def _flatten(output: Any) -> list[Tensor]:
-    """List the tensors of a module's output in the order the exporters keep."""
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, Mapping):
-        output = list(output.values())
-    if isinstance(output, (tuple, list)):
-        return [tensor for part in output for tensor in _flatten(part)]
-    return []
-
-
-def _sample(options: ExportOptions, *, batch: int | None) -> tuple[Tensor, ...]:
-    random = torch.Generator().manual_seed(_SEED)
-    return tuple(
-        torch.randn((shape[0] if batch is None else batch, *shape[1:]), generator=random)
-        for shape in options.shapes
-    )
-
-
 def _parameter_names(module: nn.Module, count: int) -> list[str]:
     parameters = inspect.signature(module.forward).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     return names[:count] if len(names) >= count else [f"input_{k}" for k in range(count)]
-
-
-def _shapes(sample: Sequence[Tensor]) -> str:
-    return ", ".join("x".join(map(str, x.shape)) for x in sample)
-
-
-def _first(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_NAMED_KEYS])
-    return shown + (", ..." if len(names) > _NAMED_KEYS else "")

@@ -97,7 +97,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         if key in weights and weights[key].shape != own[key].shape
     ]
     problems = [
-        f"{len(found)} {kind} ({_first(found)})"
+        f"{len(found)} {kind} ({first_names(found)})"
         for kind, found in [
             ("missing", missing), ("unexpected", unexpected), ("of another shape", shapes),
         ]
@@ -158,8 +158,8 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     others = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
     if others:
         raise ModelError(
-            f"'{path}': must hold a state dict of tensors, but {_first(others)} are not tensors; "
-            "save module.state_dict() alone"
+            f"'{path}': must hold a state dict of tensors, but {first_names(others)} are not "
+            "tensors; save module.state_dict() alone"
         )
     return weights
 
@@ -179,6 +179,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
     return weights
 
 
-def _first(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
+    """List names for a message: the first few of them."""
     shown = ", ".join(f"'{name}'" for name in names[:_NAMED_KEYS])
     return shown + (", ..." if len(names) > _NAMED_KEYS else "")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
 from wrg_onnx.graph.model import Attribute, Graph, Node, bodies
 from wrg_onnx.graph.scopes import scopes
@@ -23,9 +24,6 @@ from wrg_onnx.twin.quantised_forms import (
     is_quantised,
 )
 from wrg_onnx.twin.rewriting import Rewriting, refusal
-
-# The numbers of onnx.TensorProto.DataType.
-_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +53,7 @@ def dequantised(graph: Graph) -> Graph:
         The records, for the twin alone: ``source`` is still the quantised model.
 
     Raises:
-        UnsupportedOperatorError: If it rounds to a type that is no integer.
+        UnsupportedOperatorError: If it rounds to a type that is no integer, or that is not known.
     """
     return dequantise(graph).graph
 
@@ -113,7 +111,12 @@ def _meaning(node: Node) -> Meaning:
 def _round(part: Rewriting, node: Node, name: str, output: str, meaning: Meaning) -> None:
     # Without a zero point the type is an attribute, or the default.
     code = node.int("output_dtype", 0) if node.op == QUANTISE else 0
-    dtype = part.dtype(meaning.zero_point) or np.dtype(_TYPES.get(code, "uint8"))
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
+    if meaning.zero_point:
+        found = part.dtype(meaning.zero_point)
+        if found is None:
+            raise refusal(node, f"computes its zero point '{meaning.zero_point}'")
+        dtype = found
     limits = integer_range(dtype)
     if limits is None:
         raise refusal(node, f"rounds to {dtype}")

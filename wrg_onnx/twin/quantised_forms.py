@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrg_onnx.graph.model import Node
-
-MICROSOFT = "com.microsoft"
+from wrg_onnx.twin.table import MICROSOFT
 
 
 @dataclass(frozen=True, slots=True)

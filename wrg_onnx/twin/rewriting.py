@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from wrg_onnx.graph.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Attribute, Node
 from wrg_onnx.graph.scopes import Path, Scope
 from wrg_onnx.twin.integers import Integers, Meaning, integer_range, read_integers
 from wrg_onnx.twin.ops.quantised import OWN
-from wrg_onnx.twin.quantised_forms import DYNAMIC
+from wrg_onnx.twin.quantised_forms import DYNAMIC, PASSING
 
 FIRST_OPSET = 13
 """The float operators are written as of this opset at least; older ones mean less."""
@@ -102,12 +103,23 @@ class Rewriting:
         return None if holder is None else holder.constants[name]
 
     def dtype(self, name: str) -> np.dtype[Any] | None:
-        """Return the element type of a constant or of what the graph is fed, None of others."""
+        """Return the element type of a constant, of what the graph is fed, or of either moved.
+
+        That of other tensors is not known: None.
+        """
         constant = self.constant(name)
         if constant is not None:
             return constant.dtype
         fed = {value.name: value.dtype for value in self.scope.graph.inputs}
-        return fed.get(name)
+        maker = self.scope.graph.producers.get(name)
+        if maker is None:
+            outer = None if self.outer is None else self.outer.dtype(name)
+            return fed.get(name, outer)
+        if maker.op == DYNAMIC:
+            return np.dtype(np.uint8)
+        if maker.op == "Cast":
+            return onnx.helper.tensor_dtype_to_np_dtype(maker.int("to"))
+        return self.dtype(maker.inputs[0]) if maker.op in PASSING else None
 
     def known(self, name: str) -> Meaning | None:
         """Return how the integers were stored that a tensor's floats stand for, if they do."""

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from wrg_onnx.graph.model import Value
 
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+
 TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
 """``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end.
 

@@ -20,7 +20,7 @@ from wrg_onnx.channels.axes import (
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.rules.convolution import couple_conv, derive_group
 from wrg_onnx.channels.rules.linear import couple_gemm, couple_product
-from wrg_onnx.channels.rules.pointwise import UNARY
+from wrg_onnx.channels.rules.pointwise import UNARY, freeze_dropped
 from wrg_onnx.channels.rules.spatial import POOLED
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.graph import Shape
@@ -165,12 +165,13 @@ def couple_bias_dropout(call: Call) -> Coupling:
     """Tie what is added, and pass the channels to the mask as well.
 
     Shapes:
-        data (...), bias (C) or (...), residual (...) -> Y (...), mask (...).
+        data (...), bias (C) or (...), residual (...), ratio (), training_mode ()
+        -> Y (...), mask (...).
     """
     added = [operand.axes for operand in call.inputs[:3] if operand is not None]
     joined, ties = broadcast(added, call.axes().shape)
     outputs = tuple(joined if shape else Axes.inert(shape) for shape in call.output_shapes)
-    return Coupling(outputs, ties)
+    return Coupling(outputs, ties, frozen=freeze_dropped(joined, call.optional(4)))
 
 
 def _add(made: Coupling, term: Operand | None) -> Coupling:

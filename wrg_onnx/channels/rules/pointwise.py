@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, broadcast, freeze_axes
 from wrg_onnx.channels.table import op_rule
 
 UNARY = (
@@ -48,9 +48,22 @@ def couple_dropout(call: Call) -> Coupling:
     """Pass the channels through, to the mask as well.
 
     Shapes:
-        X (...) -> Y (...), mask (...).
+        X (...), ratio (), training_mode () -> Y (...), mask (...).
     """
-    return Coupling(outputs=(call.axes(),) * len(call.node.outputs))
+    x = call.axes()
+    return Coupling((x,) * len(call.node.outputs), frozen=freeze_dropped(x, call.optional(2)))
+
+
+def freeze_dropped(x: Axes, training: Operand | None) -> tuple[Freeze, ...]:
+    """Freeze what a Dropout drops some of: of fewer elements it would not be the same ones.
+
+    Args:
+        x: What it reads.
+        training: Whether it drops anything; absent, it does not.
+    """
+    if training is None or (training.value is not None and not training.value.any()):
+        return ()
+    return freeze_axes(x, range(x.rank), "draws random numbers for this axis")
 
 
 @op_rule("Shape", since=1)

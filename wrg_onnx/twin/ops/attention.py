@@ -45,7 +45,7 @@ def attention(
         k, v = (split_heads(x, node.int("kv_num_heads")) for x in (k, v))
     offset: int | Tensor = 0
     if past_key is not None and past_value is not None:
-        k, v, offset = (*_append((past_key, past_value), (k, v)), past_key.shape[2])
+        k, v, offset = (*append_past((past_key, past_value), (k, v)), past_key.shape[2])
     elif lengths is not None:
         offset = lengths.reshape(-1, 1, 1, 1) - q.shape[2]
     present = (k, v)
@@ -92,7 +92,8 @@ def forbid(allowed: Tensor, like: Tensor) -> Tensor:
     return torch.zeros_like(allowed, dtype=like.dtype).masked_fill(~allowed, float("-inf"))
 
 
-def _append(past: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def append_past(past: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Put keys and values, each (B, h, T, d), behind those of earlier steps."""
     return torch.cat((past[0], new[0]), 2), torch.cat((past[1], new[1]), 2)
 
 

@@ -18,12 +18,11 @@ from wrg_onnx.twin.attributes import number
 from wrg_onnx.twin.ops.convolution import conv
 from wrg_onnx.twin.ops.linear import gemm
 from wrg_onnx.twin.ops.pooling import max_pool
-from wrg_onnx.twin.table import lookup, plain, twin_op
+from wrg_onnx.twin.table import MICROSOFT, lookup, plain, twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
-MICROSOFT = "com.microsoft"
 _OPSET = 13
 _PARAMETERS = {"HardSigmoid": ("alpha", "beta"), "Softmax": ("axis",)}
 

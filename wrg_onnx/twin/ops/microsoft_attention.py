@@ -14,13 +14,19 @@ from torch import Tensor
 
 from wrg_onnx.graph.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
-from wrg_onnx.twin.ops.attention import forbid, masked_softmax, merge_heads, rotate, split_heads
-from wrg_onnx.twin.table import twin_op
+from wrg_onnx.twin.ops.attention import (
+    append_past,
+    forbid,
+    masked_softmax,
+    merge_heads,
+    rotate,
+    split_heads,
+)
+from wrg_onnx.twin.table import MICROSOFT, twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
-MICROSOFT = "com.microsoft"
 _MASKED = -10000.0
 
 
@@ -43,7 +49,7 @@ def packed_attention(
     before = 0
     if past is not None:
         before = past.shape[3]
-        k, v = torch.cat((past[0], k), 2), torch.cat((past[1], v), 2)
+        k, v = append_past((past[0], past[1]), (k, v))
     terms = _terms(node, (q, k), mask, added, before)
     y, _ = _attend(node, (q, k, v), terms)
     if len(node.outputs) < 2:
@@ -82,7 +88,7 @@ def multi_head_attention(
     before = 0
     if past_key is not None and past_value is not None:
         before = past_key.shape[2]
-        k, v = torch.cat((past_key, k), 2), torch.cat((past_value, v), 2)
+        k, v = append_past((past_key, past_value), (k, v))
     y, scores = _attend(node, (q, k, v), _terms(node, (q, k), mask, added, before))
     return merge_heads(y), k, v, scores
 
@@ -176,7 +182,7 @@ def group_query_attention(
         turning = _interleaving(node)
         q, k = rotate(turning, q, *angles), rotate(turning, k, *angles)
     if past_key is not None and past_value is not None:
-        k, v = torch.cat((past_key, k), 2), torch.cat((past_value, v), 2)
+        k, v = append_past((past_key, past_value), (k, v))
     scores, bias = _grouped_scores(node, q, k, added, before)
     probabilities = _with_sink(node, scores, bias, sink)
     y = probabilities @ v.repeat_interleave(heads // groups, 1)

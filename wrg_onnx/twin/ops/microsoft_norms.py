@@ -12,12 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from wrg_onnx.twin.attributes import number, optional
-from wrg_onnx.twin.table import twin_op
+from wrg_onnx.twin.table import MICROSOFT, twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
-
-MICROSOFT = "com.microsoft"
 
 
 @twin_op("SkipLayerNormalization", since=1, domain=MICROSOFT)

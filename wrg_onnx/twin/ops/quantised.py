@@ -12,13 +12,12 @@ from torch import Tensor
 
 from wrg_onnx.graph.errors import ModelError
 from wrg_onnx.twin.attributes import optional
-from wrg_onnx.twin.table import twin_op
+from wrg_onnx.twin.table import MICROSOFT, twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
 OWN = "wrg_onnx"
-MICROSOFT = "com.microsoft"
 
 
 @twin_op("FakeQuantise", since=1, domain=OWN, fixed=(1, 2))

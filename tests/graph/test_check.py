@@ -1,0 +1,48 @@
+"""What the ONNX checker says of files."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from strategies import build, copy_of, normal
+
+from wrg_onnx.graph import checker_problem, file_problem, load
+
+TEXT = """net (float[2,6] x, bool c) => (float[2,5] o) {
+  a = MatMul(x, d)
+  o = If(c) <then_branch = t () => (float[2,5] m) { m = MatMul(a, e) },
+             else_branch = f () => (float[2,5] m) { k = Constant<value = float {2.0}>()
+                                                    b = Mul(a, k)  m = MatMul(b, e) }> }"""
+
+
+@pytest.fixture
+def model():
+    return build(TEXT, {"d": normal(6, 800), "e": normal(800, 5)})
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_file_is_checked_with_its_weights_inside_or_beside_it(model, tmp_path, outside):
+    path = tmp_path / "m.onnx"
+    onnx.save(
+        copy_of(model), path, save_as_external_data=outside, location="m.data", size_threshold=0,
+        convert_attribute=True,
+    )  # fmt: skip
+    assert (tmp_path / "m.data").exists() == outside
+    assert file_problem(path, load(path)) is None
+
+
+def test_a_recorded_shape_that_is_wrong_is_named(model, tmp_path):
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info("a", 1, [2, 99]))
+    onnx.save(model, tmp_path / "m.onnx")
+    problem = file_problem(tmp_path / "m.onnx", load(tmp_path / "m.onnx"))
+    assert problem is not None
+    assert "(800) vs (99)" in problem
+    assert "\n" not in problem
+
+
+def test_weights_are_checked_by_their_types(model):
+    del model.graph.initializer[:]
+    weights = {"d": normal(6, 800), "e": normal(800, 5)}
+    assert checker_problem(model, weights) is None
+    assert "Incompatible dimensions" in checker_problem(model, weights | {"d": normal(6, 9)})
+    assert len(model.graph.input) == 2

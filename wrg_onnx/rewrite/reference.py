@@ -1,0 +1,178 @@
+"""What the masked original computes: what a pruned graph is held against."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from wrg_onnx.channels import Units, alive_ids
+from wrg_onnx.graph import (
+    Array,
+    DataError,
+    Edit,
+    Graph,
+    Shape,
+    edited,
+    flatten,
+    open_session,
+    random_feeds,
+)
+from wrg_onnx.rewrite.apply import mask_consumers
+from wrg_onnx.rewrite.plan import Plan
+
+WATCHED_BYTES = 16 * 2**20
+"""How much of the layers' outputs is compared besides the model's own."""
+
+GIVEN_BYTES = 256 * 2**20
+"""The same where each layer is compared by itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What the masked original computes on one random input.
+
+    Attributes:
+        graph: The original model.
+        plan: The plan whose removed units are masked.
+        feeds: The input.
+        values: The compared tensors by name, their kept channels only.
+        branch: Which branch each If was made to take; None where its condition decided.
+        bypassed: The rounding steps that are left out, as ``rounding_steps`` gives them.
+        given: Whole outputs of layers by name. What reads them gets these values in both models, so
+            that each layer is compared by itself; empty where a layer gets what was computed.
+    """
+
+    graph: Graph
+    plan: Plan
+    feeds: Mapping[str, Array]
+    values: Mapping[str, Array]
+    branch: bool | None = None
+    bypassed: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Array] = field(default_factory=dict)
+
+    def masked(self) -> Graph:
+        """Make the masked original anew."""
+        masked = _decided(mask_consumers(self.graph, self.plan), self.branch)
+        return _hand_over(edited(masked, Edit(bypassed=self.bypassed)), self.given)
+
+    def treat(self, pruned: Graph) -> Graph:
+        """Let the pruned graph take the same branches, and give its layers the same values."""
+        return _hand_over(_decided(pruned, self.branch), self.kept(self.given))
+
+    def kept(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Take the kept channels of the original's tensors."""
+        alive = alive_ids(self.plan.units, self.plan.alive)
+        kept = {}
+        for name, value in values.items():
+            left = value
+            for axis, ids in enumerate(self.plan.units.axes[name].ids):
+                if ids is not None and not alive(ids).all():
+                    left = np.compress(alive(ids), left, axis=axis)
+            kept[name] = left
+        return kept
+
+
+def run_masked(
+    graph: Graph,
+    plan: Plan,
+    input_shapes: Mapping[str, Shape],
+    *,
+    seed: int = 0,
+    branch: bool | None = None,
+) -> Reference:
+    """Run the masked original; its weights are freed before the pruned graph need exist.
+
+    Args:
+        graph: The original model.
+        plan: The plan whose removed units are masked.
+        input_shapes: A concrete shape per input.
+        seed: Seed of the random input.
+        branch: Which branch each If is made to take; None lets its condition decide.
+
+    Raises:
+        DataError: If the original does not run, or not at the shapes of the analysis.
+    """
+    feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
+    found = run_again(Reference(graph, plan, feeds, {}, branch))
+    gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
+    return found
+
+
+def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:
+    """Fill in what the masked original computes.
+
+    Args:
+        reference: What to run; its values are not looked at.
+        by_layer: Whether to keep what layers compute for their readers.
+
+    Raises:
+        DataError: As ``run_masked``.
+    """
+    plan = reference.plan
+    names = [value.name for value in reference.graph.outputs]
+    layers = _watched_layers(plan.units, GIVEN_BYTES if by_layer else WATCHED_BYTES)
+    names += [name for name in layers if name not in names]
+    names = list(dict.fromkeys(reference.bypassed.get(name, name) for name in names))
+    values = open_session(reference.masked(), outputs=names, exact=True).run(reference.feeds)
+    forced = reference.branch is not None
+    if forced and not all(_as_analysed(plan, *item) for item in values.items()):
+        name = reference.graph.name
+        raise DataError(f"'{name}': its branches do not return the shapes that are read")
+    given = {name: values[name] for name in layers} if by_layer else {}
+    return replace(reference, values=reference.kept(values), given=given)
+
+
+def _hand_over(graph: Graph, given: Mapping[str, Array]) -> Graph:
+    """Let the readers of some tensors have these values instead."""
+    operands = {
+        (node.index, position): given[name]
+        for node in flatten(graph).graph.nodes
+        for position, name in enumerate(node.inputs)
+        if name in given
+    }
+    return edited(graph, Edit(operands=operands)) if operands else graph
+
+
+def has_branches(graph: Graph) -> bool:
+    """Tell whether a condition decides in the graph what is run."""
+    return any(node.op == "If" and not node.domain for node in flatten(graph).graph.nodes)
+
+
+def _decided(graph: Graph, branch: bool | None) -> Graph:
+    """Let every If take one branch, whatever its condition."""
+    if branch is None:
+        return graph
+    nodes = (n for n in flatten(graph).graph.nodes if n.op == "If" and not n.domain)
+    return edited(graph, Edit(operands={(node.index, 0): np.array(branch) for node in nodes}))
+
+
+def _as_analysed(plan: Plan, name: str, value: Array) -> bool:
+    axes = plan.units.axes[name]
+    return axes.rank == value.ndim and all(
+        ids is None or len(ids) == size for ids, size in zip(axes.ids, value.shape, strict=True)
+    )
+
+
+def _watched_layers(units: Units, most: int) -> list[str]:
+    """Return outputs of layers with weights: the last one, and of the others the small ones.
+
+    Args:
+        units: The analysis of the model.
+        most: How many bytes they may hold.
+    """
+    makers = [node for node in units.graph.nodes if units.nodes[node.index].makes_channels]
+    made = [next(name for name in node.outputs if name) for node in makers]
+    sizes = {name: 4 * math.prod(units.axes[name].shape) for name in made}
+    *others, last = sizes or ("",)
+    chosen = [last] if last else []
+    held = sizes.get(last, 0)
+    for name in sorted(others, key=lambda other: sizes[other]):
+        held += sizes[name]
+        if held > most:
+            break
+        chosen.append(name)
+    return chosen
