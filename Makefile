@@ -7,7 +7,7 @@ ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench recovery bench-peers clean
+.PHONY: help demo test check fuzz format bench recovery ranks bench-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,13 +43,17 @@ bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench_prune.py
 	$(BIN)/python tools/bench_twin.py
 	$(BIN)/python tools/bench_recover.py
+	$(BIN)/python tools/bench_calibration.py
 
 recovery: $(VENV)/.stamp  ## judge what each recovery buys, on images and models that are not part of this
 	$(BIN)/python tools/recovery_table.py saliency
 	$(BIN)/python tools/recovery_table.py outputs
 
+ranks: $(VENV)/.stamp  ## compare measures of rank, on images and models that are not part of this
+	$(BIN)/python tools/rank_table.py
+
 bench-peers: $(VENV)/.stamp  ## prune the same models with wrg-onnx, onnxsim and Torch-Pruning
-	$(BIN)/python tools/bench_peers.py --output docs/results/peers.md
+	$(BIN)/python tools/bench_peers.py --output build/peers.md
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build
