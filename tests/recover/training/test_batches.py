@@ -160,8 +160,8 @@ def test_features_are_spread_over_the_depth(monkeypatch):
 
     graph = chain()
     kept = {name: KeptChannels(1, np.arange(1), 1) for name in ("a", "b", "y")}
-    assert choose_features(graph, graph, kept) == ("a", "b", "y")
+    assert choose_features(graph, kept) == ("a", "b", "y")
     monkeypatch.setattr(distil, "MOST_FEATURES", 2)
-    assert choose_features(graph, graph, kept) == ("a", "y")
-    assert choose_features(graph, graph, {"a": KeptChannels(0, np.arange(1), 1)}) == ()
-    assert choose_features(graph, graph, {}) == ()
+    assert choose_features(graph, kept) == ("a", "y")
+    assert choose_features(graph, {"a": KeptChannels(0, np.arange(1), 1)}) == ()
+    assert choose_features(graph, {}) == ()

@@ -122,6 +122,22 @@ def test_only_channels_of_the_teacher_that_are_left_are_compared(train, kit):
     assert any("does not say which channels" in note for note in outputs.notes)
 
 
+def test_feature_maps_that_the_teacher_calls_otherwise_are_left_out_and_it_is_told(train, kit):
+    teacher = kit.net(name="teacher", text=(("c = ", "cc = "), ("Relu(c)", "Relu(cc)")))
+    tuned = train(teacher=teacher, kept=kit.channels(), epochs=1)
+    assert tuned.objective == "masks, the teacher's 1 output"
+    assert tuned.notes == (
+        "1 of the 1 feature maps that 'student' has kept channels of is not there, or not of the "
+        "same shape, in the teacher 'teacher', so it is not compared",
+    )
+
+
+def test_feature_maps_of_another_width_in_the_teacher_are_left_out(train, kit):
+    tuned = train(teacher=kit.student(), kept=kit.channels(), epochs=1)
+    assert tuned.objective == "masks, the teacher's 1 output"
+    assert len(tuned.notes) == 1
+
+
 def test_masks_of_a_model_without_a_map_are_noted(train, kit):
     tuned = train(teacher=kit.net(), data=kit.data(head=None), kept=kit.channels())
     assert any("the masks are not used" in note for note in tuned.notes)

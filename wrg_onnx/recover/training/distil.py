@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -83,9 +84,52 @@ def check_teacher(student: Graph, teacher: Graph) -> None:
                 )
 
 
-def choose_features(
-    student: Graph, teacher: Graph, kept: Mapping[str, KeptChannels]
-) -> tuple[str, ...]:
+@torch.no_grad()
+def fitting_channels(
+    student: Twin, teacher: Twin, kept: Mapping[str, KeptChannels], batch: Batch
+) -> dict[str, KeptChannels]:
+    """Return those tensors of which the student makes what is left of the teacher's.
+
+    A teacher that is not the model that was cut may lack one, or make it in another width.
+
+    Args:
+        student: The student's twin; it must not be training.
+        teacher: The teacher's.
+        kept: The channels that the student still has of the model that was cut, by tensor.
+        batch: What both are fed to see the shapes: one sample does.
+    """
+    mine, theirs = (_shapes(twin, kept, batch) for twin in (student, teacher))
+    return {
+        name: one
+        for name, one in kept.items()
+        if name in mine and name in theirs and _fits(mine[name], theirs[name], one)
+    }
+
+
+def _shapes(twin: Twin, names: Iterable[str], batch: Batch) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors that a twin makes; none is held."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, value: Tensor) -> Tensor:
+        found[name] = tuple(value.shape)
+        return value
+
+    twin(batch.feeds, through={name: partial(note, name) for name in names})
+    return found
+
+
+def _fits(mine: tuple[int, ...], theirs: tuple[int, ...], kept: KeptChannels) -> bool:
+    if kept.is_whole:
+        return mine == theirs
+    axis = kept.axis
+    return (
+        axis < len(theirs)
+        and theirs[axis] == kept.total
+        and mine == (*theirs[:axis], len(kept.positions), *theirs[axis + 1 :])
+    )
+
+
+def choose_features(student: Graph, kept: Mapping[str, KeptChannels]) -> tuple[str, ...]:
     """Choose feature maps to compare, spread evenly over the depth; the last one is among them.
 
     Axis 0 is the batch's, so a tensor with its channels there is no candidate.
@@ -94,8 +138,7 @@ def choose_features(
         name
         for node in student.nodes
         for name in node.outputs
-        if name in kept
-        if name in teacher.producers and kept[name].axis > 0 and len(kept[name].positions)
+        if name in kept and kept[name].axis > 0 and len(kept[name].positions)
     ]
     count = min(MOST_FEATURES, len(usable))
     return tuple(usable[(k + 1) * len(usable) // count - 1] for k in range(count))

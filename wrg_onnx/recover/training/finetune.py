@@ -44,8 +44,8 @@ def finetune(
         student: The graph to train.
         teacher: The graph to learn from; None for none.
         data: Training and held-out samples.
-        kept: Which channels of the teacher the student still has, by tensor; empty leaves feature
-            maps out of the loss.
+        kept: Which channels of the teacher the student still has, by tensor; those that do not fit
+            the two, and so all where it is empty, stay out of the loss.
         options: How to train.
         progress: Told the epoch with its loss, and the steps done.
 
@@ -67,14 +67,14 @@ def finetune(
         average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
         trainer = Trainer(setting, twin, average)
         trainer.course.notes += notes
-        run = identity(setting, teacher, kept)
+        run = identity(setting, teacher)
         file = options.checkpoint
         try:
             if file is not None and file.resume and file.path.exists():
                 restore(trainer, file, run)
             else:
                 trainer.judge()
-                _set_levels(trainer, kept)
+                _set_levels(trainer)
             while not trainer.is_done:
                 trainer.epoch(progress)
                 if file is not None:
@@ -95,11 +95,11 @@ def finetune(
     )
 
 
-def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
+def _set_levels(trainer: Trainer) -> None:
     """Start from layers at the teacher's levels, if that lowers the held-out loss."""
     setting, course = trainer.setting, trainer.course
     teacher = setting.objective.teacher
-    if teacher is None or not kept:
+    if teacher is None or not setting.kept:
         return
     batches = join(samples_to_measure(setting.data.training), joins=setting.joins)
     if len(batches) > 1:
@@ -110,7 +110,7 @@ def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
         return
     start = {name: value.clone() for name, value in trainer.twin.state_dict().items()}
     batch = batches[0].to(setting.device)
-    count = correct_levels(setting.graph, trainer.twin, teacher.twin, kept, batch)
+    count = correct_levels(setting.graph, trainer.twin, teacher.twin, setting.kept, batch)
     if not count:
         return
     trainer.average.load_state_dict(trainer.twin.state_dict())

@@ -10,7 +10,12 @@ from wrg_onnx.calibrate.data import DataSet, Sample
 from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.batches import Batch, has_open_batch, join, joins_alike
-from wrg_onnx.recover.training.distil import check_teacher, choose_features, measure_targets
+from wrg_onnx.recover.training.distil import (
+    check_teacher,
+    choose_features,
+    fitting_channels,
+    measure_targets,
+)
 from wrg_onnx.recover.training.objective import Objective, load_loss
 from wrg_onnx.recover.training.options import BatchNormUse, Device, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.train import Setting
@@ -50,11 +55,16 @@ def prepare(
     samples = samples_to_measure(data.training)
     notes = list(_notes(student, teacher, data, kept, options))
     known = None
+    fitting: dict[str, KeptChannels] = {}
     joins = has_open_batch(student)
     if teacher is not None:
         joins = joins and has_open_batch(teacher)
-        features = {name: kept[name] for name in choose_features(student, teacher, kept)}
         reference = _build(teacher, trainable=False).to(device).eval()
+        fitting = fitting_channels(
+            twin, reference, kept, join(samples[:1], joins=False)[0].to(device)
+        )
+        notes += _unlike(student, teacher, kept, fitting)
+        features = {name: fitting[name] for name in choose_features(student, fitting)}
         joins = joins and _joins(reference, samples, device)
         measured = [b.to(device) for b in batches_of(samples, options.batch, joins=joins)]
         outputs = [value.name for value in student.outputs]
@@ -76,7 +86,7 @@ def prepare(
     half = device.type == "cuda" and _computes_in_half(twin, samples, device)
     if device.type == "cuda" and not half:
         notes.append("the model does not compute in float16, so it was trained in float32")
-    return Setting(student, data, options, objective, device, joins, half), twin, notes
+    return Setting(student, data, options, objective, device, joins, half, fitting), twin, notes
 
 
 def check_sources(
@@ -185,6 +195,22 @@ def _computes_in_half(twin: Twin, samples: Sequence[Sample], device: torch.devic
     except RuntimeError:
         return False
     return all(bool(v.isfinite().all()) for v in values.values() if v.is_floating_point())
+
+
+def _unlike(
+    student: Graph,
+    teacher: Graph,
+    kept: Mapping[str, KeptChannels],
+    fitting: Mapping[str, KeptChannels],
+) -> Iterator[str]:
+    made = [name for name in kept if name in student.producers]
+    gone = sum(name not in fitting for name in made)
+    if gone:
+        yield (
+            f"{gone} of the {len(made)} feature maps that '{student.name}' has kept channels of "
+            f"{'are' if gone > 1 else 'is'} not there, or not of the same shape, in the teacher "
+            f"'{teacher.name}', so {'they are' if gone > 1 else 'it is'} not compared"
+        )
 
 
 def _notes(

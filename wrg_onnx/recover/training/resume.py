@@ -38,14 +38,12 @@ def check_checkpoint(file: CheckpointFile | None) -> None:
         )
 
 
-def identity(
-    setting: Setting, teacher: Graph | None, kept: Mapping[str, KeptChannels]
-) -> dict[str, Any]:
+def identity(setting: Setting, teacher: Graph | None) -> dict[str, Any]:
     """Say what a run must have in common with one that it goes on from."""
     return {
         "model": fingerprint(setting.graph),
         "teacher": None if teacher is None else fingerprint(teacher),
-        "channels of the teacher": _channels(kept),
+        "channels of the teacher": _channels(setting.kept),
         "training samples": len(setting.data.training),
         "held-out samples": len(setting.data.held_out),
         "device": setting.device.type,

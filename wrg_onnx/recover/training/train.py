@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.graph import Graph, StatisticsError, UsageError
+from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.augment import augment
 from wrg_onnx.recover.training.batches import Batch, Reader, join
 from wrg_onnx.recover.training.diverge import diverged, diverged_gradient
@@ -39,6 +40,8 @@ class Setting:
         device: Where.
         joins: Whether the model takes several samples at once.
         half: Whether the forward pass is in float16 where torch thinks it safe.
+        kept: The channels that the student still has of the teacher's tensors, by tensor, where
+            the two fit.
     """
 
     graph: Graph
@@ -48,6 +51,7 @@ class Setting:
     device: torch.device
     joins: bool
     half: bool = False
+    kept: Mapping[str, KeptChannels] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
