@@ -16,6 +16,7 @@ from wrg_onnx.graph import (  # noqa: E402
     from_proto,
     open_session,
 )
+from wrg_onnx.recover import BatchNormUse  # noqa: E402
 from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
 
 
@@ -126,9 +127,10 @@ def test_feature_maps_that_the_teacher_calls_otherwise_are_left_out_and_it_is_to
     teacher = kit.net(name="teacher", text=(("c = ", "cc = "), ("Relu(c)", "Relu(cc)")))
     tuned = train(teacher=teacher, kept=kit.channels(), epochs=1)
     assert tuned.objective == "masks, the teacher's 1 output"
-    assert tuned.notes == (
+    (note,) = tuned.notes
+    assert note == (
         "1 of the 1 feature maps that 'student' has kept channels of is not there, or not of the "
-        "same shape, in the teacher 'teacher', so it is not compared",
+        "same shape, in the teacher 'teacher', so it is not compared"
     )
 
 
@@ -136,6 +138,19 @@ def test_feature_maps_of_another_width_in_the_teacher_are_left_out(train, kit):
     tuned = train(teacher=kit.student(), kept=kit.channels(), epochs=1)
     assert tuned.objective == "masks, the teacher's 1 output"
     assert len(tuned.notes) == 1
+
+
+def test_statistics_of_a_batch_do_not_hide_that_samples_join(train, kit):
+    vectors = {"scale": np.ones(6), "bias": np.zeros(6), "mean": np.zeros(6), "var": np.ones(6)}
+    student = kit.net(
+        text=(("a = Relu(c)", "n = BatchNormalization(c, scale, bias, mean, var)  a = Relu(n)"),),
+        **{name: array.astype(np.float32) for name, array in vectors.items()},
+    )
+    frozen, moving = (train(student, epochs=1, batch_norm=use) for use in BatchNormUse)
+    assert moving.notes == ()
+    assert moving.loss_before == frozen.loss_before
+    assert constants(moving)["mean"].any()
+    assert not constants(frozen)["mean"].any()
 
 
 def test_masks_of_a_model_without_a_map_are_noted(train, kit):

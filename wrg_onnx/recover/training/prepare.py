@@ -51,7 +51,8 @@ def prepare(
     check_sources(student, teacher, data, options)
     own = None if options.loss is None else load_loss(options.loss)
     device = resolve_device(options.device)
-    twin = trainable_twin(student, options).to(device).train()
+    # Its running statistics must not move before training does.
+    twin = trainable_twin(student, options).to(device).eval()
     samples = samples_to_measure(data.training)
     notes = list(_notes(student, teacher, data, kept, options))
     known = None
@@ -86,7 +87,8 @@ def prepare(
     half = device.type == "cuda" and _computes_in_half(twin, samples, device)
     if device.type == "cuda" and not half:
         notes.append("the model does not compute in float16, so it was trained in float32")
-    return Setting(student, data, options, objective, device, joins, half, fitting), twin, notes
+    setting = Setting(student, data, options, objective, device, joins, half, fitting)
+    return setting, twin.train(), notes
 
 
 def check_sources(
