@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wrg_onnx.graph import DataError, Graph, MissingPackageError, OutputError, UsageError
+from wrg_onnx.graph import DataError, MissingPackageError, OutputError, UsageError
 from wrg_onnx.graph.errors import one_line
 
 _FORMAT = "wrg-onnx checkpoint 1"
@@ -32,18 +31,6 @@ class Checkpoint:
     identity: Mapping[str, Any]
     state: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
-
-
-def fingerprint(graph: Graph) -> str:
-    """Return a hash of a graph's operators and constants, by which a model is known again."""
-    found = hashlib.sha256()
-    for node in graph.nodes:
-        found.update(f"{node.domain}.{node.op}{node.inputs}{node.outputs}".encode())
-    for name in sorted(graph.constants):
-        array = graph.constants[name]
-        found.update(f"{name}{array.dtype}{array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -67,9 +67,9 @@ def finetune(
         average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
         trainer = Trainer(setting, twin, average)
         trainer.course.notes += notes
-        run = identity(setting, teacher)
         file = options.checkpoint
         try:
+            run = {} if file is None else identity(trainer, teacher)
             if file is not None and file.resume and file.path.exists():
                 restore(trainer, file, run)
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,15 +14,15 @@ from wrg_onnx.graph import Graph, OutputError
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.checkpoint import (
     Checkpoint,
-    fingerprint,
     read_checkpoint,
     write_checkpoint,
 )
+from wrg_onnx.recover.training.fingerprint import digest, fingerprint
 from wrg_onnx.recover.training.options import CheckpointFile, EpochResult, FinetuneOptions
-from wrg_onnx.recover.training.train import Course, Setting, Trainer
+from wrg_onnx.recover.training.train import Course, Trainer
 
 _NO_MATTER = ("checkpoint", "cache_bytes", "device")
-"""Options that a run may change when it goes on."""
+"""Options that a run may change when it goes on. Of the device it counts what was resolved to."""
 
 
 def check_checkpoint(file: CheckpointFile | None) -> None:
@@ -38,14 +37,22 @@ def check_checkpoint(file: CheckpointFile | None) -> None:
         )
 
 
-def identity(setting: Setting, teacher: Graph | None) -> dict[str, Any]:
-    """Say what a run must have in common with one that it goes on from."""
+def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
+    """Say what a run must have in common with one that it goes on from.
+
+    Raises:
+        DataError: If a sample cannot be read.
+    """
+    setting = trainer.setting
     return {
         "model": fingerprint(setting.graph),
         "teacher": None if teacher is None else fingerprint(teacher),
         "channels of the teacher": _channels(setting.kept),
         "training samples": len(setting.data.training),
         "held-out samples": len(setting.data.held_out),
+        "samples": digest(*trainer.describe_samples()),
+        "preprocessing": digest(setting.data.preprocessing),
+        "saliency map": digest(setting.data.head),
         "device": setting.device.type,
         **_plain(setting.options),
     }
@@ -119,8 +126,6 @@ def _plain(options: FinetuneOptions) -> dict[str, Any]:
 
 
 def _channels(kept: Mapping[str, KeptChannels]) -> str:
-    found = hashlib.sha256()
-    for name in sorted(kept):
-        found.update(f"{name}{kept[name].axis}{kept[name].total}".encode())
-        found.update(kept[name].positions.tobytes())
-    return found.hexdigest()
+    return digest(
+        *((n, kept[n].axis, kept[n].total, kept[n].positions.tobytes()) for n in sorted(kept))
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -114,6 +114,20 @@ class Trainer:
     def measure_sizes(self) -> None:
         """Take the sizes of the weights anew."""
         self.sizes = [size_of(parameter) for parameter in self.twin.parameters_by_name().values()]
+
+    def describe_samples(self) -> Iterator[tuple[str, bool]]:
+        """Yield the name of each sample, and whether it has a mask; reads all of them.
+
+        Raises:
+            DataError: If a sample cannot be read.
+        """
+        data = self.setting.data
+        for reader, count in (
+            (self._training, len(data.training)),
+            (self._held_out, len(data.held_out)),
+        ):
+            for (sample,) in reader.groups([[index] for index in range(count)]):
+                yield sample.name, sample.mask is not None
 
     def close(self) -> None:
         """End the threads that read."""
