@@ -248,6 +248,26 @@ def test_an_output_that_exists_is_refused_before_any_work(refused, pruned, many,
     assert "'m.pruned.tuned.onnx' exists; --force replaces it" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("m.pruned.onnx", "the model"),
+        ("sub/../m.onnx", "the teacher"),
+        ("m.pruned.tuned.onnx", "the output"),
+    ],
+)
+def test_a_checkpoint_in_the_place_of_a_model_is_refused(refused, pruned, model, many, name, what):
+    Path("sub").mkdir()
+    message = refused("finetune", pruned, "--teacher", model, "--data", many, *SHORT,
+                      "--checkpoint", name, "--force", code=2)  # fmt: skip
+    assert message == f"checkpoint '{name}' is {what} of this run; name another file"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_any_work(refused, pruned, many):
+    message = refused("finetune", pruned, "--data", many, *SHORT, "--checkpoint", "data")
+    assert message == ("checkpoint 'data' is a folder; name a file, such as 'data/run.safetensors'")
+
+
 def test_what_diverges_names_the_layer_and_writes_nothing(refused, pruned, many):
     message = refused("finetune", pruned, "--data", many, *SHORT, "--scale", 1e36, "--no-augment")
     assert message.startswith("fine-tuning diverged: ")

@@ -30,7 +30,7 @@ from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import Finetuned, TrainingData, read_note
+from wrg_onnx.recover import Finetuned, TrainingData, check_checkpoint, read_note
 from wrg_onnx.report.records import FinetuneReport
 
 HELD_OUT = 0.1
@@ -86,6 +86,9 @@ def finetune(
     train = trainer()
     clock = Clock(progress)
     check_model_output(output, force=force)
+    others = {"the model": path, "the output": output}
+    others |= {} if teacher is None else {"the teacher": teacher}
+    check_checkpoint(config.options.checkpoint, others)
     with clock.stage("load"):
         student = fill_inputs(load(path), config.data.values)
         other = None if teacher is None else fill_inputs(load(teacher), config.data.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,13 @@ from strategies import build, normal
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from wrg_onnx.graph import DataError, OutputError, UsageError, from_proto  # noqa: E402
+from wrg_onnx.graph import (  # noqa: E402
+    DataError,
+    MissingPackageError,
+    OutputError,
+    UsageError,
+    from_proto,
+)
 from wrg_onnx.recover import CheckpointFile, Device  # noqa: E402
 from wrg_onnx.recover.training.checkpoint import (  # noqa: E402
     Checkpoint,
@@ -203,7 +210,31 @@ def test_a_checkpoint_leaves_no_other_file(train, path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_folder_that_cannot_be_written_is_named(train, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_before_the_first_step(train, tmp_path):
+    (tmp_path / "run").write_text("a file")
+    told = []
+    with pytest.raises(OutputError, match=r"c\.safetensors': .*run' is not a folder that can be"):
+        train(told=told)
+    assert not told
+
+
+def test_a_folder_in_the_place_of_the_checkpoint_is_named_before_the_first_step(train, path):
+    path.mkdir(parents=True)
+    told = []
+    with pytest.raises(OutputError, match=r"c\.safetensors' is a folder; name a file"):
+        train(told=told, force=True)
+    assert not told
+
+
+def test_safetensors_that_is_not_installed_is_named_before_the_first_step(train, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    told = []
+    with pytest.raises(MissingPackageError, match=r"--checkpoint needs safetensors"):
+        train(told=told)
+    assert not told
+
+
+def test_a_checkpoint_that_cannot_be_written_later_is_named(tmp_path):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(OutputError, match=r"c\.safetensors': cannot be written"):
-        train(epochs=1)
+        write_checkpoint(tmp_path / "run" / "c.safetensors", Checkpoint({}, {}, {}))

@@ -8,12 +8,20 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from wrg_onnx.graph import DataError, MissingPackageError, OutputError, UsageError
+from wrg_onnx.graph import (
+    DataError,
+    MissingPackageError,
+    OutputError,
+    UsageError,
+    check_output,
+)
 from wrg_onnx.graph.errors import one_line
+from wrg_onnx.recover.training.options import CheckpointFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FORMAT = "wrg-onnx checkpoint 1"
 
@@ -31,6 +39,37 @@ class Checkpoint:
     identity: Mapping[str, Any]
     state: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+
+
+def check_checkpoint(file: CheckpointFile | None, others: Mapping[str, Path] | None = None) -> None:
+    """Refuse a checkpoint early, before the work is done.
+
+    Args:
+        file: The checkpoint; None if there is to be none.
+        others: The other files of the run, by what they are.
+
+    Raises:
+        UsageError: If it is one of these.
+        OutputError: If there is one, and neither ``resume`` nor ``force`` is set, or it cannot be
+            written.
+        MissingPackageError: If safetensors is not installed.
+    """
+    if file is None:
+        return
+    for what, path in (others or {}).items():
+        if path.resolve() == file.path.resolve():
+            raise UsageError(f"checkpoint '{file.path}' is {what} of this run; name another file")
+    if file.path.is_dir():
+        raise OutputError(
+            f"checkpoint '{file.path}' is a folder; name a file, such as "
+            f"'{file.path / 'run.safetensors'}'"
+        )
+    if file.path.exists() and not (file.resume or file.force):
+        raise OutputError(
+            f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
+        )
+    check_output(file.path, force=True)
+    _safetensors()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -11,6 +11,7 @@ from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.graph import Array, Edit, Graph, edited
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.batches import join
+from wrg_onnx.recover.training.checkpoint import check_checkpoint
 from wrg_onnx.recover.training.levels import correct_levels
 from wrg_onnx.recover.training.options import Finetuned, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.prepare import (
@@ -19,7 +20,7 @@ from wrg_onnx.recover.training.prepare import (
     trainable_twin,
 )
 from wrg_onnx.recover.training.repeatable import repeatable
-from wrg_onnx.recover.training.resume import check_checkpoint, identity, restore, store
+from wrg_onnx.recover.training.resume import identity, restore, store
 from wrg_onnx.recover.training.train import Trainer
 from wrg_onnx.twin import Twin
 
@@ -60,6 +61,7 @@ def finetune(
         StatisticsError: If loss or gradients are not finite; it names the layer.
         DataError: If a sample cannot be read.
         OutputError: If the checkpoint is taken, or cannot be written.
+        MissingPackageError: If there is to be one, and safetensors is not installed.
     """
     check_checkpoint(options.checkpoint)
     with repeatable(options.seed):

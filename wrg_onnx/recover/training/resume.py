@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph import Graph, OutputError
+from wrg_onnx.graph import Graph
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.checkpoint import (
     Checkpoint,
@@ -23,18 +23,6 @@ from wrg_onnx.recover.training.train import Course, Trainer
 
 _NO_MATTER = ("checkpoint", "cache_bytes", "device")
 """Options that a run may change when it goes on. Of the device it counts what was resolved to."""
-
-
-def check_checkpoint(file: CheckpointFile | None) -> None:
-    """Refuse to write over the checkpoint of another run.
-
-    Raises:
-        OutputError: If there is one, and neither ``resume`` nor ``force`` is set.
-    """
-    if file is not None and file.path.exists() and not (file.resume or file.force):
-        raise OutputError(
-            f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
-        )
 
 
 def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
