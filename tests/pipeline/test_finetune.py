@@ -5,16 +5,18 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("torch")
 
-from wrg_onnx.graph import ValidationError, load
+from wrg_onnx.graph import ModelError, ValidationError, load
 from wrg_onnx.pipeline import finetune as stages
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.recover import FinetuneOptions
+from wrg_onnx.recover import FinetuneOptions, read_note
+from wrg_onnx.recover.kept import NOTE
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -60,6 +62,34 @@ def test_what_judges_is_never_trained_on_nor_chooses(tmp_path, tiny_unet, pruned
     judged = {"generated 6", "generated 7"}
     assert not judged & (seen["training"] | seen["held out"])
     assert not seen["training"] & seen["held out"]
+
+
+def test_a_file_that_was_cut_twice_learns_from_the_first_original(tmp_path, tiny_unet, pruned):
+    twice = tmp_path / "twice.onnx"
+    again = PruneConfig(0.2, criterion=Criterion.L1, evaluate=False)
+    prune(pruned, twice, again)
+    first, both = read_note(load(pruned)), read_note(load(twice))
+    original = {one.total for one in first.values()}
+    assert {one.total for one in both.values()} <= original
+    assert any(len(both[name].positions) < len(first[name].positions) for name in both)
+    config = FinetuneConfig(FinetuneOptions(epochs=1), DataOptions(samples=3), evaluate=False)
+    report = finetune(twice, tiny_unet, tmp_path / "tuned.onnx", config)
+    assert "12 of its feature maps" in report.objective
+    assert not any("feature maps" in note for note in report.notes)
+    report = finetune(twice, pruned, tmp_path / "tuned.onnx", config, force=True)
+    assert any("not of the same shape, in the teacher" in note for note in report.notes), (
+        report.notes
+    )
+
+
+def test_a_broken_note_is_named_before_any_work(tmp_path, tiny_unet):
+    model = onnx.load(tiny_unet)
+    onnx.helper.set_model_props(model, {NOTE: "{"})
+    onnx.save(model, tmp_path / "broken.onnx")
+    told = []
+    with pytest.raises(ModelError, match=r"the note 'wrg_onnx\.kept' .* is broken"):
+        prune(tmp_path / "broken.onnx", None, PruneConfig(0.2), progress=lambda *a: told.append(a))
+    assert not any(stage in ("data", "recover") for stage, *_ in told)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
 from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import KeptChannels, compose, with_note
+from wrg_onnx.recover import KeptChannels, compose, read_note, with_note
 from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
@@ -67,6 +67,7 @@ def prune(
     with clock.stage("analyse"):
         model = analyse(path, config.data, config.limits, strict=config.strict)
         _check_ratio(model, config)
+        earlier = read_note(model.graph)
         # Now, since the output may take the model's place.
         before = model.cost(model.everything, stored_bytes(path, model.graph))
     samples, head = None, None
@@ -91,7 +92,9 @@ def prune(
     after = replace(cost, parameters=count_parameters(final))
     if output is not None:
         with clock.stage("save"):
-            noted = with_note(final, result.kept)
+            # A file that was cut before speaks of the original of that cut.
+            kept = compose(earlier, result.kept) if earlier else result.kept
+            noted = with_note(final, kept)
             after = replace(after, file_bytes=save(noted, output, force=force))
     recovery = _recovery_report(recovered, result.added, samples, config)
     return PruneReport(

@@ -130,7 +130,8 @@ def test_feature_maps_that_the_teacher_calls_otherwise_are_left_out_and_it_is_to
     (note,) = tuned.notes
     assert note == (
         "1 of the 1 feature maps that 'student' has kept channels of is not there, or not of the "
-        "same shape, in the teacher 'teacher', so it is not compared"
+        "same shape, in the teacher 'teacher', so it is not compared (the first original has all "
+        "of them)"
     )
 
 

@@ -211,7 +211,8 @@ def _unlike(
         yield (
             f"{gone} of the {len(made)} feature maps that '{student.name}' has kept channels of "
             f"{'are' if gone > 1 else 'is'} not there, or not of the same shape, in the teacher "
-            f"'{teacher.name}', so {'they are' if gone > 1 else 'it is'} not compared"
+            f"'{teacher.name}', so {'they are' if gone > 1 else 'it is'} not compared (the first "
+            "original has all of them)"
         )
 
 
