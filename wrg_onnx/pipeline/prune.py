@@ -30,7 +30,7 @@ from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
-from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
+from wrg_onnx.pipeline.recovery import Recovered, check_recovery, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.recover import KeptChannels, compose, read_note, with_note
 from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
@@ -76,6 +76,7 @@ def prune(
             samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
             head = _head(model.graph, samples, config)
             _check_judging(samples, head, config)
+            check_recovery(model.graph, samples, config)
     result = _rounds(model, samples, head, config, clock)
     last, recovered = result.last, result.recovered
     final = last.graph if recovered is None else recovered.graph

@@ -150,6 +150,16 @@ def trainable_twin(student: Graph, options: FinetuneOptions) -> Twin:
     return twin
 
 
+def check_trainable(graph: Graph, options: FinetuneOptions) -> None:
+    """Refuse a model that cannot be trained, before other work; it costs a copy of the weights.
+
+    Raises:
+        UnsupportedOperatorError: If an operator has no twin.
+        ModelError: If no weight can be trained, or one is of a type that cannot.
+    """
+    trainable_twin(graph, options)
+
+
 def samples_to_measure(data: DataSet) -> list[Sample]:
     """Return samples spread over a data set, whose names may come in an order that tells."""
     size = sum(array.nbytes for array in data[0].feeds.values())
