@@ -16,7 +16,7 @@ from wrg_onnx.graph.errors import (
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
-from wrg_onnx.graph.save import check_model_output, check_output, save
+from wrg_onnx.graph.save import check_model_output, check_output, renamed, save
 from wrg_onnx.graph.scopes import Flat, flatten
 from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
@@ -29,6 +29,7 @@ __all__ = [
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WrgError", "bind_sizes", "check_model_output", "check_output",
     "edited", "fill_inputs", "flatten", "from_proto",
-    "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "resolve_provider",
+    "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "renamed",
+    "resolve_provider",
     "save", "stored_bytes", "without_additions", "without_bias",
 ]  # fmt: skip

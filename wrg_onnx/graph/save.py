@@ -77,12 +77,12 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if size < ONE_FILE_BYTES:
-            with _renamed(path) as part, part.open("wb") as stream:
+            with renamed(path) as part, part.open("wb") as stream:
                 stream.writelines(write_message(model, weights))
         else:
             declare_external(model, weights, sidecar.name)
             # The weights take their place first: a model file that is there is complete.
-            with _renamed(path) as part, _renamed(sidecar) as data_part:
+            with renamed(path) as part, renamed(sidecar) as data_part:
                 _write_sidecar(model, weights, data_part)
                 part.write_bytes(model.SerializeToString())
     except OSError as error:
@@ -91,8 +91,14 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
 
 
 @contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place when all went well."""
+def renamed(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place when all went well.
+
+    It gets the rights that any new file gets. Its folder must be there.
+
+    Raises:
+        OSError: If it cannot be written or moved; what was at ``path`` is still there.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)

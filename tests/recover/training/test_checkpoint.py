@@ -210,6 +210,14 @@ def test_a_checkpoint_leaves_no_other_file(train, path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_checkpoint_has_the_rights_of_any_new_file(path):
+    path.parent.mkdir()
+    write_checkpoint(path, Checkpoint({}, {}, {}))
+    other = path.with_name("other")
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
 def test_a_folder_that_cannot_be_written_is_named_before_the_first_step(train, tmp_path):
     (tmp_path / "run").write_text("a file")
     told = []

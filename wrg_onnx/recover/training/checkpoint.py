@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from wrg_onnx.graph import (
     OutputError,
     UsageError,
     check_output,
+    renamed,
 )
 from wrg_onnx.graph.errors import one_line
 from wrg_onnx.recover.training.options import CheckpointFile
@@ -85,20 +85,14 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
     data = _safetensors().save(tensors, metadata=texts)
-    part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
+        with renamed(path) as part, part.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
-        Path(part).replace(path)
+            os.fsync(stream.fileno())  # else a crash may leave the name, and not what it names
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
-    finally:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
