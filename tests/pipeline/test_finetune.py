@@ -10,8 +10,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from wrg_onnx.evaluate.judge import Timing, judge
 from wrg_onnx.graph import ModelError, ValidationError, load
 from wrg_onnx.pipeline import finetune as stages
+from wrg_onnx.pipeline.compare import validate
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
@@ -29,7 +31,14 @@ def pruned(tmp_path, tiny_unet):
     return path
 
 
-def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, pruned):
+def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, pruned, monkeypatch):
+    judged = []
+
+    def counted(*sessions_and_data, cut=None, progress=None):
+        judged.append(2 + (cut is not None))
+        return judge(*sessions_and_data, cut=cut, progress=progress)
+
+    monkeypatch.setattr(stages, "judge", counted)
     options = FinetuneOptions(epochs=2, batch=4)
     config = FinetuneConfig(options, DataOptions(samples=20))
     report = finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
@@ -38,6 +47,11 @@ def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, prun
     assert report.error < 1e-3
     first, last = report.before.agreement[0], report.after.agreement[0]
     assert last.relative_error < first.relative_error
+    assert judged == [3], "teacher, before and after, in one pass"
+    short = PruneConfig(0.3, data=DataOptions(samples=20), timing=Timing(warmup=0, rounds=1))
+    alone = validate(tiny_unet, pruned, short)
+    assert report.before == alone.accuracy
+    assert report.after.cut is None
     before, after = load(pruned), load(tmp_path / "tuned.onnx")
     assert list(after.constants) == list(before.constants)
     assert (after.inputs, after.outputs) == (before.inputs, before.outputs)

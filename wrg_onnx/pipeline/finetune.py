@@ -241,14 +241,15 @@ def _judge(
 ) -> tuple[Accuracy, Accuracy]:
     """Hold the model before and after training against the teacher, or against itself."""
     provider = resolve_provider(config.provider)
-    reference, start, end = (
-        open_session(graph, provider=provider)
-        for graph in (models.reference, models.student, tuned)
-    )
-    after = judge(reference, end, data, head, progress=progress)
+    reference, end = (open_session(graph, provider=provider) for graph in (models.reference, tuned))
     if models.teacher is None:
+        after = judge(reference, end, data, head, progress=progress)
         return replace(after, after=after.before), after
-    return judge(reference, start, data, head, progress=progress), after
+    start = open_session(models.student, provider=provider)
+    found = judge(reference, end, data, head, cut=start, progress=progress)
+    assert found.cut is not None
+    before = replace(found, after=found.cut.scores, agreement=found.cut.agreement, cut=None)
+    return before, replace(found, cut=None)
 
 
 def _notes(samples: Samples, config: FinetuneConfig, error: float) -> Iterator[str]:
