@@ -17,7 +17,9 @@ from wrg_onnx.graph import (  # noqa: E402
     open_session,
 )
 from wrg_onnx.recover import BatchNormUse  # noqa: E402
+from wrg_onnx.recover.training import prepare  # noqa: E402
 from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
+from wrg_onnx.twin import build_twin  # noqa: E402
 
 
 def constants(tuned):
@@ -73,6 +75,22 @@ def test_the_same_seed_gives_the_same_losses_and_weights(train):
     assert one.history == other.history
     assert same(one, other)
     assert train(seed=4).history != one.history
+
+
+def test_the_untrained_twin_is_built_when_it_is_asked_for(train, kit, monkeypatch):
+    built = []
+
+    def counted(graph, **options):
+        built.append(graph.name)
+        return build_twin(graph, **options)
+
+    monkeypatch.setattr(prepare, "build_twin", counted)
+    student = kit.student()
+    tuned = train(student, teacher=kit.net(), kept=kit.channels(), epochs=1)
+    assert sorted(built) == ["m", "student", "student"]
+    feeds = kit.sample(20).feeds
+    found = open_session(student).run(feeds)["map"]
+    np.testing.assert_allclose(tuned.start(feeds)["map"], found, rtol=0, atol=1e-5)
 
 
 def test_torch_is_left_as_it_was(train):

@@ -29,11 +29,14 @@ class Target:
         name: The tensor's name in both.
         variance: The teacher's variance of it over training samples, above 0.
         kept: The channels that the student still has; None where it has all of them.
+        positions: Those of ``kept`` as a tensor where the teacher computes; None where that is not
+            needed.
     """
 
     name: str
     variance: float
     kept: KeptChannels | None = None
+    positions: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,13 +165,19 @@ def measure_targets(
         The teacher. Tensors that hardly vary are left out.
     """
     names = [*outputs, *(name for name in kept if name not in outputs)]
+    device = next(iter(batches[0].feeds.values())).device
+    positions = {
+        name: torch.tensor(one.positions, device=device)
+        for name, one in kept.items()
+        if not one.is_whole
+    }
     sums = {name: torch.zeros(3, dtype=torch.float64) for name in names}
     with torch.no_grad():
         for batch in batches:
             values = twin(batch.feeds, tuple(kept))
             for name in names:
                 if values[name].is_floating_point():
-                    value = _of_kept(values[name], kept.get(name)).double()
+                    value = _of_kept(values[name], kept.get(name), positions.get(name)).double()
                     sums[name] += torch.stack(
                         [value.sum(), value.square().sum(), torch.tensor(float(value.numel()))]
                     ).cpu()
@@ -180,7 +189,11 @@ def measure_targets(
     return Teacher(
         twin,
         tuple(Target(name, found[name]) for name in outputs if found.get(name)),
-        tuple(Target(name, found[name], kept[name]) for name in kept if found.get(name)),
+        tuple(
+            Target(name, found[name], kept[name], positions.get(name))
+            for name in kept
+            if found.get(name)
+        ),
     )
 
 
@@ -190,7 +203,7 @@ def distance(student: Tensor, teacher: Tensor, target: Target) -> Tensor:
     Raises:
         DataError: If the shapes differ.
     """
-    wanted = _of_kept(teacher, target.kept)
+    wanted = _of_kept(teacher, target.kept, target.positions)
     if student.shape != wanted.shape:
         raise DataError(
             f"'{target.name}' is {list(student.shape)} in the student and {list(wanted.shape)} in "
@@ -199,8 +212,8 @@ def distance(student: Tensor, teacher: Tensor, target: Target) -> Tensor:
     return (student.float() - wanted.float()).square().mean() / target.variance
 
 
-def _of_kept(value: Tensor, kept: KeptChannels | None) -> Tensor:
-    if kept is None or kept.is_whole:
+def _of_kept(value: Tensor, kept: KeptChannels | None, positions: Tensor | None) -> Tensor:
+    if kept is None or positions is None:
         return value
     if value.dim() <= kept.axis or value.shape[kept.axis] != kept.total:
         raise DataError(
@@ -208,7 +221,6 @@ def _of_kept(value: Tensor, kept: KeptChannels | None) -> Tensor:
             f"with {kept.total} channels on axis {kept.axis}: the teacher must be the model that "
             "was pruned"
         )
-    positions = torch.tensor(kept.positions, device=value.device)
     return value.index_select(kept.axis, positions)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -92,8 +92,9 @@ def finetune(
         objective=setting.objective.describe(),
         device=setting.device.type,
         notes=tuple(course.notes),
-        start=_runner(trainable_twin(student, options).requires_grad_(False).eval()),
-        run=_runner(average.cpu()),
+        # Seldom asked for, so it is built then.
+        start=lambda feeds: _run(trainable_twin(student, options).eval(), feeds),
+        run=lambda feeds: _run(average.cpu(), feeds),
     )
 
 
@@ -133,10 +134,7 @@ def _set_levels(trainer: Trainer) -> None:
     )
 
 
-def _runner(twin: Twin) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
-    def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
-        with torch.no_grad():
-            values = twin({name: torch.from_numpy(np.array(a)) for name, a in feeds.items()})
-        return {name: value.numpy() for name, value in values.items()}
-
-    return run
+def _run(twin: Twin, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    with torch.no_grad():
+        values = twin({name: torch.from_numpy(np.array(a)) for name, a in feeds.items()})
+    return {name: value.numpy() for name, value in values.items()}
