@@ -31,7 +31,8 @@ class LayerFit:
         layer: Its output tensor.
         before: Mean square error of its output, over the variance of the original's, with the
             weights as they were, on samples held out; None where it was not measured.
-        after: The same with the new ones.
+        after: The same with the new ones. Layers that read the same patches share their penalty, so
+            one of them may lose what the others win.
         penalty: The chosen penalty; None where the bias alone changed.
         rows: From how many rows it was solved.
         seen: How many rows there were.

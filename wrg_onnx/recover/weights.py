@@ -225,7 +225,7 @@ class _Problem:
                 found = solution.bias[:, own] / layer.beta
                 new[layer.bias] = found.reshape(values.shape).astype(values.dtype)
             yield LayerFit(
-                layer.target, solution.before, solution.after, solution.penalty,
+                layer.target, *solution.shares(own), solution.penalty,
                 fit.rows + held_out.rows, seen,
             )  # fmt: skip
 
