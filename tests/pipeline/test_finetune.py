@@ -14,7 +14,7 @@ from wrg_onnx.evaluate.judge import Timing, judge
 from wrg_onnx.graph import ModelError, ValidationError, load
 from wrg_onnx.pipeline import finetune as stages
 from wrg_onnx.pipeline.compare import validate
-from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
+from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig, Recovery
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.recover import FinetuneOptions, read_note
@@ -117,12 +117,14 @@ def answers(monkeypatch):
         def run(self, _feeds=None):
             return {"y": np.array([self.value, 1.0])}
 
-    def set_to(optimised, plain, untrained=0.5):
+    def set_to(optimised, plain, untrained=0.5, *, is_half=False):
         def open_session(graph, *, exact=False):
             return Fake(untrained if graph == "student" else plain if exact else optimised)
 
         monkeypatch.setattr(stages, "open_session", open_session)
-        trained = SimpleNamespace(graph="tuned", run=Fake(0.5).run, start=Fake(0.5).run)
+        trained = SimpleNamespace(
+            graph="tuned", run=Fake(0.5).run, start=Fake(0.5).run, is_half=is_half
+        )
         return stages.check_twin("student", trained, SimpleNamespace(feeds={}))
 
     return set_to
@@ -132,6 +134,58 @@ def test_the_check_allows_a_thousandth_of_the_maximum(answers):
     assert answers(0.5005, 0.5) == pytest.approx(5e-4)
     with pytest.raises(ValidationError, match=r"differs from what was trained by 5\.0e-03"):
         answers(0.505, 0.505)
+
+
+def test_the_check_allows_32_roundings_in_float16():
+    assert stages.HALF_TOLERANCE == 32 * 2**-11
+
+
+def test_the_check_of_float16_is_as_strict_as_its_epsilon(answers):
+    assert answers(0.515, 0.515, is_half=True) == pytest.approx(1.5e-2)
+    with pytest.raises(ValidationError, match=r"expected at most 2e-02"):
+        answers(0.52, 0.52, is_half=True)
+
+
+def halved(model):
+    """Write a float32 model in float16."""
+    types = onnx.TensorProto
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = types.FLOAT16
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if (
+                attribute.type == onnx.AttributeProto.TENSOR
+                and attribute.t.data_type == types.FLOAT
+            ):
+                array = onnx.numpy_helper.to_array(attribute.t).astype(np.float16)
+                attribute.t.CopyFrom(onnx.numpy_helper.from_array(array))
+    del model.graph.value_info[:]
+    return model
+
+
+def test_a_float16_file_is_fine_tuned_end_to_end(tmp_path, tiny_unet):
+    """Cut from it, with the float16 original as the teacher."""
+    original, cut = tmp_path / "half.onnx", tmp_path / "cut.onnx"
+    onnx.save(halved(onnx.load(tiny_unet)), original)
+    chosen = PruneConfig(0.3, criterion=Criterion.L1, recover=Recovery.NONE, evaluate=False)
+    prune(original, cut, chosen)
+    options = FinetuneOptions(epochs=2, batch=4)
+    config = FinetuneConfig(options, DataOptions(samples=12))
+    report = finetune(cut, original, tmp_path / "tuned.onnx", config)
+    assert report.loss_after < report.loss_before
+    assert report.error < stages.HALF_TOLERANCE
+    assert "12 of its feature maps" in report.objective
+    assert report.after.agreement[0].relative_error < report.before.agreement[0].relative_error
+    before, after = load(cut), load(tmp_path / "tuned.onnx")
+    assert list(after.constants) == list(before.constants)
+    types = [{n: a.dtype for n, a in graph.constants.items()} for graph in (before, after)]
+    assert types[0] == types[1]
+    assert np.dtype(np.float16) in types[1].values()
+    assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
 
 
 def test_the_check_allows_twice_what_rounding_moves(answers):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
+import onnx
 import pytest
 from onnx import parser
 from strategies import build, normal
 
 torch = pytest.importorskip("torch")
 
+from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import (  # noqa: E402
     ModelError,
     UnsupportedOperatorError,
@@ -182,6 +187,65 @@ def test_samples_that_are_no_images_are_not_augmented(train, kit):
     assert any("only images of floats are augmented" in note for note in tuned.notes)
 
 
+# --- float16 -------------------------------------------------------------------------------------
+
+
+def halved(samples):
+    """Return a data set as a float16 model is fed."""
+
+    def read(reader):
+        found = reader()
+        feeds = {name: array.astype(np.float16) for name, array in found.feeds.items()}
+        return Sample(found.name, feeds, found.mask)
+
+    readers = tuple(partial(read, reader) for reader in samples.readers)
+    return DataSet(readers, samples.content, samples.total, samples.has_masks)
+
+
+@pytest.fixture
+def half(kit):
+    """A student, its teacher and data in float16."""
+
+    def net(whole):
+        arrays = {name: array.astype(np.float16) for name, array in whole.constants.items()}
+        return kit.net(
+            kit.kept if whole.name == "student" else range(6), name=whole.name,
+            text=(("float[N,3", "float16[N,3"), ("float[N,1", "float16[N,1")), **arrays,
+        )  # fmt: skip
+
+    data = kit.data()
+    data = replace(data, training=halved(data.training), held_out=halved(data.held_out))
+    return net(kit.student()), net(kit.net()), data
+
+
+def test_a_float16_model_learns_and_stays_float16(train, kit, half):
+    student, teacher, data = half
+    tuned = train(student, teacher, data, kit.channels(), epochs=8)
+    assert tuned.loss_after < 0.9 * tuned.loss_before
+    assert {array.dtype.name for array in constants(tuned).values()} == {"float16"}
+    assert (tuned.graph.inputs, tuned.graph.outputs) == (student.inputs, student.outputs)
+    assert any("float16" in note for note in tuned.notes)
+    feeds = data.held_out[0].feeds
+    found, wanted = open_session(tuned.graph).run(feeds)["map"], tuned.run(feeds)["map"]
+    assert (found.dtype, wanted.dtype) == (np.float16, np.float32)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=float(np.finfo(np.float16).eps))
+
+
+def test_a_float16_model_is_judged_by_the_weights_that_are_written(train, half):
+    student, _, data = half
+    tuned = train(student, None, data, epochs=3)
+    assert tuned.best_epoch > 0
+    again = train(tuned.graph, None, data, epochs=1, learning_rate=1e-9)
+    assert again.loss_before == tuned.loss_after
+
+
+def test_a_step_below_the_rounding_of_float16_is_not_lost(train, half):
+    """Each moves a weight by at most 3e-5 of its size; half an epsilon of float16 is 5e-4."""
+    student, _, data = half
+    tuned = train(student, None, data, epochs=30, learning_rate=3e-5, patience=30)
+    assert not np.array_equal(constants(tuned)["w1"], student.constants["w1"])
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 
@@ -215,11 +279,11 @@ def test_an_operator_without_a_twin_names_itself_and_the_way_out(train):
         train(graph)
 
 
-def test_weights_in_float16_are_refused(train):
-    text = "net (float16[N,3,16,16] image) => (float16[N,3,16,16] map) { map = Mul(image, w) }"
-    graph = from_proto(build(text, {"w": normal(3, 1, 1).astype(np.float16)}), name="h")
-    with pytest.raises(ModelError, match="weight 'w' is float16"):
-        train(graph)
+def test_weights_in_bfloat16_are_refused(train):
+    text = "net (bfloat16[N,3,16,16] image) => (bfloat16[N,3,16,16] map) { map = Mul(image, w) }"
+    weight = normal(3, 1, 1).astype(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16))
+    with pytest.raises(ModelError, match="weight 'w' is bfloat16"):
+        train(from_proto(build(text, {"w": weight}), name="h"))
 
 
 def test_a_model_without_weights_is_refused(train):

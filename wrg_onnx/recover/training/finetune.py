@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.graph import Array, Edit, Graph, StatisticsError, edited
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.training.batches import join
+from wrg_onnx.recover.training.batches import join, to_feed
 from wrg_onnx.recover.training.checkpoint import check_checkpoint
 from wrg_onnx.recover.training.levels import correct_levels
 from wrg_onnx.recover.training.options import Finetuned, FinetuneOptions, TrainingData
@@ -21,7 +21,7 @@ from wrg_onnx.recover.training.prepare import (
 )
 from wrg_onnx.recover.training.repeatable import repeatable
 from wrg_onnx.recover.training.resume import identity, restore, store
-from wrg_onnx.recover.training.train import Trainer
+from wrg_onnx.recover.training.train import Setting, Trainer
 from wrg_onnx.twin import Twin
 
 
@@ -86,7 +86,7 @@ def finetune(
         average.load_state_dict(trainer.best)
     course = trainer.course
     return Finetuned(
-        graph=edited(student, Edit(constants=average.trained_constants())),
+        graph=edited(student, Edit(constants=_in_the_files_types(setting, average))),
         history=tuple(course.history),
         best_epoch=course.best_epoch,
         objective=setting.objective.describe(),
@@ -95,6 +95,7 @@ def finetune(
         # Seldom asked for, so it is built then.
         start=lambda feeds: _run(trainable_twin(student, options).eval(), feeds),
         run=lambda feeds: _run(average.cpu(), feeds),
+        is_half=bool(setting.half_weights),
     )
 
 
@@ -134,7 +135,25 @@ def _set_levels(trainer: Trainer) -> None:
     )
 
 
+def _in_the_files_types(setting: Setting, twin: Twin) -> dict[str, Array]:
+    """Return what was trained, each in the type that the file holds it in.
+
+    Raises:
+        StatisticsError: If a running statistic does not fit; weights were looked at before.
+    """
+    found = twin.trained_constants()
+    for name in setting.half_weights & found.keys():
+        with np.errstate(over="ignore"):  # told below
+            found[name] = found[name].astype(np.float16)
+        if not np.isfinite(found[name]).all():
+            raise StatisticsError(
+                f"what training made of '{name}' does not fit float16: lower --learning-rate, or "
+                "leave --batch-norm frozen"
+            )
+    return found
+
+
 def _run(twin: Twin, feeds: Mapping[str, Array]) -> dict[str, Array]:
     with torch.no_grad():
-        values = twin({name: torch.from_numpy(np.array(a)) for name, a in feeds.items()})
+        values = twin({name: to_feed(array) for name, array in feeds.items()})
     return {name: value.numpy() for name, value in values.items()}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 
 from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError, flatten
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.recover.training.distil import (
@@ -19,7 +20,7 @@ from wrg_onnx.recover.training.distil import (
 from wrg_onnx.recover.training.objective import Objective, load_loss
 from wrg_onnx.recover.training.options import BatchNormUse, Device, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.train import Setting
-from wrg_onnx.twin import BatchNorm, Twin, build_twin
+from wrg_onnx.twin import BatchNorm, Twin, build_twin, widened
 
 SAMPLES_TO_MEASURE = 32
 """How many training samples tell the teacher's variances and levels, at most."""
@@ -87,7 +88,8 @@ def prepare(
     half = device.type == "cuda" and _computes_in_half(twin, samples, device)
     if device.type == "cuda" and not half:
         notes.append("the model does not compute in float16, so it was trained in float32")
-    setting = Setting(student, data, options, objective, device, joins, half, fitting)
+    setting = Setting(student, data, options, objective, device, joins, half, fitting,
+                      half_weights(student))  # fmt: skip
     return setting, twin.train(), notes
 
 
@@ -131,7 +133,7 @@ def resolve_device(device: Device) -> torch.device:
 
 
 def trainable_twin(student: Graph, options: FinetuneOptions) -> Twin:
-    """Build the twin whose weights train, on the CPU.
+    """Build the twin whose weights train, on the CPU; what is float16 computes in float32.
 
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
@@ -160,6 +162,12 @@ def check_trainable(graph: Graph, options: FinetuneOptions) -> None:
     trainable_twin(graph, options)
 
 
+def half_weights(graph: Graph) -> frozenset[str]:
+    """Return the names of a model's float16 constants, bodies included."""
+    constants = flatten(graph).graph.constants
+    return frozenset(name for name, array in constants.items() if array.dtype == np.float16)
+
+
 def samples_to_measure(data: DataSet) -> list[Sample]:
     """Return samples spread over a data set, whose names may come in an order that tells."""
     size = sum(array.nbytes for array in data[0].feeds.values())
@@ -175,7 +183,7 @@ def batches_of(samples: Sequence[Sample], size: int, *, joins: bool) -> list[Bat
 
 def _build(graph: Graph, *, trainable: bool, batch_norm: BatchNorm = BatchNorm.FROZEN) -> Twin:
     try:
-        return build_twin(graph, trainable=trainable, batch_norm=batch_norm)
+        return build_twin(widened(graph), trainable=trainable, batch_norm=batch_norm)
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(
             f"'{graph.name}' cannot be fine-tuned: there is no differentiable twin for "
@@ -237,6 +245,11 @@ def _notes(
         yield (
             f"'{student.name}' does not say which channels of the teacher it still has, so feature "
             "maps are not compared"
+        )
+    if half_weights(student):
+        yield (
+            "weights of float16 were trained in float32; after every epoch they were judged, and "
+            "in the end written, rounded to float16"
         )
     if data.training.has_masks and data.head is None and options.loss is None:
         yield "no output has the shape of a mask, so the masks are not used"

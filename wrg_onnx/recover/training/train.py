@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -42,6 +43,7 @@ class Setting:
         half: Whether the forward pass is in float16 where torch thinks it safe.
         kept: The channels that the student still has of the teacher's tensors, by tensor, where
             the two fit.
+        half_weights: The constants that the file holds in float16; they train in float32.
     """
 
     graph: Graph
@@ -52,6 +54,7 @@ class Setting:
     joins: bool
     half: bool = False
     kept: Mapping[str, KeptChannels] = field(default_factory=dict)
+    half_weights: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -153,16 +156,31 @@ class Trainer:
             StatisticsError: If the loss is not finite.
         """
         course = self.course
-        result = EpochResult(course.epoch, training_loss, self.held_out_loss())
-        if not course.history or result.held_out_loss < min(
-            done.held_out_loss for done in course.history
-        ):
-            course.best_epoch, course.waiting = result.epoch, 0
-            self.best = {k: v.detach().clone() for k, v in self.average.state_dict().items()}
-        elif course.epoch:
-            course.waiting += 1
+        with self._as_written():
+            result = EpochResult(course.epoch, training_loss, self.held_out_loss())
+            if not course.history or result.held_out_loss < min(
+                done.held_out_loss for done in course.history
+            ):
+                course.best_epoch, course.waiting = result.epoch, 0
+                self.best = _copied(self.average)
+            elif course.epoch:
+                course.waiting += 1
         course.history.append(result)
         return result
+
+    @contextmanager
+    def _as_written(self) -> Iterator[None]:
+        """Round the averaged weights for a while to what the file can hold."""
+        if not self.setting.half_weights:
+            yield
+            return
+        exact = _copied(self.average)
+        with torch.no_grad():
+            for name, parameter in self.average.parameters_by_name().items():
+                if name in self.setting.half_weights:
+                    parameter.copy_(parameter.half())
+        yield
+        self.average.load_state_dict(exact)
 
     def epoch(self, progress: Progress) -> None:
         """Go through the training samples once, in a new order.
@@ -306,3 +324,7 @@ class Trainer:
             f"CUDA was out of memory at {2 * course.at_once} samples at once, so gradients are "
             f"added up over {course.at_once} at a time; the batch is still {batch}"
         )
+
+
+def _copied(twin: Twin) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in twin.state_dict().items()}
