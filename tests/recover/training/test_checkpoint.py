@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,8 +125,8 @@ def test_a_checkpoint_of_another_model_is_refused(train, kit):
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
-        (lambda _, kit: {"training": kit.data_set(range(1, 9))}, "samples"),
-        (lambda _, kit: {"held_out": kit.data_set(range(20, 23))}, "samples"),
+        (lambda _, kit: {"training": kit.data_set(range(1, 9))}, "data"),
+        (lambda _, kit: {"held_out": kit.data_set(range(20, 23))}, "data"),
         (
             lambda data, _: {"preprocessing": replace(data.preprocessing, scale=1.0)},
             "preprocessing",
@@ -231,6 +232,18 @@ def test_a_folder_in_the_place_of_the_checkpoint_is_named_before_the_first_step(
     told = []
     with pytest.raises(OutputError, match=r"c\.safetensors' is a folder; name a file"):
         train(told=told, force=True)
+    assert not told
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_folder_that_takes_no_file_is_named_before_the_first_step(kit):
+    told = []
+    file = CheckpointFile(Path("/proc/none/c.safetensors"))
+    with pytest.raises(OutputError, match=r"c\.safetensors': .*cannot be written|is not a folder"):
+        finetune(
+            kit.student(), kit.net(), kit.data(), kit.channels(), kit.options(checkpoint=file),
+            progress=lambda *a: told.append(a),
+        )  # fmt: skip
     assert not told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,11 @@ def check_checkpoint(file: CheckpointFile | None, others: Mapping[str, Path] | N
             f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
         )
     check_output(file.path, force=True)
+    folder = next(parent for parent in file.path.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # rights alone do not tell
+    except OSError as error:
+        raise _unwritable(file.path, error) from error
     _safetensors()
 
 
@@ -92,7 +98,11 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             stream.flush()
             os.fsync(stream.fileno())  # else a crash may leave the name, and not what it names
     except OSError as error:
-        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"'{path}': cannot be written: {error.strerror or error}")
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:

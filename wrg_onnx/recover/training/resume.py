@@ -38,7 +38,7 @@ def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
         "channels of the teacher": _channels(setting.kept),
         "training samples": len(setting.data.training),
         "held-out samples": len(setting.data.held_out),
-        "samples": digest(*trainer.describe_samples()),
+        "data": digest(*trainer.describe_samples()),
         "preprocessing": digest(setting.data.preprocessing),
         "saliency map": digest(setting.data.head),
         "device": setting.device.type,
