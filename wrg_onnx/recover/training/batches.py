@@ -150,6 +150,15 @@ class Reader:
                 waiting.append(self._thread.submit(self._read, groups[number + _AHEAD]))
             yield samples
 
+    def describe(self) -> Iterator[tuple[str, bool]]:
+        """Yield the name of every sample, and whether it has a mask; reads them all.
+
+        Raises:
+            DataError: If a file cannot be read.
+        """
+        for (sample,) in self.groups([[index] for index in range(len(self._data))]):
+            yield sample.name, sample.mask is not None
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(cancel_futures=True)

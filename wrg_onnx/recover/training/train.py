@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from wrg_onnx.recover.training.diverge import diverged, diverged_gradient
 from wrg_onnx.recover.training.objective import Objective
 from wrg_onnx.recover.training.options import EpochResult, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.repeatable import lacks_determinism
+from wrg_onnx.recover.training.rounding import as_written, copied
 from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups
 from wrg_onnx.twin import Twin
 
@@ -124,13 +124,8 @@ class Trainer:
         Raises:
             DataError: If a sample cannot be read.
         """
-        data = self.setting.data
-        for reader, count in (
-            (self._training, len(data.training)),
-            (self._held_out, len(data.held_out)),
-        ):
-            for (sample,) in reader.groups([[index] for index in range(count)]):
-                yield sample.name, sample.mask is not None
+        for reader in (self._training, self._held_out):
+            yield from reader.describe()
 
     def close(self) -> None:
         """End the threads that read."""
@@ -156,31 +151,17 @@ class Trainer:
             StatisticsError: If the loss is not finite.
         """
         course = self.course
-        with self._as_written():
+        with as_written(self.average, self.setting.half_weights):
             result = EpochResult(course.epoch, training_loss, self.held_out_loss())
             if not course.history or result.held_out_loss < min(
                 done.held_out_loss for done in course.history
             ):
                 course.best_epoch, course.waiting = result.epoch, 0
-                self.best = _copied(self.average)
+                self.best = copied(self.average)
             elif course.epoch:
                 course.waiting += 1
         course.history.append(result)
         return result
-
-    @contextmanager
-    def _as_written(self) -> Iterator[None]:
-        """Round the averaged weights for a while to what the file can hold."""
-        if not self.setting.half_weights:
-            yield
-            return
-        exact = _copied(self.average)
-        with torch.no_grad():
-            for name, parameter in self.average.parameters_by_name().items():
-                if name in self.setting.half_weights:
-                    parameter.copy_(parameter.half())
-        yield
-        self.average.load_state_dict(exact)
 
     def epoch(self, progress: Progress) -> None:
         """Go through the training samples once, in a new order.
@@ -324,7 +305,3 @@ class Trainer:
             f"CUDA was out of memory at {2 * course.at_once} samples at once, so gradients are "
             f"added up over {course.at_once} at a time; the batch is still {batch}"
         )
-
-
-def _copied(twin: Twin) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in twin.state_dict().items()}
