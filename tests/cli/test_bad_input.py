@@ -313,6 +313,13 @@ def test_without_torch_the_install_line_and_a_way_around_are_given(model):
     )
 
 
+def test_fine_tuning_as_the_recovery_without_torch_gives_the_install_line(model):
+    line = refused_without(
+        "torch", "prune", model, "--ratio", 0.5, "--criterion", "l1", "--recover", "finetune"
+    )
+    assert line == "fine-tuning needs torch, which is not installed: pip install 'wrg-onnx[torch]'"
+
+
 def test_export_without_torch_gives_the_install_line():
     line = refused_without("torch", "export", "somewhere:net", "--input", "1x3x32x32")
     assert line == "export needs torch, which is not installed: pip install 'wrg-onnx[torch]'"

@@ -231,6 +231,26 @@ def test_an_output_that_exists_is_refused_before_any_work(refused, pruned, many,
     assert "'m.pruned.tuned.onnx' exists; --force replaces it" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("m.pruned.onnx", "the model"),
+        ("sub/../m.onnx", "the teacher"),
+        ("m.pruned.tuned.onnx", "the output"),
+    ],
+)
+def test_a_checkpoint_in_the_place_of_a_model_is_refused(refused, pruned, model, many, name, what):
+    Path("sub").mkdir()
+    message = refused("finetune", pruned, "--teacher", model, "--data", many, *SHORT,
+                      "--checkpoint", name, "--force", code=2)  # fmt: skip
+    assert message == f"checkpoint '{name}' is {what} of this run; name another file"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_any_work(refused, pruned, many):
+    message = refused("finetune", pruned, "--data", many, *SHORT, "--checkpoint", "data")
+    assert message == ("checkpoint 'data' is a folder; name a file, such as 'data/run.safetensors'")
+
+
 def test_what_diverges_names_the_layer_and_writes_nothing(refused, pruned, many):
     message = refused("finetune", pruned, "--data", many, *SHORT, "--scale", 1e36, "--no-augment")
     assert message.startswith("fine-tuning diverged: ")
@@ -241,18 +261,14 @@ def test_what_diverges_names_the_layer_and_writes_nothing(refused, pruned, many)
 def test_a_twin_that_onnx_runtime_contradicts_writes_nothing(refused, pruned, many, monkeypatch):
     from wrg_onnx.recover.training import finetune
 
-    whole = finetune._runner
+    whole, calls = finetune._run, []
 
-    made = []
+    def off(twin, feeds):
+        """Let the trained twin, which is asked first, compute something else."""
+        calls.append(whole(twin, feeds))
+        factor = 1.01 if len(calls) == 1 else 1
+        return {name: value * factor for name, value in calls[-1].items()}
 
-    def off(twin):
-        """Let the trained twin, the second to be made, compute something else."""
-        made.append(whole(twin))
-        run = made[-1]
-        if len(made) == 1:
-            return run
-        return lambda feeds: {name: value * 1.01 for name, value in run(feeds).items()}
-
-    monkeypatch.setattr(finetune, "_runner", off)
+    monkeypatch.setattr(finetune, "_run", off)
     message = refused("finetune", pruned, "--data", many, *SHORT, code=3)
     assert message.startswith("output 'map' of the fine-tuned model differs from what was trained")

@@ -56,6 +56,18 @@ def test_a_body_reads_what_the_section_is_fed():
     assert section.run(feeds)["y"].tolist() == [1, 1]
 
 
+def test_an_absent_input_is_not_an_absent_output_of_an_earlier_node():
+    text = """net (float[5,1,4] x) => (float[1,1,6] y) {
+        none, h = LSTM<hidden_size = 6>(x, w, r)  p = Relu(h)  y = Clip(p, none, six) }"""
+    weights = {"w": normal(1, 24, 4), "r": normal(1, 24, 6), "six": np.float32(0.5)}
+    model = build(text, weights)
+    model.graph.node[0].output[0] = model.graph.node[2].input[1] = ""
+    section = Sections(from_proto(model, name="m")).open({"h": F32}, ["y"])
+    assert [value.name for value in section.engine.get_inputs()] == ["h"]
+    found = section.run({"h": np.full((1, 1, 6), 2, np.float32)})["y"]
+    np.testing.assert_array_equal(found, np.full((1, 1, 6), 0.5))
+
+
 def test_a_tensor_that_nothing_feeds_is_an_error(graph):
     with pytest.raises(ModelError, match="up to 'z'"):
         Sections(graph).open({"s": F32}, ["z"])

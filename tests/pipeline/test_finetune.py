@@ -5,16 +5,20 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("torch")
 
-from wrg_onnx.graph import ValidationError, load
+from wrg_onnx.evaluate.judge import Timing, judge
+from wrg_onnx.graph import ModelError, ValidationError, load
 from wrg_onnx.pipeline import finetune as stages
-from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
+from wrg_onnx.pipeline.compare import validate
+from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig, Recovery
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.recover import FinetuneOptions
+from wrg_onnx.recover import FinetuneOptions, read_note
+from wrg_onnx.recover.kept import NOTE
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -27,7 +31,14 @@ def pruned(tmp_path, tiny_unet):
     return path
 
 
-def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, pruned):
+def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, pruned, monkeypatch):
+    judged = []
+
+    def counted(*sessions_and_data, cut=None, progress=None):
+        judged.append(2 + (cut is not None))
+        return judge(*sessions_and_data, cut=cut, progress=progress)
+
+    monkeypatch.setattr(stages, "judge", counted)
     options = FinetuneOptions(epochs=2, batch=4)
     config = FinetuneConfig(options, DataOptions(samples=20))
     report = finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
@@ -36,6 +47,11 @@ def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, prun
     assert report.error < 1e-3
     first, last = report.before.agreement[0], report.after.agreement[0]
     assert last.relative_error < first.relative_error
+    assert judged == [3], "teacher, before and after, in one pass"
+    short = PruneConfig(0.3, data=DataOptions(samples=20), timing=Timing(warmup=0, rounds=1))
+    alone = validate(tiny_unet, pruned, short)
+    assert report.before == alone.accuracy
+    assert report.after.cut is None
     before, after = load(pruned), load(tmp_path / "tuned.onnx")
     assert list(after.constants) == list(before.constants)
     assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
@@ -62,6 +78,34 @@ def test_what_judges_is_never_trained_on_nor_chooses(tmp_path, tiny_unet, pruned
     assert not seen["training"] & seen["held out"]
 
 
+def test_a_file_that_was_cut_twice_learns_from_the_first_original(tmp_path, tiny_unet, pruned):
+    twice = tmp_path / "twice.onnx"
+    again = PruneConfig(0.2, criterion=Criterion.L1, evaluate=False)
+    prune(pruned, twice, again)
+    first, both = read_note(load(pruned)), read_note(load(twice))
+    original = {one.total for one in first.values()}
+    assert {one.total for one in both.values()} <= original
+    assert any(len(both[name].positions) < len(first[name].positions) for name in both)
+    config = FinetuneConfig(FinetuneOptions(epochs=1), DataOptions(samples=3), evaluate=False)
+    report = finetune(twice, tiny_unet, tmp_path / "tuned.onnx", config)
+    assert "12 of its feature maps" in report.objective
+    assert not any("feature maps" in note for note in report.notes)
+    report = finetune(twice, pruned, tmp_path / "tuned.onnx", config, force=True)
+    assert any("not of the same shape, in the teacher" in note for note in report.notes), (
+        report.notes
+    )
+
+
+def test_a_broken_note_is_named_before_any_work(tmp_path, tiny_unet):
+    model = onnx.load(tiny_unet)
+    onnx.helper.set_model_props(model, {NOTE: "{"})
+    onnx.save(model, tmp_path / "broken.onnx")
+    told = []
+    with pytest.raises(ModelError, match=r"the note 'wrg_onnx\.kept' .* is broken"):
+        prune(tmp_path / "broken.onnx", None, PruneConfig(0.2), progress=lambda *a: told.append(a))
+    assert not any(stage in ("data", "recover") for stage, *_ in told)
+
+
 @pytest.fixture
 def answers(monkeypatch):
     """Let ONNX Runtime answer so, with and without its optimiser."""
@@ -73,12 +117,14 @@ def answers(monkeypatch):
         def run(self, _feeds=None):
             return {"y": np.array([self.value, 1.0])}
 
-    def set_to(optimised, plain, untrained=0.5):
+    def set_to(optimised, plain, untrained=0.5, *, is_half=False):
         def open_session(graph, *, exact=False):
             return Fake(untrained if graph == "student" else plain if exact else optimised)
 
         monkeypatch.setattr(stages, "open_session", open_session)
-        trained = SimpleNamespace(graph="tuned", run=Fake(0.5).run, start=Fake(0.5).run)
+        trained = SimpleNamespace(
+            graph="tuned", run=Fake(0.5).run, start=Fake(0.5).run, is_half=is_half
+        )
         return stages.check_twin("student", trained, SimpleNamespace(feeds={}))
 
     return set_to
@@ -88,6 +134,55 @@ def test_the_check_allows_a_thousandth_of_the_maximum(answers):
     assert answers(0.5005, 0.5) == pytest.approx(5e-4)
     with pytest.raises(ValidationError, match=r"differs from what was trained by 5\.0e-03"):
         answers(0.505, 0.505)
+
+
+def test_the_check_of_float16_allows_ten_of_its_steps(answers):
+    assert stages.HALF_TOLERANCE == 10 * 2**-10
+    assert answers(0.509, 0.509, is_half=True) == pytest.approx(9e-3)
+    with pytest.raises(ValidationError, match=r"expected at most 1e-02"):
+        answers(0.511, 0.511, is_half=True)
+
+
+def halved(model):
+    """Write a float32 model in float16."""
+    types = onnx.TensorProto
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = types.FLOAT16
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if (
+                attribute.type == onnx.AttributeProto.TENSOR
+                and attribute.t.data_type == types.FLOAT
+            ):
+                array = onnx.numpy_helper.to_array(attribute.t).astype(np.float16)
+                attribute.t.CopyFrom(onnx.numpy_helper.from_array(array))
+    del model.graph.value_info[:]
+    return model
+
+
+def test_a_float16_file_is_fine_tuned_end_to_end(tmp_path, tiny_unet):
+    """Cut from it, with the float16 original as the teacher."""
+    original, cut = tmp_path / "half.onnx", tmp_path / "cut.onnx"
+    onnx.save(halved(onnx.load(tiny_unet)), original)
+    chosen = PruneConfig(0.3, criterion=Criterion.L1, recover=Recovery.NONE, evaluate=False)
+    prune(original, cut, chosen)
+    options = FinetuneOptions(epochs=2, batch=4)
+    config = FinetuneConfig(options, DataOptions(samples=12))
+    report = finetune(cut, original, tmp_path / "tuned.onnx", config)
+    assert report.loss_after < report.loss_before
+    assert report.error < stages.HALF_TOLERANCE
+    assert "12 of its feature maps" in report.objective
+    assert report.after.agreement[0].relative_error < report.before.agreement[0].relative_error
+    before, after = load(cut), load(tmp_path / "tuned.onnx")
+    assert list(after.constants) == list(before.constants)
+    types = [{n: a.dtype for n, a in graph.constants.items()} for graph in (before, after)]
+    assert types[0] == types[1]
+    assert np.dtype(np.float16) in types[1].values()
+    assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
 
 
 def test_the_check_allows_twice_what_rounding_moves(answers):

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from cuts import used_in
 from strategies import build, normal
 
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.graph import StatisticsError, UsageError, load
+from wrg_onnx.graph import StatisticsError, UsageError, WrgError, load
 from wrg_onnx.pipeline.compare import validate
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
@@ -170,6 +171,29 @@ def test_fine_tuning_starts_from_ridge_and_is_never_worse_on_what_it_holds_out(t
     assert len(found.fits) > 10
     onnx.checker.check_model(str(output), full_check=True)
     assert read_note(load(output))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "end", "message"),
+    [
+        ("float", "s = SequenceConstruct(b)  y = SequenceAt(s, i)", "twin for 'SequenceConstruct'"),
+    ],
+)
+def test_a_model_that_cannot_be_fine_tuned_is_refused_before_the_first_cut(
+    tmp_path, dtype, end, message
+):
+    pytest.importorskip("torch")
+    text = f"""net ({dtype}[N,3,16,16] x) => ({dtype}[N,3,16,16] y) {{
+        a = Conv(x, w)  p = Relu(a)  b = Conv(p, v)  {end} }}"""
+    kind = np.float16 if dtype == "float16" else np.float32
+    arrays = {"w": normal(8, 3, 1, 1, dtype=kind), "v": normal(3, 8, 1, 1, dtype=kind),
+              "i": np.int64(0)}  # fmt: skip
+    onnx.save(build(text, used_in(text, arrays)), tmp_path / "m.onnx")
+    told = []
+    chosen = dataclasses.replace(config(recover=Recovery.FINETUNE), criterion=Criterion.L1)
+    with pytest.raises(WrgError, match=message):
+        prune(tmp_path / "m.onnx", None, chosen, progress=lambda *a: told.append(a[0]))
+    assert told == ["analyse", "data"]
 
 
 def test_epochs_without_fine_tuning_are_refused():

@@ -24,6 +24,20 @@ def test_a_cut_that_does_not_follow_the_other_is_left_out():
     assert compose({"y": kept([0, 2, 5], 6)}, {"y": kept([0, 2], 4), "z": kept([0], 2)}) == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(kept([0, 2], 6), kept([0, 1, 2], 3)), (kept([0, 1, 2], 3), kept([0, 3], 4))],
+    ids=["later whole", "earlier whole"],
+)
+def test_a_whole_tensor_of_another_width_does_not_follow(first, second):
+    assert compose({"y": first}, {"y": second}) == {}
+
+
+def test_a_tensor_that_is_whole_twice_may_change_where_no_channels_are():
+    joined = compose({"y": kept(range(9), 9)}, {"y": kept(range(5), 5)})
+    assert joined["y"].is_whole
+
+
 def test_a_whole_tensor_joins_with_a_cut_on_any_axis():
     whole, cut_later = kept([0, 1, 2], 3), kept([1, 4], 5, axis=2)
     assert compose({"y": whole}, {"y": cut_later})["y"] is cut_later

@@ -11,7 +11,7 @@ from wrg_onnx.graph.load import from_proto
 from wrg_onnx.recover import patches
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import find_layers, from_matrix, to_matrix
-from wrg_onnx.recover.patches import strips
+from wrg_onnx.recover.patches import rows_shape, strips
 
 FORMS = {
     "plain": ("Conv", "", (2, 4, 7, 6), (6, 4, 3, 3)),
@@ -75,6 +75,13 @@ def test_a_layer_is_its_matrix_times_its_patches(form, strip_bytes, monkeypatch)
         np.testing.assert_array_equal(twos, 2 * ones)
         rows += goal.shape[2]
     assert rows * ones.shape[0] * ones.shape[1] == y.size
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_layers_rows_are_those_of_its_output(form):
+    layer, weight, x, y = layer_of(*FORMS[form])
+    rows = rows_shape(layer, weight.shape, x.shape)
+    assert rows == tuple(np.delete(y.shape, layer.axis))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -157,6 +157,11 @@ def test_projections_that_read_one_tensor_are_solved_for_together():
     found = recovered(made, data)
     assert {fit.layer for fit in found.fits} == {"q", "k"}
     assert len({fit.penalty for fit in found.fits}) == 1
+    for fit in found.fits:
+        alone = {name: kept for name, kept in made.kept.items() if name in ("h", fit.layer)}
+        (only,) = reconstruct(made.before, made.pruned, alone, data, ReconstructOptions()).fits
+        assert fit.before == pytest.approx(only.before, rel=1e-5), "its own, not that of both"
+    assert len({round(fit.after, 6) for fit in found.fits}) == 2
     assert error(made.before, found.graph, fresh) < 0.7 * error(made.before, made.pruned, fresh)
 
 
@@ -290,7 +295,7 @@ def test_layers_that_are_best_as_they_are_get_no_bias(monkeypatch):
     made = twins("matmul")
 
     def keep(_fit, _held_out, matrix, bias):
-        return Solution(matrix, bias, None, 0.1, 0.1)
+        return Solution(matrix, bias, None, *[np.ones(bias.shape)] * 3)
 
     monkeypatch.setattr(weights, "solve", keep)
     found = recovered(made, normal_data(made.before.inputs[0].shape, 4))

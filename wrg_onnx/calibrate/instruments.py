@@ -14,7 +14,7 @@ from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapProbe
 from wrg_onnx.calibrate.measurements import Kind, Probe, Row, channels_of
 from wrg_onnx.calibrate.store import Store, digest_of
 from wrg_onnx.calibrate.taps import Tap
-from wrg_onnx.graph import Graph, MissingPackageError, Provider, digest, resolve_provider
+from wrg_onnx.graph import Graph, MissingPackageError, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
 
 
@@ -88,7 +88,7 @@ def instruments_for(
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
     """
     made: list[Instrument] = []
-    key = ("",) if wanted.cache is None else (digest(graph), *_places(taps))
+    key = ("",) if wanted.cache is None else (fingerprint(graph), *_places(taps))
 
     def add(make: Callable[[], Probe], kinds: tuple[Kind, ...], *further: str) -> None:
         store = None

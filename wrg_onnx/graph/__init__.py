@@ -1,7 +1,6 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
 from wrg_onnx.graph.check import checker_problem, file_problem
-from wrg_onnx.graph.digest import digest
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.errors import (
     BudgetError,
@@ -16,6 +15,7 @@ from wrg_onnx.graph.errors import (
     WorkerError,
     WrgError,
 )
+from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
@@ -31,7 +31,8 @@ __all__ = [
     "Shape",
     "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
     "WorkerError", "WrgError", "bind_sizes", "check_model_output", "check_output",
-    "checker_problem", "digest", "edited", "file_problem", "fill_inputs", "flatten", "from_proto",
+    "checker_problem", "digest", "edited", "file_problem", "fill_inputs", "fingerprint",
+    "flatten", "from_proto",
     "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "renamed",
     "resolve_provider",
     "save", "stored_bytes", "without_additions", "without_bias",

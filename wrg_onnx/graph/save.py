@@ -99,11 +99,10 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
 def renamed(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when all went well.
 
-    Args:
-        path: In a folder that is there.
+    It gets the rights that any new file gets. Its folder must be there.
 
     Raises:
-        OSError: If the folder cannot be written to.
+        OSError: If it cannot be written or moved; what was at ``path`` is still there.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)

@@ -90,5 +90,5 @@ def _between(graph: Graph, inputs: set[str], outputs: Sequence[str]) -> Iterator
     for node in reversed(graph.nodes):
         if wanted.intersection(node.outputs):
             found.append(node)
-            wanted |= ({*node.inputs} | captured(node)) - inputs
+            wanted |= ({*node.inputs} | captured(node)) - inputs - {""}  # an absent input
     yield from reversed(found)

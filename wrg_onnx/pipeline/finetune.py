@@ -30,7 +30,7 @@ from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import Finetuned, TrainingData, read_note
+from wrg_onnx.recover import Finetuned, TrainingData, check_checkpoint, read_note
 from wrg_onnx.report.records import FinetuneReport
 
 HELD_OUT = 0.1
@@ -38,6 +38,12 @@ HELD_OUT = 0.1
 
 TOLERANCE = 1e-3
 """How far ONNX Runtime may be from the torch twin, relative to the largest value."""
+
+HALF_TOLERANCE = 10 * float(np.finfo(np.float16).eps)
+"""The same for float16, 9.8e-3: ten of its steps, as in the proof of the surgery.
+
+Of 74 networks that were written in float16 the median was off by 3.6e-4, the farthest by 1.1e-3.
+"""
 
 SMALLEST = 1e-3
 """What the largest value is taken for at least: a map of nothing holds rounding alone."""
@@ -86,6 +92,9 @@ def finetune(
     train = trainer()
     clock = Clock(progress)
     check_model_output(output, force=force)
+    others = {"the model": path, "the output": output}
+    others |= {} if teacher is None else {"the teacher": teacher}
+    check_checkpoint(config.options.checkpoint, others)
     with clock.stage("load"):
         student = fill_inputs(load(path), config.data.values)
         other = None if teacher is None else fill_inputs(load(teacher), config.data.values)
@@ -125,7 +134,7 @@ def finetune(
         error=error,
         before=before,
         after=after,
-        notes=(*tuned.notes, *_notes(samples, config, error)),
+        notes=(*tuned.notes, *_notes(samples, config, error, _allowed(tuned))),
         seconds=clock.seconds,
     )
 
@@ -142,14 +151,15 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
         The largest difference in any output, relative to its largest value.
 
     Raises:
-        ValidationError: If it is above 1e-3, and above twice what rounding does: what ONNX
-            Runtime's own optimiser changes, or how far the twin was from it before training. That
-            is much in a quantised model, and where an output is of nearly nothing.
+        ValidationError: If it is above 1e-3, in float16 9.8e-3, and above twice what rounding does:
+            what ONNX Runtime's own optimiser changes, or how far the twin was from it before
+            training. That is much in a quantised model, and where an output is of nearly nothing.
     """
     wanted = tuned.run(sample.feeds)
     found = open_session(tuned.graph).run(sample.feeds)
     errors = {name: _difference(found[name], values) for name, values in wanted.items()}
-    suspects = [name for name, error in errors.items() if not error <= TOLERANCE]
+    allowed = _allowed(tuned)
+    suspects = [name for name, error in errors.items() if not error <= allowed]
     if suspects:
         plain = open_session(tuned.graph, exact=True).run(sample.feeds)
         untrained = open_session(student).run(sample.feeds)
@@ -158,7 +168,7 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
         rounding = max(
             _difference(found[name], plain[name]), _difference(untrained[name], start[name])
         )
-        tolerance = max(TOLERANCE, 2 * rounding)
+        tolerance = max(allowed, 2 * rounding)
         if not errors[name] <= tolerance:
             raise ValidationError(
                 f"output '{name}' of the fine-tuned model differs from what was trained by "
@@ -168,6 +178,10 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
                 tolerance=tolerance,
             )
     return max(errors.values(), default=0.0)
+
+
+def _allowed(tuned: Finetuned) -> float:
+    return HALF_TOLERANCE if tuned.is_half else TOLERANCE
 
 
 def _difference(found: Array, wanted: Array) -> float:
@@ -238,21 +252,22 @@ def _judge(
 ) -> tuple[Accuracy, Accuracy]:
     """Hold the model before and after training against the teacher, or against itself."""
     provider = resolve_provider(config.provider)
-    reference, start, end = (
-        open_session(graph, provider=provider)
-        for graph in (models.reference, models.student, tuned)
-    )
-    after = judge(reference, end, data, head, progress=progress)
+    reference, end = (open_session(graph, provider=provider) for graph in (models.reference, tuned))
     if models.teacher is None:
+        after = judge(reference, end, data, head, progress=progress)
         return replace(after, after=after.before), after
-    return judge(reference, start, data, head, progress=progress), after
+    start = open_session(models.student, provider=provider)
+    found = judge(reference, end, data, head, cut=start, progress=progress)
+    assert found.cut is not None
+    before = replace(found, after=found.cut.scores, agreement=found.cut.agreement, cut=None)
+    return before, replace(found, cut=None)
 
 
-def _notes(samples: Samples, config: FinetuneConfig, error: float) -> Iterator[str]:
-    if error > TOLERANCE:
+def _notes(samples: Samples, config: FinetuneConfig, error: float, allowed: float) -> Iterator[str]:
+    if error > allowed:
         yield (
-            "rounding alone moves an output by more than 1e-3 of its maximum, so ONNX Runtime was "
-            "held to twice that"
+            f"rounding alone moves an output by more than {allowed:.1e} of its maximum, so ONNX "
+            "Runtime was held to twice that"
         )
     if config.data.path is None:
         origin = "random inputs" if samples.preprocessing is None else "the built-in generator"

@@ -31,10 +31,10 @@ from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
-from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
+from wrg_onnx.pipeline.recovery import Recovered, check_recovery, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.pipeline.survivors import Survivors
-from wrg_onnx.recover import KeptChannels, compose, with_note
+from wrg_onnx.recover import KeptChannels, compose, read_note, with_note
 from wrg_onnx.report.records import PruneReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
@@ -69,6 +69,7 @@ def prune(
     with clock.stage("analyse"):
         model = analyse(path, config.data, config.limits, strict=config.strict)
         _check_ratio(model, config)
+        earlier = read_note(model.graph)
         # Now, since the output may take the model's place.
         before = model.cost(model.everything, stored_bytes(path, model.graph))
     samples, head = _open_samples(model, config, clock)
@@ -88,7 +89,9 @@ def prune(
     after = replace(cost, parameters=count_parameters(final))
     if output is not None:
         with clock.stage("save"):
-            noted = with_note(final, result.kept)
+            # A file that was cut before speaks of the original of that cut.
+            kept = compose(earlier, result.kept) if earlier else result.kept
+            noted = with_note(final, kept)
             after = replace(after, file_bytes=save(noted, output, force=force))
     recovery = _recovery_report(recovered, result.added, samples, config)
     return PruneReport(
@@ -144,6 +147,7 @@ def _open_samples(
         samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
         head = _head(model.graph, samples, config)
         _check_judging(samples, head, config)
+        check_recovery(model.graph, samples, config)
     return samples, head
 
 

@@ -38,6 +38,22 @@ def chosen_recovery(samples: Samples | None, config: PruneConfig) -> Recovery:
     return Recovery.RIDGE if len(samples.calibration) >= FEWEST_SAMPLES else Recovery.BIAS
 
 
+def check_recovery(original: Graph, samples: Samples, config: PruneConfig) -> None:
+    """Refuse what would stop the recovery, before the long work starts.
+
+    Raises:
+        MissingPackageError: If it is fine-tuning, and torch is not installed.
+        UnsupportedOperatorError: If it is, and an operator of the original has no twin.
+        ModelError: If it is, and no weight can be trained.
+    """
+    if chosen_recovery(samples, config) is not Recovery.FINETUNE:
+        return
+    trainer()
+    from wrg_onnx.recover.training.prepare import check_trainable
+
+    check_trainable(original, FinetuneOptions())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recovered:
     """A recovered model.

@@ -9,6 +9,7 @@ from wrg_onnx.recover.reconstruct import (
     ReconstructOptions,
     reconstruct,
 )
+from wrg_onnx.recover.training.checkpoint import check_checkpoint
 from wrg_onnx.recover.training.options import (
     BatchNormUse,
     CheckpointFile,
@@ -33,6 +34,7 @@ __all__ = [
     "Reconstruction",
     "Removal",
     "TrainingData",
+    "check_checkpoint",
     "compensate",
     "compose",
     "kept_channels",

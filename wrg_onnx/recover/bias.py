@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.channels import BoolArray, IdArray
 from wrg_onnx.graph import Array, Graph, Sections, open_session
-from wrg_onnx.recover.fit import LayerFit, check_finite, check_fits
+from wrg_onnx.recover.fit import TOO_FEW_ROWS, LayerFit, check_finite, check_fits
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers
 from wrg_onnx.recover.moments import Float64Array
@@ -67,14 +68,19 @@ def compensate(
     sources = {layer.target: before.producers[layer.made].inputs[0] for layer in layers}
     means = _means(before, sorted(set(sources.values())), data, options, progress)
     sections = Sections(before, options.provider)
-    changes, fits = [], []
+    changes, fits, left = [], [], Counter(found.left)
     for layer in layers:
         source = sources[layer.target]
         total, rows = np.zeros(layer.width), 0
         for mean in means[source]:
+            if not mean.total.size:
+                continue
             part = _contribution(before, sections, layer, mean.value(), slices)
             total += part.sum(axis=1) * mean.count
             rows += part.shape[1] * mean.count
+        if not rows:
+            left[TOO_FEW_ROWS] += 1
+            continue
         check_finite(layer.target, total)
         bias = current_bias(pruned, layer)
         added = (total / rows / layer.beta).reshape(bias.shape)
@@ -83,7 +89,7 @@ def compensate(
         check_fits(layer.target, new)
         changes.append(Change(layer, None, new))
         fits.append(LayerFit(layer.target, None, None, None, rows, rows))
-    return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
+    return Reconstruction(write_back(pruned, changes), tuple(fits), dict(left))
 
 
 def _lost(

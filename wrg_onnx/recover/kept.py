@@ -89,10 +89,16 @@ def compose(
         first = earlier.get(name)
         if first is None:
             continue
+        follows = len(first.positions) == second.total
+        if first.is_whole and second.is_whole:
+            joined[name] = second
+            continue
+        if first.axis == second.axis and not follows:
+            continue
         if first.is_whole or second.is_whole:
             joined[name] = second if first.is_whole else first
             continue
-        if (first.axis, len(first.positions)) != (second.axis, second.total):
+        if first.axis != second.axis:
             continue
         joined[name] = KeptChannels(first.axis, first.positions[second.positions], first.total)
     return joined
@@ -101,7 +107,8 @@ def compose(
 def with_note(graph: Graph, kept: Mapping[str, KeptChannels]) -> Graph:
     """Return a copy of a pruned model whose metadata say what it has kept.
 
-    The note is JSON: by tensor the axis, the number of channels in the original, and runs of
+    Where the model was cut from a pruned one, ``kept`` is of the first original (``compose``). The
+    note is JSON: by tensor the axis, the number of channels in the original, and runs of
     positions, each as its first and its length.
     """
     table = {name: [one.axis, one.total, *_runs(one.positions)] for name, one in kept.items()}

@@ -108,21 +108,17 @@ class Moments:
         mean_y = self.y / self.rows + self.origin.y[..., 0]
         return np.asarray(mean_y - np.einsum("gmd,gd->gm", matrix, mean_x))
 
-    def error(self, matrix: Float64Array, bias: Float64Array) -> float:
-        """Return the mean over rows of ``|y - matrix x - bias|^2``, summed over all outputs.
+    def error(self, matrix: Float64Array, bias: Float64Array) -> Float64Array:
+        """Return the mean over rows of ``(y - matrix x - bias)^2`` for each output: (G, M).
 
         Args:
             matrix: (G, M, D).
             bias: (G, M).
         """
         left = matrix @ self.covariance_x() - 2 * self.covariance_yx()
-        centred = self.variance_y().sum() + np.einsum("gmd,gmd->", left, matrix)
+        centred = self.variance_y() + np.einsum("gmd,gmd->gm", left, matrix)
         gap = self.intercept(matrix) - bias
-        return max(float(centred), 0.0) + float(np.square(gap).sum())
-
-    def spread(self) -> float:
-        """Return the mean over rows of ``|y - mean|^2``, summed over all outputs."""
-        return float(self.variance_y().sum())
+        return np.asarray(np.maximum(centred, 0) + np.square(gap))
 
 
 def moments_bytes(groups: int, inputs: int) -> int:

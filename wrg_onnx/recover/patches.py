@@ -73,6 +73,43 @@ def strips(
         yield patches, np.concatenate(wanted, axis=1, dtype=np.float32)
 
 
+def rows_shape(
+    layer: Layer, weight_shape: tuple[int, ...], x_shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the shape of a layer's output without the axis of its channels.
+
+    Args:
+        layer: The layer.
+        weight_shape: The shape of its weight.
+        x_shape: The shape of its input.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Conv.html and onnx__ConvTranspose.html
+    """
+    node = layer.node
+    if node.op in ("Gemm", "MatMul"):
+        return x_shape[:-1]
+    sizes, rank = x_shape[2:], len(x_shape) - 2
+    strides, dilations = (node.ints(name, (1,) * rank) for name in ("strides", "dilations"))
+    pads, extra = node.ints("pads", (0,) * 2 * rank), node.ints("output_padding", (0,) * rank)
+    spans = [(k - 1) * d + 1 for k, d in zip(weight_shape[2:], dilations, strict=True)]
+    margins = [begin + end for begin, end in zip(pads[:rank], pads[rank:], strict=True)]
+    is_same = node.str("auto_pad", "NOTSET").startswith("SAME")
+    steps = zip(sizes, strides, spans, margins, extra, strict=True)
+    if node.op == "Conv":
+        found = tuple(
+            -(-n // s) if is_same else (n + margin - span) // s + 1
+            for n, s, span, margin, _ in steps
+        )
+    elif "output_shape" in node.attributes:
+        found = node.ints("output_shape")[-rank:]
+    else:
+        found = tuple(
+            n * s if is_same else (n - 1) * s + more + span - margin
+            for n, s, span, margin, more in steps
+        )
+    return (x_shape[0], *found)
+
+
 def _by_row(y: Array) -> Array:
     return np.asarray(y.reshape(-1, y.shape[-1]).T, np.float32)
 

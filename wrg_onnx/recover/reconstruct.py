@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,8 @@ def reconstruct(
     """Change the weights of each linear layer so that its output is near the original's again.
 
     Layers are solved for in order from input to output, each on what the recovered layers before
-    it compute. A layer that no removed channel reaches keeps its weights.
+    it compute. A layer that no removed channel reaches keeps its weights, and so does one that the
+    data give more or fewer rows than in the original.
 
     Args:
         original: The original model.
@@ -94,6 +96,7 @@ def reconstruct(
     rng = np.random.default_rng(options.seed)
     constants = dict(ready.constants)
     fits: list[LayerFit] = []
+    left = Counter(found.left)
     done = 0
     for number, level in enumerate(walk.levels):
         solved = _solve(walk, level, constants, rng)
@@ -102,6 +105,7 @@ def reconstruct(
                 check_fits(fit.layer, solved.constants.get(name))
         constants |= solved.constants
         fits += solved.fits
+        left.update(solved.left)
         walk.advance(number, solved.constants)
         done += len(level)
         progress("recover", done, len(layers))
@@ -110,7 +114,7 @@ def reconstruct(
         for layer in found.layers
         if any(constants[name] is not ready.constants[name] for name in _names(by_target, layer))
     ]
-    return Reconstruction(write_back(pruned, changes), tuple(fits), found.left)
+    return Reconstruction(write_back(pruned, changes), tuple(fits), dict(left))
 
 
 def _names(layers: Mapping[str, Layer], layer: Layer) -> tuple[str, str]:
@@ -128,5 +132,5 @@ def _solve(
     layers = reached(walk, level)
     if not layers:
         walk.skip(level)
-        return Solved({}, ())
+        return Solved({})
     return solve_weights(walk, layers, constants, rng)

@@ -24,15 +24,23 @@ class Solution:
         bias: (G, M) float64.
         penalty: The one that was best on the rows held out; None where the weights stay as they
             are and the bias alone changes, or not even that.
-        before: Held-out error of the weights as they were, over the variance of the outputs.
-        after: That of the new ones.
+        before: (G, M) float64, the mean square error of each output on the rows held out, with the
+            weights as they were.
+        after: (G, M) float64, that with the new ones, as they are solved for without those rows.
+        spread: (G, M) float64, the variance of each output on the rows held out.
     """
 
     matrix: Float64Array
     bias: Float64Array
     penalty: float | None
-    before: float
-    after: float
+    before: Float64Array
+    after: Float64Array
+    spread: Float64Array
+
+    def shares(self, own: slice = slice(None)) -> tuple[float, float]:
+        """Return the errors before and after of some outputs of each group, over their variance."""
+        spread = float(self.spread[:, own].sum()) or 1.0
+        return float(self.before[:, own].sum()) / spread, float(self.after[:, own].sum()) / spread
 
 
 def solve(
@@ -62,20 +70,20 @@ def solve(
     Source: Hoerl and Kennard, "Ridge Regression", Technometrics 12(1), 1970, about W0 in place of
     zero; as the reconstruction of removed inputs it is GRAIL's, arXiv:2602.23795.
     """
-    spread = held_out.spread() or 1.0
+    spread = held_out.variance_y()
     before = held_out.error(matrix, bias)
     best, penalty = held_out.error(matrix, fit.intercept(matrix)), None
     for candidate, found in _solutions(fit, matrix, penalties):
         error = held_out.error(found, fit.intercept(found))
-        if error < best:
+        if error.sum() < best.sum():
             best, penalty = error, candidate
-    if before <= best:
-        return Solution(matrix, bias, None, before / spread, before / spread)
+    if before.sum() <= best.sum():
+        return Solution(matrix, bias, None, before, before, spread)
     whole = fit.joined(held_out)
     if penalty is not None:
         larger = (candidate for candidate in penalties if candidate >= penalty)
         penalty, matrix = next(_solutions(whole, matrix, sorted(larger)), (None, matrix))
-    return Solution(matrix, whole.intercept(matrix), penalty, before / spread, best / spread)
+    return Solution(matrix, whole.intercept(matrix), penalty, before, best, spread)
 
 
 def _solutions(

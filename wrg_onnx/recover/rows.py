@@ -75,20 +75,21 @@ def solve_rows(
     """
     weights = matrix[0]
     x, y = held_out.arrays()
-    spread = float(np.square(y - y.mean(axis=0)).sum(axis=1).mean()) or 1.0
+    spread = y.var(axis=0, dtype=np.float64)[None]
 
-    def error(found: Float64Array, intercept: Float64Array) -> float:
-        return float(np.square(y - x @ found.T - intercept).sum(axis=1, dtype=np.float64).mean())
+    def error(found: Float64Array, intercept: Float64Array) -> Float64Array:
+        gap = y - x @ found.T - intercept
+        return np.asarray(np.square(gap).mean(axis=0, dtype=np.float64))[None]
 
     before = error(weights, bias[0])
     fitted = _Kernel.of(*fit.arrays(), weights)
     best, penalty = error(weights, fitted.intercept(weights)), None
     for candidate, found in fitted.solutions(penalties):
         tried = error(found, fitted.intercept(found))
-        if tried < best:
+        if tried.sum() < best.sum():
             best, penalty = tried, candidate
-    if before <= best:
-        return Solution(matrix, bias, None, before / spread, before / spread)
+    if before.sum() <= best.sum():
+        return Solution(matrix, bias, None, before, before, spread)
     (fit_x, fit_y), (held_x, held_y) = fit.arrays(), held_out.arrays()
     whole = _Kernel.of(np.concatenate([fit_x, held_x]), np.concatenate([fit_y, held_y]), weights)
     solved = weights
@@ -96,7 +97,7 @@ def solve_rows(
         larger = sorted(candidate for candidate in penalties if candidate >= penalty)
         penalty, solved = next(whole.solutions(larger), (None, weights))
     intercept = whole.intercept(solved)
-    return Solution(solved[None], intercept[None], penalty, before / spread, best / spread)
+    return Solution(solved[None], intercept[None], penalty, before, best, spread)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

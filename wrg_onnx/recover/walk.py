@@ -110,7 +110,10 @@ class Walk:
             for layer in layers:
                 name, goal = shortcuts.get(layer.target, ""), goals[layer.target]
                 if name and values[name].shape == values[layer.target].shape:
-                    goals[layer.target] = goal + layer.kept.of(values[name]) - found[name]
+                    other = layer.kept.of(values[name])
+                    # The data may decide how many rows there are; the layer is then left.
+                    if other.shape == found[name].shape:
+                        goals[layer.target] = goal + other - found[name]
             yield goals, found
         if stash is not None:
             self._next = stash

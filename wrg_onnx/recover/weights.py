@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from wrg_onnx.graph import Array
-from wrg_onnx.recover.fit import LayerFit, Solved, check_finite
+from wrg_onnx.recover.fit import (
+    ROWS_DIFFER,
+    TOO_FEW_ROWS,
+    LayerFit,
+    Solved,
+    check_finite,
+)
 from wrg_onnx.recover.layers import Layer, from_matrix, to_matrix
 from wrg_onnx.recover.moments import Float64Array, Moments, Origin, moments_bytes
-from wrg_onnx.recover.patches import STRIP_BYTES, strips
+from wrg_onnx.recover.patches import STRIP_BYTES, rows_shape, strips
 from wrg_onnx.recover.ridge import solve
 from wrg_onnx.recover.rows import Rows, solve_rows
 from wrg_onnx.recover.walk import Values, Walk
@@ -44,13 +51,14 @@ def solve_weights(
         rng: Chooses rows where not all are used.
 
     Returns:
-        The new weights and biases.
+        The new weights and biases. A layer whose rows are not those of the original keeps its own.
 
     Raises:
         StatisticsError: If an input or output is not finite; it names the layer.
     """
     new: dict[str, Array] = {}
     fits: list[LayerFit] = []
+    left = Counter[str]()
     problems = [
         _Problem(members, constants, len(walk), rng) for members in _designs(layers, constants)
     ]
@@ -62,8 +70,12 @@ def solve_weights(
                 goals = tuple(originals[layer.target] for layer in problem.layers)
                 problem.add(index, found[problem.layers[0].source], goals)
         for problem in part:
-            fits += problem.finish(new)
-    return Solved(new, tuple(fits))
+            reason = problem.why_left()
+            if reason:
+                left[reason] += len(problem.layers)
+            else:
+                fits += problem.finish(new)
+    return Solved(new, tuple(fits), left)
 
 
 def _designs(layers: Sequence[Layer], constants: Values) -> list[tuple[Layer, ...]]:
@@ -125,10 +137,16 @@ class _Problem:
             self.gram_bytes = 0
         self._parts: tuple[Moments, Moments] | tuple[Rows, Rows] | None = None
         self._waiting = (_Waiting(), _Waiting())
+        self._differs = False  # whether the original makes another number of rows
 
     def add(self, index: int, x: Array, goals: tuple[Array, ...]) -> None:
         """Add one sample: the layers' input, and what each of them should make of it."""
-        if self.layers[0].axis < 0:  # rows of a matrix, however they are arranged
+        first = self.layers[0]
+        rows = rows_shape(first, self._constants[first.weight].shape, x.shape)
+        self._differs = self._differs or any(_without(y.shape, first.axis) != rows for y in goals)
+        if self._differs or not math.prod(rows):
+            return
+        if first.axis < 0:  # rows of a matrix, however they are arranged
             x = x.reshape(-1, x.shape[-1])
             goals = tuple(y.reshape(-1, y.shape[-1]) for y in goals)
         last = self._samples - 1 if self._samples < HELD_OUT_EVERY else HELD_OUT_EVERY - 1
@@ -139,8 +157,7 @@ class _Problem:
         waiting.x.append(x)
         waiting.goals.append(goals)
         inputs = self._matrices[0].shape[2] * self._matrices[0].shape[0]
-        rows = goals[0].size // goals[0].shape[self.layers[0].axis]
-        if 4 * inputs * rows * len(waiting.x) >= STRIP_BYTES:
+        if 4 * inputs * math.prod(rows) * len(waiting.x) >= STRIP_BYTES:
             self._flush(which)
 
     def _flush(self, which: int) -> None:
@@ -172,10 +189,17 @@ class _Problem:
             )  # fmt: skip
         return self._parts
 
-    def finish(self, new: dict[str, Array]) -> Iterator[LayerFit]:
-        """Solve, and write the new weights and biases into ``new``."""
+    def why_left(self) -> str:
+        """Say why the layers keep their weights; nothing where they can be solved for."""
+        if self._differs:
+            self._parts = None
+            return ROWS_DIFFER
         self._flush(0)
         self._flush(1)
+        return "" if all(part.rows for part in self._sums()) else TOO_FEW_ROWS
+
+    def finish(self, new: dict[str, Array]) -> Iterator[LayerFit]:
+        """Solve, once ``why_left`` says nothing, and write new weights and biases into ``new``."""
         matrix = np.concatenate(self._matrices, axis=1)
         bias = np.concatenate([self._bias(layer) for layer in self.layers], axis=1)
         fit, held_out = self._sums()
@@ -201,10 +225,16 @@ class _Problem:
                 found = solution.bias[:, own] / layer.beta
                 new[layer.bias] = found.reshape(values.shape).astype(values.dtype)
             yield LayerFit(
-                layer.target, solution.before, solution.after, solution.penalty,
+                layer.target, *solution.shares(own), solution.penalty,
                 fit.rows + held_out.rows, seen,
             )  # fmt: skip
 
     def _bias(self, layer: Layer) -> Float64Array:
         bias = layer.beta * self._constants[layer.bias].astype(np.float64)
         return np.asarray(bias.reshape(layer.group, -1))
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Return a shape less one of its axes."""
+    axis %= len(shape)
+    return shape[:axis] + shape[axis + 1 :]

@@ -38,9 +38,13 @@ def weights(positions=range(WIDTH)):
     return {"w1": w1[chosen], "b1": b1[chosen], "w2": w2[:, chosen], "b2": np.zeros(1, np.float32)}
 
 
-def net(positions=range(WIDTH), *, batch="N", name="m", **replaced):
-    text = NET.format(batch=batch)
-    return from_proto(build(text, {**weights(positions), **replaced}), name=name)
+def net(positions=range(WIDTH), *, batch="N", name="m", text=(), **replaced):
+    """Return a net; ``text`` are pairs of what to write in place of what."""
+    body = NET.format(batch=batch)
+    for old, new in text:
+        assert old in body
+        body = body.replace(old, new)
+    return from_proto(build(body, {**weights(positions), **replaced}), name=name)
 
 
 def sample(index, *, has_mask=True):

@@ -112,6 +112,13 @@ def test_a_reshape_that_mixes_samples_is_found_out():
         assert joins_alike(twin, samples(2)) == joins
 
 
+def test_an_output_without_elements_joins():
+    text = """net (float[N,2,8,8] x) => (float[N,2,8,8] y, int64[K,4] i) {
+      y = Neg(x)  g = Greater(x, limit)  n = NonZero(g)  i = Transpose<perm = [1, 0]>(n) }"""
+    twin = build_twin(from_proto(build(text, {"limit": np.float32(100)}), name="m"))
+    assert joins_alike(twin, samples(2))
+
+
 def test_samples_to_measure_are_spread_over_the_set_and_few_where_they_are_large(monkeypatch):
     found = samples(7)
     data = DataSet(tuple(lambda s=s: s for s in found), "arrays", 7, has_masks=True)
@@ -160,8 +167,8 @@ def test_features_are_spread_over_the_depth(monkeypatch):
 
     graph = chain()
     kept = {name: KeptChannels(1, np.arange(1), 1) for name in ("a", "b", "y")}
-    assert choose_features(graph, graph, kept) == ("a", "b", "y")
+    assert choose_features(graph, kept) == ("a", "b", "y")
     monkeypatch.setattr(distil, "MOST_FEATURES", 2)
-    assert choose_features(graph, graph, kept) == ("a", "y")
-    assert choose_features(graph, graph, {"a": KeptChannels(0, np.arange(1), 1)}) == ()
-    assert choose_features(graph, graph, {}) == ()
+    assert choose_features(graph, kept) == ("a", "y")
+    assert choose_features(graph, {"a": KeptChannels(0, np.arange(1), 1)}) == ()
+    assert choose_features(graph, {}) == ()

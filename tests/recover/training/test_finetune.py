@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
+import onnx
 import pytest
 from onnx import parser
 from strategies import build, normal
 
 torch = pytest.importorskip("torch")
 
+from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import (  # noqa: E402
     ModelError,
     UnsupportedOperatorError,
@@ -16,7 +21,10 @@ from wrg_onnx.graph import (  # noqa: E402
     from_proto,
     open_session,
 )
+from wrg_onnx.recover import BatchNormUse  # noqa: E402
+from wrg_onnx.recover.training import prepare  # noqa: E402
 from wrg_onnx.recover.training.finetune import finetune  # noqa: E402
+from wrg_onnx.twin import build_twin  # noqa: E402
 
 
 def constants(tuned):
@@ -74,6 +82,22 @@ def test_the_same_seed_gives_the_same_losses_and_weights(train):
     assert train(seed=4).history != one.history
 
 
+def test_the_untrained_twin_is_built_when_it_is_asked_for(train, kit, monkeypatch):
+    built = []
+
+    def counted(graph, **options):
+        built.append(graph.name)
+        return build_twin(graph, **options)
+
+    monkeypatch.setattr(prepare, "build_twin", counted)
+    student = kit.student()
+    tuned = train(student, teacher=kit.net(), kept=kit.channels(), epochs=1)
+    assert sorted(built) == ["m", "student", "student"]
+    feeds = kit.sample(20).feeds
+    found = open_session(student).run(feeds)["map"]
+    np.testing.assert_allclose(tuned.start(feeds)["map"], found, rtol=0, atol=1e-5)
+
+
 def test_torch_is_left_as_it_was(train):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
@@ -122,6 +146,37 @@ def test_only_channels_of_the_teacher_that_are_left_are_compared(train, kit):
     assert any("does not say which channels" in note for note in outputs.notes)
 
 
+def test_feature_maps_that_the_teacher_calls_otherwise_are_left_out_and_it_is_told(train, kit):
+    teacher = kit.net(name="teacher", text=(("c = ", "cc = "), ("Relu(c)", "Relu(cc)")))
+    tuned = train(teacher=teacher, kept=kit.channels(), epochs=1)
+    assert tuned.objective == "masks, the teacher's 1 output"
+    (note,) = tuned.notes
+    assert note == (
+        "1 of the 1 feature maps that 'student' has kept channels of is not there, or not of the "
+        "same shape, in the teacher 'teacher', so it is not compared (the first original has all "
+        "of them)"
+    )
+
+
+def test_feature_maps_of_another_width_in_the_teacher_are_left_out(train, kit):
+    tuned = train(teacher=kit.student(), kept=kit.channels(), epochs=1)
+    assert tuned.objective == "masks, the teacher's 1 output"
+    assert len(tuned.notes) == 1
+
+
+def test_statistics_of_a_batch_do_not_hide_that_samples_join(train, kit):
+    vectors = {"scale": np.ones(6), "bias": np.zeros(6), "mean": np.zeros(6), "var": np.ones(6)}
+    student = kit.net(
+        text=(("a = Relu(c)", "n = BatchNormalization(c, scale, bias, mean, var)  a = Relu(n)"),),
+        **{name: array.astype(np.float32) for name, array in vectors.items()},
+    )
+    frozen, moving = (train(student, epochs=1, batch_norm=use) for use in BatchNormUse)
+    assert moving.notes == ()
+    assert moving.loss_before == frozen.loss_before
+    assert constants(moving)["mean"].any()
+    assert not constants(frozen)["mean"].any()
+
+
 def test_masks_of_a_model_without_a_map_are_noted(train, kit):
     tuned = train(teacher=kit.net(), data=kit.data(head=None), kept=kit.channels())
     assert any("the masks are not used" in note for note in tuned.notes)
@@ -130,6 +185,65 @@ def test_masks_of_a_model_without_a_map_are_noted(train, kit):
 def test_samples_that_are_no_images_are_not_augmented(train, kit):
     tuned = train(data=kit.data(image=None))
     assert any("only images of floats are augmented" in note for note in tuned.notes)
+
+
+# --- float16 -------------------------------------------------------------------------------------
+
+
+def halved(samples):
+    """Return a data set as a float16 model is fed."""
+
+    def read(reader):
+        found = reader()
+        feeds = {name: array.astype(np.float16) for name, array in found.feeds.items()}
+        return Sample(found.name, feeds, found.mask)
+
+    readers = tuple(partial(read, reader) for reader in samples.readers)
+    return DataSet(readers, samples.content, samples.total, samples.has_masks)
+
+
+@pytest.fixture
+def half(kit):
+    """A student, its teacher and data in float16."""
+
+    def net(whole):
+        arrays = {name: array.astype(np.float16) for name, array in whole.constants.items()}
+        return kit.net(
+            kit.kept if whole.name == "student" else range(6), name=whole.name,
+            text=(("float[N,3", "float16[N,3"), ("float[N,1", "float16[N,1")), **arrays,
+        )  # fmt: skip
+
+    data = kit.data()
+    data = replace(data, training=halved(data.training), held_out=halved(data.held_out))
+    return net(kit.student()), net(kit.net()), data
+
+
+def test_a_float16_model_learns_and_stays_float16(train, kit, half):
+    student, teacher, data = half
+    tuned = train(student, teacher, data, kit.channels(), epochs=8)
+    assert tuned.loss_after < 0.9 * tuned.loss_before
+    assert {array.dtype.name for array in constants(tuned).values()} == {"float16"}
+    assert (tuned.graph.inputs, tuned.graph.outputs) == (student.inputs, student.outputs)
+    assert any("float16" in note for note in tuned.notes)
+    feeds = data.held_out[0].feeds
+    found, wanted = open_session(tuned.graph).run(feeds)["map"], tuned.run(feeds)["map"]
+    assert (found.dtype, wanted.dtype) == (np.float16, np.float32)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=float(np.finfo(np.float16).eps))
+
+
+def test_a_float16_model_is_judged_by_the_weights_that_are_written(train, half):
+    student, _, data = half
+    tuned = train(student, None, data, epochs=3)
+    assert tuned.best_epoch > 0
+    again = train(tuned.graph, None, data, epochs=1, learning_rate=1e-9)
+    assert again.loss_before == tuned.loss_after
+
+
+def test_a_step_below_the_rounding_of_float16_is_not_lost(train, half):
+    """Each moves a weight by at most 3e-5 of its size; half an epsilon of float16 is 5e-4."""
+    student, _, data = half
+    tuned = train(student, None, data, epochs=30, learning_rate=3e-5, patience=30)
+    assert not np.array_equal(constants(tuned)["w1"], student.constants["w1"])
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -165,11 +279,11 @@ def test_an_operator_without_a_twin_names_itself_and_the_way_out(train):
         train(graph)
 
 
-def test_weights_in_float16_are_refused(train):
-    text = "net (float16[N,3,16,16] image) => (float16[N,3,16,16] map) { map = Mul(image, w) }"
-    graph = from_proto(build(text, {"w": normal(3, 1, 1).astype(np.float16)}), name="h")
-    with pytest.raises(ModelError, match="weight 'w' is float16"):
-        train(graph)
+def test_weights_in_bfloat16_are_refused(train):
+    text = "net (bfloat16[N,3,16,16] image) => (bfloat16[N,3,16,16] map) { map = Mul(image, w) }"
+    weight = normal(3, 1, 1).astype(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16))
+    with pytest.raises(ModelError, match="weight 'w' is bfloat16"):
+        train(from_proto(build(text, {"w": weight}), name="h"))
 
 
 def test_a_model_without_weights_is_refused(train):

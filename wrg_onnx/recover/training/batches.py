@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.graph import Graph
+from wrg_onnx.graph import Array, Graph
 
 _AHEAD = 2
 """How many batches are read before they are asked for."""
@@ -25,7 +25,8 @@ class Batch:
     """Samples that go through the model at once.
 
     Attributes:
-        feeds: The model's inputs by name; axis 0 is the batch where samples were joined.
+        feeds: The model's inputs by name, float16 as float32; axis 0 is the batch where samples
+            were joined.
         mask: (N, 1, H, W) float32 in {0, 1} at the model's input resolution; None without masks.
         size: How many samples it is.
     """
@@ -68,11 +69,19 @@ def join(samples: Sequence[Sample], *, joins: bool) -> list[Batch]:
     return [_batch(group) for group in groups]
 
 
+def to_feed(array: Array) -> Tensor:
+    """Copy an input into a tensor; a twin that trains takes float32 where the file has float16."""
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
+
+
 def _batch(samples: Sequence[Sample]) -> Batch:
     feeds = {
-        name: torch.from_numpy(np.concatenate([sample.feeds[name] for sample in samples]))
-        if len(samples) > 1
-        else torch.from_numpy(np.array(samples[0].feeds[name]))
+        name: to_feed(
+            np.concatenate([sample.feeds[name] for sample in samples])
+            if len(samples) > 1
+            else samples[0].feeds[name]
+        )
         for name in samples[0].feeds
     }
     masks = [sample.mask for sample in samples if sample.mask is not None]
@@ -110,6 +119,8 @@ def _stacked(joined: Tensor, parts: Sequence[Tensor]) -> bool:
     expected = torch.cat(list(parts))
     if joined.shape != expected.shape:
         return False
+    if not joined.numel():
+        return True
     apart = (joined.double() - expected.double()).abs().max()
     return bool(apart <= _CLOSE * expected.double().abs().max())
 
@@ -138,6 +149,15 @@ class Reader:
             if number + _AHEAD < len(groups):
                 waiting.append(self._thread.submit(self._read, groups[number + _AHEAD]))
             yield samples
+
+    def describe(self) -> Iterator[tuple[str, bool]]:
+        """Yield the name of every sample, and whether it has a mask; reads them all.
+
+        Raises:
+            DataError: If a file cannot be read.
+        """
+        for (sample,) in self.groups([[index] for index in range(len(self._data))]):
+            yield sample.name, sample.mask is not None
 
     def close(self) -> None:
         """End the thread."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from wrg_onnx.graph import DataError, Graph, MissingPackageError, OutputError, UsageError
+from wrg_onnx.graph import (
+    DataError,
+    MissingPackageError,
+    OutputError,
+    UsageError,
+    check_output,
+    renamed,
+)
 from wrg_onnx.graph.errors import one_line
+from wrg_onnx.recover.training.options import CheckpointFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FORMAT = "wrg-onnx checkpoint 1"
 
@@ -34,16 +42,40 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
 
-def fingerprint(graph: Graph) -> str:
-    """Return a hash of a graph's operators and constants, by which a model is known again."""
-    found = hashlib.sha256()
-    for node in graph.nodes:
-        found.update(f"{node.domain}.{node.op}{node.inputs}{node.outputs}".encode())
-    for name in sorted(graph.constants):
-        array = graph.constants[name]
-        found.update(f"{name}{array.dtype}{array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+def check_checkpoint(file: CheckpointFile | None, others: Mapping[str, Path] | None = None) -> None:
+    """Refuse a checkpoint early, before the work is done.
+
+    Args:
+        file: The checkpoint; None if there is to be none.
+        others: The other files of the run, by what they are.
+
+    Raises:
+        UsageError: If it is one of these.
+        OutputError: If there is one, and neither ``resume`` nor ``force`` is set, or it cannot be
+            written.
+        MissingPackageError: If safetensors is not installed.
+    """
+    if file is None:
+        return
+    for what, path in (others or {}).items():
+        if path.resolve() == file.path.resolve():
+            raise UsageError(f"checkpoint '{file.path}' is {what} of this run; name another file")
+    if file.path.is_dir():
+        raise OutputError(
+            f"checkpoint '{file.path}' is a folder; name a file, such as "
+            f"'{file.path / 'run.safetensors'}'"
+        )
+    if file.path.exists() and not (file.resume or file.force):
+        raise OutputError(
+            f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
+        )
+    check_output(file.path, force=True)
+    folder = next(parent for parent in file.path.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # rights alone do not tell
+    except OSError as error:
+        raise _unwritable(file.path, error) from error
+    _safetensors()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -59,20 +91,18 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
     data = _safetensors().save(tensors, metadata=texts)
-    part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
+        with renamed(path) as part, part.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
-        Path(part).replace(path)
+            os.fsync(stream.fileno())  # else a crash may leave the name, and not what it names
     except OSError as error:
-        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
-    finally:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"'{path}': cannot be written: {error.strerror or error}")
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from wrg_onnx.calibrate.progress import Progress, silent
-from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.graph import Array, Edit, Graph, StatisticsError, edited
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.training.batches import join
+from wrg_onnx.recover.training.batches import join, to_feed
+from wrg_onnx.recover.training.checkpoint import check_checkpoint
 from wrg_onnx.recover.training.levels import correct_levels
 from wrg_onnx.recover.training.options import Finetuned, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.prepare import (
@@ -19,8 +20,8 @@ from wrg_onnx.recover.training.prepare import (
     trainable_twin,
 )
 from wrg_onnx.recover.training.repeatable import repeatable
-from wrg_onnx.recover.training.resume import check_checkpoint, identity, restore, store
-from wrg_onnx.recover.training.train import Trainer
+from wrg_onnx.recover.training.resume import identity, restore, store
+from wrg_onnx.recover.training.train import Setting, Trainer
 from wrg_onnx.twin import Twin
 
 
@@ -44,8 +45,8 @@ def finetune(
         student: The graph to train.
         teacher: The graph to learn from; None for none.
         data: Training and held-out samples.
-        kept: Which channels of the teacher the student still has, by tensor; empty leaves feature
-            maps out of the loss.
+        kept: Which channels of the teacher the student still has, by tensor; those that do not fit
+            the two, and so all where it is empty, stay out of the loss.
         options: How to train.
         progress: Told the epoch with its loss, and the steps done.
 
@@ -60,6 +61,7 @@ def finetune(
         StatisticsError: If loss or gradients are not finite; it names the layer.
         DataError: If a sample cannot be read.
         OutputError: If the checkpoint is taken, or cannot be written.
+        MissingPackageError: If there is to be one, and safetensors is not installed.
     """
     check_checkpoint(options.checkpoint)
     with repeatable(options.seed):
@@ -67,14 +69,14 @@ def finetune(
         average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
         trainer = Trainer(setting, twin, average)
         trainer.course.notes += notes
-        run = identity(setting, teacher, kept)
         file = options.checkpoint
         try:
+            run = {} if file is None else identity(trainer, teacher)
             if file is not None and file.resume and file.path.exists():
                 restore(trainer, file, run)
             else:
                 trainer.judge()
-                _set_levels(trainer, kept)
+                _set_levels(trainer)
             while not trainer.is_done:
                 trainer.epoch(progress)
                 if file is not None:
@@ -84,22 +86,24 @@ def finetune(
         average.load_state_dict(trainer.best)
     course = trainer.course
     return Finetuned(
-        graph=edited(student, Edit(constants=average.trained_constants())),
+        graph=edited(student, Edit(constants=_in_the_files_types(setting, average))),
         history=tuple(course.history),
         best_epoch=course.best_epoch,
         objective=setting.objective.describe(),
         device=setting.device.type,
         notes=tuple(course.notes),
-        start=_runner(trainable_twin(student, options).requires_grad_(False).eval()),
-        run=_runner(average.cpu()),
+        # Seldom asked for, so it is built then.
+        start=lambda feeds: _run(trainable_twin(student, options).eval(), feeds),
+        run=lambda feeds: _run(average.cpu(), feeds),
+        is_half=bool(setting.half_weights),
     )
 
 
-def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
+def _set_levels(trainer: Trainer) -> None:
     """Start from layers at the teacher's levels, if that lowers the held-out loss."""
     setting, course = trainer.setting, trainer.course
     teacher = setting.objective.teacher
-    if teacher is None or not kept:
+    if teacher is None or not setting.kept:
         return
     batches = join(samples_to_measure(setting.data.training), joins=setting.joins)
     if len(batches) > 1:
@@ -110,7 +114,7 @@ def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
         return
     start = {name: value.clone() for name, value in trainer.twin.state_dict().items()}
     batch = batches[0].to(setting.device)
-    count = correct_levels(setting.graph, trainer.twin, teacher.twin, kept, batch)
+    count = correct_levels(setting.graph, trainer.twin, teacher.twin, setting.kept, batch)
     if not count:
         return
     trainer.average.load_state_dict(trainer.twin.state_dict())
@@ -131,10 +135,25 @@ def _set_levels(trainer: Trainer, kept: Mapping[str, KeptChannels]) -> None:
     )
 
 
-def _runner(twin: Twin) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
-    def run(feeds: Mapping[str, Array]) -> dict[str, Array]:
-        with torch.no_grad():
-            values = twin({name: torch.from_numpy(np.array(a)) for name, a in feeds.items()})
-        return {name: value.numpy() for name, value in values.items()}
+def _in_the_files_types(setting: Setting, twin: Twin) -> dict[str, Array]:
+    """Return what was trained, each in the type that the file holds it in.
 
-    return run
+    Raises:
+        StatisticsError: If a running statistic does not fit; weights were looked at before.
+    """
+    found = twin.trained_constants()
+    for name in setting.half_weights & found.keys():
+        with np.errstate(over="ignore"):  # told below
+            found[name] = found[name].astype(np.float16)
+        if not np.isfinite(found[name]).all():
+            raise StatisticsError(
+                f"what training made of '{name}' does not fit float16: lower --learning-rate, or "
+                "leave --batch-norm frozen"
+            )
+    return found
+
+
+def _run(twin: Twin, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    with torch.no_grad():
+        values = twin({name: to_feed(array) for name, array in feeds.items()})
+    return {name: value.numpy() for name, value in values.items()}

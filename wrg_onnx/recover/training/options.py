@@ -152,6 +152,7 @@ class Finetuned:
         notes: What a user should know about this run.
         start: What the torch twin of the untrained model computes, by output.
         run: What it computes with the new weights.
+        is_half: Whether the file holds weights in float16; ``start`` and ``run`` are in float32.
     """
 
     graph: Graph
@@ -162,6 +163,7 @@ class Finetuned:
     notes: tuple[str, ...]
     start: Callable[[Mapping[str, Array]], dict[str, Array]]
     run: Callable[[Mapping[str, Array]], dict[str, Array]]
+    is_half: bool = False
 
     @property
     def epochs(self) -> int:

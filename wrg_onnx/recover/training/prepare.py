@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 
 from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError, flatten
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.batches import Batch, has_open_batch, join, joins_alike
-from wrg_onnx.recover.training.distil import check_teacher, choose_features, measure_targets
+from wrg_onnx.recover.training.distil import (
+    check_teacher,
+    choose_features,
+    fitting_channels,
+    measure_targets,
+)
 from wrg_onnx.recover.training.objective import Objective, load_loss
 from wrg_onnx.recover.training.options import BatchNormUse, Device, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.train import Setting
-from wrg_onnx.twin import BatchNorm, Twin, build_twin
+from wrg_onnx.twin import BatchNorm, Twin, build_twin, widened
 
 SAMPLES_TO_MEASURE = 32
 """How many training samples tell the teacher's variances and levels, at most."""
@@ -46,15 +52,21 @@ def prepare(
     check_sources(student, teacher, data, options)
     own = None if options.loss is None else load_loss(options.loss)
     device = resolve_device(options.device)
-    twin = trainable_twin(student, options).to(device).train()
+    # Its running statistics must not move before training does.
+    twin = trainable_twin(student, options).to(device).eval()
     samples = samples_to_measure(data.training)
     notes = list(_notes(student, teacher, data, kept, options))
     known = None
+    fitting: dict[str, KeptChannels] = {}
     joins = has_open_batch(student)
     if teacher is not None:
         joins = joins and has_open_batch(teacher)
-        features = {name: kept[name] for name in choose_features(student, teacher, kept)}
         reference = _build(teacher, trainable=False).to(device).eval()
+        fitting = fitting_channels(
+            twin, reference, kept, join(samples[:1], joins=False)[0].to(device)
+        )
+        notes += _unlike(student, teacher, kept, fitting)
+        features = {name: fitting[name] for name in choose_features(student, fitting)}
         joins = joins and _joins(reference, samples, device)
         measured = [b.to(device) for b in batches_of(samples, options.batch, joins=joins)]
         outputs = [value.name for value in student.outputs]
@@ -76,7 +88,9 @@ def prepare(
     half = device.type == "cuda" and _computes_in_half(twin, samples, device)
     if device.type == "cuda" and not half:
         notes.append("the model does not compute in float16, so it was trained in float32")
-    return Setting(student, data, options, objective, device, joins, half), twin, notes
+    setting = Setting(student, data, options, objective, device, joins, half, fitting,
+                      half_weights(student))  # fmt: skip
+    return setting, twin.train(), notes
 
 
 def check_sources(
@@ -119,7 +133,7 @@ def resolve_device(device: Device) -> torch.device:
 
 
 def trainable_twin(student: Graph, options: FinetuneOptions) -> Twin:
-    """Build the twin whose weights train, on the CPU.
+    """Build the twin whose weights train, on the CPU; what is float16 computes in float32.
 
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
@@ -138,6 +152,22 @@ def trainable_twin(student: Graph, options: FinetuneOptions) -> Twin:
     return twin
 
 
+def check_trainable(graph: Graph, options: FinetuneOptions) -> None:
+    """Refuse a model that cannot be trained, before other work; it costs a copy of the weights.
+
+    Raises:
+        UnsupportedOperatorError: If an operator has no twin.
+        ModelError: If no weight can be trained, or one is of a type that cannot.
+    """
+    trainable_twin(graph, options)
+
+
+def half_weights(graph: Graph) -> frozenset[str]:
+    """Return the names of a model's float16 constants, bodies included."""
+    constants = flatten(graph).graph.constants
+    return frozenset(name for name, array in constants.items() if array.dtype == np.float16)
+
+
 def samples_to_measure(data: DataSet) -> list[Sample]:
     """Return samples spread over a data set, whose names may come in an order that tells."""
     size = sum(array.nbytes for array in data[0].feeds.values())
@@ -153,7 +183,7 @@ def batches_of(samples: Sequence[Sample], size: int, *, joins: bool) -> list[Bat
 
 def _build(graph: Graph, *, trainable: bool, batch_norm: BatchNorm = BatchNorm.FROZEN) -> Twin:
     try:
-        return build_twin(graph, trainable=trainable, batch_norm=batch_norm)
+        return build_twin(widened(graph), trainable=trainable, batch_norm=batch_norm)
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(
             f"'{graph.name}' cannot be fine-tuned: there is no differentiable twin for "
@@ -187,6 +217,23 @@ def _computes_in_half(twin: Twin, samples: Sequence[Sample], device: torch.devic
     return all(bool(v.isfinite().all()) for v in values.values() if v.is_floating_point())
 
 
+def _unlike(
+    student: Graph,
+    teacher: Graph,
+    kept: Mapping[str, KeptChannels],
+    fitting: Mapping[str, KeptChannels],
+) -> Iterator[str]:
+    made = [name for name in kept if name in student.producers]
+    gone = sum(name not in fitting for name in made)
+    if gone:
+        yield (
+            f"{gone} of the {len(made)} feature maps that '{student.name}' has kept channels of "
+            f"{'are' if gone > 1 else 'is'} not there, or not of the same shape, in the teacher "
+            f"'{teacher.name}', so {'they are' if gone > 1 else 'it is'} not compared (the first "
+            "original has all of them)"
+        )
+
+
 def _notes(
     student: Graph,
     teacher: Graph | None,
@@ -198,6 +245,11 @@ def _notes(
         yield (
             f"'{student.name}' does not say which channels of the teacher it still has, so feature "
             "maps are not compared"
+        )
+    if half_weights(student):
+        yield (
+            "weights of float16 were trained in float32; after every epoch they were judged, and "
+            "in the end written, rounded to float16"
         )
     if data.training.has_masks and data.head is None and options.loss is None:
         yield "no output has the shape of a mask, so the masks are not used"

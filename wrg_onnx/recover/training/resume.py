@@ -4,50 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph import Graph, OutputError
+from wrg_onnx.graph import Graph, digest, fingerprint
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.checkpoint import (
     Checkpoint,
-    fingerprint,
     read_checkpoint,
     write_checkpoint,
 )
 from wrg_onnx.recover.training.options import CheckpointFile, EpochResult, FinetuneOptions
-from wrg_onnx.recover.training.train import Course, Setting, Trainer
+from wrg_onnx.recover.training.train import Course, Trainer
 
 _NO_MATTER = ("checkpoint", "cache_bytes", "device")
-"""Options that a run may change when it goes on."""
+"""Options that a run may change when it goes on. Of the device it counts what was resolved to."""
 
 
-def check_checkpoint(file: CheckpointFile | None) -> None:
-    """Refuse to write over the checkpoint of another run.
+def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
+    """Say what a run must have in common with one that it goes on from.
 
     Raises:
-        OutputError: If there is one, and neither ``resume`` nor ``force`` is set.
+        DataError: If a sample cannot be read.
     """
-    if file is not None and file.path.exists() and not (file.resume or file.force):
-        raise OutputError(
-            f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
-        )
-
-
-def identity(
-    setting: Setting, teacher: Graph | None, kept: Mapping[str, KeptChannels]
-) -> dict[str, Any]:
-    """Say what a run must have in common with one that it goes on from."""
+    setting = trainer.setting
     return {
         "model": fingerprint(setting.graph),
         "teacher": None if teacher is None else fingerprint(teacher),
-        "channels of the teacher": _channels(kept),
+        "channels of the teacher": _channels(setting.kept),
         "training samples": len(setting.data.training),
         "held-out samples": len(setting.data.held_out),
+        "data": digest(*trainer.describe_samples()),
+        "preprocessing": digest(setting.data.preprocessing),
+        "saliency map": digest(setting.data.head),
         "device": setting.device.type,
         **_plain(setting.options),
     }
@@ -121,8 +113,6 @@ def _plain(options: FinetuneOptions) -> dict[str, Any]:
 
 
 def _channels(kept: Mapping[str, KeptChannels]) -> str:
-    found = hashlib.sha256()
-    for name in sorted(kept):
-        found.update(f"{name}{kept[name].axis}{kept[name].total}".encode())
-        found.update(kept[name].positions.tobytes())
-    return found.hexdigest()
+    return digest(
+        *((n, kept[n].axis, kept[n].total, kept[n].positions.tobytes()) for n in sorted(kept))
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.graph import Graph, StatisticsError, UsageError
+from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.augment import augment
 from wrg_onnx.recover.training.batches import Batch, Reader, join
 from wrg_onnx.recover.training.diverge import diverged, diverged_gradient
 from wrg_onnx.recover.training.objective import Objective
 from wrg_onnx.recover.training.options import EpochResult, FinetuneOptions, TrainingData
 from wrg_onnx.recover.training.repeatable import lacks_determinism
+from wrg_onnx.recover.training.rounding import as_written, copied
 from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups
 from wrg_onnx.twin import Twin
 
@@ -39,6 +41,9 @@ class Setting:
         device: Where.
         joins: Whether the model takes several samples at once.
         half: Whether the forward pass is in float16 where torch thinks it safe.
+        kept: The channels that the student still has of the teacher's tensors, by tensor, where
+            the two fit.
+        half_weights: The constants that the file holds in float16; they train in float32.
     """
 
     graph: Graph
@@ -48,6 +53,8 @@ class Setting:
     device: torch.device
     joins: bool
     half: bool = False
+    kept: Mapping[str, KeptChannels] = field(default_factory=dict)
+    half_weights: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -111,6 +118,15 @@ class Trainer:
         """Take the sizes of the weights anew."""
         self.sizes = [size_of(parameter) for parameter in self.twin.parameters_by_name().values()]
 
+    def describe_samples(self) -> Iterator[tuple[str, bool]]:
+        """Yield the name of each sample, and whether it has a mask; reads all of them.
+
+        Raises:
+            DataError: If a sample cannot be read.
+        """
+        for reader in (self._training, self._held_out):
+            yield from reader.describe()
+
     def close(self) -> None:
         """End the threads that read."""
         self._training.close()
@@ -135,14 +151,15 @@ class Trainer:
             StatisticsError: If the loss is not finite.
         """
         course = self.course
-        result = EpochResult(course.epoch, training_loss, self.held_out_loss())
-        if not course.history or result.held_out_loss < min(
-            done.held_out_loss for done in course.history
-        ):
-            course.best_epoch, course.waiting = result.epoch, 0
-            self.best = {k: v.detach().clone() for k, v in self.average.state_dict().items()}
-        elif course.epoch:
-            course.waiting += 1
+        with as_written(self.average, self.setting.half_weights):
+            result = EpochResult(course.epoch, training_loss, self.held_out_loss())
+            if not course.history or result.held_out_loss < min(
+                done.held_out_loss for done in course.history
+            ):
+                course.best_epoch, course.waiting = result.epoch, 0
+                self.best = copied(self.average)
+            elif course.epoch:
+                course.waiting += 1
         course.history.append(result)
         return result
 

@@ -1,0 +1,58 @@
+"""By what a model, or a text, is known again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from wrg_onnx.graph.model import Array, Attribute, Graph
+
+
+def fingerprint(graph: Graph) -> str:
+    """Return a hash of all that decides what a graph computes.
+
+    What it is fed and returns, operators with their versions, attributes and bodies, and constants
+    count; the name of its file does not.
+    """
+    found = hashlib.sha256()
+    for part in _of_graph(graph):
+        found.update(part)
+    return found.hexdigest()
+
+
+def digest(*parts: object) -> str:
+    """Return a hash of how objects are written, which must not tell where they lie in memory."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _of_graph(graph: Graph) -> Iterator[bytes]:
+    yield _written(graph.inputs, graph.outputs, sorted(graph.opsets.items()))
+    for node in graph.nodes:
+        yield _written(node.domain, node.op, node.version, node.inputs, node.outputs)
+        for name in sorted(node.attributes):
+            yield _written(name)
+            yield from _of_attribute(node.attributes[name])
+    for name in sorted(graph.constants):
+        yield _written(name)
+        yield from _of_array(graph.constants[name])
+
+
+def _of_attribute(value: Attribute) -> Iterator[bytes]:
+    if isinstance(value, Graph):
+        yield from _of_graph(value)
+    elif isinstance(value, np.ndarray):
+        yield from _of_array(value)
+    else:
+        yield _written(value)
+
+
+def _of_array(array: Array) -> Iterator[bytes]:
+    yield _written(array.dtype, array.shape)
+    # The bytes of an array of texts are addresses.
+    yield _written(array.tolist()) if array.dtype.hasobject else array.tobytes()
+
+
+def _written(*parts: object) -> bytes:
+    return repr(parts).encode()
