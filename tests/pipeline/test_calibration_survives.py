@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import onnx
 import pytest
+from processes import start, start_two
 from strategies import build, normal
 
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
 
+pytest.importorskip("torch")
+
 EAGER = (
     "import wrg_onnx.calibrate.store as store; store.FLUSH_SECONDS = 0\n"
     "from wrg_onnx.cli import main; main()"
 )
-QUICK = ("--recover", "none", "--no-evaluate")
+QUICK = ("--ratio", 0.4, "--recover", "none", "--no-evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +40,6 @@ def model(tmp_path_factory):
     return path
 
 
-def start(model, arguments, samples, program=("-m", "wrg_onnx"), **environment):
-    command = [
-        sys.executable, *program, "prune", str(model), "--ratio", "0.4",
-        "--samples", str(samples), *QUICK, *map(str, arguments),
-    ]  # fmt: skip
-    return subprocess.Popen(
-        command, env={**os.environ, **environment}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
 def rows_in(cache):
     files = list(cache.glob("*.npz"))
     if not files:
@@ -60,69 +48,50 @@ def rows_in(cache):
         return len(archive["images"])
 
 
-def in_process(cache, samples=24):
-    return PruneConfig(
-        0.4, data=DataOptions(samples=samples), recover=Recovery.NONE,
-        evaluate=False, cache=cache,
-    )  # fmt: skip
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
-
-
-def together(port, rank, model, arguments, samples=24):
-    pytest.importorskip("torch")
-    return start(
-        model, arguments, samples, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
-        LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port,
-    )  # fmt: skip
+def alone(model, output, cache=None, samples=24):
+    config = PruneConfig(
+        0.4, data=DataOptions(samples=samples), recover=Recovery.NONE, evaluate=False, cache=cache
+    )
+    return prune(model, output, config)
 
 
 def test_a_killed_calibration_goes_on_where_it_was(tmp_path, model):
-    pytest.importorskip("torch")
     cache = tmp_path / "cache"
-    run = start(model, ["--cache", cache, "-o", tmp_path / "a.onnx"], 24, ("-c", EAGER))
+    run = start(
+        "prune", model, *QUICK, "--samples", 60, "--cache", cache, "-o", tmp_path / "a.onnx",
+        program=("-c", EAGER),
+    )  # fmt: skip
     while rows_in(cache) < 3 and run.poll() is None:
         time.sleep(0.02)
     run.kill()
     run.communicate()
     assert not (tmp_path / "a.onnx").exists()
-    found = rows_in(cache)
-    assert 3 <= found < 24, "the run ended before it was killed"
+    assert 3 <= rows_in(cache) < 60, "the run ended before it was killed"
 
-    resumed = prune(model, tmp_path / "resumed.onnx", in_process(cache))
-    whole = prune(model, tmp_path / "whole.onnx", in_process(None))
+    resumed = alone(model, tmp_path / "resumed.onnx", cache, samples=60)
+    whole = alone(model, tmp_path / "whole.onnx", samples=60)
     assert (tmp_path / "resumed.onnx").read_bytes() == (tmp_path / "whole.onnx").read_bytes()
     assert resumed.certainty == whole.certainty
     assert not any(str(cache) in note for note in resumed.notes)
-    assert rows_in(cache) == 24
+    assert rows_in(cache) == resumed.images
 
 
 def test_two_processes_choose_what_one_does(tmp_path, model):
-    port = free_port()
-    shared = tmp_path / "cache"
-    both = [
-        together(port, rank, model, ["--cache", shared, "-o", tmp_path / "two.onnx"])
-        for rank in (0, 1)
-    ]
+    shared, output = tmp_path / "cache", tmp_path / "two.onnx"
+    both = start_two("prune", model, *QUICK, "--samples", 24, "--cache", shared, "-o", output)
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert "24 used" in told[0][0]
     assert told[1][0] == ""
-    prune(model, tmp_path / "one.onnx", in_process(None))
-    assert (tmp_path / "two.onnx").read_bytes() == (tmp_path / "one.onnx").read_bytes()
+    alone(model, tmp_path / "one.onnx")
+    assert output.read_bytes() == (tmp_path / "one.onnx").read_bytes()
     assert rows_in(shared) == 24
 
 
 def test_a_process_that_is_killed_ends_the_others_without_an_output(tmp_path, model):
-    port = free_port()
-    cache = tmp_path / "cache"
-    first, second = (
-        together(port, rank, model, ["--cache", cache, "-o", tmp_path / "never.onnx"], samples=2000)
-        for rank in (0, 1)
+    cache, output = tmp_path / "cache", tmp_path / "never.onnx"
+    first, second = start_two(
+        "prune", model, *QUICK, "--samples", 2000, "--certainty", 1, "--cache", cache, "-o", output
     )
     while not rows_in(cache) and first.poll() is None:
         time.sleep(0.05)
@@ -131,4 +100,11 @@ def test_a_process_that_is_killed_ends_the_others_without_an_output(tmp_path, mo
     second.communicate()
     assert first.returncode == 1
     assert "Error: another process of this run is gone; nothing was written" in message
-    assert not (tmp_path / "never.onnx").exists()
+    assert not output.exists()
+
+
+def test_rounds_need_one_process(tmp_path, model):
+    both = start_two("prune", model, *QUICK, "--rounds", 2, "-o", tmp_path / "never.onnx")
+    told = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [2, 2]
+    assert "start one for --rounds" in told[0][1]

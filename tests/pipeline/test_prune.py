@@ -13,7 +13,7 @@ from wrg_onnx.calibrate.data import generated
 from wrg_onnx.channels import Limits
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import BudgetError, DataError, MissingPackageError, OutputError, UsageError
-from wrg_onnx.pipeline import cut
+from wrg_onnx.pipeline import choose
 from wrg_onnx.pipeline import prune as stages
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
@@ -183,7 +183,7 @@ def test_missing_metrics_are_told_before_the_long_work(tiny_unet, monkeypatch):
         raise AssertionError("the long work started")
 
     monkeypatch.setitem(__import__("sys").modules, "py_sod_metrics", None)
-    monkeypatch.setattr(cut, "collect", refuse)
+    monkeypatch.setattr(choose, "collect", refuse)
     with pytest.raises(MissingPackageError, match=r"wrg-onnx\[metrics\].*--no-evaluate"):
         prune(tiny_unet, None, config(0.5, Criterion.R))
 

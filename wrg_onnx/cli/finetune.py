@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from wrg_onnx.calibrate.workers import join_workers
 from wrg_onnx.cli.options import MODEL, EnumChoice, input_options, read_data_options, run_options
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.graph import Provider, UsageError
@@ -128,10 +129,14 @@ def finetune_command(
     options["samples"] = samples or (sys.maxsize if options["data"] else GENERATED)
     source = read_data_options(options)
     file = None if checkpoint is None else CheckpointFile(checkpoint, resume, force)
-    config = FinetuneConfig(
-        FinetuneOptions(**options, checkpoint=file), source, provider, evaluate=evaluate
-    )
     target = output or model.with_suffix(".tuned.onnx")
-    with progress_bar() as progress:
-        report = finetune(model, teacher, target, config, force=force, progress=progress)
+    with join_workers() as workers:
+        training = FinetuneOptions(**options, checkpoint=file, workers=workers)
+        config = FinetuneConfig(training, source, provider, evaluate=evaluate)
+        if workers.index:
+            finetune(model, teacher, target, config, force=force)
+            return
+        with progress_bar() as progress:
+            report = finetune(model, teacher, target, config, force=force, progress=progress)
+    assert report is not None
     emit(report, lambda: finetune_text(report), as_json=as_json)

@@ -70,7 +70,7 @@ def finetune(
     *,
     force: bool = False,
     progress: Progress = silent,
-) -> FinetuneReport:
+) -> FinetuneReport | None:
     """Train the weights of a model file, judge them, and write them if ONNX Runtime agrees.
 
     Args:
@@ -82,7 +82,8 @@ def finetune(
         progress: Told how far the run is.
 
     Returns:
-        The report. The file is complete by then.
+        The report. The file is complete by then. None in a process beside the first, which has done
+        its share of the training.
 
     Raises:
         MissingPackageError: If torch is not installed.
@@ -108,6 +109,8 @@ def finetune(
             metrics_package()
     with clock.stage("train"):
         tuned = train(student, other, data, read_note(student), config.options, progress=progress)
+    if config.options.workers.index:
+        return None
     with clock.stage("check"):
         error = check_twin(student, tuned, samples.validation[0])
     before, after = None, None

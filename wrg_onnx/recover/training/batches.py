@@ -40,6 +40,14 @@ class Batch:
         feeds = {name: tensor.to(device) for name, tensor in self.feeds.items()}
         return Batch(feeds, None if self.mask is None else self.mask.to(device), self.size)
 
+    def share(self, index: int, count: int) -> Batch | None:
+        """Return every ``count``-th sample from ``index`` on; None if there is none."""
+        size = len(range(index, self.size, count))
+        if size == self.size or not size:
+            return self if size else None
+        feeds = {name: tensor[index::count] for name, tensor in self.feeds.items()}
+        return Batch(feeds, None if self.mask is None else self.mask[index::count], size)
+
     def split(self, most: int) -> list[Batch]:
         """Return batches of at most ``most`` samples, each."""
         if self.size <= most:

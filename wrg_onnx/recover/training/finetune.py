@@ -79,7 +79,7 @@ def finetune(
                 _set_levels(trainer)
             while not trainer.is_done:
                 trainer.epoch(progress)
-                if file is not None:
+                if file is not None and not options.workers.index:
                     store(trainer, file, run)
         finally:
             trainer.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.preprocess import Preprocessing
+from wrg_onnx.calibrate.workers import Alone, Workers
 from wrg_onnx.graph import Array, Graph, UsageError
 
 
@@ -71,6 +72,7 @@ class FinetuneOptions:
         seed: Seed of everything random.
         cache_bytes: How many bytes of decoded samples are kept; the others are read again.
         checkpoint: Where the state of the run is kept; None to keep none.
+        workers: The processes that share each step; the first one keeps the state.
     """
 
     epochs: int = 20
@@ -89,6 +91,7 @@ class FinetuneOptions:
     seed: int = 0
     cache_bytes: int = 2**30
     checkpoint: CheckpointFile | None = None
+    workers: Workers = field(default_factory=Alone)
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 1), ("patience", 1), ("seed", 0)):
@@ -102,6 +105,10 @@ class FinetuneOptions:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 shown = name.replace("_", "-")
                 raise UsageError(f"{shown} must be at least 0, got {getattr(self, name):g}")
+        if self.workers.count > 1 and self.batch_norm is BatchNormUse.TRAIN:
+            raise UsageError(
+                "--batch-norm train needs the statistics of whole batches: start one process"
+            )
         for name in ("warmup", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name):g}")

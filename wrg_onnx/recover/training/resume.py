@@ -20,7 +20,7 @@ from wrg_onnx.recover.training.checkpoint import (
 from wrg_onnx.recover.training.options import CheckpointFile, EpochResult, FinetuneOptions
 from wrg_onnx.recover.training.train import Course, Trainer
 
-_NO_MATTER = ("checkpoint", "cache_bytes", "device")
+_NO_MATTER = ("checkpoint", "cache_bytes", "device", "workers")
 """Options that a run may change when it goes on. Of the device it counts what was resolved to."""
 
 

@@ -21,6 +21,7 @@ from wrg_onnx.recover.training.options import EpochResult, FinetuneOptions, Trai
 from wrg_onnx.recover.training.repeatable import lacks_determinism
 from wrg_onnx.recover.training.rounding import as_written, copied
 from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups
+from wrg_onnx.recover.training.sharing import add_up, of_first, shares
 from wrg_onnx.twin import Twin
 
 Result = TypeVar("Result")
@@ -152,7 +153,9 @@ class Trainer:
         """
         course = self.course
         with as_written(self.average, self.setting.half_weights):
-            result = EpochResult(course.epoch, training_loss, self.held_out_loss())
+            # The first process's word counts: all must end after the same epoch.
+            held_out = of_first(self.held_out_loss(), self.setting.options.workers)
+            result = EpochResult(course.epoch, training_loss, held_out)
             if not course.history or result.held_out_loss < min(
                 done.held_out_loss for done in course.history
             ):
@@ -217,6 +220,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = options.learning_rate * factor * group["size"]
         loss = self._persist(lambda: self._gradients(batches))
+        loss = add_up(self.twin, loss, options.workers)
         self.scaler.unscale_(self.optimizer)
         parameters = self.twin.parameters_by_name()
         gradients = [p.grad for p in parameters.values() if p.grad is not None]
@@ -232,11 +236,12 @@ class Trainer:
         return loss
 
     def _gradients(self, batches: Sequence[Batch]) -> float:
-        """Add up the gradient over the samples of a step; return the mean loss."""
+        """Add up the gradient over this process's samples of a step; return their mean loss."""
+        options = self.setting.options
         self.optimizer.zero_grad(set_to_none=True)
         count = sum(batch.size for batch in batches)
         total = 0.0
-        for batch in batches:
+        for batch in shares(batches, options.workers):
             for part in batch.split(self.course.at_once):
                 loss, value = self._checked_loss(self.twin, part)
                 self.scaler.scale(loss * (part.size / count)).backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,37 @@
+"""Start the command line in processes of its own, alone or as torchrun would."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+
+def start(*arguments, program=("-m", "wrg_onnx"), **environment) -> subprocess.Popen[str]:
+    """Run the command line, or what ``program`` says, in another process."""
+    return subprocess.Popen(
+        [sys.executable, *program, *map(str, arguments)],
+        env={**os.environ, **environment}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def start_two(*arguments) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
+    """Run the command line in two processes that know of each other."""
+    port = free_port()
+    first, second = (
+        start(
+            *arguments, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
+            MASTER_ADDR="127.0.0.1", MASTER_PORT=port,
+        )
+        for rank in (0, 1)
+    )  # fmt: skip
+    return first, second
+
+
+def free_port() -> str:
+    """Return a port that nobody listens to."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
