@@ -14,6 +14,7 @@ from wrg_onnx.calibrate.gradients import GradientProbe  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
+from wrg_onnx.graph import Provider  # noqa: E402
 from wrg_onnx.graph.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
 from wrg_onnx.twin.losses import bce_loss, iou_loss  # noqa: E402
 
@@ -191,3 +192,15 @@ def test_an_operator_without_a_twin_is_named(analysed, collect):
     units = analysed(body, WEIGHTS)
     with pytest.raises(UnsupportedOperatorError, match="'Unique'"):
         collect(units, dataset(IMAGES, MASKS), HEAD)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_gpu_finds_what_the_cpu_does(analysed):
+    units = analysed(PROBABILITY, WEIGHTS)
+    taps, sample = plan_taps(units), dataset(IMAGES, MASKS)[0]
+    rows = [
+        GradientProbe(units.graph, taps, HEAD, provider).measure(sample)[Kind.GRADIENT]
+        for provider in (Provider.CPU, Provider.CUDA)
+    ]
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3)

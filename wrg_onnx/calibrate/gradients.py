@@ -13,7 +13,7 @@ from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first
-from wrg_onnx.graph import Graph, StatisticsError
+from wrg_onnx.graph import Graph, Provider, StatisticsError
 from wrg_onnx.graph.session import RANDOM_SEED
 from wrg_onnx.twin import build_twin
 from wrg_onnx.twin.losses import bce_loss, iou_loss
@@ -34,6 +34,7 @@ class GradientProbe:
         graph: The model.
         taps: Where to look.
         head: How to read the saliency map, None if the model has none.
+        provider: Where ONNX Runtime computes; with CUDA torch does there, too, if it can.
 
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
@@ -45,9 +46,17 @@ class GradientProbe:
 
     kinds = (Kind.GRADIENT,)
 
-    def __init__(self, graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        taps: Sequence[Tap],
+        head: SaliencyHead | None,
+        provider: Provider = Provider.CPU,
+    ) -> None:
         self._graph, self._taps, self._head = graph, tuple(taps), head
-        self._twin = build_twin(graph, trainable=False).eval()
+        on_gpu = provider is Provider.CUDA and torch.cuda.is_available()
+        self._device = torch.device("cuda" if on_gpu else "cpu")
+        self._twin = build_twin(graph, trainable=False).eval().to(self._device)
 
     def measure(self, sample: Sample) -> Row:
         """Return the means over positions of abs(gradient x activation).
@@ -56,13 +65,19 @@ class GradientProbe:
             StatisticsError: If a gradient is not finite; it names the tensor. Or if no output
                 depends on a tap in a way that has a gradient.
         """
-        with torch.random.fork_rng(devices=[]):
+        on_gpu = self._device.type == "cuda"
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else []):
             # For operators that draw random numbers: the same for an image whatever came before.
             torch.default_generator.manual_seed(RANDOM_SEED)
+            if on_gpu:
+                torch.cuda.manual_seed(RANDOM_SEED)
             return self._measure(sample)
 
     def _measure(self, sample: Sample) -> Row:
-        feeds = {name: torch.from_numpy(np.array(array)) for name, array in sample.feeds.items()}
+        feeds = {
+            name: torch.from_numpy(np.array(array)).to(self._device)
+            for name, array in sample.feeds.items()
+        }
         values = self._twin(feeds, [tap.tensor for tap in self._taps])
         loss = _loss(values, [value.name for value in self._graph.outputs], sample, self._head)
         # A map of integers has no gradient, as one that the loss does not depend on: both are zero.
@@ -103,7 +118,7 @@ def _loss(
         mask = (prediction.detach() > OBJECT_THRESHOLD).to(prediction.dtype)
     else:
         whole = torch.from_numpy(sample.mask.astype(np.float32))[None, None]
-        mask = mask_at(whole, prediction)
+        mask = mask_at(whole.to(prediction.device), prediction)
     return bce_loss(prediction, mask) + iou_loss(prediction, mask)
 
 

@@ -96,21 +96,17 @@ def instruments_for(
             store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps))
         made.append(Instrument(make, kinds, store))
 
+    provider = resolve_provider(wanted.provider)
     if wanted.gradients:
-        add(
-            partial(_gradient_probe, graph, taps, head),
-            (Kind.GRADIENT,),
-            repr(head),
-            _version("torch"),
-        )
+        make = partial(_gradient_probe, graph, taps, head, provider)
+        add(make, (Kind.GRADIENT,), repr(head), provider.value, _version("torch"))
     if wanted.ranks or wanted.activations:
-        provider = resolve_provider(wanted.provider)
         kinds = (Kind.RANK, Kind.ACTIVATION) if wanted.ranks else (Kind.ACTIVATION,)
-        make = partial(
+        probe = partial(
             MapProbe, graph, taps,
             ranks=wanted.ranks, provider=provider, bound_bytes=wanted.bound_bytes,
         )  # fmt: skip
-        add(make, kinds, provider.value, runtime().__version__)
+        add(probe, kinds, provider.value, runtime().__version__)
     for instrument in made:
         if instrument.store is None or not len(instrument.store):
             instrument.ready()
@@ -121,7 +117,9 @@ def _places(taps: Sequence[Tap]) -> Iterator[str]:
     return (f"{tap.tensor} {tap.axis} {len(tap.units)} {tap.zero_point}" for tap in taps)
 
 
-def _gradient_probe(graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None) -> Probe:
+def _gradient_probe(
+    graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None, provider: Provider
+) -> Probe:
     try:
         from wrg_onnx.calibrate.gradients import GradientProbe
     except ImportError as error:
@@ -133,7 +131,7 @@ def _gradient_probe(graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None
             extra="torch",
             otherwise="choose one without, such as --criterion wr",
         ) from error
-    return GradientProbe(graph, taps, head)
+    return GradientProbe(graph, taps, head, provider)
 
 
 def _version(package: str) -> str:
