@@ -20,7 +20,8 @@ PUBLIC = {
     "export_text finetune_text inspect_text prune_text to_json validate_text",
     "recover": "BatchNormUse CheckpointFile Device EpochResult FEWEST_SAMPLES Finetuned "
     "FinetuneOptions KeptChannels LayerFit ReconstructOptions Reconstruction Removal TrainingData "
-    "check_checkpoint compensate compose kept_channels read_note reconstruct with_note",
+    "check_checkpoint check_teacher compensate compose kept_channels read_note reconstruct "
+    "with_note",
     "cli": "main",
 }
 

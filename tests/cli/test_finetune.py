@@ -225,6 +225,13 @@ def test_a_teacher_that_does_not_fit_is_refused(refused, pruned, make_model, fol
     assert message.startswith("the teacher 'other.onnx' has output 'y'")
 
 
+def test_a_teacher_that_is_fed_otherwise_is_refused(refused, pruned, make_model, folder, many):
+    make_model(folder / "other.onnx", ("image", "picture"))
+    message = refused("finetune", pruned, "--teacher", "other.onnx", "--data", many, *SHORT, code=2)
+    assert "has input" in message
+    assert message.endswith("take the model that was pruned")
+
+
 def test_an_output_that_exists_is_refused_before_any_work(refused, pruned, many, folder):
     (folder / "m.pruned.tuned.onnx").write_bytes(b"mine")
     message = refused("finetune", pruned, "--data", many, *SHORT)

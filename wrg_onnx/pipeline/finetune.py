@@ -30,7 +30,7 @@ from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import Finetuned, TrainingData, check_checkpoint, read_note
+from wrg_onnx.recover import Finetuned, TrainingData, check_checkpoint, check_teacher, read_note
 from wrg_onnx.report.records import FinetuneReport
 
 HELD_OUT = 0.1
@@ -99,6 +99,8 @@ def finetune(
     with clock.stage("load"):
         student = fill_inputs(load(path), config.data.values)
         other = None if teacher is None else fill_inputs(load(teacher), config.data.values)
+        if other is not None:
+            check_teacher(student, other)
         models = _Models(student, other)
     with clock.stage("data"):
         samples = _samples(student, config)

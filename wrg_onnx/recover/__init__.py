@@ -19,6 +19,7 @@ from wrg_onnx.recover.training.options import (
     FinetuneOptions,
     TrainingData,
 )
+from wrg_onnx.recover.training.teacher import check_teacher
 
 __all__ = [
     "FEWEST_SAMPLES",
@@ -35,6 +36,7 @@ __all__ = [
     "Removal",
     "TrainingData",
     "check_checkpoint",
+    "check_teacher",
     "compensate",
     "compose",
     "kept_channels",

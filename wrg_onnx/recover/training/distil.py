@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph import DataError, Graph, UsageError, Value
+from wrg_onnx.graph import DataError, Graph
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
@@ -62,29 +62,6 @@ class Teacher:
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return the outputs and feature maps for a batch, by name."""
         return self.twin(batch.feeds, self.taps)  # type: ignore[no-any-return]
-
-
-def check_teacher(student: Graph, teacher: Graph) -> None:
-    """Refuse a teacher that is fed otherwise, or answers otherwise.
-
-    Raises:
-        UsageError: If its inputs or outputs differ; it names the first difference.
-    """
-    for what, own, other in (
-        ("input", student.inputs, teacher.inputs),
-        ("output", student.outputs, teacher.outputs),
-    ):
-        if len(own) != len(other):
-            raise UsageError(
-                f"the teacher '{teacher.name}' has {len(other)} {what}s, '{student.name}' has "
-                f"{len(own)}: take the model that was pruned"
-            )
-        for mine, theirs in zip(own, other, strict=True):
-            if not _alike(mine, theirs):
-                raise UsageError(
-                    f"the teacher '{teacher.name}' has {what} {_shown(theirs)}, '{student.name}' "
-                    f"has {_shown(mine)}: take the model that was pruned"
-                )
 
 
 @torch.no_grad()
@@ -222,20 +199,3 @@ def _of_kept(value: Tensor, kept: KeptChannels | None, positions: Tensor | None)
             "was pruned"
         )
     return value.index_select(kept.axis, positions)
-
-
-def _alike(mine: Value, theirs: Value) -> bool:
-    if (mine.name, mine.dtype) != (theirs.name, theirs.dtype):
-        return False
-    if mine.shape is None or theirs.shape is None:
-        return True
-    return len(mine.shape) == len(theirs.shape) and all(
-        a == b
-        for a, b in zip(mine.shape, theirs.shape, strict=True)
-        if isinstance(a, int) and isinstance(b, int)
-    )
-
-
-def _shown(value: Value) -> str:
-    shape = "of unknown rank" if value.shape is None else list(value.shape)
-    return f"'{value.name}' {value.dtype} {shape}"

@@ -12,13 +12,13 @@ from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageErr
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.recover.training.distil import (
-    check_teacher,
     choose_features,
     fitting_channels,
     measure_targets,
 )
 from wrg_onnx.recover.training.objective import Objective, load_loss
 from wrg_onnx.recover.training.options import BatchNormUse, Device, FinetuneOptions, TrainingData
+from wrg_onnx.recover.training.teacher import check_teacher
 from wrg_onnx.recover.training.train import Setting
 from wrg_onnx.twin import BatchNorm, Twin, build_twin, widened
 
