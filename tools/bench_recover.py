@@ -18,6 +18,7 @@ import numpy as np
 from bench_prune import build_vgg16
 from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import analyse
+from wrg_onnx.pipeline.choose import choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import cut_model
@@ -43,9 +44,9 @@ def main() -> None:
         build_vgg16(path)
         model = analyse(path, config.data)
     samples = gather_samples(model.graph, model.input_shapes, config.data, seed=0)
-    cut = cut_model(
-        model, samples, None, (config.ratio, config.floor), config, Clock(lambda *_: None)
-    )
+    step, clock = (config.ratio, config.floor), Clock(lambda *_: None)
+    chosen = choose_units(model, samples, None, step, config, clock)
+    cut = cut_model(model, chosen, config.seed, clock)
     session = open_session(model.graph)
     forward = 0.0
     for sample in samples.calibration:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.graph import Graph, Session, open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
+from wrg_onnx.pipeline.choose import choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
@@ -106,7 +108,7 @@ class Bench:
         samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
         return cls(model, config, samples, open_session(model.graph))
 
-    @property
+    @cached_property
     def head(self) -> SaliencyHead | None:
         """How to read the saliency map."""
         return read_head(self.original, self.samples.calibration, self.samples.preprocessing)
@@ -115,7 +117,8 @@ class Bench:
         """Measure and cut the model."""
         step = (self.config.ratio, self.config.floor)
         clock = Clock(lambda *_: None)
-        return cut_model(self.model, self.samples, self.head, step, self.config, clock)
+        chosen = choose_units(self.model, self.samples, self.head, step, self.config, clock)
+        return cut_model(self.model, chosen, self.config.seed, clock)
 
     def recovered(self, cut: Cut) -> Iterator[tuple[Recovery, Graph, float]]:
         """Yield the cut model after each recovery, and how long it took in seconds."""

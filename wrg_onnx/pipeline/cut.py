@@ -1,4 +1,4 @@
-"""One cut: measure, select, slice, and prove it."""
+"""One cut: slice, and prove it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.channels import IdArray
 from wrg_onnx.graph import DataError, Graph
 from wrg_onnx.pipeline.analyse import Model
-from wrg_onnx.pipeline.choose import Chosen, choose_units
+from wrg_onnx.pipeline.choose import Chosen
 from wrg_onnx.pipeline.clock import Clock
-from wrg_onnx.pipeline.config import PruneConfig
-from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.recover import KeptChannels, kept_channels
 from wrg_onnx.rewrite import (
     Equivalence,
@@ -50,33 +47,24 @@ class Cut:
     equivalence: Equivalence
 
 
-def cut_model(
-    model: Model,
-    samples: Samples | None,
-    head: SaliencyHead | None,
-    step: tuple[float, float],
-    config: PruneConfig,
-    clock: Clock,
-) -> Cut:
-    """Measure a model, remove channels, and prove that the rest computes what it did.
+def cut_model(model: Model, chosen: Chosen, seed: int, clock: Clock) -> Cut:
+    """Remove the units that were chosen, and prove that the rest computes what it did.
 
     Args:
         model: The analysed model.
-        samples: Where statistics come from; None if only weights are looked at.
-        head: How to read the saliency map, None if the model has none.
-        step: The ratio to remove of this model, and the share of each of its layers that stays.
-        config: What to prune, and how.
+        chosen: What dies.
+        seed: Seed of the inputs of the proof.
         clock: Times the stages.
 
     Raises:
-        WrgError: One of its kinds.
+        ValidationError: If the rest does not compute what it did.
+        WrgError: Another of its kinds.
     """
-    chosen = choose_units(model, samples, head, step, config, clock)
     selection = chosen.selection
     with clock.stage("rewrite"):
         plan = plan_slices(model.units, selection.alive)
         # The masked original runs first: its weights are gone before the pruned ones are made.
-        references = _references(model, plan, config.seed)
+        references = _references(model, plan, seed)
         pruned = apply_plan(model.graph, plan)
     with clock.stage("validate"):
         equivalence = combine([compare_with(reference, pruned) for reference in references])

@@ -191,9 +191,9 @@ def _rounds(
     recovered: Recovered | None = None
     survivors = Survivors.all_of(model.units)
     for number in range(1, config.rounds + 1):
-        cut = cut_model(
-            current, samples, head, _step(model, current, number, config), config, clock
-        )
+        step = _step(model, current, number, config)
+        chosen = choose_units(current, samples, head, step, config, clock)
+        cut = cut_model(current, chosen, config.seed, clock)
         kept = cut.kept if kept is None else compose(kept, cut.kept)
         survivors = survivors.after(cut.chosen.selection.alive)
         removed += cut.chosen.selection.removed
