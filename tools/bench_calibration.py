@@ -54,9 +54,8 @@ def timed(run: Callable[[], T]) -> tuple[T, float]:
 
 
 def in_memory(data: DataSet) -> DataSet:
-    """Read all samples now, in the order in which a calibration with seed 0 looks at them."""
-    order = np.random.default_rng(0).permutation(len(data))
-    samples = [data[int(index)] for index in order]
+    """Read all samples now."""
+    samples = list(data)
     readers = tuple(partial(lambda sample: sample, sample) for sample in samples)
     return DataSet(readers, data.content, len(samples), data.has_masks)
 

@@ -121,3 +121,12 @@ def test_integer_maps_are_measured_from_their_zero_point(analysed, measured):
     }
     for layer in found.layers(Kind.ACTIVATION):
         np.testing.assert_allclose(layer.values, means[layer.layer], rtol=1e-6)
+
+
+def test_a_map_with_random_numbers_does_not_depend_on_what_came_before(analysed):
+    noisy = BODY.replace("a = Relu(c)", "n = RandomNormalLike(c)  m = Add(c, n)  a = Relu(m)")
+    units = analysed(noisy, WEIGHTS)
+    probe = MapProbe(units.graph, plan_taps(units), ranks=True)
+    first, _, again = (probe.measure(sample) for sample in dataset(IMAGES[0], IMAGES[1], IMAGES[0]))
+    for kind in probe.kinds:
+        np.testing.assert_array_equal(first[kind], again[kind])

@@ -45,6 +45,15 @@ def test_rows_are_added_to_those_that_are_there(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_processes_have_files_of_their_own_and_read_all(tmp_path):
+    for process in (0, 1, 2):
+        store = Store(tmp_path, ("a model",), KINDS, 3, process)
+        store.put(f"image {process}", ROW)
+        store.flush()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert len(opened(tmp_path)) == 3
+
+
 @pytest.mark.parametrize(
     "other", [{"key": ("another",)}, {"kinds": (Kind.ACTIVATION,)}, {"key": ("a model", "x")}]
 )

@@ -41,11 +41,12 @@ def model(tmp_path_factory):
 
 
 def rows_in(cache):
-    files = list(cache.glob("*.npz"))
-    if not files:
-        return 0
-    with np.load(files[0]) as archive:
-        return len(archive["images"])
+    """Count the rows of the gradients in the files of all processes."""
+    total = 0
+    for file in cache.glob("*.npz"):
+        with np.load(file) as archive:
+            total += len(archive["images"]) if "gradient" in archive.files else 0
+    return total
 
 
 def alone(model, output, cache=None, samples=24):
@@ -101,6 +102,13 @@ def test_a_process_that_is_killed_ends_the_others_without_an_output(tmp_path, mo
     assert first.returncode == 1
     assert "Error: another process of this run is gone; nothing was written" in message
     assert not output.exists()
+
+
+def test_a_process_that_is_told_of_others_in_vain_says_so(model):
+    run = start("prune", model, *QUICK, "--dry-run", WORLD_SIZE="2")
+    _, message = run.communicate(timeout=300)
+    assert run.returncode == 1
+    assert message.startswith("Error: WORLD_SIZE says that there are other processes")
 
 
 def test_rounds_need_one_process(tmp_path, model):

@@ -66,3 +66,14 @@ def test_generated_samples_do_not_depend_on_how_many_calibrate():
     few, more = (gather_samples(image_graph, {}, DataOptions(samples=n), seed=0) for n in (1, 3))
     np.testing.assert_array_equal(few.calibration[0].feeds["x"], more.calibration[0].feeds["x"])
     assert len(few.validation) == len(more.validation) >= 16
+
+
+@pytest.mark.parametrize("wanted", [5, 20, 29, 30, 64])
+def test_fewer_samples_are_taken_from_all_over_the_folder(tmp_path, graph, wanted):
+    folder = archives(tmp_path, 40)
+    found = gather_samples(graph, {}, DataOptions(folder, wanted), seed=1).calibration
+    whole = [s.name for s in gather_samples(graph, {}, DataOptions(folder, 64), seed=1).calibration]
+    names = [sample.name for sample in found]
+    assert len(names) == len(set(names)) == min(wanted, 30)
+    gaps = np.diff([whole.index(name) for name in names])
+    assert gaps.max() - gaps.min() <= 1

@@ -15,10 +15,9 @@ from wrg_onnx.calibrate.instruments import Instrument, Wanted, instruments_for
 from wrg_onnx.calibrate.measurements import Kind, Measurements, channels_of
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
-from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.calibrate.weights import filter_norms
-from wrg_onnx.calibrate.workers import Alone, Workers
+from wrg_onnx.calibrate.workers import Alone, Workers, of_first
 from wrg_onnx.channels import Units
 from wrg_onnx.graph import StatisticsError
 
@@ -56,13 +55,11 @@ class Collected:
     Attributes:
         statistics: The statistics.
         certainty: What the caller's ``certainty`` last said; None if it was never asked.
-        known: How many of the images had been measured by an earlier run.
         notes: What a user should know, such as a cache that could not be used.
     """
 
     statistics: Statistics
     certainty: float | None = None
-    known: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -117,12 +114,12 @@ def collect(
     for found in _passes(used, taps, data, options, progress):
         mean = statistics(found)
         if certainty is not None and found.images >= options.least:
-            sure = certainty(mean, partial(statistics, found))
+            # The first process's word counts: all must stop after the same image.
+            sure = of_first(certainty(mean, partial(statistics, found)), options.workers)
             if sure >= options.enough:
                 break
     notes = dict.fromkeys(i.store.problem for i in used if i.store and i.store.problem)
-    known = min(i.known for i in used)
-    return Collected(mean, sure, known, tuple(notes))
+    return Collected(mean, sure, tuple(notes))
 
 
 def _passes(
@@ -150,29 +147,9 @@ def _passes(
                 progress("statistics", index + 1, len(data))
             for kind, part in fresh.items():
                 rows[kind] = np.concatenate([rows[kind], workers.total(part)])
-            _keep_of_others(instruments, data, range(done, stop), rows, workers)
             done = stop
             yield Measurements(taps, rows, done)
     finally:
-        if not workers.index:
-            for instrument in instruments:
-                if instrument.store:
-                    instrument.store.flush()
-
-
-def _keep_of_others(
-    instruments: Sequence[Instrument],
-    data: DataSet,
-    images: range,
-    rows: dict[Kind, Float64Array],
-    workers: Workers,
-) -> None:
-    """Let the first process keep what the others measured."""
-    if workers.count == 1 or workers.index:
-        return
-    for index in images:
-        if index % workers.count:
-            for instrument in instruments:
-                if instrument.store:
-                    row = {kind: rows[kind][index] for kind in instrument.kinds}
-                    instrument.store.put(digest_of(data[index]), row)
+        for instrument in instruments:
+            if instrument.store:
+                instrument.store.flush()

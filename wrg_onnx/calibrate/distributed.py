@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -12,10 +12,11 @@ import torch
 from torch import distributed
 
 from wrg_onnx.calibrate.statistics import Float64Array
+from wrg_onnx.calibrate.workers import take_own_gpu
 from wrg_onnx.graph import WorkerError
 
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others; the first may solve for weights meanwhile."""
+"""How long a process waits for the others."""
 
 
 class TorchWorkers:
@@ -49,15 +50,25 @@ class TorchWorkers:
 
 
 @contextmanager
-def joined() -> Iterator[TorchWorkers]:
+def joined(environment: MutableMapping[str, str]) -> Iterator[TorchWorkers]:
     """Join the other processes of this ``torchrun``, and leave them in the end.
 
     Sums go over gloo, also beside GPUs: they are of kilobytes. ``torchrun`` gives each process one
     thread; here each has as many as it would have alone, since that changes the last bits of a
     gradient, and the selection must be that of one process.
+
+    Raises:
+        WorkerError: If the others cannot be reached.
     """
+    take_own_gpu(environment, torch.cuda.device_count())
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    distributed.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        distributed.init_process_group("gloo", timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:
+        raise WorkerError(
+            "WORLD_SIZE says that there are other processes, but they cannot be reached "
+            f"({error}): start them by torchrun, or unset it"
+        ) from error
     try:
         yield TorchWorkers()
     finally:

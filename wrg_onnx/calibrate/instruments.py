@@ -29,6 +29,7 @@ class Wanted:
         provider: Where ONNX Runtime computes.
         bound_bytes: How many bytes of feature maps are held at a time.
         cache: A folder where what was measured is kept; None for none.
+        process: Which process of the run this is.
     """
 
     ranks: bool = False
@@ -37,6 +38,7 @@ class Wanted:
     provider: Provider = Provider.AUTO
     bound_bytes: int = DEFAULT_BOUND_BYTES
     cache: Path | None = None
+    process: int = 0
 
     def __bool__(self) -> bool:
         return self.ranks or self.activations or self.gradients
@@ -50,13 +52,11 @@ class Instrument:
         make: Makes the probe.
         kinds: What it measures.
         store: What was measured before; None if nothing is kept.
-        known: How many rows came from there.
     """
 
     make: Callable[[], Probe]
     kinds: tuple[Kind, ...]
     store: Store | None
-    known: int = 0
     probe: Probe | None = None
 
     def measure(self, sample: Sample) -> Row:
@@ -68,8 +68,6 @@ class Instrument:
         if row is None:
             row = self.ready().measure(sample)
             self.store.put(name, row)
-        else:
-            self.known += 1
         return row
 
     def ready(self) -> Probe:
@@ -88,12 +86,16 @@ def instruments_for(
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
     """
     made: list[Instrument] = []
-    key = ("",) if wanted.cache is None else (fingerprint(graph), *_places(taps))
+    key = (
+        ("",)
+        if wanted.cache is None
+        else (_version("wrg-onnx"), fingerprint(graph), *_places(taps))
+    )
 
     def add(make: Callable[[], Probe], kinds: tuple[Kind, ...], *further: str) -> None:
         store = None
         if wanted.cache is not None:
-            store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps))
+            store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps), wanted.process)
         made.append(Instrument(make, kinds, store))
 
     provider = resolve_provider(wanted.provider)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,9 +12,15 @@ from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.ranks import matrix_view, numerical_ranks
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
-from wrg_onnx.graph import Array, Graph, Provider, StatisticsError, open_session
+from wrg_onnx.graph import Array, Graph, Provider, StatisticsError, flatten, open_session
 
 DEFAULT_BOUND_BYTES = 256 * 2**20
+
+_RANDOM = frozenset({
+    "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
+})  # fmt: skip
+"""Operators that may draw random numbers."""
 
 
 class MapProbe:
@@ -38,7 +45,9 @@ class MapProbe:
         bound_bytes: int = DEFAULT_BOUND_BYTES,
     ) -> None:
         names = [tap.tensor for tap in taps]
-        self._session = open_session(graph, outputs=names, provider=provider)
+        self._open = partial(open_session, graph, outputs=names, provider=provider)
+        self._session = self._open()
+        self._draws = any(node.op in _RANDOM for node in flatten(graph).graph.nodes)
         self._parts = tuple(chunks(taps, bound_bytes))
         self.kinds = (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
 
@@ -49,8 +58,10 @@ class MapProbe:
             StatisticsError: If a feature map is not finite; it names the tensor.
         """
         found: dict[Kind, list[Float64Array]] = {kind: [] for kind in self.kinds}
+        # A new session draws the same numbers, whatever image came before.
+        session = self._open() if self._draws else self._session
         for part in self._parts:
-            arrays = self._session.run(sample.feeds, [tap.tensor for tap in part])
+            arrays = session.run(sample.feeds, [tap.tensor for tap in part])
             for tap in part:
                 maps = _maps(tap, arrays.pop(tap.tensor))
                 mean = np.abs(maps).mean(axis=(0, 2, 3), dtype=np.float64)

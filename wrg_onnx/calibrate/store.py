@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,33 +25,41 @@ _FORMAT = 1
 class Store:
     """The rows of one probe of one model, by what the image was.
 
-    They lie in one ``.npz`` file, which is replaced as a whole. What cannot be read, or is not what
-    it should be, is left alone until then and counts as nothing; ``problem`` says so.
+    Each process of a run has an ``.npz`` file of its own, which it replaces as a whole; all of them
+    are read. What cannot be read, or is not what it should be, is left alone until then and counts
+    as nothing; ``problem`` says so.
 
     Args:
-        folder: Where the file is; made when there is something to write.
+        folder: Where the files are; made when there is something to write.
         key: What else the rows depend on: model, taps, versions, and so on.
         kinds: What a row holds.
         channels: How long it is.
+        process: Which process of the run this is.
 
     Attributes:
-        path: The file.
+        path: This process's file.
         problem: Why what is there was not used; empty if it was, or if there is nothing.
     """
 
     def __init__(
-        self, folder: Path, key: Sequence[str], kinds: Sequence[Kind], channels: int
+        self,
+        folder: Path,
+        key: Sequence[str],
+        kinds: Sequence[Kind],
+        channels: int,
+        process: int = 0,
     ) -> None:
         text = "\n".join([str(_FORMAT), *(kind.value for kind in kinds), *key])
         self._key = hashlib.sha256(text.encode()).hexdigest()
         self._kinds, self._channels = tuple(kinds), channels
-        self.path = folder / f"{self._key[:32]}.npz"
+        name = self._key[:32]
+        self.path = folder / (f"{name}.{process}.npz" if process else f"{name}.npz")
         self.problem = ""
         self._rows: dict[str, Row] = {}
         self._written = time.monotonic()
         self._is_behind = False
-        if self.path.exists():
-            self._read()
+        for path in sorted(folder.glob(f"{name}*.npz")):
+            self._read(path)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -78,20 +87,18 @@ class Store:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with renamed(self.path) as part, part.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **arrays)
+                np.savez(stream, **cast("Any", arrays))  # `allow_pickle` is newer than NumPy 2.0
         except OSError as error:
             self.problem = f"cannot keep statistics in '{self.path}': {error.strerror}"
 
-    def _read(self) -> None:
+    def _read(self, path: Path) -> None:
         try:
-            arrays = load_arrays(self.path)
+            arrays = load_arrays(path)
         except DataError as error:
             self.problem = f"{error}; the statistics are taken anew"
             return
         if not self._is_ours(arrays):
-            self.problem = (
-                f"'{self.path}' does not hold statistics of this model; they are taken anew"
-            )
+            self.problem = f"'{path}' does not hold statistics of this model; they are taken anew"
             return
         for number, digest in enumerate(arrays["images"]):
             self._rows[str(digest)] = {

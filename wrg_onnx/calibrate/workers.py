@@ -50,11 +50,11 @@ def join_workers(environment: MutableMapping[str, str] = os.environ) -> Iterator
 
     Raises:
         MissingPackageError: If there are others and torch is not installed.
+        WorkerError: If they cannot be reached.
     """
     if int(environment.get("WORLD_SIZE", "1")) == 1:
         yield Alone()
         return
-    take_own_gpu(environment)
     try:
         from wrg_onnx.calibrate.distributed import joined
     except ImportError as error:
@@ -63,16 +63,29 @@ def join_workers(environment: MutableMapping[str, str] = os.environ) -> Iterator
         raise MissingPackageError(
             "torch", purpose="several processes", extra="torch", otherwise="start one"
         ) from error
-    with joined() as workers:
+    with joined(environment) as workers:
         yield workers
 
 
-def take_own_gpu(environment: MutableMapping[str, str]) -> None:
-    """Show a process of several on one machine its own GPU, before anything looks for one."""
-    place = int(environment.get("LOCAL_RANK", "0"))
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    devices = None if visible is None else [d for d in visible.split(",") if d]
-    if devices is None:
-        environment["CUDA_VISIBLE_DEVICES"] = str(place)
-    elif devices:
-        environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
+def take_own_gpu(environment: MutableMapping[str, str], count: int) -> None:
+    """Show a process of several on one machine its own GPU, before anything computes on one.
+
+    Args:
+        environment: Of the process.
+        count: How many GPUs it sees; without one nothing is changed.
+    """
+    if not count:
+        return
+    place = int(environment.get("LOCAL_RANK", "0")) % count
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "")
+    devices = [device for device in visible.split(",") if device] or [str(n) for n in range(count)]
+    environment["CUDA_VISIBLE_DEVICES"] = devices[place]
+
+
+def of_first(value: float, workers: Workers) -> float:
+    """Return what the first process says.
+
+    Raises:
+        WorkerError: If another process is gone.
+    """
+    return float(workers.total(np.array([0.0 if workers.index else value]))[0])

@@ -88,6 +88,7 @@ def _collect(
             gradients="g" in parts,
             provider=config.provider,
             cache=config.cache,
+            process=config.workers.index,
         ),
         enough=config.certainty,
         workers=config.workers,

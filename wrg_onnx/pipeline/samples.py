@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from wrg_onnx.calibrate.data import DataSet, from_directory, generated, random_inputs, split
 from wrg_onnx.calibrate.head import SaliencyHead, find_saliency_head
 from wrg_onnx.calibrate.preprocess import Preprocessing, default_preprocessing
@@ -88,7 +90,8 @@ def gather_samples(
     if options.path is not None:
         whole = from_directory(options.path, graph.inputs, preprocessing)
         calibration, validation = split(len(whole), seed=seed)
-        chosen = calibration[:: max(1, len(calibration) // options.samples)][: options.samples]
+        count = min(options.samples, len(calibration))
+        chosen = calibration[np.arange(count) * len(calibration) // max(count, 1)]
         judged = validation[:: -(-len(validation) // MOST_FOR_VALIDATION) or 1]
         first, broken = whole.take(chosen).without_broken()
         second, more = whole.take(judged).without_broken() if len(judged) else (whole.take([]), ())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from wrg_onnx.calibrate.workers import Workers
+from wrg_onnx.graph import UsageError
 from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
@@ -47,10 +48,16 @@ def add_up(twin: Twin, loss: float, workers: Workers) -> float:
     return float(total[-1])
 
 
-def of_first(value: float, workers: Workers) -> float:
-    """Return what the first process says.
+def check_alike(device: torch.device, workers: Workers, *, half: bool) -> None:
+    """Refuse processes that would scale their gradients differently.
 
     Raises:
+        UsageError: If some train on a GPU or in float16, and others do not.
         WorkerError: If another process is gone.
     """
-    return float(workers.total(np.array([0.0 if workers.index else value]))[0])
+    kinds = workers.total(np.array([float(device.type == "cuda"), float(half)]))
+    if any(0 < kind < workers.count for kind in kinds):
+        raise UsageError(
+            "some processes would train on a GPU, or in float16, and others not: start as many as "
+            "there are GPUs, or use --device cpu"
+        )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wrg_onnx.calibrate.progress import Progress
+from wrg_onnx.calibrate.workers import of_first
 from wrg_onnx.graph import Graph, StatisticsError, UsageError
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.augment import augment
@@ -21,7 +22,7 @@ from wrg_onnx.recover.training.options import EpochResult, FinetuneOptions, Trai
 from wrg_onnx.recover.training.repeatable import lacks_determinism
 from wrg_onnx.recover.training.rounding import as_written, copied
 from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups
-from wrg_onnx.recover.training.sharing import add_up, of_first, shares
+from wrg_onnx.recover.training.sharing import add_up, check_alike, shares
 from wrg_onnx.twin import Twin
 
 Result = TypeVar("Result")
@@ -100,7 +101,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             weight_groups(twin, options.weight_decay), options.learning_rate
         )
+        check_alike(setting.device, options.workers, half=setting.half)
         self.scaler = torch.amp.GradScaler(setting.device.type, enabled=setting.half)
+        # Makes its scale, which a process without a sample in the first step would lack.
+        self.scaler.scale(torch.zeros((), device=setting.device))
         self.generator = torch.Generator().manual_seed(options.seed)
         self._training = Reader(setting.data.training, options.cache_bytes)
         self._held_out = Reader(setting.data.held_out, options.cache_bytes // 8)
