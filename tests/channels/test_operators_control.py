@@ -212,7 +212,9 @@ def test_weight_that_a_branch_takes_apart_is_cut():
         "h = Slice(t2, i0, i5, i0)  k = Slice(t2, i5, i8, i0)  l = Concat<axis = 0>(h, k)  u = Conv(d, l)",
     )
     consts = OUTER | YES | {"i0": ints(0), "i5": ints(5), "i8": ints(8)}
-    hold(Case("apart", body, consts=consts), t1=(0, 5))
+    analysis = hold(Case("apart", body, consts=consts), t1=(0, 5))
+    assert analysis.tied(("t1", 0), ("t2", 1))
+    assert analysis.tied(("t2", 0), ("e2", 0), ("wz", 1))
 
 
 def test_body_of_unknown_shapes_stays():
@@ -235,7 +237,10 @@ def test_body_of_unknown_shapes_stays():
 def test_lstm_in_a_branch_is_cut():
     body = "m = Reshape(a, flat)  s = Transpose<perm = [2, 0, 1]>(m)  y = If(q) <then_branch = t () => (float[1,5,36,1] u) {l = LSTM<hidden_size = 5>(s, w, r)  u = Transpose<perm = [2, 3, 0, 1]>(l)}, else_branch = e () => (float[1,5,36,1] v) {k = LSTM<hidden_size = 5>(s, w, r)  h = Neg(k)  v = Transpose<perm = [2, 3, 0, 1]>(h)}>"
     consts = {"flat": ints(1, 8, 36), "w": normal(1, 20, 8), "r": normal(1, 20, 5)} | NO
-    hold(Case("lstm", body, y=(5,), consts=consts), r=(2, 5))
+    analysis = hold(Case("lstm", body, y=(5,), consts=consts), r=(2, 5))
+    assert analysis.tied(("r", 2), ("wz", 1))
+    gates = analysis.labels("w", 1).reshape(4, 5)
+    assert (gates == analysis.labels("r", 2)).all()
 
 
 def test_flat_graph_names_and_numbers_everything_once():
@@ -260,11 +265,16 @@ ROWS = {
 
 def test_weight_whose_tied_rows_are_consumed_as_one():
     """Rows i and i + 8 of it are one unit, of which the Reshape carries the first alone."""
-    hold(Case("tied", TIED, y=(6,), consts=ROWS), k=(0, 16))
+    analysis = hold(Case("tied", TIED, y=(6,), consts=ROWS), k=(0, 16))
+    first, second = analysis.labels("k", 0).reshape(2, 8)
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, analysis.labels("wa", 0))
 
 
 def test_weight_whose_tied_rows_a_branch_consumes_stays():
     inner = TIED.replace("y = Reshape", "u = Reshape")
     body = f"y = If(q) <then_branch = g () => (float[1,6,6,6] u) {{{inner}}}, else_branch = e () => (float[1,6,6,6] v) {{v = Conv(a, e1)}}>"
     case = Case("tied", body, y=(6,), consts=ROWS | YES | {"e1": normal(6, 8, 1, 1)}, free=0)
-    hold(case, k=(0, 0), wb=(0, 8), e1=(0, 6))
+    analysis = hold(case, k=(0, 0), wb=(0, 8), e1=(0, 6))
+    assert analysis.tied(("e1", 0), ("wz", 1))
+    assert any("computes this weight in a branch" in r for r in analysis.reasons("k", 0))
