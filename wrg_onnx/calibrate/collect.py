@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from wrg_onnx.calibrate.instruments import Instrument, Wanted, instruments_for
 from wrg_onnx.calibrate.measurements import Kind, Measurements, channels_of
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
+from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.calibrate.weights import filter_norms
 from wrg_onnx.calibrate.workers import Alone, Workers, of_first
@@ -107,18 +109,19 @@ def collect(
         )
         return Statistics(weight, weight_l1, rank, gradient, activation, found.images)
 
-    used = instruments_for(units.graph, taps, head, options.wanted)
+    used = instruments_for(units.graph, taps, head, options.wanted, options.workers.index)
     if not len(data):
         raise StatisticsError("there is no image to take statistics from")
     sure = None
-    for found in _passes(used, taps, data, options, progress):
-        mean = statistics(found)
-        if certainty is not None and found.images >= options.least:
-            # The first process's word counts: all must stop after the same image.
-            sure = of_first(certainty(mean, partial(statistics, found)), options.workers)
-            if sure >= options.enough:
-                break
-    notes = dict.fromkeys(i.store.problem for i in used if i.store and i.store.problem)
+    with closing(_passes(used, taps, data, options, progress)) as passes:
+        for found in passes:
+            mean = statistics(found)
+            if certainty is not None and found.images >= options.least:
+                # The first process's word counts: all must stop after the same image.
+                sure = of_first(certainty(mean, partial(statistics, found)), options.workers)
+                if sure >= options.enough:
+                    break
+    notes = dict.fromkeys(i.store.problem for i in used if i.store is not None and i.store.problem)
     return Collected(mean, sure, tuple(notes))
 
 
@@ -128,21 +131,23 @@ def _passes(
     data: DataSet,
     options: CollectOptions,
     progress: Progress,
-) -> Iterator[Measurements]:
+) -> Generator[Measurements, None, None]:
     """Yield all that was measured so far, each time of some images more."""
     workers, width = options.workers, channels_of(taps)
-    kinds = [(kind, number) for number, i in enumerate(instruments) for kind in i.kinds]
-    rows = {kind: np.empty((0, width)) for kind, _ in kinds}
+    kinds = [kind for instrument in instruments for kind in instrument.kinds]
+    keeps = any(instrument.store is not None for instrument in instruments)
+    rows = {kind: np.empty((0, width)) for kind in kinds}
     done = 0
     try:
         while done < len(data):
             stop = min(len(data), max(options.least, int(np.ceil(done * GROWTH))))
-            fresh = {kind: np.zeros((stop - done, width)) for kind, _ in kinds}
+            fresh = {kind: np.zeros((stop - done, width)) for kind in kinds}
             for index in range(done, stop):
                 if index % workers.count == workers.index:
                     sample = data[index]
+                    name = digest_of(sample) if keeps else ""
                     for instrument in instruments:
-                        for kind, row in instrument.measure(sample).items():
+                        for kind, row in instrument.measure(sample, name).items():
                             fresh[kind][index - done] = row
                 progress("statistics", index + 1, len(data))
             for kind, part in fresh.items():
@@ -151,5 +156,5 @@ def _passes(
             yield Measurements(taps, rows, done)
     finally:
         for instrument in instruments:
-            if instrument.store:
+            if instrument.store is not None:
                 instrument.store.flush()

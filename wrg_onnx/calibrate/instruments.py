@@ -12,7 +12,7 @@ from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapProbe
 from wrg_onnx.calibrate.measurements import Kind, Probe, Row, channels_of
-from wrg_onnx.calibrate.store import Store, digest_of
+from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, MissingPackageError, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
@@ -29,7 +29,6 @@ class Wanted:
         provider: Where ONNX Runtime computes.
         bound_bytes: How many bytes of feature maps are held at a time.
         cache: A folder where what was measured is kept; None for none.
-        process: Which process of the run this is.
     """
 
     ranks: bool = False
@@ -38,7 +37,6 @@ class Wanted:
     provider: Provider = Provider.AUTO
     bound_bytes: int = DEFAULT_BOUND_BYTES
     cache: Path | None = None
-    process: int = 0
 
     def __bool__(self) -> bool:
         return self.ranks or self.activations or self.gradients
@@ -59,11 +57,10 @@ class Instrument:
     store: Store | None
     probe: Probe | None = None
 
-    def measure(self, sample: Sample) -> Row:
-        """Measure an image, or look up what it said before."""
+    def measure(self, sample: Sample, name: str) -> Row:
+        """Measure an image, or look up what it said before; its name there is its digest."""
         if self.store is None:
             return self.ready().measure(sample)
-        name = digest_of(sample)
         row = self.store.get(name)
         if row is None:
             row = self.ready().measure(sample)
@@ -77,9 +74,20 @@ class Instrument:
 
 
 def instruments_for(
-    graph: Graph, taps: tuple[Tap, ...], head: SaliencyHead | None, wanted: Wanted
+    graph: Graph,
+    taps: tuple[Tap, ...],
+    head: SaliencyHead | None,
+    wanted: Wanted,
+    process: int,
 ) -> list[Instrument]:
     """List the instruments, the gradient first: a missing twin should be known soon.
+
+    Args:
+        graph: The model.
+        taps: Where to look.
+        head: How to read the saliency map, None if the model has none.
+        wanted: What is measured, and how.
+        process: Which process of the run this is.
 
     Raises:
         MissingPackageError: If gradients are needed and torch is not installed.
@@ -95,7 +103,7 @@ def instruments_for(
     def add(make: Callable[[], Probe], kinds: tuple[Kind, ...], *further: str) -> None:
         store = None
         if wanted.cache is not None:
-            store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps), wanted.process)
+            store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps), process)
         made.append(Instrument(make, kinds, store))
 
     provider = resolve_provider(wanted.provider)

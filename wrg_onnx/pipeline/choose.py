@@ -88,7 +88,6 @@ def _collect(
             gradients="g" in parts,
             provider=config.provider,
             cache=config.cache,
-            process=config.workers.index,
         ),
         enough=config.certainty,
         workers=config.workers,
