@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -104,10 +104,8 @@ def collect(
         )
 
     def statistics(found: Measurements, times: Float64Array | None = None) -> Statistics:
-        rank, gradient, activation = (
-            found.layers(kind, times) for kind in (Kind.RANK, Kind.GRADIENT, Kind.ACTIVATION)
-        )
-        return Statistics(weight, weight_l1, rank, gradient, activation, found.images)
+        layers = {kind.value: found.layers(kind, times) for kind in Kind}
+        return Statistics(weight, weight_l1, **layers, images=found.images)
 
     used = instruments_for(units.graph, taps, head, options.wanted, options.workers.index)
     if not len(data):
@@ -135,21 +133,18 @@ def _passes(
     """Yield all that was measured so far, each time of some images more."""
     workers, width = options.workers, channels_of(taps)
     kinds = [kind for instrument in instruments for kind in instrument.kinds]
-    keeps = any(instrument.store is not None for instrument in instruments)
+    block = max(instrument.block for instrument in instruments)
     rows = {kind: np.empty((0, width)) for kind in kinds}
     done = 0
     try:
         while done < len(data):
             stop = min(len(data), max(options.least, int(np.ceil(done * GROWTH))))
             fresh = {kind: np.zeros((stop - done, width)) for kind in kinds}
-            for index in range(done, stop):
-                if index % workers.count == workers.index:
-                    sample = data[index]
-                    name = digest_of(sample) if keeps else ""
-                    for instrument in instruments:
-                        for kind, row in instrument.measure(sample, name).items():
-                            fresh[kind][index - done] = row
-                progress("statistics", index + 1, len(data))
+            for start in range(done - done % block, stop, block):
+                if start // block % workers.count == workers.index:
+                    numbers = range(max(start, done), min(start + block, stop))
+                    _measure(instruments, data, numbers, fresh, first=done)
+                progress("statistics", min(start + block, stop), len(data))
             for kind, part in fresh.items():
                 rows[kind] = np.concatenate([rows[kind], workers.total(part)])
             done = stop
@@ -158,3 +153,21 @@ def _passes(
         for instrument in instruments:
             if instrument.store is not None:
                 instrument.store.flush()
+
+
+def _measure(
+    instruments: Sequence[Instrument],
+    data: DataSet,
+    numbers: range,
+    fresh: Mapping[Kind, Float64Array],
+    *,
+    first: int,
+) -> None:
+    """Write the rows of some images to ``fresh``, which begins with the image ``first``."""
+    samples = [data[number] for number in numbers]
+    keeps = any(instrument.store is not None for instrument in instruments)
+    names = [digest_of(sample) for sample in samples] if keeps else []
+    for instrument in instruments:
+        for number, row in zip(numbers, instrument.measure(samples, names), strict=True):
+            for kind, values in row.items():
+                fresh[kind][number - first] = values

@@ -45,13 +45,16 @@ class Statistics:
         weight_l1: L1 norm of each filter.
         rank: Mean numerical rank of each feature map over min(height, width), in [0, 1].
         gradient: Mean of abs(gradient x activation) of each feature map.
+        taylor: Mean over the images of the absolute value of the mean over a feature map of
+            gradient x activation.
         activation: Mean absolute activation of each feature map.
-        images: How many images the last three were averaged over.
+        images: How many images the last four were averaged over.
     """
 
     weight: Sequence[LayerValues] = ()
     weight_l1: Sequence[LayerValues] = ()
     rank: Sequence[LayerValues] = ()
     gradient: Sequence[LayerValues] = ()
+    taylor: Sequence[LayerValues] = ()
     activation: Sequence[LayerValues] = ()
     images: int = 0
