@@ -82,6 +82,8 @@ def _collect(
     parts = config.criterion.parts
     options = CollectOptions(
         weights=bool({"w", "l1"} & set(parts)),
+        distances="fpgm" in parts,
+        batch_scales="bn" in parts,
         wanted=Wanted(
             ranks="r" in parts,
             activations="act" in parts,
