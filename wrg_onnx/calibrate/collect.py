@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
+from wrg_onnx.calibrate.batch_norm import batch_scales
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.instruments import Instrument, Wanted, instruments_for
@@ -18,7 +19,7 @@ from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
 from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
-from wrg_onnx.calibrate.weights import filter_norms
+from wrg_onnx.calibrate.weights import filter_distances, filter_norms
 from wrg_onnx.calibrate.workers import Alone, Workers, of_first
 from wrg_onnx.channels import Units
 from wrg_onnx.graph import StatisticsError
@@ -37,6 +38,8 @@ class CollectOptions:
 
     Attributes:
         weights: Norms of filters.
+        distances: Distances between filters.
+        batch_scales: Scales of batch normalisations.
         wanted: What is measured on images.
         least: How many images are looked at before the certainty is asked for.
         enough: The certainty that ends the pass.
@@ -44,6 +47,8 @@ class CollectOptions:
     """
 
     weights: bool = False
+    distances: bool = False
+    batch_scales: bool = False
     wanted: Wanted = field(default_factory=Wanted)
     least: int = 16
     enough: float = 0.98
@@ -91,11 +96,12 @@ def collect(
     Raises:
         MissingPackageError: If gradients are needed and torch is not installed.
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
-        StatisticsError: If a feature map or a gradient is not finite, or there is no feature map.
+        StatisticsError: If a feature map or a gradient is not finite, or there is no feature map,
+            or no batch normalisation whose scale could be taken.
     """
-    weight, weight_l1 = filter_norms(units) if options.weights else ([], [])
+    of_weights = _of_weights(units, options)
     if data is None or not options.wanted:
-        return Collected(Statistics(weight, weight_l1))
+        return Collected(of_weights)
     taps = plan_taps(units)
     if not taps and units.removable.any():
         raise StatisticsError(
@@ -104,8 +110,8 @@ def collect(
         )
 
     def statistics(found: Measurements, times: Float64Array | None = None) -> Statistics:
-        layers = {kind.value: found.layers(kind, times) for kind in Kind}
-        return Statistics(weight, weight_l1, **layers, images=found.images)
+        measured = {kind.value: found.layers(kind, times) for kind in Kind}
+        return replace(of_weights, images=found.images, **measured)
 
     used = instruments_for(units.graph, taps, head, options.wanted, options.workers.index)
     if not len(data):
@@ -121,6 +127,17 @@ def collect(
                     break
     notes = dict.fromkeys(i.store.problem for i in used if i.store is not None and i.store.problem)
     return Collected(mean, sure, tuple(notes))
+
+
+def _of_weights(units: Units, options: CollectOptions) -> Statistics:
+    """Take what the weights alone say."""
+    l2, l1 = filter_norms(units) if options.weights else ([], [])
+    return Statistics(
+        weight=l2,
+        weight_l1=l1,
+        distance=filter_distances(units) if options.distances else (),
+        batch_scale=batch_scales(units) if options.batch_scales else (),
+    )
 
 
 def _passes(
