@@ -10,11 +10,12 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as tf  # noqa: E402
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
-from wrg_onnx.calibrate.gradients import GradientProbe  # noqa: E402
+from wrg_onnx.calibrate.gradients import GradientProbe, parts_within  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
 from wrg_onnx.graph.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
+from wrg_onnx.twin import build_twin  # noqa: E402
 from wrg_onnx.twin.losses import bce_loss, iou_loss  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -203,3 +204,146 @@ def test_a_gpu_finds_what_the_cpu_does(analysed):
         for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3)
+
+
+# --- several images at once, in parts, in bfloat16 ------------------------------------------------
+
+OPEN = LOGIT.replace("(float[1,3,16,16] x)", "(float[N,3,16,16] x)").replace(
+    "(float[1,1,8,8] y)", "(float[N,1,8,8] y)"
+)
+
+
+@pytest.fixture
+def rows(analysed):
+    def measure(body, images, masks, head=None, **options):
+        units = analysed(body, WEIGHTS)
+        probe = GradientProbe(units.graph, plan_taps(units), head, **options)
+        return probe.measure([*dataset(images, masks)])
+
+    return measure
+
+
+def assert_alike(found, wanted, rtol=1e-4):
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert set(one) == set(other) == {Kind.GRADIENT, Kind.TAYLOR}
+        for kind, values in one.items():
+            np.testing.assert_allclose(values, other[kind], rtol=rtol, atol=1e-9)
+
+
+def batches_run(monkeypatch):
+    sizes = []
+    run = GradientProbe._run
+
+    def counted(self, feeds, *args, **options):
+        sizes.append(len(feeds["x"]))
+        return run(self, feeds, *args, **options)
+
+    monkeypatch.setattr(GradientProbe, "_run", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("head", [None, SaliencyHead("y", axis=1, channels=1, is_logit=True)])
+def test_images_together_say_what_each_says_alone(rows, monkeypatch, head):
+    masks = MASKS if head else [None, None]
+    alone = rows(LOGIT, IMAGES, masks, head)
+    sizes = batches_run(monkeypatch)
+    together = rows(OPEN, IMAGES, masks, head)
+    assert sizes[-1] == 2, "both images in one pass"
+    assert_alike(together, alone)
+    assert not np.allclose(alone[0][Kind.GRADIENT], alone[1][Kind.GRADIENT], rtol=0.01)
+
+
+def test_a_model_that_mixes_its_images_gets_them_one_by_one(rows, monkeypatch):
+    mixing = OPEN.replace("y = Conv(b, w3)", "z = Conv(b, w3)  y = Softmax<axis=0>(z)")
+    sizes = batches_run(monkeypatch)
+    found = rows(mixing, IMAGES, [None, None])
+    assert sizes[-2:] == [1, 1]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("bound", [0, 20_000])
+def test_parts_that_are_computed_twice_give_the_same_numbers(rows, bound):
+    whole = rows(LOGIT, IMAGES, [None, None])
+    parts = rows(LOGIT, IMAGES, [None, None], bound_bytes=bound)
+    for one, other in zip(parts, whole, strict=True):
+        for kind in (Kind.GRADIENT, Kind.TAYLOR):
+            np.testing.assert_array_equal(one[kind], other[kind])
+
+
+def test_parts_keep_less(analysed):
+    """A chain of 24 layers keeps the tensors between its parts instead of all of them."""
+    names = [f"t{n}" for n in range(24)]
+    steps = zip(["x", *names], names, strict=False)
+    body = "  ".join(f"c{b} = Conv<pads=[1,1,1,1]>({a}, w)  {b} = Tanh(c{b})" for a, b in steps)
+    units = analysed(
+        f"(float[1,3,64,64] x) => (float[1,3,64,64] y) {{ {body}  y = Identity(t23) }}",
+        {"w": floats(3, 3, 3, 3) / 4},
+    )
+    twin = build_twin(units.graph, trainable=False)
+    image = torch.from_numpy(floats(1, 3, 64, 64)).requires_grad_()
+    made = twin.bytes_made({"x": image})
+    assert sum(made) == pytest.approx(49 * 3 * 64 * 64 * 4, rel=0.03)
+    cuts = tuple(parts_within(made, sum(made) // 3))
+    assert 4 <= len(cuts) <= 7
+    kept = {}
+    for cut in ((), cuts):
+        seen = {}
+
+        def pack(tensor, seen=seen):
+            seen[tensor.untyped_storage().data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            y = twin({"x": image}, cuts=cut)["y"]
+        kept[cut] = sum(seen.values())
+        (gradient,) = torch.autograd.grad(y.sum(), image)
+        assert gradient.abs().max() > 0
+    assert kept[cuts] < kept[()] / 3
+
+
+@pytest.mark.parametrize(
+    ("made", "bound", "cuts"),
+    [
+        ([4, 4, 4], 12, []),
+        ([4, 4, 4], 11, [1, 2]),
+        ([2, 2, 2, 2, 2, 2], 8, [2, 4]),
+        ([1, 100, 1], 10, [1, 2]),
+        ([0, 0, 0], 0, []),
+        ([], 0, []),
+    ],
+)
+def test_no_part_makes_more_than_half_the_bound_if_a_node_does_not(made, bound, cuts):
+    assert list(parts_within(made, bound)) == cuts
+
+
+def test_bfloat16_is_near(rows):
+    whole = rows(LOGIT, IMAGES, [None, None])
+    mixed = rows(LOGIT, IMAGES, [None, None], mixed=True)
+    assert_alike(mixed, whole, rtol=0.1)
+    assert not np.array_equal(mixed[0][Kind.GRADIENT], whole[0][Kind.GRADIENT])
+
+
+def test_a_float16_model_is_computed_in_float32(analysed):
+    half = LOGIT.replace("float[", "float16[")
+    weights = {name: (array * 1e-3).astype(np.float16) for name, array in WEIGHTS.items()}
+    units = analysed(half, weights)
+    image = (1e-2 * IMAGES[0]).astype(np.float16)
+    (row,) = GradientProbe(units.graph, plan_taps(units), None).measure(
+        [Sample("s", {"x": image}, None)]
+    )
+    # The gradients are about 1e-12: in float16 all of them would be zero.
+    assert 0 < row[Kind.GRADIENT].max() < 1e-7
+    assert (row[Kind.GRADIENT] > 0).all()
+
+
+def test_taylor_is_the_absolute_value_of_the_mean(rows):
+    (row,) = rows(LOGIT, IMAGES[:1], [None])
+    w1, w2, w3 = (torch.from_numpy(WEIGHTS[name]) for name in ("w1", "w2", "w3"))
+    a = tf.relu(tf.conv2d(torch.from_numpy(IMAGES[0].copy()), w1, padding=1)).requires_grad_()
+    b = tf.silu(tf.conv2d(a, w2, padding=1, stride=2))
+    y = tf.conv2d(b, w3)
+    gradients = torch.autograd.grad(0.5 * y.square().mean(), [a, b])
+    wanted = [(t * g).mean(dim=(0, 2, 3)).abs() for t, g in zip((a, b), gradients, strict=True)]
+    np.testing.assert_allclose(row[Kind.TAYLOR], torch.cat(wanted).detach(), rtol=1e-4)
+    assert (row[Kind.TAYLOR] <= row[Kind.GRADIENT] * (1 + 1e-6)).all()

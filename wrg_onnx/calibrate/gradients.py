@@ -184,10 +184,9 @@ class _Effects:
         # Of one image all axes but the channels are places, windows of it in the batch's place too.
         effect = effect.movedim(1, 0) if self._size > 1 else effect[None]
         effect = effect.reshape(self._size, len(tap.units), -1)
-        means = {
-            Kind.GRADIENT: effect.abs().mean(2, dtype=torch.float64),
-            Kind.TAYLOR: effect.mean(2, dtype=torch.float64).abs(),
-        }
+        if effect.itemsize < 4:
+            effect = effect.float()
+        means = {Kind.GRADIENT: effect.abs().mean(2), Kind.TAYLOR: effect.mean(2).abs()}
         for kind, mean in means.items():
             # A body of a loop comes by once per turn.
             self._found[kind][tap.tensor] += mean.cpu().numpy()

@@ -90,6 +90,7 @@ def _collect(
             gradients=config.criterion.needs_gradient,
             provider=config.provider,
             cache=config.cache,
+            mixed=config.amp,
         ),
         enough=config.certainty,
         workers=config.workers,

@@ -103,6 +103,7 @@ class PruneConfig:
         cache: A folder where what was measured is kept, for other runs and for one that was
             stopped; None for none.
         workers: The processes that share the calibration.
+        amp: Whether gradients for the criterion are computed in bfloat16.
     """
 
     ratio: float
@@ -123,6 +124,7 @@ class PruneConfig:
     certainty: float = 0.98
     cache: Path | None = None
     workers: Workers = field(default_factory=Alone)
+    amp: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
@@ -138,6 +140,10 @@ class PruneConfig:
             raise UsageError("several processes share one calibration: start one for --rounds")
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
             raise UsageError("--epochs is for --recover finetune")
+        if self.amp and not self.criterion.needs_gradient:
+            raise UsageError(
+                f"--amp is for gradients, and --criterion {self.criterion.value} takes none"
+            )
 
     @property
     def needs_samples(self) -> bool:
