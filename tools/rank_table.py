@@ -1,6 +1,6 @@
 """Which measure of a feature map serves best as R: the tables of ADR 0009.
 
-    python tools/rank_table.py [--samples 24] [--ratio 0.3] [--no-ridge]
+    python tools/rank_table.py [--samples 24] [--ratio 0.3] [--no-ridge] [--spread-only]
 
 Needs the images and models of ../shared/data, which may not be redistributed. Four measures are
 taken from the singular values s of each map, each over min(H, W):
@@ -10,8 +10,9 @@ taken from the singular values s of each map, each over min(H, W):
 - effective: exp of the entropy of s / sum(s) (Roy and Vetterli, EUSIPCO 2007);
 - stable: sum(s^2) / s_max^2.
 
-The first table shows how much each differs between the channels of a layer, on ordinary saliency
-images and on tiny objects; the second what a pruning by it is worth, alone and times W.
+The first table shows how much each differs between the channels of a layer, on each set of images
+and, over all sets, on objects above and below 5 % of the area; the second what a pruning by it is
+worth, alone and times W.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from wrg_onnx.recover import ReconstructOptions, kept_channels, reconstruct
 from wrg_onnx.rewrite import apply_plan, plan_slices
 from wrg_onnx.select import Candidates, Criterion, score, select
 
-TINY = ("SIRST-V2",)
+ALL_SETS = ("SOD300", "DAVIS2016-val", "SD-saliency-900", "MT-Defect", "SIRST-V2")
+TINY = 0.05
+"""Share of the area below which an object is tiny."""
 
 
 def numerical(values: Float64Array, longer: int) -> Float64Array:
@@ -95,12 +98,27 @@ def measure(graph: Graph, taps: Sequence[Tap], data: DataSet) -> dict[str, Measu
 
 
 def spread(found: Measurements) -> str:
-    """Show the mean, the spread within a layer, and how many channels have all they can."""
+    """Show the mean, and the spread within a layer."""
     layers = found.layers(Kind.RANK)
     mean = np.mean([layer.values.mean() for layer in layers])
     within = [layer.values.std() / layer.values.mean() for layer in layers if layer.values.any()]
-    whole = np.concatenate([layer.values for layer in layers])
-    return f"{mean:.3f} | {np.median(within):.3f} | {np.mean(whole > 0.995):.0%}"
+    return f"{mean:.3f}, {np.median(within):.3f}"
+
+
+def print_spreads(bench: Bench, taps: Sequence[Tap], samples: int, scratch: Path) -> None:
+    """Print a row for each set of images."""
+    rows = {name: link("train", (name,), scratch / f"spread-{name}") for name in ALL_SETS}
+    rows[f"all, objects above {TINY:.0%}"] = link("train", ALL_SETS, scratch / "large", (TINY, 1.0))
+    rows[f"all, objects up to {TINY:.0%}"] = link("train", ALL_SETS, scratch / "tiny", (0.0, TINY))
+    print(f"mean, spread | {' | '.join(MEASURES)} | rank: full")
+    print("|---|" + "---|" * (len(MEASURES) + 1))
+    for name, folder in rows.items():
+        data = bench.all_of(folder)
+        order = np.random.default_rng(0).permutation(len(data))[:samples]
+        found = measure(bench.model.graph, taps, data.take(order))
+        ranks = np.concatenate([layer.values for layer in found["rank"].layers(Kind.RANK)])
+        shown = " | ".join(spread(found[measure]) for measure in MEASURES)
+        print(f"| {name} | {shown} | {np.mean(ranks > 0.995):.0%} |", flush=True)
 
 
 def pruned(bench: Bench, criterion: Criterion, found: Measurements, *, ridge: bool) -> Graph:
@@ -126,23 +144,20 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=24)
     parser.add_argument("--ratio", type=float, default=0.3)
     parser.add_argument("--no-ridge", action="store_true", help="judge without recovery alone")
+    parser.add_argument("--spread-only", action="store_true", help="the first table alone")
     options = parser.parse_args()
     if not DATA.is_dir():
         sys.exit(f"{DATA} is not there; nothing was measured")
     with tempfile.TemporaryDirectory() as scratch:
         train = link("train", SETS, Path(scratch, "train"))
-        tiny = link("train", TINY, Path(scratch, "tiny"))
         judges = {name: link("val", (name,), Path(scratch, name)) for name in SETS}
         data = DataOptions(path=train, samples=options.samples)
         bench = Bench.of(SALIENCY, PruneConfig(options.ratio, data=data))
         taps = plan_taps(bench.model.units)
-        graph = bench.model.graph
-        found = measure(graph, taps, bench.samples.calibration)
-        small = measure(graph, taps, bench.all_of(tiny).take(range(options.samples)))
-        print("| R | mean | spread | full | mean, tiny | spread, tiny | full, tiny |")
-        print("|---|---|---|---|---|---|---|")
-        for name in MEASURES:
-            print(f"| {name} | {spread(found[name])} | {spread(small[name])} |", flush=True)
+        print_spreads(bench, taps, options.samples, Path(scratch))
+        if options.spread_only:
+            return
+        found = measure(bench.model.graph, taps, bench.samples.calibration)
         print(f"\n| R | criterion | recovery | {' | '.join(f'{s} MAE | max F' for s in SETS)} |")
         print("|---|---|---|" + "---|" * 2 * len(SETS))
         for name in MEASURES:

@@ -55,14 +55,18 @@ TEXT = ("PP_OCR_v2_det",)
 METHODS = (Recovery.NONE, Recovery.BIAS, Recovery.RIDGE)
 
 
-def link(split: str, sets: tuple[str, ...], folder: Path) -> Path:
-    """Make a data folder of the pairs of one split."""
+def link(
+    split: str, sets: tuple[str, ...], folder: Path, areas: tuple[float, float] = (0.0, 1.0)
+) -> Path:
+    """Make a data folder of the pairs of one split, with objects of some share of the area."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
     with (DATA / "saliency" / "index.csv").open(encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             name, source = row["name"], row["dataset"]
             if source not in sets or row["split"] != split:
+                continue
+            if not areas[0] <= float(row["area_fraction"]) <= areas[1]:
                 continue
             image = next((DATA / "saliency" / source / "images").glob(f"{name}.*"))
             flat = f"{source}_{name}".replace("/", "_")

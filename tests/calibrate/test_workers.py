@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate.workers import Alone, join_workers, of_first, take_own_gpu
+from wrg_onnx.calibrate.workers import Alone, backend_for, join_workers, of_first, take_own_gpu
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,18 @@ def test_the_first_process_has_the_word():
 
     assert of_first(0.75, Second()) == 0.25
     assert of_first(0.75, Alone()) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("processes", "gpus", "has_nccl", "backend"),
+    [
+        (2, 0, False, "gloo"),
+        (2, 0, True, "gloo"),
+        (2, 1, True, "gloo"),
+        (2, 2, True, "cpu:gloo,cuda:nccl"),
+        (2, 4, False, "gloo"),
+    ],
+)
+def test_gpus_talk_over_nccl_where_each_process_has_one(processes, gpus, has_nccl, backend):
+    environment = {"LOCAL_WORLD_SIZE": str(processes)}
+    assert backend_for(environment, gpus, has_nccl=has_nccl) == backend

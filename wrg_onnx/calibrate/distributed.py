@@ -9,10 +9,9 @@ from datetime import timedelta
 
 import numpy as np
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
-from wrg_onnx.calibrate.statistics import Float64Array
-from wrg_onnx.calibrate.workers import take_own_gpu
+from wrg_onnx.calibrate.workers import Summable, backend_for, take_own_gpu
 from wrg_onnx.graph import WorkerError
 
 PATIENCE = timedelta(minutes=30)
@@ -32,13 +31,16 @@ class TorchWorkers:
         """How many there are."""
         return distributed.get_world_size()
 
-    def total(self, array: Float64Array) -> Float64Array:
-        """Sum an array over all processes.
+    def total(self, array: Summable) -> Summable:
+        """Sum an array, or a tensor where it is, over all processes.
 
         Raises:
             WorkerError: If another process is gone.
         """
-        shared = torch.from_numpy(np.ascontiguousarray(array).copy())
+        if isinstance(array, Tensor):
+            shared = array.clone()
+        else:
+            shared = torch.from_numpy(np.ascontiguousarray(array).copy())
         try:
             distributed.all_reduce(shared)
         except RuntimeError as error:
@@ -46,24 +48,27 @@ class TorchWorkers:
                 "another process of this run is gone; nothing was written. Its own message says "
                 "why; the same command goes on with what was measured"
             ) from error
-        return np.asarray(shared.numpy())
+        return shared if isinstance(array, Tensor) else np.asarray(shared.numpy())
 
 
 @contextmanager
 def joined(environment: MutableMapping[str, str]) -> Iterator[TorchWorkers]:
     """Join the other processes of this ``torchrun``, and leave them in the end.
 
-    Sums go over gloo, also beside GPUs: they are of kilobytes. ``torchrun`` gives each process one
+    Arrays are summed over gloo, tensors on GPUs over NCCL where each process has one of its own.
+    ``torchrun`` gives each process one
     thread; here each has as many as it would have alone, since that changes the last bits of a
     gradient, and the selection must be that of one process.
 
     Raises:
         WorkerError: If the others cannot be reached.
     """
-    take_own_gpu(environment, torch.cuda.device_count())
+    gpus = torch.cuda.device_count()
+    backend = backend_for(environment, gpus, has_nccl=distributed.is_nccl_available())
+    take_own_gpu(environment, gpus)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        distributed.init_process_group("gloo", timeout=PATIENCE)
+        distributed.init_process_group(backend, timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise WorkerError(
             "WORLD_SIZE says that there are other processes, but they cannot be reached "

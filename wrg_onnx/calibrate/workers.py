@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.graph import MissingPackageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Summable = TypeVar("Summable", Float64Array, "Tensor")
 
 
 class Workers(Protocol):
@@ -24,8 +29,8 @@ class Workers(Protocol):
     def count(self) -> int:
         """How many there are."""
 
-    def total(self, array: Float64Array) -> Float64Array:
-        """Return the sum of an array over all processes, the same in each of them.
+    def total(self, array: Summable) -> Summable:
+        """Return the sum of an array or a tensor over all processes, the same in each of them.
 
         Where each element is zero in all processes but one it is exact, whatever the order.
 
@@ -39,9 +44,9 @@ class Alone:
 
     index, count = 0, 1
 
-    def total(self, array: Float64Array) -> Float64Array:
+    def total(self, array: Summable) -> Summable:
         """Return the array itself."""
-        return np.asarray(array)
+        return array
 
 
 @contextmanager
@@ -80,6 +85,18 @@ def take_own_gpu(environment: MutableMapping[str, str], count: int) -> None:
     visible = environment.get("CUDA_VISIBLE_DEVICES", "")
     devices = [device for device in visible.split(",") if device] or [str(n) for n in range(count)]
     environment["CUDA_VISIBLE_DEVICES"] = devices[place]
+
+
+def backend_for(environment: Mapping[str, str], gpus: int, *, has_nccl: bool) -> str:
+    """Return what processes talk over, as torch.distributed names it.
+
+    Args:
+        environment: Of a process that ``torchrun`` started.
+        gpus: How many GPUs this machine has.
+        has_nccl: Whether torch was built with NCCL, which refuses two processes on one GPU.
+    """
+    here = int(environment.get("LOCAL_WORLD_SIZE", "1"))
+    return "cpu:gloo,cuda:nccl" if has_nccl and gpus >= here else "gloo"
 
 
 def of_first(value: float, workers: Workers) -> float:

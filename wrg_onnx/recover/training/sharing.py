@@ -38,14 +38,13 @@ def add_up(twin: Twin, loss: float, workers: Workers) -> float:
         # Whether any process has a gradient counts, too: AdamW passes over weights without one.
         has = one.grad is not None
         gradient = one.grad if one.grad is not None else torch.zeros_like(one)
-        parts += [gradient.detach().double().cpu().numpy().ravel(), np.array([float(has)])]
-    total = workers.total(np.concatenate([*parts, np.array([loss])]))
-    bounds = np.cumsum([one.numel() + 1 for one in parameters])
-    for one, part in zip(parameters, np.split(total[:-1], bounds[:-1]), strict=True):
+        parts += [gradient.detach().double().flatten(), gradient.new_tensor([float(has)]).double()]
+    whole = workers.total(torch.cat([*parts, parts[0].new_tensor([loss])]))
+    sizes = [one.numel() + 1 for one in parameters]
+    for one, part in zip(parameters, torch.split(whole[:-1], sizes), strict=True):
         if part[-1]:
-            summed = torch.from_numpy(part[:-1]).view(one.shape)
-            one.grad = summed.to(one.device, one.dtype)
-    return float(total[-1])
+            one.grad = part[:-1].view(one.shape).to(one.dtype)
+    return float(whole[-1])
 
 
 def check_alike(device: torch.device, workers: Workers, *, half: bool) -> None:
