@@ -38,8 +38,8 @@ Examples:
 def tsod_command() -> None:
     """Data of tiny salient objects: made ones, or subsets of other data sets.
 
-    Both write a folder with images/, masks/, index.csv, README.md and sheet.png, a picture sheet,
-    which --data of the other commands reads.
+    Both write a folder that --data of the other commands reads: images/ and masks/, index.csv with
+    area fractions, README.md, and sheet.png to look at.
     """
 
 
@@ -132,9 +132,10 @@ def filter_command(
     """
     options = FilterOptions(max_area, min_area, threshold)
     if output is None:
-        if not folder.name:
-            raise UsageError(f"'{folder}' does not name a folder to call the result after: give -o")
-        output = folder.with_name(f"{folder.name}-tiny")
+        named = folder.resolve() if folder.name in ("", "..") else folder
+        if not named.name:
+            raise UsageError(f"'{folder}' has no name to call the result after: give --output")
+        output = named.with_name(f"{named.name}-tiny")
     with progress_bar() as progress:
         report = filter_sets(folder, output, options, sheet=sheet, force=force, progress=progress)
     emit(report, lambda: filter_text(report), as_json=as_json)

@@ -38,7 +38,9 @@ def check_folder(path: Path, *, force: bool) -> None:
                 f"'{path}' holds '{strange[0]}', which is no part of such a set, so it is not "
                 f"replaced; --output names another folder"
             )
-    check_output(path.resolve() / IMAGES, force=True)
+    parent = next(parent for parent in path.resolve().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputError(f"'{path}': '{parent}' is not a folder that can be written to")
 
 
 def check_sheet(sheet: Path | None, output: Path, *, force: bool) -> None:

@@ -44,7 +44,10 @@ LARGEST_COUNT = 1_000_000
 _TITLES = ("name", "width", "height", "area_fraction", "objects", "background")
 
 _TOGETHER = 256
-"""So many images are handed to the threads at a time; a break waits for no more than those."""
+"""So many images are handed to the threads at a time."""
+
+_PIXELS_AT_ONCE = 2**24
+"""So many pixels are in the making at a time, or one image; each takes about 75 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,8 @@ def _draw_all(
 ) -> list[MadeImage]:
     """Draw and write all images; NumPy and zlib let other threads run meanwhile."""
     made: list[MadeImage] = []
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:
+    most = max(_PIXELS_AT_ONCE // (options.height * options.width), 1)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, most, 8)) as threads:
         for first in range(0, options.count, _TOGETHER):
             indices = range(first, min(first + _TOGETHER, options.count))
             for image in threads.map(partial(_draw_one, part, options), indices):
