@@ -148,6 +148,14 @@ def test_what_is_taken_is_not_taken_again():
     assert np.sum(covered >= 0.5) == 5
 
 
+@pytest.mark.parametrize("reach", [1, 2, 3, 4, 7, 12])
+def test_a_widened_mask_reaches_as_far_on_all_sides(reach):
+    mask = np.zeros((40, 50), np.bool_)
+    mask[[3, 20, 39], [10, 25, 0]] = True
+    expected = ndimage.binary_dilation(mask, np.ones((2 * reach + 1, 2 * reach + 1)))
+    np.testing.assert_array_equal(scenes._widened(mask, reach), expected)
+
+
 @pytest.mark.parametrize("side", [16, 32, 64])
 def test_objects_of_few_pixels_stand_out_from_noise(side):
     """An object differs from what is around it by more than that spreads."""

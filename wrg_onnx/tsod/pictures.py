@@ -95,4 +95,4 @@ def write_png(pixels: NDArray[np.uint8], file: Path) -> None:
 
     The same pixels give the same bytes as long as Pillow and its zlib are the same.
     """
-    Image.fromarray(pixels).save(file, "PNG", optimize=False, compress_level=6)
+    Image.fromarray(pixels).save(file, "PNG", optimize=False, compress_level=3)

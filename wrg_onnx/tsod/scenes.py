@@ -35,6 +35,9 @@ _TRIES = 20
 _SPECK = 9
 """An object of fewer pixels gets more contrast and less blur and noise, or it would drown."""
 
+_BLACK, _WHITE = 0.03, 0.97
+"""The darkest and the brightest an object gets, before the light falls on it."""
+
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]
 
 
@@ -131,8 +134,8 @@ def _sizes(rng: np.random.Generator, area: int) -> list[int]:
 def _place_apart(
     rng: np.random.Generator, taken: NDArray[np.bool_], pixels: int
 ) -> Float32Array | None:
-    """Return a shape's coverage, (H, W), two pixels or more from what is taken; None if in vain."""
-    occupied = _widened(taken, 2)
+    """Return a shape's coverage, (H, W), some way from what is taken; None if in vain."""
+    occupied = _widened(taken, max(min(taken.shape) // 32, 2)) if taken.any() else taken
     for _ in range(_TRIES):
         covered = coverage(place(rng, *taken.shape), pixels, 1.0)
         if not (occupied & (covered > 0)).any():
@@ -142,12 +145,15 @@ def _place_apart(
 
 def _widened(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Return a mask that reaches further by some pixels on all sides."""
-    wide = mask.copy()
-    for _ in range(reach):
-        wide[1:] |= wide[:-1].copy()
-        wide[:-1] |= wide[1:].copy()
-        wide[:, 1:] |= wide[:, :-1].copy()
-        wide[:, :-1] |= wide[:, 1:].copy()
+    wide, step = mask.copy(), 1
+    while reach:
+        # What is there is a block of 2 * step - 1 or more by now: shifts by step leave no gap.
+        step = min(step, reach)
+        wide[step:] |= wide[:-step].copy()
+        wide[:-step] |= wide[step:].copy()
+        wide[:, step:] |= wide[:, :-step].copy()
+        wide[:, :-step] |= wide[:, step:].copy()
+        reach, step = reach - step, step * 2
     return wide
 
 
@@ -160,12 +166,16 @@ def _paint(
     top, left = max(rows[0] - reach, 0), max(columns[0] - reach, 0)
     window = slice(top, rows[-1] + 1 + reach), slice(left, columns[-1] + 1 + reach)
     around, alpha = image[:, *window], covered[window]
+    if pixels < _SPECK:  # half covered pixels around one or two would be most of what is seen
+        alpha = np.where(alpha >= 0.5, np.float32(1), alpha * np.float32(0.3))
     luma = (around * _LUMA).sum(axis=0)
     level, spread = float(luma.mean()), float(luma.std())
     least = 0.45 if pixels < _SPECK else 0.28
     contrast = max(rng.uniform(least, 0.55), 3 * spread)
     brighter = rng.random() < 1.4 - 1.8 * level
-    target = np.clip(level + (contrast if brighter else -contrast), 0.03, 0.97)
+    if contrast > (_WHITE - level if brighter else level - _BLACK):
+        brighter = _WHITE - level > level - _BLACK
+    target = np.clip(level + (contrast if brighter else -contrast), _BLACK, _WHITE)
     tint = np.zeros((3, 1, 1)) if gray else rng.normal(0, 0.12, (3, 1, 1))
     colour = np.clip(target + tint - (tint * _LUMA).sum(), 0, 1).astype(np.float32)
     shade = smooth_noise(rng, len(luma), len(luma[0]), reach, reach)
@@ -183,7 +193,7 @@ def _photograph(
     side, most = rng.uniform(0.02, 0.25), rng.uniform(0.004, 0.03)
     # More passes where there are more pixels, so that a lens is as soft at any size.
     for _ in range(1 if calm else 1 + int(rng.integers(0, 1 + min(height, width) // 200))):
-        image = _blurred(image, np.float32(side * (0.4 if calm else 1)))
+        image = _blurred(image, np.float32(side * (0.25 if calm else 1)))
     grain = rng.standard_normal((1 if gray else 3, height, width), dtype=np.float32)
     return np.clip(image + grain * np.float32(most * (0.5 if calm else 1)), 0, 1)
 
