@@ -53,8 +53,8 @@ def filter_text(report: FilterReport) -> RenderableType:
         Text(f"{report.source} -> {report.output}", "bold"),
         table,
         Text(
-            f"Kept: images whose objects cover {options.min_area:.4g} to {options.max_area:.4g} of "
-            f"the area, with the median of these."
+            f"Kept: objects that cover {options.min_area:.4g} to {options.max_area:.4g} of the "
+            f"image; 'median' is of these."
         ),
     ]
     if total.not_binary:
