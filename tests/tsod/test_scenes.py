@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -26,6 +29,31 @@ def test_the_same_seed_gives_the_same_bytes():
 
     assert digest(3) == digest(3)
     assert digest(3) != digest(4)
+
+
+DIGEST = """
+import hashlib, numpy as np
+from wrg_onnx.tsod import draw_scene
+drawn = hashlib.sha256()
+for seed in range(40):
+    drawn.update(draw_scene(np.random.default_rng(seed), 97, 130).image.tobytes())
+print(drawn.hexdigest())
+"""
+
+
+def test_older_processors_draw_the_same_bytes():
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    if not found:
+        pytest.skip("NumPy uses no instructions here that can be switched off")
+    switches = {"NPY_DISABLE_CPU_FEATURES": " ".join(found)}
+    here, there = (
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", DIGEST], env={**os.environ, **environment},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for environment in ({}, switches)
+    )  # fmt: skip
+    assert here == there
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (224, 160), (16, 16), (33, 65), (320, 48)])
