@@ -34,9 +34,9 @@ from wrg_onnx.calibrate.preprocess import (  # noqa: E402
     to_feed,
     to_mask,
 )
-from wrg_onnx.calibrate.tiny_objects import generate  # noqa: E402
 from wrg_onnx.evaluate.saliency import score_saliency  # noqa: E402
 from wrg_onnx.graph.model import Value  # noqa: E402
+from wrg_onnx.tsod.scenes import generate  # noqa: E402
 from wrg_onnx.twin.export import ExportOptions, export_module  # noqa: E402
 from wrg_onnx.twin.losses import saliency_loss  # noqa: E402
 

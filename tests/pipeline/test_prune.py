@@ -191,14 +191,12 @@ def test_missing_metrics_are_told_before_the_long_work(tiny_unet, monkeypatch):
 def folder_of(path, tiny_unet_size, count):
     from PIL import Image
 
-    from wrg_onnx.calibrate import tiny_objects
+    from wrg_onnx.tsod.scenes import generate
 
     for kind in ("images", "masks"):
         (path / kind).mkdir(parents=True)
     for number in range(count):
-        image, mask = tiny_objects.generate(
-            np.random.default_rng(number), tiny_unet_size, tiny_unet_size
-        )
+        image, mask = generate(np.random.default_rng(number), tiny_unet_size, tiny_unet_size)
         Image.fromarray(image).save(path / "images" / f"{number}.png")
         Image.fromarray(mask).save(path / "masks" / f"{number}.png")
     return path

@@ -15,21 +15,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wrg_onnx.calibrate import tiny_objects
-from wrg_onnx.calibrate.files import decode, list_files, load_arrays, picture_size
-from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, to_feed, to_mask
+from wrg_onnx.calibrate.files import load_arrays
+from wrg_onnx.calibrate.preprocess import Preprocessing, to_feed, to_mask
 from wrg_onnx.graph.errors import DataError, UnreadableError, UsageError
 from wrg_onnx.graph.inputs import random_feeds
+from wrg_onnx.tsod.pictures import (
+    IMAGE_SUFFIXES,
+    MASK_THRESHOLD,
+    MOST_BROKEN,
+    decode,
+    list_files,
+    picture_size,
+)
+from wrg_onnx.tsod.scenes import generate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wrg_onnx.graph.model import Array, Graph, Shape, Value
-
-MOST_BROKEN = 0.05
-"""The share of files that may be broken; of more, something else is wrong."""
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -287,7 +290,7 @@ def _fits(shape: tuple[int, ...], expected: tuple[int | str | None, ...] | None)
 def _generate(preprocessing: Preprocessing, seed: int, index: int) -> Sample:
     # A generator of its own per sample: it is the same whatever was read before it.
     rng = np.random.default_rng([seed, index])
-    image, mask = tiny_objects.generate(rng, preprocessing.height, preprocessing.width)
+    image, mask = generate(rng, preprocessing.height, preprocessing.width)
     feeds = {preprocessing.input: to_feed(image, preprocessing)}
     return Sample(f"generated {index}", feeds, mask >= MASK_THRESHOLD)
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wrg_onnx.graph.errors import UsageError
+from wrg_onnx.tsod.pictures import MASK_THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +29,6 @@ DEFAULT_SIDE = 224
 
 SMALLEST_SIDE = 16
 """An input with a fixed height or width below this is taken for something else than an image."""
-
-MASK_THRESHOLD = 128
-"""A mask's pixel at or above this value, of 255, belongs to the object."""
 
 _IMAGE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.uint8))
 

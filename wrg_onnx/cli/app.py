@@ -14,6 +14,7 @@ from wrg_onnx.cli.export import export_command
 from wrg_onnx.cli.finetune import finetune_command
 from wrg_onnx.cli.inspect import inspect_command
 from wrg_onnx.cli.prune import prune_command
+from wrg_onnx.cli.tsod import tsod_command
 from wrg_onnx.cli.validate import validate_command
 from wrg_onnx.graph.errors import WrgError
 
@@ -53,5 +54,6 @@ for command in (
     validate_command,
     export_command,
     finetune_command,
+    tsod_command,
 ):
     main.add_command(command)

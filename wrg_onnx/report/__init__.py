@@ -16,6 +16,7 @@ from wrg_onnx.report.terminal import (
     prune_text,
     validate_text,
 )
+from wrg_onnx.report.tsod import filter_text, make_text
 
 __all__ = [
     "BenchReport",
@@ -25,8 +26,10 @@ __all__ = [
     "ValidateReport",
     "bench_text",
     "export_text",
+    "filter_text",
     "finetune_text",
     "inspect_text",
+    "make_text",
     "prune_text",
     "to_json",
     "validate_text",

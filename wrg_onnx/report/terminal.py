@@ -116,7 +116,7 @@ def bench_text(report: BenchReport) -> RenderableType:
     shapes = ", ".join(
         f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.input_shapes.items()
     )
-    table = _table("model", "median ms", "p95 ms", "speed-up", "runs")
+    table = table_of("model", "median ms", "p95 ms", "speed-up", "runs")
     first = next(iter(report.latency.values()))
     for name, latency in report.latency.items():
         table.add_row(
@@ -167,7 +167,7 @@ def finetune_text(report: FinetuneReport) -> RenderableType:
 
 def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> Table:
     """Show a model before and after training, beside its teacher."""
-    table = _table("", *(["teacher"] if has_teacher else []), "before", "after", "change")
+    table = table_of("", *(["teacher"] if has_teacher else []), "before", "after", "change")
     reference = before.before if has_teacher else after.before
     first = before.after if has_teacher else after.before
     if reference is not None and first is not None and after.after is not None:
@@ -193,14 +193,14 @@ def inspect_text(report: InspectReport) -> RenderableType:
             f"{report.largest_ratio:.1%}"
         ),
     ]
-    groups = _table("layer width", "units", "removable", "parameters per unit")
+    groups = table_of("layer width", "units", "removable", "parameters per unit")
     for group in report.groups[:MOST_ROWS]:
         groups.add_row(
             escape(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
         )
     lines += [groups, *_more(len(report.groups), "layer widths")]
     if report.frozen:
-        frozen = _table("why units stay", "units", "parameters they hold")
+        frozen = table_of("why units stay", "units", "parameters they hold")
         for row in report.frozen[:MOST_ROWS]:
             frozen.add_row(escape(row.reason), f"{row.units}", f"{row.share:.1%}")
         lines += [frozen, *_more(len(report.frozen), "reasons")]
@@ -227,7 +227,7 @@ def _comparison(
     costs: Iterable[Row], accuracy: Accuracy | None, speed: Iterable[Speed]
 ) -> RenderableType:
     cut = accuracy is not None and accuracy.cut is not None
-    table = _table("", "before", *(["cut"] if cut else []), "after", "change")
+    table = table_of("", "before", *(["cut"] if cut else []), "after", "change")
 
     def add(name: str, before: str, after: str, change: str, between: str = "") -> None:
         table.add_row(name, before, *([between] if cut else []), after, change)
@@ -317,7 +317,8 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _table(*titles: str) -> Table:
+def table_of(*titles: str) -> Table:
+    """Return an empty table whose first column is of names and whose others are of numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, title in enumerate(titles):
         table.add_column(title, justify="right" if number else "left", overflow="fold")

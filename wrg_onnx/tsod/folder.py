@@ -1,0 +1,127 @@
+"""The folder of a set: what it holds, and how it appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wrg_onnx.graph.errors import OutputError, UsageError
+from wrg_onnx.graph.save import check_output, renamed
+
+IMAGES, MASKS, INDEX, README, SHEET = "images", "masks", "index.csv", "README.md", "sheet.png"
+
+
+def check_folder(path: Path, *, force: bool) -> None:
+    """Refuse an output folder early, before the work is done.
+
+    Raises:
+        OutputError: If something is there and ``force`` is off, or it is there and not a set that
+            this module wrote, or its parent cannot be written to.
+    """
+    if path.exists() or path.is_symlink():
+        if not path.is_dir():
+            raise OutputError(f"'{path}' is not a folder; --output names another one")
+        if not force:
+            raise OutputError(f"'{path}' exists; --force replaces it, --output names another one")
+        strange = sorted(
+            entry.name
+            for entry in path.iterdir()
+            if entry.name not in {IMAGES, MASKS, INDEX, README, SHEET}
+        )
+        if strange:
+            raise OutputError(
+                f"'{path}' holds '{strange[0]}', which is no part of such a set, so it is not "
+                f"replaced; --output names another folder"
+            )
+    parent = next(parent for parent in path.resolve().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputError(f"'{path}': '{parent}' is not a folder that can be written to")
+
+
+def check_sheet(sheet: Path | None, output: Path, *, force: bool) -> None:
+    """Refuse a path for the picture sheet early.
+
+    Raises:
+        UsageError: If its name does not end in .png, or it lies in the output folder.
+        OutputError: If it exists and ``force`` is off, or its folder cannot be written to.
+    """
+    if sheet is None:
+        return
+    if sheet.suffix.lower() != ".png":
+        raise UsageError(f"sheet '{sheet}' must end in .png, such as '{sheet.with_suffix('.png')}'")
+    if output.resolve() in sheet.resolve().parents:
+        raise UsageError(f"sheet '{sheet}' lies in the output; without --sheet, {SHEET} does")
+    if sheet.exists() and not sheet.is_dir() and not force:
+        raise OutputError(f"'{sheet}' exists; --force replaces it, --sheet names another file")
+    check_output(sheet, force=True)
+
+
+@contextmanager
+def whole_folder(path: Path, sheet: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Give a temporary folder that takes the place of ``path`` when all went well.
+
+    It holds ``images/`` and ``masks/``. What was at ``path`` is removed at the very end.
+
+    Args:
+        path: The folder that shall appear. Missing parents are made.
+        sheet: A file that shall appear with it; None for one in the folder.
+
+    Yields:
+        The temporary folder, and where to write the sheet.
+
+    Raises:
+        OutputError: If it cannot be written; what was at ``path`` is still there.
+    """
+    try:
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        try:
+            for name in (IMAGES, MASKS):
+                (part / name).mkdir()
+            if sheet is None:
+                yield part, part / SHEET
+            else:
+                sheet.absolute().parent.mkdir(parents=True, exist_ok=True)
+                with renamed(sheet) as sheet_part:
+                    yield part, sheet_part
+            _take_place(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
+
+
+def _take_place(part: Path, target: Path) -> None:
+    """Move a finished folder to where another may be, which goes last."""
+    umask = os.umask(0)
+    os.umask(umask)
+    part.chmod(0o777 & ~umask)
+    if not target.exists():
+        part.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    try:
+        old = target.rename(aside / target.name)
+        try:
+            part.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # what could not be moved back is not removed
+            aside.rmdir()
+
+
+def write_index(folder: Path, titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write ``index.csv``: a line of titles and a line per image."""
+    with (folder / INDEX).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(titles)
+        writer.writerows(rows)
