@@ -31,7 +31,7 @@ from wrg_onnx.calibrate.gradients import GradientProbe
 from wrg_onnx.calibrate.measurements import Kind, Measurements, Row
 from wrg_onnx.calibrate.statistics import BoolArray, Statistics
 from wrg_onnx.calibrate.taps import plan_taps
-from wrg_onnx.graph import WrgError
+from wrg_onnx.graph import WrgError, open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.samples import gather_samples, read_head
@@ -57,7 +57,8 @@ def compare(path: Path, images: int, ratio: float) -> str:
     data = DataOptions(samples=images)
     model = analyse(path, data)
     samples = gather_samples(model.graph, model.input_shapes, data, seed=0)
-    head = read_head(model.graph, samples)
+    session = open_session(model.graph)
+    head = read_head(session, samples.calibration, samples.preprocessing)
     taps = plan_taps(model.units)
     feeds = {k: torch.from_numpy(np.array(v)) for k, v in samples.calibration[0].feeds.items()}
     plain = GradientProbe(model.graph, taps, head, bound_bytes=sys.maxsize)
@@ -88,7 +89,8 @@ def compare(path: Path, images: int, ratio: float) -> str:
         f"{took[name] / took['float32']:.2f}" for name in ("channels first", "parts", "bfloat16")
     )
     overlap = jaccard(removed["float32"], removed["bfloat16"])
-    return f"| {path.stem} | {made / 2**20:.0f} | {1000 * took['float32']:.0f} | {times} | {overlap:.3f} |"
+    measured = f"{made / 2**20:.0f} | {1000 * took['float32']:.0f} | {times} | {overlap:.3f}"
+    return f"| {path.stem} | {measured} |"
 
 
 def main() -> None:
