@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
+from wrg_onnx.calibrate import instruments
 from wrg_onnx.calibrate.collect import CollectOptions, collect
 from wrg_onnx.calibrate.data import DataSet, Sample
 from wrg_onnx.calibrate.instruments import Wanted
-from wrg_onnx.graph.errors import MissingPackageError, StatisticsError
+from wrg_onnx.graph import MissingPackageError, Provider, StatisticsError
 
 RNG = np.random.default_rng(0)
 BODY = """(float[1,3,8,8] x) => (float[1,1,8,8] y) {
@@ -37,6 +38,7 @@ def refuse():
     raise AssertionError("an image was read")
 
 
+GRADIENTS = {"gradient", "taylor", "inside", "outside"}
 UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
 
 
@@ -49,9 +51,9 @@ UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
         (CollectOptions(batch_scales=True), {"batch_scale"}),
         (CollectOptions(wanted=Wanted(ranks=True)), {"rank", "activation"}),
         (CollectOptions(wanted=Wanted(activations=True)), {"activation"}),
-        (CollectOptions(wanted=Wanted(gradients=True)), {"gradient"}),
+        (CollectOptions(wanted=Wanted(gradients=True)), GRADIENTS),
         (CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True)),
-         {"weight", "weight_l1", "rank", "activation", "gradient"}),
+         {"weight", "weight_l1", "rank", "activation", *GRADIENTS}),
         (CollectOptions(distances=True, wanted=Wanted(activations=True)),
          {"distance", "activation"}),
     ],
@@ -100,3 +102,30 @@ def test_without_a_feature_map_one_line_names_the_way_out(analysed):
     units = analysed(body, {"t": table, "w": weight})
     with pytest.raises(StatisticsError, match="--criterion l1"):
         collect(units, UNREAD, CollectOptions(wanted=Wanted(activations=True)))
+
+
+def test_blocks_of_images_change_no_number(units, monkeypatch):
+    options = CollectOptions(wanted=Wanted(ranks=True, gradients=True), least=2)
+    data = images(11)
+    one_by_one = collect(units, data, options).statistics
+    monkeypatch.setattr(instruments, "BLOCK_ON_CPU", 4)
+    told = []
+    found = collect(units, data, options, progress=lambda *step: told.append(step[1:])).statistics
+    assert told == [(4, 11), (8, 11), (11, 11)]
+    assert found.images == one_by_one.images == 11
+    for field in ("rank", "activation", "gradient", "taylor"):
+        pairs = zip(getattr(found, field), getattr(one_by_one, field), strict=True)
+        assert all(np.allclose(a.values, b.values, rtol=1e-5) for a, b in pairs)
+
+
+def test_a_model_without_anything_to_remove_needs_no_image(analysed):
+    units = analysed("(float[1,3] x) => (float[1,3] y) { y = Relu(x) }")
+    options = CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True))
+    assert collect(units, UNREAD, options).statistics.images == 0
+
+
+def test_gradients_on_the_cpu_beside_a_gpu_are_told(units, monkeypatch):
+    monkeypatch.setattr(instruments, "resolve_provider", lambda _: Provider.CUDA)
+    monkeypatch.setattr(instruments, "_torch_has_a_gpu", lambda: False)
+    found = collect(units, images(), CollectOptions(wanted=Wanted(gradients=True)))
+    assert found.notes == ("the gradient was taken on the CPU: this torch finds no GPU",)

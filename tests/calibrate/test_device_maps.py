@@ -12,7 +12,7 @@ from wrg_onnx.calibrate.device_maps import DeviceMapProbe  # noqa: E402
 from wrg_onnx.calibrate.maps import MapProbe, MapSource  # noqa: E402
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
-from wrg_onnx.graph import StatisticsError  # noqa: E402
+from wrg_onnx.graph import Provider, StatisticsError  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -64,3 +64,29 @@ def test_the_image_with_a_hole_is_named(analysed):
     assert probe.kinds == (Kind.ACTIVATION,)
     with pytest.raises(StatisticsError, match="'a' of 'bad' holds NaN or infinity"):
         probe.measure([image(), image("bad", hole=np.nan)])
+
+
+def test_sequences_of_several_lengths_are_taken(analysed):
+    units = analysed(
+        "(float[1,3,t] x) => (float[1,1,t] y) { c = Conv(x, w)  a = Relu(c)  y = Conv(a, u) }",
+        {"w": floats(6, 3, 1), "u": WEIGHTS["u"]},
+    )
+    source = MapSource(units.graph, plan_taps(units))
+    samples = [Sample("s", {"x": floats(1, 3, n)}, None) for n in (20, 30)]
+    expected, found = (p(source, ranks=True).measure(samples) for p in (MapProbe, DeviceMapProbe))
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(other[Kind.RANK], one[Kind.RANK])
+    assert DeviceMapProbe(source, ranks=True).measure([]) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_gpu_says_what_the_cpu_does(analysed):
+    units = analysed(BODIES["maps"], {"w": WEIGHTS["w"], "v": WEIGHTS["v"]})
+    taps, samples = plan_taps(units), [image(), image()]
+    expected = MapProbe(MapSource(units.graph, taps), ranks=True).measure(samples)
+    source = MapSource(units.graph, taps, Provider.CUDA)
+    found = DeviceMapProbe(source, ranks=True).measure(samples)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(other[Kind.ACTIVATION], one[Kind.ACTIVATION], rtol=1e-5)
+        np.testing.assert_allclose(other[Kind.RANK], one[Kind.RANK], atol=0.1)

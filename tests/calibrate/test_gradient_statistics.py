@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as tf  # noqa: E402
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
+from wrg_onnx.calibrate.effects import KINDS  # noqa: E402
 from wrg_onnx.calibrate.gradients import GradientProbe, parts_within  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
@@ -71,11 +72,11 @@ def collect(measured):
     return run
 
 
-def check(found, wanted):
-    assert [layer.layer for layer in found] == ["a", "b"]
-    for layer, values in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(layer.values, values, rtol=1e-4, atol=1e-9)
-        assert values.max() > 0
+def alike(found, wanted):
+    """Whether layers have the values that were computed by hand, and any at all."""
+    near = [np.allclose(x.values, y, rtol=1e-4, atol=1e-9) and y.max() > 0
+            for x, y in zip(found, wanted, strict=True)]  # fmt: skip
+    return [layer.layer for layer in found] == ["a", "b"] and all(near)
 
 
 def saliency_loss(mask):
@@ -94,14 +95,14 @@ def test_masks_are_compared_at_the_outputs_size_and_keep_tiny_objects(analysed, 
     shares = [mask.reshape(8, 2, 8, 2).mean(axis=(1, 3)) for mask in MASKS]
     truth = [torch.from_numpy(share.astype(np.float32))[None, None] for share in shares]
     assert truth[1].max() > 0
-    check(found, expected(lambda n: saliency_loss(truth[n])))
+    assert alike(found, expected(lambda n: saliency_loss(truth[n])))
 
 
 def test_without_masks_the_models_own_map_is_the_truth(analysed, collect):
     units = analysed(PROBABILITY, WEIGHTS)
     data = dataset(IMAGES, [None, None])
     found = collect(units, data, HEAD)
-    check(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
+    assert alike(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
 
 
 def test_logits_go_through_a_sigmoid(analysed, collect):
@@ -109,7 +110,7 @@ def test_logits_go_through_a_sigmoid(analysed, collect):
     head = SaliencyHead("y", axis=1, channels=1, is_logit=True)
     data = dataset(IMAGES, [None, None])
     found = collect(units, data, head)
-    check(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
+    assert alike(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
 
 
 def test_without_a_saliency_map_the_loss_is_half_the_mean_square_of_every_output(analysed, collect):
@@ -119,7 +120,7 @@ def test_without_a_saliency_map_the_loss_is_half_the_mean_square_of_every_output
     body = body.replace("y = Conv(b, w3) }", "y = Conv(b, w3) q = Relu(y) k = Cast<to=7>(y) }")
     units = analysed(body, WEIGHTS)
     found = collect(units, dataset(IMAGES, [None, None]), None)
-    check(
+    assert alike(
         found,
         expected(lambda _: lambda z: 0.5 * z.square().mean() + 0.5 * tf.relu(z).square().mean()),
     )
@@ -226,7 +227,7 @@ def rows(analysed):
 def assert_alike(found, wanted, rtol=1e-4):
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
-        assert set(one) == set(other) == {Kind.GRADIENT, Kind.TAYLOR}
+        assert set(one) == set(other) == set(KINDS)
         for kind, values in one.items():
             np.testing.assert_allclose(values, other[kind], rtol=rtol, atol=1e-9)
 
@@ -267,7 +268,7 @@ def test_parts_that_are_computed_twice_give_the_same_numbers(rows, bound):
     whole = rows(LOGIT, IMAGES, [None, None])
     parts = rows(LOGIT, IMAGES, [None, None], bound_bytes=bound)
     for one, other in zip(parts, whole, strict=True):
-        for kind in (Kind.GRADIENT, Kind.TAYLOR):
+        for kind in KINDS:
             np.testing.assert_array_equal(one[kind], other[kind])
 
 
@@ -347,3 +348,125 @@ def test_taylor_is_the_absolute_value_of_the_mean(rows):
     wanted = [(t * g).mean(dim=(0, 2, 3)).abs() for t, g in zip((a, b), gradients, strict=True)]
     np.testing.assert_allclose(row[Kind.TAYLOR], torch.cat(wanted).detach(), rtol=1e-4)
     assert (row[Kind.TAYLOR] <= row[Kind.GRADIENT] * (1 + 1e-6)).all()
+
+
+# --- the object against what is around it ---------------------------------------------------------
+
+
+def strength_by_hand(image, truth):
+    """abs(gradient x activation) of both layers, (C, H, W) each."""
+    w1, w2, w3 = (torch.from_numpy(WEIGHTS[name]) for name in ("w1", "w2", "w3"))
+    a = tf.relu(tf.conv2d(torch.from_numpy(image.copy()), w1, padding=1)).requires_grad_()
+    b = tf.silu(tf.conv2d(a, w2, padding=1, stride=2))
+    gradients = torch.autograd.grad(saliency_loss(truth)(tf.conv2d(b, w3)), [a, b])
+    return [(t * g).abs()[0].detach() for t, g in zip((a, b), gradients, strict=True)]
+
+
+def test_inside_is_the_mean_over_the_object_and_outside_over_the_rest(rows):
+    (row,) = rows(PROBABILITY, IMAGES[:1], MASKS[:1], HEAD)
+    # Each of the output's 8 x 8 pixels has the share that is object; the maps: 16 x 16 and 8 x 8.
+    share = torch.from_numpy(MASKS[0].reshape(8, 2, 8, 2).mean(axis=(1, 3)).astype(np.float32))
+    a, b = strength_by_hand(IMAGES[0], share[None, None])
+    fine = share.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    for kind, regions in (
+        (Kind.INSIDE, (fine, share)), (Kind.OUTSIDE, (1 - fine, 1 - share)),
+    ):  # fmt: skip
+        wanted = [(x * r).sum((1, 2)) / r.sum() for x, r in zip((a, b), regions, strict=True)]
+        np.testing.assert_allclose(row[kind], torch.cat(wanted), rtol=1e-4)
+    assert not np.allclose(row[Kind.INSIDE], row[Kind.OUTSIDE], rtol=0.1)
+
+
+def test_an_image_without_an_object_counts_as_a_whole(rows):
+    (row,) = rows(PROBABILITY, IMAGES[:1], [np.zeros((16, 16), bool)], HEAD)
+    np.testing.assert_allclose(row[Kind.INSIDE], row[Kind.GRADIENT], rtol=1e-5)
+    np.testing.assert_allclose(row[Kind.OUTSIDE], row[Kind.GRADIENT], rtol=1e-5)
+
+
+def test_without_a_saliency_map_no_place_is_the_object(rows):
+    (row,) = rows(LOGIT, IMAGES[:1], [None])
+    for kind in (Kind.INSIDE, Kind.OUTSIDE):
+        np.testing.assert_array_equal(row[kind], row[Kind.GRADIENT])
+
+
+def test_the_object_is_the_same_in_a_fixed_batch(rows, analysed):
+    (wanted,) = rows(PROBABILITY, IMAGES[:1], MASKS[:1], HEAD)
+    fixed = PROBABILITY.replace("float[1,3,", "float[2,3,").replace("float[1,1,", "float[2,1,")
+    units = analysed(fixed, WEIGHTS)
+    sample = Sample("s", {"x": np.repeat(IMAGES[0], 2, axis=0)}, MASKS[0])
+    (twice,) = GradientProbe(units.graph, plan_taps(units), HEAD).measure([sample])
+    for kind in (Kind.INSIDE, Kind.OUTSIDE):
+        # The loss is a mean over the batch, so each of two images has half the gradient.
+        np.testing.assert_allclose(2 * twice[kind], wanted[kind], rtol=1e-4)
+
+
+def test_the_object_is_the_same_with_channels_last(analysed):
+    body = """(float[1,3,16,16] x) => (float[1,1,16,16] y) {{
+        {0}  z = Conv(m, v)  y = Sigmoid(z) }}"""
+    steps = {
+        1: "c = Conv(x, w)  m = Relu(c)",
+        3: """t = Transpose<perm=[0,2,3,1]>(x)  c = MatMul(t, w)  r = Relu(c)
+              m = Transpose<perm=[0,3,1,2]>(r)""",
+    }
+    w = floats(6, 3)
+    weights = {1: w[:, :, None, None], 3: w.T.copy()}
+    found = {}
+    for axis, step in steps.items():
+        units = analysed(body.format(step), {"w": weights[axis], "v": floats(1, 6, 1, 1) * 0 + 1})
+        taps = plan_taps(units)
+        assert [tap.axis for tap in taps] == [axis]
+        (found[axis],) = GradientProbe(units.graph, taps, HEAD).measure(
+            [*dataset(IMAGES[:1], MASKS[:1])]
+        )
+    for kind in KINDS:
+        np.testing.assert_allclose(found[3][kind], found[1][kind], rtol=1e-4)
+    assert not np.allclose(found[1][Kind.INSIDE], found[1][Kind.OUTSIDE], rtol=0.1)
+
+
+# --- several axes ---------------------------------------------------------------------------------
+
+
+def test_volumes_have_gradients(analysed):
+    units = analysed(
+        """(float[N,2,6,6,6] x) => (float[N,1,6,6,6] y) {
+            c = Conv<pads=[1,1,1,1,1,1]>(x, w)  d = Add(c, b)  a = Relu(d)  y = Conv(a, v) }""",
+        {"w": floats(4, 2, 3, 3, 3), "b": floats(1, 4, 1, 1, 1), "v": floats(1, 4, 1, 1, 1)},
+    )
+    samples = [Sample("s", {"x": floats(1, 2, 6, 6, 6)}, None) for _ in range(2)]
+    probe = GradientProbe(units.graph, plan_taps(units), None)
+    together = probe.measure(samples)
+    alone = [probe.measure([sample])[0] for sample in samples]
+    for one, other in zip(together, alone, strict=True):
+        assert one[Kind.GRADIENT].min() > 0
+        np.testing.assert_allclose(one[Kind.GRADIENT], other[Kind.GRADIENT], rtol=1e-4)
+
+
+def test_windows_in_place_of_the_batch_belong_to_their_image(analysed):
+    """As in Swin: four windows of an image lie one after the other along axis 0."""
+    units = analysed(
+        """(float[N,3,16,16] x) => (float[m,4,4] y) {
+            r = Reshape(x, s)  t = Transpose<perm=[0,2,1]>(r)
+            c = MatMul(t, w)  a = Relu(c)  y = MatMul(a, v) }""",
+        {"s": np.array([-1, 3, 64]), "w": floats(3, 8), "v": floats(8, 4)},
+    )
+    taps = plan_taps(units)
+    probe = GradientProbe(units.graph, taps, None)
+    samples = [
+        Sample("s", {"x": image * scale}, None) for image, scale in zip(IMAGES, (1, 3), strict=True)
+    ]
+    together = probe.measure(samples)
+    assert probe._joins
+    for one, sample in zip(together, samples, strict=True):
+        (alone,) = probe.measure([sample])
+        for kind in KINDS:
+            np.testing.assert_allclose(one[kind], alone[kind], rtol=1e-4)
+
+
+def test_images_of_several_sizes_go_one_by_one_and_later_ones_together(analysed):
+    units = analysed(OPEN.replace("16,16", "h,w").replace("8,8", "i,j"), WEIGHTS)
+    probe = GradientProbe(units.graph, plan_taps(units), None)
+    small, large = (Sample("s", {"x": floats(1, 3, n, n)}, None) for n in (16, 20))
+    apart = probe.measure([small, large])
+    assert probe._joins is None
+    assert_alike(probe.measure([small, small]), [apart[0], apart[0]])
+    assert probe._joins
+    assert_alike(probe.measure([large]), apart[1:])

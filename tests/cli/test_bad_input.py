@@ -122,6 +122,7 @@ def test_a_ratio_outside_its_range_is_a_usage_error(refused, model, ratio):
         ((*L1, "--criterion", "best"), "'best' is not one of"),
         ((*L1, "--keep", "nothing*"), "--keep 'nothing*' matches no node or weight"),
         ((*L1, "--only", "nothing*"), "--only 'nothing*' matches no node or weight"),
+        ((*L1, "--amp"), "--amp is for gradients, and --criterion l1 takes none"),
         ((*L1, "-o", "out.txt"), "output 'out.txt' must end in .onnx, such as 'out.onnx'"),
     ],
 )
@@ -219,7 +220,8 @@ def test_a_failed_write_leaves_nothing(refused, model, monkeypatch):
 
 
 def test_a_missing_data_folder_is_named(refused, model):
-    assert refused("prune", model, *WR, "--data", "gone") == "no data directory at 'gone'"
+    line = refused("prune", model, *WR, "--data", "gone")
+    assert line.startswith("no data directory at 'gone': give a folder with images/")
 
 
 def test_an_empty_data_folder_says_what_was_expected(refused, model, folder):

@@ -35,7 +35,9 @@ def interface(path):
 
 
 @pytest.mark.parametrize("ratio", [0.3, 0.6])
-@pytest.mark.parametrize("criterion", [Criterion.L1, Criterion.WR, Criterion.SEL])
+@pytest.mark.parametrize(
+    "criterion", [Criterion.L1, Criterion.WR, Criterion.SEL, Criterion.TAYLOR, Criterion.GC]
+)
 def test_the_committed_model_is_pruned_end_to_end(tiny_unet, tmp_path, criterion, ratio):
     if criterion.needs_gradient:
         pytest.importorskip("torch")
@@ -231,3 +233,16 @@ def test_the_generator_is_not_read_at_the_same_places_twice(tiny_unet):
     assert len(names) == len(set(names)) == 4
     whole = generated(found.preprocessing, 4, 0)
     assert names == [sample.name for sample in whole]
+
+
+def test_gradients_in_bfloat16_are_others_and_kept_apart(tiny_unet, tmp_path):
+    pytest.importorskip("torch")
+    kept = {}
+    for amp in (False, True):
+        report = prune(tiny_unet, None, config(0.5, Criterion.G, cache=tmp_path, amp=amp))
+        assert abs(report.reached - 0.5) <= 0.005
+        for path in tmp_path.glob("*.npz"):
+            kept.setdefault(path, amp)
+    assert sorted(kept.values()) == [False, True]
+    rows = [np.load(path)["gradient"] for path in kept]
+    assert 0 < np.abs(rows[0] - rows[1]).max() < 0.1 * np.abs(rows[0]).max()

@@ -67,14 +67,27 @@ def join(samples: Sequence[Sample], *, joins: bool) -> list[Batch]:
     Args:
         samples: Batches of one.
         joins: Whether the model takes several at once.
+
+    Returns:
+        The batches in the order of the samples. Samples of several shapes, or of which only some
+        have masks, do not join.
     """
-    shapes = {tuple((name, a.shape) for name, a in s.feeds.items()) for s in samples}
+    shapes = {
+        (
+            tuple((name, array.shape) for name, array in sample.feeds.items()),
+            None if sample.mask is None else sample.mask.shape,
+        )
+        for sample in samples
+    }
     groups = [samples] if joins and len(shapes) == 1 else [[sample] for sample in samples]
     return [_batch(group) for group in groups]
 
 
 def to_feed(array: Array) -> Tensor:
-    """Copy an input into a tensor; a twin that trains takes float32 where the file has float16."""
+    """Copy an input into a tensor of the same shape.
+
+    Float16 becomes float32: a twin that has gradients computes in it.
+    """
     tensor = torch.from_numpy(np.array(array))
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
@@ -105,6 +118,10 @@ def joins_alike(
     """Tell whether a model computes of two joined samples what it does of each.
 
     An open batch is a promise of the file; a Reshape inside with a fixed size may break it.
+
+    Args:
+        run: The model, from inputs to outputs by name.
+        samples: Two or more batches of one.
     """
     parts = [run(batch.feeds) for batch in join(samples, joins=False)]
     whole = join(samples, joins=True)
@@ -112,6 +129,8 @@ def joins_alike(
         return False
     try:
         joined = run(whole[0].feeds)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, IndexError):
         return False
     return all(_stacked(joined[name], [part[name] for part in parts]) for name in joined)

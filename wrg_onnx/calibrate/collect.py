@@ -108,6 +108,8 @@ def collect(
             "no layer that can be pruned makes a feature map that can be looked at: use a "
             "criterion on the weights alone, such as --criterion l1"
         )
+    if not taps:
+        return Collected(of_weights)
 
     def statistics(found: Measurements, times: Float64Array | None = None) -> Statistics:
         measured = {kind.value: found.layers(kind, times) for kind in Kind}
@@ -125,7 +127,7 @@ def collect(
                 sure = of_first(certainty(mean, partial(statistics, found)), options.workers)
                 if sure >= options.enough:
                     break
-    notes = dict.fromkeys(i.store.problem for i in used if i.store is not None and i.store.problem)
+    notes = dict.fromkeys(note for instrument in used for note in instrument.notes())
     return Collected(mean, sure, tuple(notes))
 
 
@@ -155,11 +157,12 @@ def _passes(
     done = 0
     try:
         while done < len(data):
-            stop = min(len(data), max(options.least, int(np.ceil(done * GROWTH))))
+            wanted = max(options.least, int(np.ceil(done * GROWTH)))
+            stop = min(len(data), -(-wanted // block) * block)
             fresh = {kind: np.zeros((stop - done, width)) for kind in kinds}
-            for start in range(done - done % block, stop, block):
+            for start in range(done, stop, block):
                 if start // block % workers.count == workers.index:
-                    numbers = range(max(start, done), min(start + block, stop))
+                    numbers = range(start, min(start + block, stop))
                     _measure(instruments, data, numbers, fresh, first=done)
                 progress("statistics", min(start + block, stop), len(data))
             for kind, part in fresh.items():

@@ -169,7 +169,9 @@ def from_directory(
     """
     path = Path(path)
     if not path.is_dir():
-        raise DataError(f"no data directory at '{path}'")
+        raise DataError(
+            f"no data directory at '{path}': give a folder with images/ (and masks/), or .npz files"
+        )
     folder = path / "images" if (path / "images").is_dir() else path
     images, archives = list_files(folder, IMAGE_SUFFIXES), list_files(path, (".npz",))
     if images and preprocessing is not None:

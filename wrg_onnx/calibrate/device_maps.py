@@ -42,6 +42,8 @@ class DeviceMapProbe:
         Raises:
             StatisticsError: If a feature map is not finite; it names the tensor.
         """
+        if not samples:
+            return []
         found: dict[Kind, list[Float64Array]] = {kind: [] for kind in self.kinds}
         for part in self._source.parts:
             lent = [self._source.lend(sample, part) for sample in samples]
@@ -63,11 +65,17 @@ class DeviceMapProbe:
                 raise hole(tap, sample)
         found = {Kind.ACTIVATION: mean}
         if Kind.RANK in self.kinds:
-            matrices = [_matrices(one) for one in maps]
-            ranks = torch.split(device_ranks(torch.cat(matrices)), [len(one) for one in matrices])
-            share = torch.stack([one.mean(dim=0) for one in ranks]) / min(matrices[0].shape[2:])
+            share = torch.stack(_shares([_matrices(one) for one in maps]))
             found[Kind.RANK] = np.asarray(share.cpu().numpy(), np.float64)
         return found
+
+
+def _shares(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return the mean rank of each channel over the most it could be, (C,) of each image."""
+    if len({one.shape[2:] for one in matrices}) > 1:
+        return [share for one in matrices for share in _shares([one])]
+    ranks = torch.split(device_ranks(torch.cat(list(matrices))), [len(one) for one in matrices])
+    return [one.mean(dim=0) / min(matrices[0].shape[2:]) for one in ranks]
 
 
 def _channels_first(tap: Tap, value: Tensor) -> Tensor:

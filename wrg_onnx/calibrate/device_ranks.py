@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from wrg_onnx.calibrate.inertia import ROUNDS, SETTLED, STEPS, WIDTH
+
 PART_BYTES = 512 * 2**20
 """How much of the maps, in float64, is looked at at a time; at least one map."""
 
 SMALL = 32
 """Up to this side cuSOLVER finds the eigenvalues of many matrices at once."""
-
-_WIDTH, _STEPS, _ROUNDS, _SETTLED = 4, 2, 6, 1e-7
-"""As for ``inertia.largest_eigenvalues``."""
 
 _UNCERTAIN = 0.03
 """A pivot below this share of the threshold may have the wrong sign."""
@@ -80,11 +79,11 @@ def _largest_eigenvalues(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Find the largest eigenvalues by subspace iteration, and tell which are right to 1e-7."""
     size = matrices.shape[1]
     draw = torch.Generator().manual_seed(size)
-    start = torch.randn(1, size, _WIDTH, generator=draw, dtype=matrices.dtype)
+    start = torch.randn(1, size, WIDTH, generator=draw, dtype=matrices.dtype)
     start[:, :, 0] = 1
     basis = start.to(matrices.device).expand(len(matrices), -1, -1)
-    for _ in range(_ROUNDS):
-        for _ in range(_STEPS):
+    for _ in range(ROUNDS):
+        for _ in range(STEPS):
             image = matrices @ basis
             basis = image / torch.linalg.vector_norm(image, dim=1, keepdim=True).clamp(min=1e-300)
         basis = torch.linalg.qr(basis).Q
@@ -95,7 +94,7 @@ def _largest_eigenvalues(matrices: Tensor) -> tuple[Tensor, Tensor]:
             image @ best - values[:, None, -1:] * (basis @ best), dim=1
         )
         gap = values[:, -1] - values[:, -2]
-        settled = residual[:, 0] ** 2 <= _SETTLED * values[:, -1] * gap
+        settled = residual[:, 0] ** 2 <= SETTLED * values[:, -1] * gap
         if settled.all():
             break
         basis = image

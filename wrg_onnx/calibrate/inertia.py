@@ -15,7 +15,7 @@ from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, IntArray
 _PANEL = 32
 """Columns that LAPACK eliminates at a time; 16 to 64 are alike for matrices up to 500 x 500."""
 
-_WIDTH, _STEPS, _ROUNDS, _SETTLED = 4, 2, 6, 1e-7
+WIDTH, STEPS, ROUNDS, SETTLED = 4, 2, 6, 1e-7
 """Vectors, powers between two looks at them, looks, and the relative error that is small enough."""
 
 
@@ -70,12 +70,12 @@ def largest_eigenvalues(matrices: Float64Array) -> tuple[Float64Array, BoolArray
     value is at most the square of its residual over the gap) and 14.
     """
     count, size = matrices.shape[:2]
-    basis = np.random.default_rng(size).standard_normal((1, size, _WIDTH))
+    basis = np.random.default_rng(size).standard_normal((1, size, WIDTH))
     basis[:, :, 0] = 1
     found = np.zeros(count)
     left = np.arange(count)
-    for _ in range(_ROUNDS):
-        for _ in range(_STEPS):
+    for _ in range(ROUNDS):
+        for _ in range(STEPS):
             image = matrices @ basis
             lengths = np.linalg.norm(image, axis=1, keepdims=True)
             basis = image / np.where(lengths, lengths, 1)
@@ -86,7 +86,7 @@ def largest_eigenvalues(matrices: Float64Array) -> tuple[Float64Array, BoolArray
         best = turns[:, :, -1:]
         residual = np.linalg.norm(image @ best - values[:, None, -1:] * (basis @ best), axis=1)
         gap = values[:, -1] - values[:, -2]
-        unsettled = residual[:, 0] ** 2 > _SETTLED * values[:, -1] * gap
+        unsettled = residual[:, 0] ** 2 > SETTLED * values[:, -1] * gap
         matrices, basis, left = matrices[unsettled], image[unsettled], left[unsettled]
         if not len(left):
             break

@@ -18,8 +18,8 @@ from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, MissingPackageError, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
 
-BLOCK_ON_GPU = 8
-"""How many images a GPU gets at a time; a CPU gets one, since more gain nothing there."""
+BLOCK_ON_GPU, BLOCK_ON_CPU = 8, 1
+"""How many images a probe gets at a time; on a CPU more gain nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,15 @@ class Instrument:
         kinds: What it measures.
         block: How many images it likes to see at once.
         store: What was measured before; None if nothing is kept.
+        is_beside_gpu: Whether ONNX Runtime computes on a GPU, and this cannot.
+        probe: What was made.
     """
 
     make: Callable[[], Probe]
     kinds: tuple[Kind, ...]
     block: int
     store: Store | None
+    is_beside_gpu: bool = False
     probe: Probe | None = None
 
     def measure(self, samples: Sequence[Sample], names: Sequence[str]) -> list[Row]:
@@ -77,6 +80,13 @@ class Instrument:
             self.store.put(names[n], row)
             known[n] = row
         return [known[n] for n in range(len(names))]
+
+    def notes(self) -> Iterator[str]:
+        """Yield what a user should know of it."""
+        if self.is_beside_gpu:
+            yield f"the {self.kinds[0].value} was taken on the CPU: this torch finds no GPU"
+        if self.store is not None and self.store.problem:
+            yield self.store.problem
 
     def ready(self) -> Probe:
         """Make the probe, if that was not done before."""
@@ -100,6 +110,9 @@ def instruments_for(
         wanted: What is measured, and how.
         process: Which process of the run this is.
 
+    Returns:
+        The instruments. Those that have measured nothing before have their probes made.
+
     Raises:
         MissingPackageError: If gradients are needed and torch is not installed.
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
@@ -113,25 +126,20 @@ def instruments_for(
 
     provider = resolve_provider(wanted.provider)
     on_gpu = provider is Provider.CUDA and _torch_has_a_gpu()
+    beside_gpu = provider is Provider.CUDA and not on_gpu
     device = "cuda" if on_gpu else "cpu"
 
     def add(make: Callable[[], Probe], kinds: tuple[Kind, ...], *further: str) -> None:
         store = None
         if wanted.cache is not None:
             store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps), process)
-        block = BLOCK_ON_GPU if on_gpu else 1
-        made.append(Instrument(make, kinds, block, store))
+        block = BLOCK_ON_GPU if on_gpu else BLOCK_ON_CPU
+        made.append(Instrument(make, kinds, block, store, beside_gpu))
 
     if wanted.gradients:
         make = partial(_gradient_probe, graph, taps, head, device, mixed=wanted.mixed)
-        add(
-            make,
-            (Kind.GRADIENT, Kind.TAYLOR),
-            repr(head),
-            device,
-            str(wanted.mixed),
-            _version("torch"),
-        )
+        further = (repr(head), device, str(wanted.mixed), _version("torch"))
+        add(make, (Kind.GRADIENT, Kind.TAYLOR, Kind.INSIDE, Kind.OUTSIDE), *further)
     if wanted.ranks or wanted.activations:
         kinds = (Kind.RANK, Kind.ACTIVATION) if wanted.ranks else (Kind.ACTIVATION,)
         make = partial(

@@ -63,11 +63,26 @@ class MapSource:
         self.parts = tuple(chunks(taps, bound_bytes))
 
     def run(self, sample: Sample, part: Sequence[Tap]) -> dict[str, Array]:
-        """Return some feature maps by name."""
+        """Return some feature maps of one sample.
+
+        Args:
+            sample: What the model is fed.
+            part: Which maps; one of ``parts``.
+
+        Returns:
+            The arrays as the model makes them, by tensor.
+
+        Raises:
+            DataError: If ONNX Runtime refuses the sample.
+        """
         return self._ready().run(sample.feeds, [tap.tensor for tap in part])
 
     def lend(self, sample: Sample, part: Sequence[Tap]) -> dict[str, OrtValue]:
-        """Return some feature maps by name, where the model computes."""
+        """Return the same as ``run``, left on the device where the model computes.
+
+        Raises:
+            DataError: If ONNX Runtime refuses the sample.
+        """
         return self._ready().lend(sample.feeds, [tap.tensor for tap in part])
 
     def _ready(self) -> Session:

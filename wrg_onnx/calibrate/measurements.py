@@ -25,6 +25,8 @@ class Kind(enum.Enum):
     ACTIVATION = "activation"
     GRADIENT = "gradient"
     TAYLOR = "taylor"
+    INSIDE = "inside"
+    OUTSIDE = "outside"
 
 
 Row = Mapping[Kind, Float64Array]

@@ -72,6 +72,8 @@ class Preprocessing:
             raise UsageError(f"size must be at least {least}, got {self.height}x{self.width}")
         if self.channels not in (1, 3):
             raise UsageError(f"channels must be 1 or 3, got {self.channels}")
+        if self.batch < 1:
+            raise UsageError(f"batch must be at least 1, got {self.batch}")
         if self.layout not in get_args(Layout):
             raise UsageError(f"layout must be 'NCHW' or 'NHWC', got '{self.layout}'")
         if self.dtype not in _IMAGE_DTYPES:

@@ -38,7 +38,14 @@ class Sides:
 
 
 def matrix_sides(sides: tuple[int, ...]) -> Sides | None:
-    """Tell how maps of some height and width become matrices; None where they are some already."""
+    """Tell how maps become matrices.
+
+    Args:
+        sides: Height and width; a sequence has a side of 1.
+
+    Returns:
+        The matrix that a sequence is laid in; None for what is one already, or a single number.
+    """
     length = max(sides)
     if min(sides) > 1 or length == 1:
         return None

@@ -47,9 +47,11 @@ class Statistics:
         batch_scale: abs of the scale (gamma) of each batch normalisation.
         rank: Mean numerical rank of each feature map over min(height, width), in [0, 1].
         gradient: Mean of abs(gradient x activation) of each feature map.
+        inside: The same over the places of the object alone; over all where there is none.
+        outside: The same around the object.
         taylor: abs of the mean over positions of gradient x activation of each feature map.
         activation: Mean absolute activation of each feature map.
-        images: How many images the last four were averaged over.
+        images: How many images the last six were averaged over.
     """
 
     weight: Sequence[LayerValues] = ()
@@ -58,6 +60,8 @@ class Statistics:
     batch_scale: Sequence[LayerValues] = ()
     rank: Sequence[LayerValues] = ()
     gradient: Sequence[LayerValues] = ()
+    inside: Sequence[LayerValues] = ()
+    outside: Sequence[LayerValues] = ()
     taylor: Sequence[LayerValues] = ()
     activation: Sequence[LayerValues] = ()
     images: int = 0

@@ -30,6 +30,10 @@ class Criterion(enum.Enum):
     WR = "wr"
     WG = "wg"
     RG = "rg"
+    GC = "gc"
+    GI = "gi"
+    SELC = "selc"
+    SELI = "seli"
     L1 = "l1"
     L2 = "l2"
     FPGM = "fpgm"
@@ -55,7 +59,7 @@ class Criterion(enum.Enum):
     @property
     def needs_gradient(self) -> bool:
         """Whether a backward pass is needed."""
-        return bool({"g", "taylor"} & set(self.parts))
+        return bool({"g", "inside", "taylor"} & set(self.parts))
 
     @property
     def needs_data(self) -> bool:
@@ -74,6 +78,10 @@ _PARTS = {
     Criterion.WR: ("w", "r"),
     Criterion.WG: ("w", "g"),
     Criterion.RG: ("r", "g"),
+    Criterion.GC: ("g", "contrast"),
+    Criterion.GI: ("inside",),
+    Criterion.SELC: ("w", "r", "g", "contrast"),
+    Criterion.SELI: ("w", "r", "inside"),
     Criterion.L1: ("l1",),
     Criterion.L2: ("w",),
     Criterion.FPGM: ("fpgm",),

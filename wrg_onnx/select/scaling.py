@@ -59,4 +59,16 @@ def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
         "taylor": per_unit(statistics.taylor, count),
         "act": per_unit(statistics.activation, count),
         "bn": per_unit(statistics.batch_scale, count),
+        "inside": per_unit(statistics.inside, count),
+        "contrast": per_unit(_contrast(statistics), count),
     }
+
+
+def _contrast(statistics: Statistics) -> list[LayerValues]:
+    """Return inside / (inside + outside): 1 where a channel matters on the object alone."""
+    layers = []
+    for inside, outside in zip(statistics.inside, statistics.outside, strict=True):
+        both = inside.values + outside.values
+        share = np.divide(inside.values, both, out=np.full_like(both, 0.5), where=both > 0)
+        layers.append(LayerValues(inside.layer, inside.units, share))
+    return layers
