@@ -13,9 +13,8 @@ import wrg_onnx
 ROOT = Path(wrg_onnx.__file__).parent
 FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
 PUBLIC = {
-    "select": "Budget Candidates Criterion Scope Scores Selection UnitValues expected_jaccard "
-    "largest_ratio "
-    "per_unit removal_order score select",
+    "select": "Budget Candidates Criterion OTHER_NAMES Scope Scores Selection UnitValues "
+    "expected_jaccard largest_ratio per_unit removal_order score select",
     "report": "BenchReport FinetuneReport InspectReport PruneReport ValidateReport bench_text "
     "export_text finetune_text inspect_text prune_text to_json validate_text",
     "recover": "BatchNormUse CheckpointFile Device EpochResult FEWEST_SAMPLES Finetuned "

@@ -36,7 +36,7 @@ def measured() -> Callable[[Probe, tuple[Tap, ...], DataSet], Measurements]:
     """Measure all images with one probe."""
 
     def measure(probe: Probe, taps: tuple[Tap, ...], data: DataSet) -> Measurements:
-        rows = [probe.measure(sample) for sample in data]
+        rows = [row for sample in data for row in probe.measure([sample])]
         stacked = {kind: np.stack([row[kind] for row in rows]) for kind in probe.kinds}
         return Measurements(taps, stacked, len(data))
 

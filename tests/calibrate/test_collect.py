@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -15,14 +16,15 @@ from wrg_onnx.graph.errors import MissingPackageError, StatisticsError
 
 RNG = np.random.default_rng(0)
 BODY = """(float[1,3,8,8] x) => (float[1,1,8,8] y) {
-    c = Conv<pads=[1,1,1,1]>(x, w1)  a = Relu(c)  y = Conv(a, w2)
+    c = Conv<pads=[1,1,1,1]>(x, w1)  n = BatchNormalization(c, s, b, m, v)  a = Relu(n)
+    y = Conv(a, w2)
 }"""
 
 
 @pytest.fixture
 def units(analysed):
-    shapes = {"w1": (4, 3, 3, 3), "w2": (1, 4, 1, 1)}
-    return analysed(BODY, {n: RNG.standard_normal(s).astype("f") for n, s in shapes.items()})
+    shapes = {"w1": (4, 3, 3, 3), "w2": (1, 4, 1, 1), "s": 4, "b": 4, "m": 4, "v": 4}
+    return analysed(BODY, {n: RNG.uniform(0.1, 1, s).astype("f") for n, s in shapes.items()})
 
 
 def images(count=2):
@@ -43,18 +45,23 @@ UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
     [
         (CollectOptions(), set()),
         (CollectOptions(weights=True), {"weight", "weight_l1"}),
+        (CollectOptions(distances=True), {"distance"}),
+        (CollectOptions(batch_scales=True), {"batch_scale"}),
         (CollectOptions(wanted=Wanted(ranks=True)), {"rank", "activation"}),
         (CollectOptions(wanted=Wanted(activations=True)), {"activation"}),
         (CollectOptions(wanted=Wanted(gradients=True)), {"gradient"}),
         (CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True)),
          {"weight", "weight_l1", "rank", "activation", "gradient"}),
+        (CollectOptions(distances=True, wanted=Wanted(activations=True)),
+         {"distance", "activation"}),
     ],
 )  # fmt: skip
 def test_only_what_is_asked_for_is_measured(units, options, measured):
     found = collect(units, images(), options).statistics
-    kinds = ("weight", "weight_l1", "rank", "gradient", "activation")
+    kinds = {field.name for field in dataclasses.fields(found)} - {"images"}
     assert {kind for kind in kinds if getattr(found, kind)} == measured
-    assert found.images == (0 if measured <= {"weight", "weight_l1"} else 2)
+    of_images = {"rank", "activation", "gradient"}
+    assert found.images == (2 if measured & of_images else 0)
 
 
 def test_weights_alone_read_no_image(units):

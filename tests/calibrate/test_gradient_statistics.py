@@ -14,7 +14,6 @@ from wrg_onnx.calibrate.gradients import GradientProbe  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
-from wrg_onnx.graph import Provider  # noqa: E402
 from wrg_onnx.graph.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
 from wrg_onnx.twin.losses import bce_loss, iou_loss  # noqa: E402
 
@@ -200,7 +199,7 @@ def test_a_gpu_finds_what_the_cpu_does(analysed):
     units = analysed(PROBABILITY, WEIGHTS)
     taps, sample = plan_taps(units), dataset(IMAGES, MASKS)[0]
     rows = [
-        GradientProbe(units.graph, taps, HEAD, provider).measure(sample)[Kind.GRADIENT]
-        for provider in (Provider.CPU, Provider.CUDA)
+        GradientProbe(units.graph, taps, HEAD, device).measure([sample])[0][Kind.GRADIENT]
+        for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3)

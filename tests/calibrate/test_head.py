@@ -99,3 +99,11 @@ def test_a_map_with_nan_is_an_error():
     output[0, 0, 3, 4] = np.nan
     with pytest.raises(StatisticsError, match="output 'y' holds an infinity or NaN"):
         saliency_map(output, SaliencyHead("y", axis=1, channels=1, is_logit=True))
+
+
+def test_the_map_of_a_fixed_batch_is_that_of_its_first_image():
+    output = np.linspace(0, 1, 3 * 32 * 48, dtype=np.float32).reshape(3, 1, 32, 48)
+    assert find_saliency_head(["y"], [{"y": output}], SIZE) is None
+    head = find_saliency_head(["y"], [{"y": output}], SIZE, batch=3)
+    assert head is not None
+    np.testing.assert_array_equal(saliency_map(output, head), output[0, 0])

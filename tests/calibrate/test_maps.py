@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.calibrate.maps import MapProbe
+from wrg_onnx.calibrate.maps import MapProbe, MapSource
 from wrg_onnx.calibrate.measurements import Kind
 from wrg_onnx.calibrate.taps import channels_first, plan_taps
 from wrg_onnx.graph import open_session
@@ -43,7 +43,7 @@ IMAGES = [floats(1, 3, 12, 10) for _ in range(3)]
 def test_means_are_those_of_a_direct_computation(units, measured):
     taps = plan_taps(units)
     assert [tap.tensor for tap in taps] == ["a", "b"]
-    found = measured(MapProbe(units.graph, taps, ranks=True), taps, dataset(*IMAGES))
+    found = measured(MapProbe(MapSource(units.graph, taps), ranks=True), taps, dataset(*IMAGES))
     session = open_session(units.graph, outputs=["a", "b"])
     runs = [session.run({"x": image}) for image in IMAGES]
     pairs = zip(taps, found.layers(Kind.RANK), found.layers(Kind.ACTIVATION), strict=True)
@@ -61,7 +61,7 @@ def test_means_are_those_of_a_direct_computation(units, measured):
 
 def test_images_count_as_often_as_they_are_drawn(units, measured):
     taps = plan_taps(units)
-    probe = MapProbe(units.graph, taps, ranks=False)
+    probe = MapProbe(MapSource(units.graph, taps), ranks=False)
     weighted = measured(probe, taps, dataset(*IMAGES)).layers(
         Kind.ACTIVATION, np.array([2.0, 0.0, 1.0])
     )
@@ -74,7 +74,7 @@ def test_a_small_bound_gives_the_same_numbers(units):
     taps = plan_taps(units)
     sample = dataset(IMAGES[0])[0]
     whole, parts = (
-        MapProbe(units.graph, taps, ranks=True, bound_bytes=bound).measure(sample)
+        MapProbe(MapSource(units.graph, taps, bound_bytes=bound), ranks=True).measure([sample])[0]
         for bound in (2**30, 1)
     )
     for kind in (Kind.RANK, Kind.ACTIVATION):
@@ -82,18 +82,18 @@ def test_a_small_bound_gives_the_same_numbers(units):
 
 
 def test_ranks_are_taken_only_when_asked_for(units):
-    probe = MapProbe(units.graph, plan_taps(units), ranks=False)
+    probe = MapProbe(MapSource(units.graph, plan_taps(units)), ranks=False)
     assert probe.kinds == (Kind.ACTIVATION,)
-    assert list(probe.measure(dataset(IMAGES[0])[0])) == [Kind.ACTIVATION]
+    assert list(probe.measure([dataset(IMAGES[0])[0]])[0]) == [Kind.ACTIVATION]
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
 def test_a_hole_names_the_feature_map_and_the_image(units, hole):
     image = floats(1, 3, 12, 10)
     image[0, 0, 0, 0] = hole
-    probe = MapProbe(units.graph, plan_taps(units), ranks=True)
+    probe = MapProbe(MapSource(units.graph, plan_taps(units)), ranks=True)
     with pytest.raises(StatisticsError, match="'a' of 's' holds NaN or infinity"):
-        probe.measure(dataset(image)[0])
+        probe.measure([dataset(image)[0]])
 
 
 def test_integer_maps_are_measured_from_their_zero_point(analysed, measured):
@@ -113,7 +113,7 @@ def test_integer_maps_are_measured_from_their_zero_point(analysed, measured):
     )
     taps = plan_taps(units)
     assert [(tap.tensor, tap.zero_point) for tap in taps] == [("c", 100), ("a", 128)]
-    found = measured(MapProbe(units.graph, taps, ranks=True), taps, dataset(IMAGES[0]))
+    found = measured(MapProbe(MapSource(units.graph, taps), ranks=True), taps, dataset(IMAGES[0]))
     values = open_session(units.graph, outputs=["c", "a"]).run({"x": IMAGES[0]})
     means = {
         "c": np.abs(values["c"].astype(float) - 100).mean(axis=(0, 2, 3)),
@@ -126,7 +126,7 @@ def test_integer_maps_are_measured_from_their_zero_point(analysed, measured):
 def test_a_map_with_random_numbers_does_not_depend_on_what_came_before(analysed):
     noisy = BODY.replace("a = Relu(c)", "n = RandomNormalLike(c)  m = Add(c, n)  a = Relu(m)")
     units = analysed(noisy, WEIGHTS)
-    probe = MapProbe(units.graph, plan_taps(units), ranks=True)
-    first, _, again = (probe.measure(sample) for sample in dataset(IMAGES[0], IMAGES[1], IMAGES[0]))
+    probe = MapProbe(MapSource(units.graph, plan_taps(units)), ranks=True)
+    first, _, again = probe.measure([*dataset(IMAGES[0], IMAGES[1], IMAGES[0])])
     for kind in probe.kinds:
         np.testing.assert_array_equal(first[kind], again[kind])

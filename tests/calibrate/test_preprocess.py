@@ -56,7 +56,6 @@ def test_open_sides_are_224_unless_given():
         image_input(1, 3, 32, 32) + image_input(1, 2, name="scale"),
         image_input(1, 3, 32, 32) + image_input(1, 3, 32, 32, name="y"),
         image_input(1, 4, 32, 32),
-        image_input(2, 3, 32, 32),
         image_input(1, 3, 32),
         image_input(1, 3, 4, 32),
         image_input(1, "c", 32, 32),
@@ -150,3 +149,12 @@ def test_an_object_of_one_pixel_survives_shrinking():
     assert small.sum() >= 1
     assert small[41, 70]
     assert not to_mask(np.zeros((300, 300), np.uint8), 100, 100).any()
+
+
+def test_a_fixed_batch_is_filled_with_the_image():
+    preprocessing = default_preprocessing(image_input(4, 3, 32, 48))
+    assert preprocessing is not None
+    assert preprocessing.batch == 4
+    feed = to_feed(np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8), preprocessing)
+    assert feed.shape == (4, 3, 32, 48)
+    assert (feed == feed[:1]).all()

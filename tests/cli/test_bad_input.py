@@ -142,6 +142,13 @@ def test_an_impossible_ratio_says_what_is_possible(refused, run, model):
     )
 
 
+def test_bn_without_normalisations_says_how_to_keep_them(refused, model):
+    line = refused("prune", model, "--ratio", 0.5, "--criterion", "bn")
+    assert "no BatchNormalization with a constant scale" in line
+    assert "training=TrainingMode.PRESERVE" in line
+    assert "--criterion l1" in line
+
+
 def test_keep_lowers_what_is_possible(refused, model):
     line = refused("prune", model, *L1, "--keep", "first.*", "--keep", "third.*")
     frozen, most = map(float, re.findall(r"(\d+\.\d)% (?:are frozen|\(see)", line))

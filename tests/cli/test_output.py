@@ -64,6 +64,16 @@ def test_the_report_says_what_was_done(run, model):
         assert words in " ".join(done.stdout.split())
 
 
+def test_hrank_is_r_on_the_command_line(run, model):
+    hrank, r = (
+        json.loads(run("prune", model, "--ratio", 0.5, "--criterion", name, "--no-evaluate",
+                       "--dry-run", "--json", *SHORT).stdout)
+        for name in ("hrank", "r")
+    )  # fmt: skip
+    assert hrank["criterion"] == "r"
+    assert (hrank["groups"], hrank["images"]) == (r["groups"], r["images"])
+
+
 def test_images_are_named_as_the_source(run, model, data):
     done = run("prune", model, "--ratio", 0.5, "--criterion", "wr", "--data", data, "--size", 32)
     assert "statistics from 3 of 4 images with masks from data" in " ".join(done.stdout.split())

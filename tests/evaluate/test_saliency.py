@@ -1,17 +1,21 @@
-"""The six metrics against PySODMetrics' own classes, and finding the map in the outputs."""
+"""The metrics of a data set against PySODMetrics' own classes."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from metric_cases import CASES
+from PIL import Image
 
-from wrg_onnx.evaluate.saliency import (
-    score_saliency,
-)
+from wrg_onnx.evaluate.saliency import score_saliency
 from wrg_onnx.graph.errors import DataError, MissingPackageError, StatisticsError
+
+PAIRS = Path(__file__).parents[3] / "shared" / "data" / "saliency"
 
 SIZE = (32, 48)
 
@@ -24,26 +28,68 @@ def blob(rng, height=40, width=56):
     return np.clip(mask * 0.6 + rng.uniform(0, 0.5, mask.shape), 0, 1), mask
 
 
-def test_the_six_metrics_are_those_of_pysodmetrics():
+def reference(pairs):
+    """What PySODMetrics says of maps and masks."""
     sod = pytest.importorskip("py_sod_metrics")
-    rng = np.random.default_rng(0)
-    pairs = [blob(rng) for _ in range(4)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This class will be removed", UserWarning)
         f = sod.Fmeasure()
     mae, weighted_f, s, e = sod.MAE(), sod.WeightedFmeasure(), sod.Smeasure(), sod.Emeasure()
+    si_mae = sod.SizeInvarianceMAE()
+    si_f = sod.SizeInvarianceFmeasureV2({"f": sod.FmeasureHandler(True, False, beta=0.3)})
     for prediction, mask in pairs:
         levels = np.rint(prediction.astype(np.float32) * 255).astype(np.uint8)
-        for metric in (mae, f, weighted_f, s, e):
+        for metric in (mae, f, weighted_f, s, e, si_mae, si_f):
             metric.step(levels, np.uint8(mask) * 255)
+    curve, by_object = f.get_results()["fm"]["curve"], si_f.get_results()["f"]["dynamic"]
+    return {
+        "mae": mae.get_results()["mae"],
+        "max_f": curve.max(),
+        "mean_f": curve.mean(),
+        "weighted_f": weighted_f.get_results()["wfm"],
+        "s_measure": s.get_results()["sm"],
+        "max_e": e.get_results()["em"]["curve"].max(),
+        "si_mae": si_mae.get_results()["si_mae"],
+        "si_max_f": np.mean([curves.max(axis=-1).mean() for curves in by_object]),
+        "si_mean_f": np.mean([curves.mean() for curves in by_object]),
+        "images": len(pairs),
+    }
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_each_metric_of_an_image_is_that_of_pysodmetrics(case):
+    found = dataclasses.asdict(score_saliency([case]))
+    with warnings.catch_warnings():
+        # What it makes of the S-measure of an object in the last corner.
+        warnings.filterwarnings("ignore", "Mean of empty slice|invalid value", RuntimeWarning)
+        expected = reference([case])
+    if np.isnan(expected["s_measure"]):
+        assert case[1][-1, -1]
+        assert 0 <= found["s_measure"] <= 1
+        del expected["s_measure"], found["s_measure"]
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_the_metrics_of_a_data_set_are_those_of_pysodmetrics():
+    rng = np.random.default_rng(0)
+    pairs = [blob(rng) for _ in range(4)] + [CASES["sizes apart, noisy"], CASES["none, noise"]]
     scores = score_saliency(iter(pairs))
-    assert scores.images == 4
-    assert scores.mae == mae.get_results()["mae"]
-    assert scores.max_f == pytest.approx(f.get_results()["fm"]["curve"].max(), rel=1e-12)
-    assert scores.mean_f == pytest.approx(f.get_results()["fm"]["curve"].mean(), rel=1e-12)
-    assert scores.weighted_f == weighted_f.get_results()["wfm"]
-    assert scores.s_measure == s.get_results()["sm"]
-    assert scores.max_e == e.get_results()["em"]["curve"].max()
+    assert scores.images == 6
+    assert dataclasses.asdict(scores) == pytest.approx(reference(pairs), rel=1e-12)
+
+
+def test_an_image_without_an_object_has_no_f_measure_whatever_the_map():
+    pytest.importorskip("py_sod_metrics")
+    for how in ("noise", "constant", "zero", "full"):
+        prediction, mask = CASES[f"none, {how}"]
+        scores = score_saliency([(prediction, mask)])
+        of_f = (scores.max_f, scores.mean_f, scores.weighted_f, scores.si_max_f, scores.si_mean_f)
+        assert of_f == (0, 0, 0, 0, 0)
+        assert scores.si_mae == scores.mae
+        assert scores.s_measure == pytest.approx(1 - scores.mae)
+        levels = np.rint(prediction * 255)
+        brightest = 255 if np.ptp(levels) == 0 else levels.max()
+        assert scores.max_e == pytest.approx((levels < brightest).mean(), rel=1e-3)
 
 
 def test_a_perfect_map_has_perfect_scores():
@@ -111,5 +157,17 @@ def test_a_missing_pysodmetrics_is_answered_with_the_install_line(monkeypatch):
         score_saliency([])
 
 
-def zeros(*shape, dtype=np.float32):
-    return np.zeros(shape, dtype)
+@pytest.mark.parametrize("name", ["SOD300", "SIRST-V2", "MT-Defect", "DAVIS2016-val"])
+def test_real_masks_have_finite_scores(name):
+    pytest.importorskip("py_sod_metrics")
+    files = sorted((PAIRS / name / "masks").glob("*.png"))
+    if not files:
+        pytest.skip(f"{PAIRS / name} is not there")
+    pairs = []
+    for file in files[:: max(1, len(files) // 40)]:
+        mask = np.asarray(Image.open(file).convert("L")) > 127
+        image = Image.open(next((PAIRS / name / "images").glob(f"{file.stem}.*"))).convert("L")
+        pairs.append((np.asarray(image.resize(mask.shape[::-1])) / 255, mask))
+    values = dataclasses.asdict(score_saliency(pairs))
+    assert values.pop("images") == len(pairs) >= 40
+    assert all(0 <= value <= 1 for value in values.values()), values

@@ -16,6 +16,7 @@ from wrg_onnx.graph import (
     open_session,
     resolve_provider,
 )
+from wrg_onnx.graph import session as sessions
 from wrg_onnx.graph.load import from_proto
 
 TEXT = "net (float[1,3,6,6] x) => (float[1,40,6,6] y) { h = Conv(x, w)  y = Relu(h) }"
@@ -103,9 +104,27 @@ def test_auto_provider_is_the_cpu_without_cuda(monkeypatch):
         resolve_provider(Provider.CUDA)
 
 
-def test_auto_provider_is_cuda_where_there_is_one(monkeypatch):
+def test_cuda_is_taken_where_it_starts(monkeypatch):
     import onnxruntime
 
     names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(sessions, "_cuda_starts", lambda: True)
     assert resolve_provider(Provider.AUTO) is Provider.CUDA
+    monkeypatch.setattr(sessions, "_cuda_starts", lambda: False)
+    assert resolve_provider(Provider.AUTO) is Provider.CPU
+    assert resolve_provider(Provider.CPU) is Provider.CPU
+    with pytest.raises(UsageError, match="does not start"):
+        resolve_provider(Provider.CUDA)
+
+
+def test_outputs_are_lent_where_they_were_computed(graph):
+    feeds = {"x": normal(1, 3, 6, 6)}
+    opened = open_session(graph)
+    expected = opened.run(feeds)
+    lent = opened.lend(feeds, list(expected))
+    for name, array in expected.items():
+        assert lent[name].device_name() == "cpu"
+        np.testing.assert_array_equal(lent[name].numpy(), array)
+    with pytest.raises(DataError, match=r"on the inputs x \[1, 4, 6, 6\]"):
+        opened.lend({"x": normal(1, 4, 6, 6)}, list(expected))

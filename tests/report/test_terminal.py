@@ -45,7 +45,7 @@ def rows(text):
 
 
 def scores(value):
-    return SaliencyScores(value, value, value, value, value, value, 3)
+    return SaliencyScores(*[value] * 9, images=3)
 
 
 BEFORE = Cost(138_357_544, 15_470_264_320, 553_000_000)

@@ -13,6 +13,9 @@ R = np.array([1.2, 0.6, 1.2])
 G = np.array([2.0, 1.0, 0.0])
 L1 = np.array([0.9, 1.0, 1.1])
 ACT = np.array([1.8, 0.9, 0.3])
+FPGM = np.array([1.0, 1.3, 0.7])
+TAYLOR = np.array([0.0, 0.6, 2.4])
+BN = np.array([2.0, 0.1, 0.9])
 FORMULAS = {
     Criterion.SEL: W * R * G,
     Criterion.W: W,
@@ -23,7 +26,10 @@ FORMULAS = {
     Criterion.RG: R * G,
     Criterion.L1: L1,
     Criterion.L2: W,
+    Criterion.FPGM: FPGM,
+    Criterion.TAYLOR: TAYLOR,
     Criterion.ACT: ACT,
+    Criterion.BN: BN,
 }
 
 
@@ -35,8 +41,11 @@ def layers(values, units=(0, 1, 2)):
 STATISTICS = Statistics(
     weight=layers(10 * W),
     weight_l1=layers(3 * L1),
+    distance=layers(40 * FPGM),
+    batch_scale=layers(BN / 5),
     rank=layers(R / 2),
     gradient=layers(G * 1e-4),
+    taylor=layers(TAYLOR * 1e-6),
     activation=layers(ACT),
     images=1,
 )
@@ -84,9 +93,26 @@ def test_random_is_reproducible_per_seed():
         ("sel", True, True), ("w", False, False), ("r", True, False), ("g", False, True),
         ("wr", True, False), ("wg", False, True), ("rg", True, True), ("l1", False, False),
         ("l2", False, False), ("act", True, False), ("random", False, False),
+        ("fpgm", False, False), ("bn", False, False), ("taylor", False, True),
     ],
 )  # fmt: skip
 def test_a_criterion_says_what_it_needs(criterion, maps, gradient):
     found = Criterion(criterion)
     assert (found.needs_maps, found.needs_gradient) == (maps, gradient)
     assert found.needs_data == (maps or gradient)
+
+
+def test_hrank_is_another_name_for_the_rank():
+    assert Criterion("hrank") is Criterion.R
+    assert "hrank" not in {criterion.value for criterion in Criterion}
+
+
+def test_an_unknown_name_is_no_criterion():
+    with pytest.raises(ValueError, match="'hranks' is not a valid Criterion"):
+        Criterion("hranks")
+
+
+def test_a_unit_that_no_normalisation_passes_is_average_and_marked():
+    found = score(Criterion.BN, Statistics(batch_scale=layers([3.0, 1.0], (0, 2))), 3, rng())
+    np.testing.assert_allclose(found.values, [1.5, 1, 0.5])
+    assert found.unmeasured.tolist() == [False, True, False]

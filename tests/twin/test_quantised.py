@@ -270,6 +270,6 @@ def test_a_quantised_model_has_gradients_at_its_taps(shufflenet):
     units = find_units(shufflenet, shapes)
     taps = plan_taps(units)
     sample = Sample("drawn", {"input": image(1, 3, 224, 224)}, None)
-    row = GradientProbe(shufflenet, taps, None).measure(sample)[Kind.GRADIENT]
+    row = GradientProbe(shufflenet, taps, None).measure([sample])[0][Kind.GRADIENT]
     assert len(taps) > 50
     assert sum(values.any() for values in by_tap(taps, row)) > 50

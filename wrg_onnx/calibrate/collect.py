@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
+from wrg_onnx.calibrate.batch_norm import batch_scales
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.instruments import Instrument, Wanted, instruments_for
@@ -18,7 +19,7 @@ from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
 from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
-from wrg_onnx.calibrate.weights import filter_norms
+from wrg_onnx.calibrate.weights import filter_distances, filter_norms
 from wrg_onnx.calibrate.workers import Alone, Workers, of_first
 from wrg_onnx.channels import Units
 from wrg_onnx.graph import StatisticsError
@@ -37,6 +38,8 @@ class CollectOptions:
 
     Attributes:
         weights: Norms of filters.
+        distances: Distances between filters.
+        batch_scales: Scales of batch normalisations.
         wanted: What is measured on images.
         least: How many images are looked at before the certainty is asked for.
         enough: The certainty that ends the pass.
@@ -44,6 +47,8 @@ class CollectOptions:
     """
 
     weights: bool = False
+    distances: bool = False
+    batch_scales: bool = False
     wanted: Wanted = field(default_factory=Wanted)
     least: int = 16
     enough: float = 0.98
@@ -91,11 +96,12 @@ def collect(
     Raises:
         MissingPackageError: If gradients are needed and torch is not installed.
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
-        StatisticsError: If a feature map or a gradient is not finite, or there is no feature map.
+        StatisticsError: If a feature map or a gradient is not finite, or there is no feature map,
+            or no batch normalisation whose scale could be taken.
     """
-    weight, weight_l1 = filter_norms(units) if options.weights else ([], [])
+    of_weights = _of_weights(units, options)
     if data is None or not options.wanted:
-        return Collected(Statistics(weight, weight_l1))
+        return Collected(of_weights)
     taps = plan_taps(units)
     if not taps and units.removable.any():
         raise StatisticsError(
@@ -104,10 +110,8 @@ def collect(
         )
 
     def statistics(found: Measurements, times: Float64Array | None = None) -> Statistics:
-        rank, gradient, activation = (
-            found.layers(kind, times) for kind in (Kind.RANK, Kind.GRADIENT, Kind.ACTIVATION)
-        )
-        return Statistics(weight, weight_l1, rank, gradient, activation, found.images)
+        measured = {kind.value: found.layers(kind, times) for kind in Kind}
+        return replace(of_weights, images=found.images, **measured)
 
     used = instruments_for(units.graph, taps, head, options.wanted, options.workers.index)
     if not len(data):
@@ -125,6 +129,17 @@ def collect(
     return Collected(mean, sure, tuple(notes))
 
 
+def _of_weights(units: Units, options: CollectOptions) -> Statistics:
+    """Take what the weights alone say."""
+    l2, l1 = filter_norms(units) if options.weights else ([], [])
+    return Statistics(
+        weight=l2,
+        weight_l1=l1,
+        distance=filter_distances(units) if options.distances else (),
+        batch_scale=batch_scales(units) if options.batch_scales else (),
+    )
+
+
 def _passes(
     instruments: Sequence[Instrument],
     taps: tuple[Tap, ...],
@@ -135,21 +150,18 @@ def _passes(
     """Yield all that was measured so far, each time of some images more."""
     workers, width = options.workers, channels_of(taps)
     kinds = [kind for instrument in instruments for kind in instrument.kinds]
-    keeps = any(instrument.store is not None for instrument in instruments)
+    block = max(instrument.block for instrument in instruments)
     rows = {kind: np.empty((0, width)) for kind in kinds}
     done = 0
     try:
         while done < len(data):
             stop = min(len(data), max(options.least, int(np.ceil(done * GROWTH))))
             fresh = {kind: np.zeros((stop - done, width)) for kind in kinds}
-            for index in range(done, stop):
-                if index % workers.count == workers.index:
-                    sample = data[index]
-                    name = digest_of(sample) if keeps else ""
-                    for instrument in instruments:
-                        for kind, row in instrument.measure(sample, name).items():
-                            fresh[kind][index - done] = row
-                progress("statistics", index + 1, len(data))
+            for start in range(done - done % block, stop, block):
+                if start // block % workers.count == workers.index:
+                    numbers = range(max(start, done), min(start + block, stop))
+                    _measure(instruments, data, numbers, fresh, first=done)
+                progress("statistics", min(start + block, stop), len(data))
             for kind, part in fresh.items():
                 rows[kind] = np.concatenate([rows[kind], workers.total(part)])
             done = stop
@@ -158,3 +170,21 @@ def _passes(
         for instrument in instruments:
             if instrument.store is not None:
                 instrument.store.flush()
+
+
+def _measure(
+    instruments: Sequence[Instrument],
+    data: DataSet,
+    numbers: range,
+    fresh: Mapping[Kind, Float64Array],
+    *,
+    first: int,
+) -> None:
+    """Write the rows of some images to ``fresh``, which begins with the image ``first``."""
+    samples = [data[number] for number in numbers]
+    keeps = any(instrument.store is not None for instrument in instruments)
+    names = [digest_of(sample) for sample in samples] if keeps else []
+    for instrument in instruments:
+        for number, row in zip(numbers, instrument.measure(samples, names), strict=True):
+            for kind, values in row.items():
+                fresh[kind][number - first] = values

@@ -40,7 +40,10 @@ class SaliencyHead:
 
 
 def find_saliency_output(
-    outputs: Sequence[str], arrays: Mapping[str, Array], input_size: tuple[int, int]
+    outputs: Sequence[str],
+    arrays: Mapping[str, Array],
+    input_size: tuple[int, int],
+    batch: int = 1,
 ) -> str | None:
     """Find the output that is a saliency map: the first with one channel, else with two.
 
@@ -51,20 +54,24 @@ def find_saliency_output(
         outputs: The names in the model's order.
         arrays: The outputs for one sample.
         input_size: Height and width of the image that was fed, in pixels.
+        batch: How many images are fed at once.
 
     Returns:
         The name, or None if there is no such output.
     """
     for wanted in (1, 2):
         for name in outputs:
-            layout = _map_layout(arrays[name], input_size)
+            layout = _map_layout(arrays[name], input_size, batch)
             if layout is not None and layout[1] == wanted:
                 return name
     return None
 
 
 def find_saliency_head(
-    outputs: Sequence[str], batches: Sequence[Mapping[str, Array]], input_size: tuple[int, int]
+    outputs: Sequence[str],
+    batches: Sequence[Mapping[str, Array]],
+    input_size: tuple[int, int],
+    batch: int = 1,
 ) -> SaliencyHead | None:
     """Find the saliency output, and whether it holds probabilities, from a few samples.
 
@@ -74,18 +81,19 @@ def find_saliency_head(
         outputs: The names in the model's order.
         batches: The outputs for each of a few samples.
         input_size: Height and width of the images that were fed, in pixels.
+        batch: How many images are fed at once.
 
     Returns:
         How to read the map, or None if the model has none.
     """
-    name = find_saliency_output(outputs, batches[0], input_size) if batches else None
+    name = find_saliency_output(outputs, batches[0], input_size, batch) if batches else None
     if name is None:
         return None
-    layout = _map_layout(batches[0][name], input_size)
+    layout = _map_layout(batches[0][name], input_size, batch)
     if layout is None:
         return None
-    low = min(float(batch[name].min()) for batch in batches)
-    high = max(float(batch[name].max()) for batch in batches)
+    low = min(float(arrays[name].min()) for arrays in batches)
+    high = max(float(arrays[name].max()) for arrays in batches)
     is_logit = low < -PROBABILITY_SLACK or high > 1 + PROBABILITY_SLACK
     return SaliencyHead(name, axis=layout[0], channels=layout[1], is_logit=is_logit)
 
@@ -94,7 +102,8 @@ def saliency_map(output: Array, head: SaliencyHead) -> NDArray[np.float32]:
     """Turn a model's raw output for one sample into a saliency map.
 
     Args:
-        output: (1, C, H, W), (1, H, W, C) or (1, H, W) of floats, C being 1 or 2.
+        output: (B, C, H, W), (B, H, W, C) or (B, H, W) of floats, C being 1 or 2; of a batch, which
+            holds the same image B times, the first counts.
         head: How to read it.
 
     Returns:
@@ -115,10 +124,12 @@ def saliency_map(output: Array, head: SaliencyHead) -> NDArray[np.float32]:
     return np.clip(maps, 0, 1).astype(np.float32)
 
 
-def _map_layout(array: Array, input_size: tuple[int, int]) -> tuple[int | None, int] | None:
+def _map_layout(
+    array: Array, input_size: tuple[int, int], batch: int
+) -> tuple[int | None, int] | None:
     """Return a map's channel axis (None if it has none) and its channels; None if it is no map."""
     shape = array.shape
-    if array.dtype.kind != "f" or len(shape) not in (3, 4) or shape[0] != 1:
+    if array.dtype.kind != "f" or len(shape) not in (3, 4) or shape[0] != batch:
         return None
     if len(shape) == 3:
         return (None, 1) if _is_map(shape[1:], input_size) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +11,15 @@ from pathlib import Path
 
 from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapProbe
+from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource
 from wrg_onnx.calibrate.measurements import Kind, Probe, Row, channels_of
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, MissingPackageError, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
+
+BLOCK_ON_GPU = 8
+"""How many images a GPU gets at a time; a CPU gets one, since more gain nothing there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +31,19 @@ class Wanted:
         activations: Mean absolute activations of feature maps.
         gradients: A backward pass.
         provider: Where ONNX Runtime computes.
-        bound_bytes: How many bytes of feature maps are held at a time.
+        bound_bytes: How many bytes of feature maps are held at a time; None for what suits the
+            device.
         cache: A folder where what was measured is kept; None for none.
+        mixed: Whether gradients are computed in bfloat16 where torch thinks it safe.
     """
 
     ranks: bool = False
     activations: bool = False
     gradients: bool = False
     provider: Provider = Provider.AUTO
-    bound_bytes: int = DEFAULT_BOUND_BYTES
+    bound_bytes: int | None = None
     cache: Path | None = None
+    mixed: bool = False
 
     def __bool__(self) -> bool:
         return self.ranks or self.activations or self.gradients
@@ -49,23 +56,27 @@ class Instrument:
     Attributes:
         make: Makes the probe.
         kinds: What it measures.
+        block: How many images it likes to see at once.
         store: What was measured before; None if nothing is kept.
     """
 
     make: Callable[[], Probe]
     kinds: tuple[Kind, ...]
+    block: int
     store: Store | None
     probe: Probe | None = None
 
-    def measure(self, sample: Sample, name: str) -> Row:
-        """Measure an image, or look up what it said before; its name there is its digest."""
+    def measure(self, samples: Sequence[Sample], names: Sequence[str]) -> list[Row]:
+        """Measure images, or look up what they said before; their names there are digests."""
         if self.store is None:
-            return self.ready().measure(sample)
-        row = self.store.get(name)
-        if row is None:
-            row = self.ready().measure(sample)
-            self.store.put(name, row)
-        return row
+            return self.ready().measure(samples)
+        known = {n: row for n, name in enumerate(names) if (row := self.store.get(name))}
+        new = [n for n in range(len(names)) if n not in known]
+        measured = self.ready().measure([samples[n] for n in new]) if new else []
+        for n, row in zip(new, measured, strict=True):
+            self.store.put(names[n], row)
+            known[n] = row
+        return [known[n] for n in range(len(names))]
 
     def ready(self) -> Probe:
         """Make the probe, if that was not done before."""
@@ -100,23 +111,33 @@ def instruments_for(
         else (_version("wrg-onnx"), fingerprint(graph), *_places(taps))
     )
 
+    provider = resolve_provider(wanted.provider)
+    on_gpu = provider is Provider.CUDA and _torch_has_a_gpu()
+    device = "cuda" if on_gpu else "cpu"
+
     def add(make: Callable[[], Probe], kinds: tuple[Kind, ...], *further: str) -> None:
         store = None
         if wanted.cache is not None:
             store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps), process)
-        made.append(Instrument(make, kinds, store))
+        block = BLOCK_ON_GPU if on_gpu else 1
+        made.append(Instrument(make, kinds, block, store))
 
-    provider = resolve_provider(wanted.provider)
     if wanted.gradients:
-        make = partial(_gradient_probe, graph, taps, head, provider)
-        add(make, (Kind.GRADIENT,), repr(head), provider.value, _version("torch"))
+        make = partial(_gradient_probe, graph, taps, head, device, mixed=wanted.mixed)
+        add(
+            make,
+            (Kind.GRADIENT, Kind.TAYLOR),
+            repr(head),
+            device,
+            str(wanted.mixed),
+            _version("torch"),
+        )
     if wanted.ranks or wanted.activations:
         kinds = (Kind.RANK, Kind.ACTIVATION) if wanted.ranks else (Kind.ACTIVATION,)
-        probe = partial(
-            MapProbe, graph, taps,
-            ranks=wanted.ranks, provider=provider, bound_bytes=wanted.bound_bytes,
-        )  # fmt: skip
-        add(probe, kinds, provider.value, runtime().__version__)
+        make = partial(
+            _map_probe, graph, taps, provider, wanted.bound_bytes, on_gpu=on_gpu, ranks=wanted.ranks
+        )
+        add(make, kinds, provider.value, device, runtime().__version__)
     for instrument in made:
         if instrument.store is None or not len(instrument.store):
             instrument.ready()
@@ -128,7 +149,7 @@ def _places(taps: Sequence[Tap]) -> Iterator[str]:
 
 
 def _gradient_probe(
-    graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None, provider: Provider
+    graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None, device: str, *, mixed: bool
 ) -> Probe:
     try:
         from wrg_onnx.calibrate.gradients import GradientProbe
@@ -141,7 +162,34 @@ def _gradient_probe(
             extra="torch",
             otherwise="choose one without, such as --criterion wr",
         ) from error
-    return GradientProbe(graph, taps, head, provider)
+    return GradientProbe(graph, taps, head, device, mixed=mixed)
+
+
+def _map_probe(
+    graph: Graph,
+    taps: Sequence[Tap],
+    provider: Provider,
+    bound_bytes: int | None,
+    *,
+    on_gpu: bool,
+    ranks: bool,
+) -> Probe:
+    if not on_gpu:
+        source = MapSource(graph, taps, provider, bound_bytes or DEFAULT_BOUND_BYTES)
+        return MapProbe(source, ranks=ranks)
+    from wrg_onnx.calibrate.device_maps import BOUND_BYTES, DeviceMapProbe
+
+    # The maps of all images of a block are held together.
+    share = (bound_bytes or BOUND_BYTES) // BLOCK_ON_GPU
+    return DeviceMapProbe(MapSource(graph, taps, provider, share), ranks=ranks)
+
+
+def _torch_has_a_gpu() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _version(package: str) -> str:

@@ -1,9 +1,10 @@
-"""One run per image: the statistics of feature maps."""
+"""The statistics of feature maps, from one run per image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,18 @@ from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.ranks import matrix_view, numerical_ranks
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
-from wrg_onnx.graph import Array, Graph, Provider, StatisticsError, flatten, open_session
+from wrg_onnx.graph import (
+    Array,
+    Graph,
+    Provider,
+    Session,
+    StatisticsError,
+    flatten,
+    open_session,
+)
+
+if TYPE_CHECKING:
+    from onnxruntime import OrtValue
 
 DEFAULT_BOUND_BYTES = 256 * 2**20
 
@@ -23,24 +35,24 @@ _RANDOM = frozenset({
 """Operators that may draw random numbers."""
 
 
-class MapProbe:
-    """Looks at the tapped feature maps of one image at a time.
+class MapSource:
+    """Runs a model for the tapped feature maps of one image.
 
     Args:
         graph: The model.
         taps: Where to look.
-        ranks: Whether to take ranks, which cost about as much as the run itself.
         provider: Where ONNX Runtime computes.
         bound_bytes: How many bytes of feature maps are held at a time. Where the taps of one image
             exceed it, the image runs once per part.
+
+    Attributes:
+        parts: The taps that are asked for at a time.
     """
 
     def __init__(
         self,
         graph: Graph,
         taps: Sequence[Tap],
-        *,
-        ranks: bool,
         provider: Provider = Provider.CPU,
         bound_bytes: int = DEFAULT_BOUND_BYTES,
     ) -> None:
@@ -48,34 +60,64 @@ class MapProbe:
         self._open = partial(open_session, graph, outputs=names, provider=provider)
         self._session = self._open()
         self._draws = any(node.op in _RANDOM for node in flatten(graph).graph.nodes)
-        self._parts = tuple(chunks(taps, bound_bytes))
+        self.parts = tuple(chunks(taps, bound_bytes))
+
+    def run(self, sample: Sample, part: Sequence[Tap]) -> dict[str, Array]:
+        """Return some feature maps by name."""
+        return self._ready().run(sample.feeds, [tap.tensor for tap in part])
+
+    def lend(self, sample: Sample, part: Sequence[Tap]) -> dict[str, OrtValue]:
+        """Return some feature maps by name, where the model computes."""
+        return self._ready().lend(sample.feeds, [tap.tensor for tap in part])
+
+    def _ready(self) -> Session:
+        # A new session draws the same numbers, whatever image came before.
+        return self._open() if self._draws else self._session
+
+
+class MapProbe:
+    """Looks at the tapped feature maps of one image at a time, on the CPU.
+
+    Args:
+        source: Where the maps come from.
+        ranks: Whether to take ranks, which cost about as much as the run itself.
+    """
+
+    def __init__(self, source: MapSource, *, ranks: bool) -> None:
+        self._source = source
         self.kinds = (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
 
-    def measure(self, sample: Sample) -> Row:
+    def measure(self, samples: Sequence[Sample]) -> list[Row]:
         """Return the ranks, each over the most it could be, and the mean absolute activations.
 
         Raises:
             StatisticsError: If a feature map is not finite; it names the tensor.
         """
+        return [self._measure(sample) for sample in samples]
+
+    def _measure(self, sample: Sample) -> Row:
         found: dict[Kind, list[Float64Array]] = {kind: [] for kind in self.kinds}
-        # A new session draws the same numbers, whatever image came before.
-        session = self._open() if self._draws else self._session
-        for part in self._parts:
-            arrays = session.run(sample.feeds, [tap.tensor for tap in part])
+        for part in self._source.parts:
+            arrays = self._source.run(sample, part)
             for tap in part:
                 maps = _maps(tap, arrays.pop(tap.tensor))
                 mean = np.abs(maps).mean(axis=(0, 2, 3), dtype=np.float64)
                 if not np.isfinite(mean).all():
-                    raise StatisticsError(
-                        f"feature map '{tap.tensor}' of '{sample.name}' holds NaN or infinity; "
-                        "check the images and --mean, --std"
-                    )
+                    raise hole(tap, sample)
                 found[Kind.ACTIVATION].append(mean)
                 if Kind.RANK in found:
                     matrices = matrix_view(np.ascontiguousarray(maps, np.float32))
                     ranks = numerical_ranks(matrices).mean(axis=0)
                     found[Kind.RANK].append(ranks / min(matrices.shape[2:]))
         return {kind: np.concatenate(values) for kind, values in found.items()}
+
+
+def hole(tap: Tap, sample: Sample) -> StatisticsError:
+    """Return the error of a feature map that is not finite."""
+    return StatisticsError(
+        f"feature map '{tap.tensor}' of '{sample.name}' holds NaN or infinity; "
+        "check the images and --mean, --std"
+    )
 
 
 def _maps(tap: Tap, array: Array) -> Array:

@@ -24,6 +24,7 @@ class Kind(enum.Enum):
     RANK = "rank"
     ACTIVATION = "activation"
     GRADIENT = "gradient"
+    TAYLOR = "taylor"
 
 
 Row = Mapping[Kind, Float64Array]
@@ -31,14 +32,14 @@ Row = Mapping[Kind, Float64Array]
 
 
 class Probe(Protocol):
-    """Something that measures a model on one image."""
+    """Something that measures a model on images."""
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """What it measures."""
 
-    def measure(self, sample: Sample) -> Row:
-        """Measure one image.
+    def measure(self, samples: Sequence[Sample]) -> list[Row]:
+        """Measure images, at once where that is faster; each gets a row of its own.
 
         Raises:
             StatisticsError: If a number is not finite; it names the tensor.

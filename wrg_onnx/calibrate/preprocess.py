@@ -50,6 +50,7 @@ class Preprocessing:
         mean: One number per channel in the order of ``order``, subtracted after scaling.
         std: One number per channel in the order of ``order``, divided by last.
         order: The order of the colour channels; ``"rgb"`` for gray.
+        batch: How many times the image is fed at once; a model may have a fixed batch above 1.
 
     Raises:
         UsageError: If a field is out of its range, or contradicts another.
@@ -65,6 +66,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     order: Order
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < SMALLEST_SIDE:
@@ -109,10 +111,11 @@ def default_preprocessing(  # noqa: PLR0913 - each keyword is one option of the 
 ) -> Preprocessing | None:
     """Guess how a model wants its images; what the caller gives is not guessed.
 
-    An input is taken for an image if it is float32, float16 or uint8, of rank 4, with a batch of
-    1 or an open one, 1 or 3 channels, and no fixed side below ``SMALLEST_SIDE``. Colour gets
-    ImageNet's mean and std on pixels in [0, 1], gray gets pixels in [0, 1], uint8 raw pixels. With
-    a ``scale`` and no mean or std these are 0 and 1: ImageNet's numbers belong to its own scale.
+    An input is taken for an image if it is float32, float16 or uint8, of rank 4, with 1 or 3
+    channels, and no fixed side below ``SMALLEST_SIDE``. A fixed batch is filled with one image.
+    Colour gets ImageNet's mean and std on pixels in [0, 1], gray gets pixels in [0, 1], uint8 raw
+    pixels. With a ``scale`` and no mean or std these are 0 and 1: ImageNet's numbers belong to its
+    own scale.
 
     Args:
         inputs: What the model is fed.
@@ -164,11 +167,12 @@ def default_preprocessing(  # noqa: PLR0913 - each keyword is one option of the 
         mean=default_mean if mean is None else tuple(mean),
         std=default_std if std is None else tuple(std),
         order=order or "rgb",
+        batch=_batch(value),
     )
 
 
 def to_feed(image: NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
-    """Turn one image into a batch of 1.
+    """Turn one image into a batch, of 1 unless the model has another.
 
     The image is resized without keeping its proportions, by Pillow's bilinear filter, which
     averages where it shrinks. Gray is the luma of ITU-R BT.601.
@@ -178,7 +182,8 @@ def to_feed(image: NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
         preprocessing: What the model wants.
 
     Returns:
-        (1, C, height, width) or (1, height, width, C) of the input's dtype, contiguous.
+        (B, C, height, width) or (B, height, width, C) of the input's dtype, contiguous, the same
+        image B times.
     """
     picture = Image.fromarray(image)
     if preprocessing.channels == 1:
@@ -197,7 +202,7 @@ def to_feed(image: NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
         pixels = ((pixels * scale - mean) / std).astype(preprocessing.dtype)
     if preprocessing.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels[None])
+    return np.ascontiguousarray(np.broadcast_to(pixels, (preprocessing.batch, *pixels.shape)))
 
 
 def to_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.bool_]:
@@ -228,8 +233,6 @@ def _image_layout(value: Value) -> tuple[Layout, int] | None:
     shape = value.shape
     if value.dtype not in _IMAGE_DTYPES or shape is None or len(shape) != 4:
         return None
-    if isinstance(shape[0], int) and shape[0] != 1:
-        return None
     for layout in get_args(Layout):
         channels = shape[1 if layout == "NCHW" else 3]
         sides = [side for side in _side_sizes(shape, layout) if isinstance(side, int)]
@@ -237,6 +240,11 @@ def _image_layout(value: Value) -> tuple[Layout, int] | None:
         if isinstance(channels, int) and channels in (1, 3) and large:
             return layout, channels
     return None
+
+
+def _batch(value: Value) -> int:
+    first = value.shape[0] if value.shape else 1
+    return first if isinstance(first, int) else 1
 
 
 def _side_sizes(

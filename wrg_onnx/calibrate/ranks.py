@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,32 @@ SMALL = 40
 """Below this side the eigenvalues are as fast as the inertia."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The matrix in which a sequence is laid.
+
+    Attributes:
+        skipped: How many elements in front are left out.
+        rows: Of the matrix.
+        columns: Of the matrix.
+    """
+
+    skipped: int
+    rows: int
+    columns: int
+
+
+def matrix_sides(sides: tuple[int, ...]) -> Sides | None:
+    """Tell how maps of some height and width become matrices; None where they are some already."""
+    length = max(sides)
+    if min(sides) > 1 or length == 1:
+        return None
+    skipped = int(length > 2 and math.isqrt(length - 1) ** 2 == length - 1)
+    length -= skipped
+    columns = math.isqrt(length - 1) + 1
+    return Sides(skipped, -(-length // columns), columns)
+
+
 def matrix_view(maps: Array) -> Array:
     """View feature maps as matrices that can have a rank.
 
@@ -35,18 +62,13 @@ def matrix_view(maps: Array) -> Array:
     Returns:
         (N, C, rows, columns).
     """
-    samples, channels, *sides = maps.shape
-    length = max(sides)
-    if min(sides) > 1 or length == 1:
+    sides = matrix_sides(maps.shape[2:])
+    if sides is None:
         return maps
-    flat = maps.reshape(samples, channels, length)
-    if length > 2 and math.isqrt(length - 1) ** 2 == length - 1:
-        flat = flat[:, :, 1:]
-        length -= 1
-    columns = math.isqrt(length - 1) + 1
-    rows = -(-length // columns)
-    padded = np.pad(flat, ((0, 0), (0, 0), (0, rows * columns - length)))
-    return padded.reshape(samples, channels, rows, columns)
+    flat = maps.reshape(*maps.shape[:2], -1)[:, :, sides.skipped :]
+    missing = sides.rows * sides.columns - flat.shape[2]
+    padded = np.pad(flat, ((0, 0), (0, 0), (0, missing)))
+    return padded.reshape(*maps.shape[:2], sides.rows, sides.columns)
 
 
 def numerical_ranks(maps: Array) -> Float64Array:

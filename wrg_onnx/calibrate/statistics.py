@@ -43,15 +43,21 @@ class Statistics:
     Attributes:
         weight: L2 norm of each filter.
         weight_l1: L1 norm of each filter.
+        distance: Sum of each filter's Euclidean distances to the other filters of its layer.
+        batch_scale: abs of the scale (gamma) of each batch normalisation.
         rank: Mean numerical rank of each feature map over min(height, width), in [0, 1].
         gradient: Mean of abs(gradient x activation) of each feature map.
+        taylor: abs of the mean over positions of gradient x activation of each feature map.
         activation: Mean absolute activation of each feature map.
-        images: How many images the last three were averaged over.
+        images: How many images the last four were averaged over.
     """
 
     weight: Sequence[LayerValues] = ()
     weight_l1: Sequence[LayerValues] = ()
+    distance: Sequence[LayerValues] = ()
+    batch_scale: Sequence[LayerValues] = ()
     rank: Sequence[LayerValues] = ()
     gradient: Sequence[LayerValues] = ()
+    taylor: Sequence[LayerValues] = ()
     activation: Sequence[LayerValues] = ()
     images: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +19,10 @@ Kind = TypeVar("Kind", bound=enum.Enum)
 
 
 class EnumChoice(click.Choice[str]):
-    """A choice among the values of an enum."""
+    """A choice among the values of an enum, and other names that the enum knows."""
 
-    def __init__(self, kind: type[enum.Enum]) -> None:
-        super().__init__([member.value for member in kind])
+    def __init__(self, kind: type[enum.Enum], others: Iterable[str] = ()) -> None:
+        super().__init__([*(member.value for member in kind), *others])
         self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

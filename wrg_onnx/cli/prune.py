@@ -23,7 +23,7 @@ from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune, share_calibration
 from wrg_onnx.report import prune_text
-from wrg_onnx.select import Criterion, Scope
+from wrg_onnx.select import OTHER_NAMES, Criterion, Scope
 
 EXAMPLES = """\b
 Examples:
@@ -44,8 +44,9 @@ Examples:
     help="The quantity that the ratio speaks of.",
 )  # fmt: skip
 @click.option(
-    "--criterion", type=EnumChoice(Criterion), default=Criterion.SEL.value, show_default=True,
-    help="How a channel's worth is scored.",
+    "--criterion", type=EnumChoice(Criterion, OTHER_NAMES), default=Criterion.SEL.value,
+    show_default=True,
+    help="How a channel's worth is scored. HRank's criterion is r, also called hrank.",
 )  # fmt: skip
 @click.option(
     "--scope", type=EnumChoice(Scope), default=Scope.GLOBAL.value, show_default=True,

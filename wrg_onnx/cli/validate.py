@@ -21,7 +21,7 @@ from wrg_onnx.report import validate_text
 @data_options
 @run_options
 def validate_command(original: Path, pruned: Path, *, as_json: bool, **options: Any) -> None:
-    """Hold PRUNED against ORIGINAL: structure, the six saliency metrics, latency.
+    """Hold PRUNED against ORIGINAL: structure, saliency metrics, latency.
 
     Of --data the quarter is judged that `prune` with the same --seed does not look at. With a
     wrong structure nothing is run, and the exit code is 3.

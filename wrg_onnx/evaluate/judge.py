@@ -22,7 +22,7 @@ class Accuracy:
 
     Attributes:
         data: What they were judged on.
-        before: The original's six metrics; None without masks or without a saliency map.
+        before: The original's metrics; None without masks or without a saliency map.
         after: The pruned model's.
         agreement: How far each output of the pruned model is from the original's.
         cut: What was cut and not yet recovered, judged like ``after``; None if nothing was
@@ -41,7 +41,7 @@ class Judged:
     """How good one model is.
 
     Attributes:
-        scores: The six metrics; None without masks or without a saliency map.
+        scores: The metrics; None without masks or without a saliency map.
         agreement: How far each of its outputs is from the original's.
     """
 

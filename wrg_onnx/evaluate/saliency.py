@@ -1,4 +1,4 @@
-"""The six metrics of salient object detection, and where in a model's outputs the map is."""
+"""The metrics of salient object detection over a data set."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from wrg_onnx.evaluate.size_invariance import ObjectScores, score_objects
 from wrg_onnx.graph.errors import DataError, MissingPackageError, StatisticsError
 
 if TYPE_CHECKING:
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SaliencyScores:
-    """The six metrics over a data set, each the mean over the images.
+    """The metrics over a data set, each the mean over the images.
+
+    Six are the usual ones, which large objects dominate. In the three whose names start with
+    ``si_`` every object of an image counts alike: see ``ObjectScores``.
+
+    A mask without an object is scored like any other: MAE and ``si_mae`` are the mean of the map,
+    the S-measure 1 less that, E at each threshold nearly the share of pixels below it, and
+    all F-measures 0, whatever the map is.
 
     Attributes:
         mae: Mean absolute error, in [0, 1]; lower is better. Of the others higher is better.
@@ -27,10 +35,14 @@ class SaliencyScores:
         weighted_f: Weighted F-measure, beta squared 1, in [0, 1].
         s_measure: Structure measure, alpha 0.5, in [0, 1].
         max_e: The largest value of the averaged enhanced-alignment curve, in [0, 1].
+        si_mae: Size-invariant mean absolute error, in [0, 1]; lower is better.
+        si_max_f: Size-invariant F-measure, each object at its best threshold, in [0, 1].
+        si_mean_f: Size-invariant F-measure, averaged over the thresholds, in [0, 1].
         images: The number of images.
 
     Source: MAE: Perazzi et al., CVPR 2012. F: Achanta et al., CVPR 2009. Weighted F: Margolin et
-    al., CVPR 2014. S: Fan et al., ICCV 2017. E: Fan et al., IJCAI 2018.
+    al., CVPR 2014. S: Fan et al., ICCV 2017. E: Fan et al., IJCAI 2018. Size-invariant: Li et al.,
+    ICML 2024, arXiv:2405.09782.
     """
 
     mae: float
@@ -39,6 +51,9 @@ class SaliencyScores:
     weighted_f: float
     s_measure: float
     max_e: float
+    si_mae: float
+    si_max_f: float
+    si_mean_f: float
     images: int
 
 
@@ -87,7 +102,7 @@ class SaliencyTotals:
 
     A prediction goes there as 8 bits, ``round(255 p)``, like a map saved as PNG. PySODMetrics then
     stretches each map by itself to [0, 1], ``(p - min) / (max - min)``, unless it is constant (as
-    MATLAB's ``mapminmax``), for all six metrics, MAE included. So a uniformly faint map scores as
+    MATLAB's ``mapminmax``), for all metrics, MAE included. So a uniformly faint map scores as
     high as a bright one, and a map of nearly nothing is stretched to full contrast. A
     mask's values of 255 and 0 are the object and the rest.
 
@@ -107,6 +122,7 @@ class SaliencyTotals:
         self._mae, self._f, self._e = sod.MAE(), sod.FmeasureV2({"f": f_handler}), sod.Emeasure()
         self._weighted_f, self._s = sod.WeightedFmeasure(), sod.Smeasure()
         _let_quadrants_be_empty(self._s)
+        self._objects: list[ObjectScores] = []
         self.images = 0
 
     def add(self, prediction: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> None:
@@ -122,6 +138,7 @@ class SaliencyTotals:
         levels, truth = _to_8_bit(prediction, mask.shape), mask.astype(np.uint8) * 255
         for metric in (self._mae, self._f, self._e, self._weighted_f, self._s):
             metric.step(pred=levels, gt=truth)
+        self._objects.append(score_objects(levels, mask))
         self.images += 1
 
     def scores(self) -> SaliencyScores:
@@ -140,6 +157,9 @@ class SaliencyTotals:
             weighted_f=float(self._weighted_f.get_results()["wfm"]),
             s_measure=float(self._s.get_results()["sm"]),
             max_e=float(self._e.get_results()["em"]["curve"].max()),
+            si_mae=float(np.mean([one.mae for one in self._objects])),
+            si_max_f=float(np.mean([one.max_f for one in self._objects])),
+            si_mean_f=float(np.mean([one.mean_f for one in self._objects])),
             images=self.images,
         )
 

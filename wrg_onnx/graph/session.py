@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wrg_onnx.graph.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
 from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto
@@ -14,6 +18,7 @@ from wrg_onnx.graph.model import Array, Graph
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
+    from onnxruntime import OrtValue
 
 
 RANDOM_SEED = 0
@@ -45,12 +50,19 @@ def runtime() -> Any:
 
 
 def resolve_provider(provider: Provider) -> Provider:
-    """Turn ``auto`` into CUDA where ONNX Runtime has it, into CPU elsewhere.
+    """Turn ``auto`` into CUDA where ONNX Runtime computes there, into CPU elsewhere.
 
     Raises:
-        UsageError: If CUDA is asked for and this ONNX Runtime does not have it.
+        UsageError: If CUDA is asked for, and this ONNX Runtime does not have it or cannot start it.
     """
     has_cuda = "CUDAExecutionProvider" in runtime().get_available_providers()
+    if has_cuda and provider is not Provider.CPU and not _cuda_starts():
+        if provider is Provider.CUDA:
+            raise UsageError(
+                "provider cuda: this ONNX Runtime has CUDA, but it does not start: the driver or "
+                "a CUDA library is missing or of another version; use --provider cpu"
+            )
+        return Provider.CPU
     if provider is Provider.CUDA and not has_cuda:
         raise UsageError(
             "provider cuda: this ONNX Runtime has no CUDA; pip install 'wrg-onnx[gpu]' "
@@ -59,6 +71,22 @@ def resolve_provider(provider: Provider) -> Provider:
     if provider is Provider.AUTO:
         return Provider.CUDA if has_cuda else Provider.CPU
     return provider
+
+
+@cache
+def _cuda_starts() -> bool:
+    """Try it: ONNX Runtime that cannot load CUDA quietly computes on the CPU."""
+    import onnx
+
+    body = '<ir_version: 8, opset_import: ["": 13]> g (float[1] x) => (float[1] y) { y = Neg(x) }'
+    options = runtime().SessionOptions()
+    options.log_severity_level = 4
+    engine = runtime().InferenceSession(
+        onnx.parser.parse_model(body).SerializeToString(),
+        options,
+        providers=["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    return "CUDAExecutionProvider" in engine.get_providers()
 
 
 def _providers(provider: Provider) -> list[str]:
@@ -99,8 +127,38 @@ class Session:
             DataError: If ONNX Runtime refuses the feeds, or fails on them.
         """
         wanted = self.outputs if names is None else tuple(names)
-        try:
+        with self._named_failures(feeds):
             values = self.engine.run(list(wanted), {**feeds, **self.weights})
+        return dict(zip(wanted, values, strict=True))
+
+    def lend(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, OrtValue]:
+        """Run once, and leave the outputs where they were computed.
+
+        Args:
+            feeds: The inputs by name.
+            names: Which of the outputs to return.
+
+        Returns:
+            The outputs by name, on the provider's device; other libraries read them by DLPack.
+
+        Raises:
+            DataError: If ONNX Runtime refuses the feeds, or fails on them.
+        """
+        device = "cuda" if "CUDAExecutionProvider" in self.engine.get_providers() else "cpu"
+        binding = self.engine.io_binding()
+        with self._named_failures(feeds):
+            for name, array in {**feeds, **self.weights}.items():
+                binding.bind_cpu_input(name, np.ascontiguousarray(array))
+            for name in names:
+                binding.bind_output(name, device)
+            self.engine.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+        return dict(zip(names, binding.get_outputs(), strict=True))
+
+    @contextmanager
+    def _named_failures(self, feeds: Mapping[str, Array]) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
             if not _is_runtime_error(error):
                 raise
@@ -108,7 +166,6 @@ class Session:
             raise DataError(
                 f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {one_line(error)}"
             ) from error
-        return dict(zip(wanted, values, strict=True))
 
 
 def open_session(

@@ -82,10 +82,12 @@ def _collect(
     parts = config.criterion.parts
     options = CollectOptions(
         weights=bool({"w", "l1"} & set(parts)),
+        distances="fpgm" in parts,
+        batch_scales="bn" in parts,
         wanted=Wanted(
             ranks="r" in parts,
             activations="act" in parts,
-            gradients="g" in parts,
+            gradients=config.criterion.needs_gradient,
             provider=config.provider,
             cache=config.cache,
         ),

@@ -121,4 +121,5 @@ def read_head(
     if preprocessing is None:
         return None
     answers = [session.run(data[i].feeds) for i in range(min(SAMPLES_FOR_HEAD, len(data)))]
-    return find_saliency_head(session.outputs, answers, (preprocessing.height, preprocessing.width))
+    size = (preprocessing.height, preprocessing.width)
+    return find_saliency_head(session.outputs, answers, size, preprocessing.batch)

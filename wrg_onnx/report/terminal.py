@@ -284,6 +284,9 @@ _METRICS = (
     ("weighted F", "weighted_f"),
     ("S-measure", "s_measure"),
     ("max E", "max_e"),
+    ("size-invariant MAE", "si_mae"),
+    ("size-invariant max F", "si_max_f"),
+    ("size-invariant mean F", "si_mean_f"),
 )
 
 

@@ -10,11 +10,11 @@ from wrg_onnx.select.choose import (
     removal_order,
     select,
 )
-from wrg_onnx.select.criteria import Criterion, Scores, score
+from wrg_onnx.select.criteria import OTHER_NAMES, Criterion, Scores, score
 from wrg_onnx.select.scaling import UnitValues, per_unit
 
 __all__ = [
-    "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection",
+    "OTHER_NAMES", "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection",
     "UnitValues", "expected_jaccard", "largest_ratio", "per_unit", "removal_order", "score",
     "select",
 ]  # fmt: skip

@@ -16,7 +16,11 @@ class Criterion(enum.Enum):
     """A formula from statistics to saliency.
 
     ``SEL`` is the salient energy level: the product of the factors W, R and G. Its parts are
-    criteria of their own, so that a user sees what each buys.
+    criteria of their own, so that a user sees what each buys. The others are baselines: ``L1`` and
+    ``L2``, norms of filters; ``FPGM``, a filter's distances to the others of its layer; ``TAYLOR``,
+    what a channel's removal does to the loss, to first order; ``ACT``, mean activation; ``BN``, the
+    scale of the batch normalisation behind it; ``RANDOM``. A criterion has the names in
+    ``OTHER_NAMES``, too: ``Criterion("hrank")`` is ``Criterion.R``.
     """
 
     SEL = "sel"
@@ -28,8 +32,15 @@ class Criterion(enum.Enum):
     RG = "rg"
     L1 = "l1"
     L2 = "l2"
+    FPGM = "fpgm"
+    TAYLOR = "taylor"
     ACT = "act"
+    BN = "bn"
     RANDOM = "random"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Criterion | None:
+        return OTHER_NAMES.get(str(value))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -44,13 +55,16 @@ class Criterion(enum.Enum):
     @property
     def needs_gradient(self) -> bool:
         """Whether a backward pass is needed."""
-        return "g" in self.parts
+        return bool({"g", "taylor"} & set(self.parts))
 
     @property
     def needs_data(self) -> bool:
         """Whether images are needed at all."""
         return self.needs_maps or self.needs_gradient
 
+
+OTHER_NAMES = {"hrank": Criterion.R}
+"""What a paper calls a criterion, for those who look for that name."""
 
 _PARTS = {
     Criterion.SEL: ("w", "r", "g"),
@@ -62,7 +76,10 @@ _PARTS = {
     Criterion.RG: ("r", "g"),
     Criterion.L1: ("l1",),
     Criterion.L2: ("w",),
+    Criterion.FPGM: ("fpgm",),
+    Criterion.TAYLOR: ("taylor",),
     Criterion.ACT: ("act",),
+    Criterion.BN: ("bn",),
     Criterion.RANDOM: (),
 }
 
@@ -89,6 +106,12 @@ def score(
     spans several layers has the mean of their values. W is the L2 norm of the filter, R the mean
     rank of its feature map over min(height, width), G the mean of abs(gradient x activation).
 
+    A baseline is the one statistic that its paper names, scaled like the factors, whatever scaling
+    the paper has: FPGM and Network Slimming have none, and Molchanov et al. divide a layer's values
+    by their L2 norm. FPGM's is the sum of the Euclidean distances of a filter to the others of its
+    layer, Network Slimming's abs of the scale of a batch normalisation, that of Molchanov et al.
+    abs of the mean over positions of gradient x activation, averaged over images.
+
     Args:
         criterion: The formula.
         statistics: What was measured; the criterion's parts must be among it.
@@ -101,7 +124,10 @@ def score(
     Source: Jia et al., "WRGPruner", Image and Vision Computing 109 (2021) 104143, names the three
     factors; the product and the scaling are our reconstruction. L1: Li et al., "Pruning Filters
     for Efficient ConvNets", ICLR 2017, arXiv:1608.08710. R alone: Lin et al., "HRank", CVPR 2020,
-    arXiv:2002.10179.
+    arXiv:2002.10179. FPGM: He et al., "Filter Pruning via Geometric Median", CVPR 2019,
+    arXiv:1811.00250. TAYLOR: Molchanov et al., "Pruning Convolutional Neural Networks for Resource
+    Efficient Inference", ICLR 2017, arXiv:1611.06440, eq. 8. BN: Liu et al., "Learning Efficient
+    Convolutional Networks through Network Slimming", ICCV 2017, arXiv:1708.06519.
     """
     if criterion is Criterion.RANDOM:
         return Scores(rng.random(count), np.zeros(count, bool))

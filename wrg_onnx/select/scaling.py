@@ -55,5 +55,8 @@ def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
         "r": per_unit(statistics.rank, count),
         "g": per_unit(statistics.gradient, count),
         "l1": per_unit(statistics.weight_l1, count),
+        "fpgm": per_unit(statistics.distance, count),
+        "taylor": per_unit(statistics.taylor, count),
         "act": per_unit(statistics.activation, count),
+        "bn": per_unit(statistics.batch_scale, count),
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from wrg_onnx.graph.errors import ModelError
 from wrg_onnx.graph.model import Node
 from wrg_onnx.twin.placing import Placing
-from wrg_onnx.twin.program import Program, Step
+from wrg_onnx.twin.program import Program, Step, read_by
 from wrg_onnx.twin.table import Body, TwinOp
 
 
@@ -36,9 +38,39 @@ class Interpreter:
     move: Callable[[str, Tensor], None] | None
     through: Mapping[str, Callable[[Tensor], Tensor]]
 
-    def run(self, program: Program) -> None:
-        """Compute every step; what the program is fed must be among the values."""
-        for step in program.steps:
+    def run(self, program: Program, cuts: Sequence[int] = ()) -> None:
+        """Compute every step; what the program is fed must be among the values.
+
+        Args:
+            program: What to compute.
+            cuts: Numbers of steps, ascending, before which a new part begins. What is made inside a
+                part is made once more when the backward pass comes there, instead of kept.
+        """
+        for first, end in pairwise((0, *cuts, len(program.steps))):
+            steps = program.steps[first:end]
+            if cuts:
+                self._run_part(steps)
+            else:
+                self.run_steps(steps)
+
+    def _run_part(self, steps: Sequence[Step]) -> None:
+        read = [n for n in dict.fromkeys(n for s in steps for n in read_by(s)) if n in self.values]
+        dying = {name for step in steps for name in step.last} - self.kept
+        made = [n for step in steps for n in step.node.outputs if n and n not in dying]
+
+        def compute(*operands: Tensor) -> tuple[Tensor, ...]:
+            inner = replace(self, values=dict(zip(read, operands, strict=True)))
+            inner.run_steps(steps)
+            return tuple(inner.values[name] for name in made)
+
+        results = checkpoint(compute, *(self.values[n] for n in read), use_reentrant=False)
+        self.values.update(zip(made, results, strict=True))
+        for name in dying & self.values.keys():
+            del self.values[name]
+
+    def run_steps(self, steps: Sequence[Step]) -> None:
+        """Compute some steps, and free what no later one reads."""
+        for step in steps:
             self._run_step(step)
             for name in step.last:
                 if name not in self.kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -119,6 +120,7 @@ class Twin(nn.Module):
         feeds: Mapping[str, Tensor],
         taps: Sequence[str] = (),
         through: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+        cuts: Sequence[int] = (),
     ) -> dict[str, Tensor]:
         """Run the graph.
 
@@ -130,6 +132,9 @@ class Twin(nn.Module):
                 loop body it is what the last iteration made.
             through: By the name of a node's output, a function that it goes through before anything
                 reads it.
+            cuts: Numbers of nodes, ascending, before which a new part begins. For a backward pass
+                the tensors inside a part are computed again instead of kept: less memory, more
+                time.
 
         Returns:
             The graph outputs and the taps, by name.
@@ -158,11 +163,28 @@ class Twin(nn.Module):
         )
         kept = frozenset((*self.output_names, *taps))
         move = self._move if self.training else None
-        Interpreter(values, kept, tapped, placing, move, through or {}).run(self._program)
+        Interpreter(values, kept, tapped, placing, move, through or {}).run(self._program, cuts)
         for name in taps:
             if name not in values:
                 raise UsageError(f"no tensor '{name}' in the model: it cannot be tapped")
         return {name: values[name] for name in (*self.output_names, *taps)}
+
+    def bytes_made(self, feeds: Mapping[str, Tensor]) -> list[int]:
+        """Return how many bytes of floats each node of the main graph makes, in their order."""
+        made = [0] * len(self._program.steps)
+
+        def note(number: int, value: Tensor) -> Tensor:
+            made[number] += value.nbytes if value.is_floating_point() else 0
+            return value
+
+        through = {
+            name: partial(note, number)
+            for number, step in enumerate(self._program.steps)
+            for name in step.node.outputs
+        }
+        with torch.no_grad():
+            self(feeds, through=through)
+        return made
 
     def _move(self, name: str, value: Tensor) -> None:
         with torch.no_grad():

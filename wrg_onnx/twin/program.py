@@ -153,7 +153,7 @@ def _compile(scope: Scope, inner: Mapping[Path, Scope], movable: frozenset[str])
         )
         steps.append(Step(renamed, _entry(node), (), _training_form(renamed, movable), bodies))
     own = {name for step in steps for name in step.node.outputs if name} | set(inputs)
-    read = {name for step in steps for name in _read(step)} | set(outputs)
+    read = {name for step in steps for name in read_by(step)} | set(outputs)
     last = _last_readers(steps, own - set(outputs))
     return Program(
         inputs,
@@ -165,7 +165,8 @@ def _compile(scope: Scope, inner: Mapping[Path, Scope], movable: frozenset[str])
     )
 
 
-def _read(step: Step) -> set[str]:
+def read_by(step: Step) -> set[str]:
+    """Return what a step reads, its bodies included."""
     return {*step.node.inputs, *(n for body in step.bodies.values() for n in body.outer)} - {""}
 
 
@@ -174,7 +175,7 @@ def _last_readers(steps: list[Step], names: set[str]) -> list[tuple[str, ...]]:
     last_reader: dict[str, int] = {}
     for position, step in enumerate(steps):
         # An output that nobody reads dies where it is born.
-        for name in sorted(_read(step)) + list(step.node.outputs):
+        for name in sorted(read_by(step)) + list(step.node.outputs):
             last_reader[name] = position
     last: list[list[str]] = [[] for _ in steps]
     for name, position in last_reader.items():

@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from wrg_onnx.calibrate.batches import Batch  # noqa: E402
 from wrg_onnx.calibrate.preprocess import Preprocessing  # noqa: E402
 from wrg_onnx.recover.training.augment import augment  # noqa: E402
-from wrg_onnx.recover.training.batches import Batch  # noqa: E402
 
 MEAN, STD = (0.3, 0.4, 0.5), (0.2, 0.25, 0.3)
 NCHW = Preprocessing(

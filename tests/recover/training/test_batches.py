@@ -8,12 +8,13 @@ from strategies import build, normal
 
 torch = pytest.importorskip("torch")
 
+from wrg_onnx.calibrate.batches import has_open_batch, join, joins_alike  # noqa: E402
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
 from wrg_onnx.graph import DataError, from_proto  # noqa: E402
 from wrg_onnx.recover.kept import KeptChannels  # noqa: E402
 from wrg_onnx.recover.training import prepare  # noqa: E402
-from wrg_onnx.recover.training.batches import Reader, has_open_batch, join, joins_alike  # noqa: E402
 from wrg_onnx.recover.training.distil import choose_features, distance, measure_targets  # noqa: E402
+from wrg_onnx.recover.training.reader import Reader  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 
 

@@ -8,9 +8,9 @@ from strategies import build, normal
 
 torch = pytest.importorskip("torch")
 
+from wrg_onnx.calibrate.batches import Batch  # noqa: E402
 from wrg_onnx.graph import from_proto  # noqa: E402
 from wrg_onnx.recover import KeptChannels  # noqa: E402
-from wrg_onnx.recover.training.batches import Batch  # noqa: E402
 from wrg_onnx.recover.training.levels import correct_levels  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 

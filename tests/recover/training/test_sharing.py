@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from wrg_onnx.calibrate.batches import Batch  # noqa: E402
 from wrg_onnx.calibrate.workers import Alone  # noqa: E402
 from wrg_onnx.graph import UsageError  # noqa: E402
-from wrg_onnx.recover.training.batches import Batch  # noqa: E402
 from wrg_onnx.recover.training.sharing import check_alike, shares  # noqa: E402
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.calibrate.preprocess import Preprocessing
-from wrg_onnx.recover.training.batches import Batch
 
 _LEAST_AREA = 0.6
 """Share of the image that a crop keeps at least."""
@@ -63,6 +63,8 @@ def _geometry(draws: Tensor) -> Tensor:
 
 
 def _sample(images: Tensor, theta: Tensor) -> Tensor:
+    # A fixed batch is one image many times: what happens to one of them happens to all.
+    theta = theta.expand(images.shape[0], -1, -1)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

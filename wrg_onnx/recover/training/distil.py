@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.graph import DataError, Graph
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 MOST_FEATURES = 12

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.graph import Graph, Node, StatisticsError
-from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 _HINT = "lower --learning-rate, and check the inputs and --scale, --mean and --std"

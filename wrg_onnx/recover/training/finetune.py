@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from wrg_onnx.calibrate.batches import join, to_feed
 from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.graph import Array, Edit, Graph, StatisticsError, edited
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.training.batches import join, to_feed
 from wrg_onnx.recover.training.checkpoint import check_checkpoint
 from wrg_onnx.recover.training.levels import correct_levels
 from wrg_onnx.recover.training.options import Finetuned, FinetuneOptions, TrainingData

@@ -12,9 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.graph import Graph, Node
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 _MOST_RATIO = 10.0

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.calibrate.gradients import mask_at, probability
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.graph import UsageError
 from wrg_onnx.graph.errors import one_line
-from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.recover.training.distil import Teacher, distance
 from wrg_onnx.twin.factory import load_function
 from wrg_onnx.twin.losses import saliency_loss

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
+from wrg_onnx.calibrate.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.calibrate.data import DataSet, Sample
 from wrg_onnx.graph import Graph, ModelError, UnsupportedOperatorError, UsageError, flatten
 from wrg_onnx.recover.kept import KeptChannels
-from wrg_onnx.recover.training.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.recover.training.distil import (
     choose_features,
     fitting_channels,

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.calibrate.workers import Workers
 from wrg_onnx.graph import UsageError
-from wrg_onnx.recover.training.batches import Batch
 from wrg_onnx.twin import Twin
 
 

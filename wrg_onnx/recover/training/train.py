@@ -10,15 +10,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from wrg_onnx.calibrate.batches import Batch, join
 from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.calibrate.workers import of_first
 from wrg_onnx.graph import Graph, StatisticsError, UsageError
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.augment import augment
-from wrg_onnx.recover.training.batches import Batch, Reader, join
 from wrg_onnx.recover.training.diverge import diverged, diverged_gradient
 from wrg_onnx.recover.training.objective import Objective
 from wrg_onnx.recover.training.options import EpochResult, FinetuneOptions, TrainingData
+from wrg_onnx.recover.training.reader import Reader
 from wrg_onnx.recover.training.repeatable import lacks_determinism
 from wrg_onnx.recover.training.rounding import as_written, copied
 from wrg_onnx.recover.training.schedule import average_decay, rate_factor, size_of, weight_groups
