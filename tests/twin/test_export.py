@@ -117,6 +117,20 @@ def test_a_batch_normalisation_behind_a_convolution_is_folded(net, tmp_path, exp
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
 
 
+def test_batch_normalisation_stays_a_node_where_it_is_not_folded(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "net.onnx"
+    result = export_module(Net(), path, ExportOptions(IMAGE, fold=False))
+    assert result.max_relative_error < 1e-4
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert kinds[:2] == ["Conv", "BatchNormalization"]
+
+
+def test_the_older_exporter_cannot_leave_batch_normalisation_alone():
+    with pytest.raises(UsageError, match="exporter 'torchscript' always folds"):
+        ExportOptions(IMAGE, exporter=Exporter.TORCHSCRIPT, fold=False)
+
+
 def test_a_fixed_batch_stays_in_the_file(net, tmp_path):
     path = tmp_path / "net.onnx"
     export_module(net, path, ExportOptions(((3, 3, 8, 8),), dynamic_batch=False))
