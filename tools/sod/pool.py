@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wrg_onnx.calibrate.batches import Batch
 from wrg_onnx.calibrate.data import from_directory
 from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, default_preprocessing
 from wrg_onnx.calibrate.tiny_objects import generate
 from wrg_onnx.graph.errors import DataError
 from wrg_onnx.graph.model import Value
 from wrg_onnx.recover.training.augment import augment
-from wrg_onnx.recover.training.batches import Batch
 
 TRAINING, HELD_OUT, ORDER = 0, 1, 2
 """Streams of random numbers under one seed; held-out images never share one with the training."""
