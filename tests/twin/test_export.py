@@ -110,6 +110,11 @@ def test_the_file_computes_what_the_module_computes_at_any_batch(net, tmp_path, 
     assert result.seconds > 0
 
 
+def test_a_net_that_sees_nothing_in_noise_is_exported(net, tmp_path):
+    torch.nn.init.constant_(net.head.bias, -40.0)
+    assert export_module(net, tmp_path / "net.onnx", ExportOptions(IMAGE)).max_relative_error < 1e-4
+
+
 @pytest.mark.parametrize("exporter", list(Exporter))
 def test_a_batch_normalisation_behind_a_convolution_is_folded(net, tmp_path, exporter):
     path = tmp_path / "net.onnx"
