@@ -130,7 +130,7 @@ def train(  # noqa: PLR0913 - where, how often and to whom it is told are apart 
         UsageError: If the checkpoint is of another run.
         DataError: If it cannot be read.
     """
-    run = _identity(net, pool, recipe, device)
+    run = {} if checkpoints is None else _identity(net, pool, recipe, device)
     net.to(device, memory_format=torch.channels_last).train()
     course = _Course(net, recipe, device)
     first = 0 if checkpoints is None else course.resume(checkpoints.path, run)
