@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from reproduction.results import Store, write  # noqa: E402 - needs the root on the path
 from reproduction.run import Place, run_all  # noqa: E402
-from reproduction.settings import NAMES, PROFILES, Settings, rows_of  # noqa: E402
+from reproduction.settings import NAMES, PROFILES, Row, Settings  # noqa: E402
 from reproduction.table import document  # noqa: E402
 from sod.training import pick_device  # noqa: E402
 from wrg_onnx.graph import UsageError, WrgError  # noqa: E402
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_for(options)
     folder = options.folder or Path("build", f"wrgpruner-{options.profile}")
     store = Store(folder, settings)
-    rows = rows_of(options.criterion) if options.criterion else settings.rows
+    rows = chosen_rows(settings, options.criterion or NAMES)
     if not options.table_only:
         run_all(settings, store, rows, place_for(options), lambda text: print(text, flush=True))
     found = store.all()
@@ -91,6 +92,18 @@ def run(options: argparse.Namespace) -> None:
 
     draw(settings.rows, found, plot)
     print(f"plots  {plot}")
+
+
+def chosen_rows(settings: Settings, names: Sequence[str]) -> tuple[Row, ...]:
+    """Return the rows that have one of the names.
+
+    Raises:
+        UsageError: If this net has none of them.
+    """
+    rows = tuple(row for row in settings.rows if {row.criterion.value, *row.also} & {*names})
+    if not rows:
+        raise UsageError("criterion 'bn' needs batch normalisation in the file: leave out --fold")
+    return rows
 
 
 def settings_for(options: argparse.Namespace) -> Settings:
