@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -73,7 +75,7 @@ def run_all(
     for name in THREADS:
         os.environ[name] = str(place.threads)
     with ProcessPoolExecutor(
-        place.processes, multiprocessing.get_context("spawn"), _limit, (place.threads,)
+        place.processes, multiprocessing.get_context("spawn"), _start, (place.threads,)
     ) as executor:
         waiting: dict[Future[float], Cell | int] = {}
         for seed in dict.fromkeys(cell.seed for cell in left):
@@ -104,8 +106,17 @@ def _finished(waiting: dict[Future[float], Cell | int]) -> Iterator[tuple[Cell |
             yield what, future.result()
 
 
-def _limit(threads: int) -> None:
+def _start(threads: int) -> None:
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it does; a worker would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _base(settings: Settings, folder: Path, seed: int, device: str) -> float:
