@@ -27,6 +27,9 @@ from reproduction.table import document  # noqa: E402
 from sod.training import pick_device  # noqa: E402
 from wrg_onnx.graph import UsageError, WrgError  # noqa: E402
 
+ON_GPU = 4
+"""Processes that share a GPU: cutting and judging keep the cores busy while others train."""
+
 
 def main() -> None:
     """Do what is missing, then write the table and the plots."""
@@ -61,8 +64,12 @@ def parse() -> argparse.Namespace:
     add("--fold", action="store_true", help="fold batch normalisation before pruning")
     add("--recover", choices=("none", "bias", "ridge"), help="what follows the cut")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (%(default)s)")
-    add("--processes", type=int, help="at a time (on the CPU one a core, on CUDA one)")
-    add("--threads", type=int, help="threads of each process (on the CPU 1, on CUDA all cores)")
+    add("--processes", type=int, help="at a time (on the CPU one a core, on CUDA 4)")
+    add(
+        "--threads",
+        type=int,
+        help="threads of each process (on the CPU 1, on CUDA the cores divided)",
+    )
     add("--folder", type=Path, help="where the results are kept (build/wrgpruner-PROFILE)")
     add("--output", type=Path, help="the table to write; plots lie beside it (FOLDER/table.md)")
     add("--table-only", action="store_true", help="make table and plots of what is there")
@@ -139,15 +146,15 @@ def settings_for(options: argparse.Namespace) -> Settings:
 
 
 def place_for(options: argparse.Namespace) -> Place:
-    """Return where the work is done: a process per core, or one with the GPU.
+    """Return where the work is done: a process per core, or some that share the GPU.
 
     Raises:
         UsageError: If CUDA is asked for and torch does not have it.
     """
     device, cores = pick_device(options.device).type, len(os.sched_getaffinity(0))
     on_gpu = device == "cuda"
-    processes = options.processes or (1 if on_gpu else cores)
-    threads = options.threads or (cores if on_gpu else 1)
+    processes = options.processes or (min(ON_GPU, cores) if on_gpu else cores)
+    threads = options.threads or (max(1, cores // processes) if on_gpu else 1)
     return Place(device, processes, threads)
 
 

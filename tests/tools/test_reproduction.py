@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,18 +137,41 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
     assert str(tmp_path) not in text
 
 
+COMMAND = (
+    sys.executable, str(ROOT / "tools" / "reproduce_wrgpruner.py"), "--size", "32", "--width",
+    "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--criterion",
+    "sel", "--criterion", "l2", "--device", "cpu", "--processes", "1", "--folder", "run",
+)  # fmt: skip
+
+
+def children(process):
+    """Return the ids of the processes that a process started."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
+    return [int(one) for one in listed.split()]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_leaves_no_process_and_goes_on(tmp_path):
+    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert "base trained" in process.stdout.readline()
+    workers = children(process)
+    assert workers
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ended = subprocess.run(COMMAND, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "base trained in 0 s" in ended.stdout
+    assert len(list((tmp_path / "run" / "seed0").glob("*.json"))) == 3
+
+
 @pytest.mark.slow
 def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
-    command = [
-        sys.executable, str(ROOT / "tools" / "reproduce_wrgpruner.py"), "--folder",
-        str(tmp_path / "run"), "--size", "32", "--width", "0.05", "--steps", "20", "--tune-steps",
-        "2", "--seed", "0", "--ratio", "0.5", "--criterion", "sel", "--criterion", "l2",
-        "--device", "cpu", "--processes", "1",
-    ]  # fmt: skip
-
     def run(*more):
         return subprocess.run(
-            [*command, *more], capture_output=True, text=True, check=False, cwd=tmp_path
+            [*COMMAND, *more], capture_output=True, text=True, check=False, cwd=tmp_path
         )
 
     first = run()

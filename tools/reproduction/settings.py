@@ -119,8 +119,7 @@ PROFILES = {
         training=Recipe(6000, batch=16, rate=1e-3, amp=True),
         tuning=Recipe(600, batch=16, rate=3e-4, amp=True),
         images=8000,
-        held_out=1000,
+        held_out=400,
         samples=64,
-        recover="bias",
     ),
 }
