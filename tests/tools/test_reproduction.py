@@ -13,8 +13,10 @@ import pytest
 from reproduction.results import CONTROL, Cell, Result, Store, lower_is_better
 from reproduction.run import cells_of
 from reproduction.settings import NAMES, PROFILES, rows_of
+from reproduction.stages import write_pairs
 from reproduction.table import Figure, document, figure, figures
 from sod.nets import NetOptions
+from sod.pool import TRAINING, make_pool
 from wrg_onnx.graph import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -91,8 +93,8 @@ def test_the_table_names_the_best_cut_and_what_it_was_made_with():
     assert "| *unpruned* | 1 | 0.0% | 0.0500 | 0.9500 |" in page
     for part in ("a machine", "abc1234", "torch 2.13.0", "plot.svg", "seeds 0"):
         assert part in page
-    assert f"3 results of {3 * (1 + 4 * len(QUICK.rows))}" in page
-    assert "recovered alone" in page
+    assert "3 results." in page
+    assert "removed, before fine-tuning" in page
 
 
 @pytest.mark.parametrize(
@@ -139,9 +141,10 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
 
 COMMAND = (
     sys.executable, str(ROOT / "tools" / "reproduce_wrgpruner.py"), "--size", "32", "--width",
-    "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--criterion",
-    "sel", "--criterion", "l2", "--device", "cpu", "--processes", "1", "--folder", "run",
+    "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--device",
+    "cpu", "--processes", "1", "--folder", "run",
 )  # fmt: skip
+BOTH = (*COMMAND, "--criterion", "sel", "--criterion", "l2")
 
 
 def children(process):
@@ -152,7 +155,7 @@ def children(process):
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_leaves_no_process_and_goes_on(tmp_path):
-    process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(BOTH, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     assert "base trained" in process.stdout.readline()
     workers = children(process)
     assert workers
@@ -162,7 +165,7 @@ def test_a_run_that_was_killed_leaves_no_process_and_goes_on(tmp_path):
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    ended = subprocess.run(COMMAND, capture_output=True, text=True, check=False, cwd=tmp_path)
+    ended = subprocess.run(BOTH, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "base trained in 0 s" in ended.stdout
     assert len(list((tmp_path / "run" / "seed0").glob("*.json"))) == 3
 
@@ -171,7 +174,7 @@ def test_a_run_that_was_killed_leaves_no_process_and_goes_on(tmp_path):
 def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
     def run(*more):
         return subprocess.run(
-            [*COMMAND, *more], capture_output=True, text=True, check=False, cwd=tmp_path
+            [*BOTH, *more], capture_output=True, text=True, check=False, cwd=tmp_path
         )
 
     first = run()
@@ -189,3 +192,16 @@ def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
         assert after["w-0.5"][when] == before["w-0.5"][when]
     assert "| w = l2 | 1 |" in (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
     assert "another experiment: its size is 32, here it is 48" in run("--size", "48").stderr
+
+
+@pytest.mark.slow
+def test_pairs_of_a_folder_train_and_judge(tmp_path):
+    pairs = tmp_path / "pairs"
+    write_pairs(make_pool(12, 32, seed=0, stream=TRAINING), 9, pairs)
+    command = [*COMMAND, "--criterion", "l1", "--data", str(pairs)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 0 or "matplotlib" in ended.stderr
+    page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
+    assert f"trained on {pairs} for 20 steps" in page
+    assert "judged on a quarter of them" in page
+    assert "| l1 | 1 |" in page

@@ -60,7 +60,7 @@ def document(settings: Settings, results: Sequence[Result], plot: str) -> str:
     lines = [*_head(settings, results), "", f"![Each metric against the ratio]({plot})", ""]
     for ratio in ratios:
         cut = _by_row(settings, (r for r in results if r.ratio == ratio))
-        for when, what in (("after", "recovered and fine-tuned"), ("before", "recovered alone")):
+        for when, what in (("after", "recovered and fine-tuned"), ("before", "before fine-tuning")):
             rows = ({f"*{CONTROL}*": control} if control else {}) | cut
             lines += [f"## {ratio:.0%} of the parameters removed, {what}", ""]
             lines += [*_table(rows, when), ""]
@@ -90,21 +90,18 @@ def _head(settings: Settings, results: Sequence[Result]) -> Iterator[str]:
     hours = sum(r.cpu_seconds for r in results) / 3600
     packages = _all(", ".join(f"{k} {v}" for k, v in r.versions.items()) for r in results)
     yield (
-        f"Computed on {_all(r.hardware for r in results)} at commit "
-        f"{_all(r.commit for r in results)} with {packages}; {hours:.2f} core hours after training."
+        f"Computed on {_all(r.hardware for r in results)}, commit "
+        f"{_all(r.commit for r in results)} with {packages}; {hours:.2f} core hours "
+        "after training. A plus behind a commit: files differed from it."
     )
     yield ""
-    yield f"{len(results)} results of {_wanted(settings)}."
+    yield f"{len(results)} results."
 
 
 def _normalisation(settings: Settings) -> str:
     if not settings.net.batch_norm:
         return ""
     return f" with batch normalisation{', folded in the file' if settings.fold else ''}"
-
-
-def _wanted(settings: Settings) -> int:
-    return len(settings.seeds) * (1 + len(settings.ratios) * len(settings.rows))
 
 
 def _all(words: Iterable[str]) -> str:
