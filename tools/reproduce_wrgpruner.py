@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from reproduction.results import Store, write  # noqa: E402 - needs the root on the path
+from reproduction.results import CONTROL, Store, write  # noqa: E402 - needs the root on the path
 from reproduction.run import Place, run_all  # noqa: E402
 from reproduction.settings import NAMES, PROFILES, Row, Settings  # noqa: E402
 from reproduction.table import document  # noqa: E402
@@ -93,8 +93,12 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"'{folder}' holds no results yet: run without --table-only")
     output = options.output or folder / "table.md"
     plot = output.with_suffix(".svg")
-    write(output, document(settings, found, plot.name))
+    # A single ratio is no line.
+    has_lines = len({result.ratio for result in found if result.criterion != CONTROL}) > 1
+    write(output, document(settings, found, plot.name if has_lines else ""))
     print(f"table  {output}")
+    if not has_lines:
+        return
     from reproduction.plots import draw
 
     draw(settings.rows, found, plot)

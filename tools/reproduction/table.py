@@ -47,17 +47,19 @@ def figures(results: Iterable[Result], when: str) -> dict[str, Figure]:
     return {metric: figure([one[metric] for one in found]) for metric in found[0]}
 
 
-def document(settings: Settings, results: Sequence[Result], plot: str) -> str:
+def document(settings: Settings, results: Sequence[Result], plot: str = "") -> str:
     """Write all that is known as one page.
 
     Args:
         settings: The experiment.
         results: All of its results that there are.
-        plot: The name of the file with the plots.
+        plot: The name of the file with the plots; empty for none.
     """
     control = [r for r in results if r.criterion == CONTROL]
     ratios = sorted({r.ratio for r in results if r.criterion != CONTROL})
-    lines = [*_head(settings, results), "", f"![Each metric against the ratio]({plot})", ""]
+    lines = [*_head(settings, results), ""]
+    if plot:
+        lines += [f"![Each metric against the ratio]({plot})", ""]
     for ratio in ratios:
         cut = _by_row(settings, (r for r in results if r.ratio == ratio))
         for when, what in (("after", "recovered and fine-tuned"), ("before", "before fine-tuning")):
