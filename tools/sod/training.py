@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -233,6 +234,8 @@ def _identity(net: nn.Module, pool: Pool, recipe: Recipe, device: torch.device) 
 @contextmanager
 def _deterministic(seed: int, device: torch.device) -> Iterator[None]:
     """Ask torch for what it has of deterministic algorithms, on the CPU strictly."""
-    with repeatable(seed):
+    with repeatable(seed), warnings.catch_warnings():
+        # That some of CUDA's kernels cannot be repeated is what `train` tells its caller.
+        warnings.filterwarnings("ignore", ".*deterministic", UserWarning)
         torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
         yield
