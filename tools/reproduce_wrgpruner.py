@@ -5,7 +5,8 @@
     python tools/reproduce_wrgpruner.py --data DUTS-TR --judge DUTS-TE --folder build/duts
 
 Each result is a file under --folder, so that a run that was stopped goes on, and one done in pieces
-(--seed, --ratio, --criterion) adds up. The table and the plots are made from what is there.
+(--seed, --ratio, --criterion) adds up. The table and the plots are made from what is there of the
+asked seeds and ratios.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     rows = chosen_rows(settings, options.criterion or NAMES)
     if not options.table_only:
         run_all(settings, store, rows, place_for(options), lambda text: print(text, flush=True))
-    found = store.all()
+    found = store.all(settings)
     if not found:
         raise UsageError(f"'{folder}' holds no results yet: run without --table-only")
     output = options.output or folder / "table.md"

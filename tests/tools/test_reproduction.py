@@ -68,7 +68,9 @@ def test_results_are_read_back_as_they_were_put(tmp_path):
     cell = Cell(0, 0.6, QUICK.rows[0])
     assert not store.path(cell).exists()
     store.put(cell, result("sel", 0, 0.9))
-    assert Store(tmp_path, QUICK).all() == [result("sel", 0, 0.9)]
+    assert Store(tmp_path, QUICK).all(QUICK) == [result("sel", 0, 0.9)]
+    for other in (replace(QUICK, seeds=(1,)), replace(QUICK, ratios=(0.4,))):
+        assert Store(tmp_path, other).all(other) == []
 
 
 def test_a_piece_of_an_experiment_shares_its_folder_and_another_does_not(tmp_path):

@@ -108,10 +108,12 @@ class Store:
         """Write a result, whole or not at all."""
         write(self.path(cell), json.dumps(asdict(result), indent=1))
 
-    def all(self) -> list[Result]:
-        """Read all results, by seed and name."""
+    def all(self, settings: Settings) -> list[Result]:
+        """Read what is there of the settings' seeds and ratios, by seed and name."""
         paths = sorted(self.folder.glob("seed*/*.json"))
-        return [Result(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        found = (Result(**json.loads(path.read_text(encoding="utf-8"))) for path in paths)
+        ratios = (0.0, *settings.ratios)
+        return [r for r in found if r.seed in settings.seeds and r.ratio in ratios]
 
 
 def write(path: Path, text: str) -> None:
