@@ -7,7 +7,7 @@ ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench recovery ranks bench-peers clean
+.PHONY: help demo test check fuzz format bench reproduce recovery ranks bench-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +16,7 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	    --editable '.[$(ORT),torch,metrics,dev]'
+	    --editable '.[$(ORT),torch,metrics,plots,dev]'
 	touch $@
 
 demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print before and after
@@ -44,6 +44,9 @@ bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench_twin.py
 	$(BIN)/python tools/bench_recover.py
 	$(BIN)/python tools/bench_calibration.py
+
+reproduce: $(VENV)/.stamp  ## prune VGG16-SOD with every criterion; PROFILE is quick or full (a GPU)
+	$(BIN)/python tools/reproduce_wrgpruner.py --profile $(or $(PROFILE),quick)
 
 recovery: $(VENV)/.stamp  ## judge what each recovery buys, on images and models that are not part of this
 	$(BIN)/python tools/recovery_table.py saliency

@@ -8,6 +8,8 @@ Source: Simonyan and Zisserman, "Very Deep Convolutional Networks", ICLR 2015, c
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -63,7 +65,8 @@ class VGG16SOD(nn.Module):
 
     Args:
         width: Multiplies the channels of every hidden layer.
-        batch_norm: Whether batch normalisation follows each convolution of the backbone.
+        batch_norm: Whether batch normalisation follows each convolution of the backbone. Without
+            it the net learns from pretrained weights, or from nothing at a small rate and slowly.
 
     Shapes:
         image (N, 3, H, W) -> saliency (N, 1, H, W) in [0, 1], for any H and W from 16 upwards.
@@ -81,6 +84,8 @@ class VGG16SOD(nn.Module):
         )
         self.head = nn.Conv2d(decoder, 1, 3, padding=1)
         _draw(self)
+        # Salient pixels are rare: the net starts from "1 in 50" instead of from "every second".
+        nn.init.constant_(cast("Tensor", self.head.bias), -4.0)
 
     def forward(self, image: Tensor) -> Tensor:
         x, stages = image, []

@@ -110,11 +110,30 @@ def test_the_file_computes_what_the_module_computes_at_any_batch(net, tmp_path, 
     assert result.seconds > 0
 
 
+def test_a_net_that_sees_nothing_in_noise_is_exported(net, tmp_path):
+    torch.nn.init.constant_(net.head.bias, -40.0)
+    assert export_module(net, tmp_path / "net.onnx", ExportOptions(IMAGE)).max_relative_error < 1e-4
+
+
 @pytest.mark.parametrize("exporter", list(Exporter))
 def test_a_batch_normalisation_behind_a_convolution_is_folded(net, tmp_path, exporter):
     path = tmp_path / "net.onnx"
     export_module(net, path, ExportOptions(IMAGE, exporter=exporter))
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
+
+
+def test_batch_normalisation_stays_a_node_where_it_is_not_folded(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "net.onnx"
+    result = export_module(Net(), path, ExportOptions(IMAGE, fold=False))
+    assert result.max_relative_error < 1e-4
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert kinds[:2] == ["Conv", "BatchNormalization"]
+
+
+def test_the_older_exporter_cannot_leave_batch_normalisation_alone():
+    with pytest.raises(UsageError, match="exporter 'torchscript' always folds"):
+        ExportOptions(IMAGE, exporter=Exporter.TORCHSCRIPT, fold=False)
 
 
 def test_a_fixed_batch_stays_in_the_file(net, tmp_path):

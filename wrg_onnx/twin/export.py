@@ -51,6 +51,8 @@ class ExportOptions:
         opset: The version of the operator set; None for the exporter's own choice.
         input_names: The inputs' names in the file; None for the parameters of ``forward``.
         exporter: Which exporter; the older one is never chosen by itself.
+        fold: Whether a batch normalisation is folded into the convolution before it. Only the
+            newer exporter can leave it as a node.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -58,8 +60,14 @@ class ExportOptions:
     opset: int | None = None
     input_names: tuple[str, ...] | None = None
     exporter: Exporter = Exporter.DYNAMO
+    fold: bool = True
 
     def __post_init__(self) -> None:
+        if not self.fold and self.exporter is not Exporter.DYNAMO:
+            raise UsageError(
+                f"the exporter '{self.exporter.value}' always folds batch normalisation: use "
+                f"'{Exporter.DYNAMO.value}'"
+            )
         if not self.shapes:
             raise UsageError("export needs a shape for each input, such as 1x3x224x224; got none")
         for shape in self.shapes:
@@ -215,6 +223,8 @@ def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
     if options.exporter is Exporter.DYNAMO:
         size = sum(t.numel() * t.element_size() for t in state)
         choices["external_data"] = size >= ONE_FILE_BYTES
+        # Folding is one of its optimisations, which come together or not at all.
+        choices["optimize"] = options.fold
         if options.dynamic_batch:
             batch = torch.export.Dim(BATCH)
             choices["dynamic_shapes"] = tuple({0: batch} for _ in sample)

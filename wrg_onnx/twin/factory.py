@@ -87,7 +87,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         ModelError: If the file cannot be read without running code, or does not fit the module.
         MissingPackageError: If it is a ``.safetensors`` file and safetensors is not installed.
     """
-    weights = _read_weights(path)
+    weights = read_weights(path)
     own = module.state_dict()
     missing = [key for key in own if key not in weights]
     unexpected = [key for key in weights if key not in own]
@@ -139,7 +139,13 @@ def _current_folder_importable() -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read a state dict, as ``.safetensors`` or as what ``torch.save`` makes of it; no code is run.
+
+    Raises:
+        ModelError: If the file cannot be read, or holds something else.
+        MissingPackageError: If it is a ``.safetensors`` file and safetensors is not installed.
+    """
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reproduction.results import CONTROL, Cell, Result, Store, lower_is_better
+from reproduction.run import cells_of
+from reproduction.settings import NAMES, PROFILES, rows_of
+from reproduction.stages import write_pairs
+from reproduction.table import Figure, document, figure, figures
+from sod.nets import NetOptions
+from sod.pool import TRAINING, make_pool
+from wrg_onnx.graph import UsageError
+
+ROOT = Path(__file__).parents[2]
+QUICK = PROFILES["quick"]
+METRICS = ("mae", "max_f", "mean_f", "weighted_f", "s_measure", "max_e")
+
+
+def result(criterion, seed, good, *, ratio=0.6, before=0.2):
+    """Make a result whose metrics are all as good as said."""
+    found = {m: 1 - good if lower_is_better(m) else good for m in METRICS}
+    return Result(
+        seed=seed,
+        ratio=0.0 if criterion == CONTROL else ratio,
+        criterion=criterion,
+        removed=0.0 if criterion == CONTROL else ratio,
+        before=dict.fromkeys(METRICS, before),
+        after=found,
+        seconds={"tune": 1.0},
+        cpu_seconds=2.0,
+        hardware="a machine",
+        commit="abc1234",
+        versions={"torch": "2.13.0"},
+    )
+
+
+def test_criteria_of_one_formula_share_a_row():
+    labels = [row.label for row in rows_of(NAMES)]
+    assert "w = l2" in labels
+    assert "r = hrank" in labels
+    assert len(labels) == len(NAMES) - 2
+    assert sum(len(label.split(" = ")) for label in labels) == len(NAMES)
+
+
+def test_a_net_without_scales_has_no_row_for_them():
+    plain = replace(QUICK, net=NetOptions("vgg16_sod", 0.125))
+    for settings in (plain, replace(QUICK, fold=True)):
+        assert "bn" not in [row.criterion.value for row in settings.rows]
+    assert "bn" in [row.criterion.value for row in QUICK.rows]
+
+
+def test_each_seed_has_one_control_and_every_criterion_at_every_ratio():
+    cells = cells_of(QUICK, QUICK.rows)
+    assert len(cells) == len(set(cells)) == 3 * (1 + 4 * len(QUICK.rows))
+    assert sum(cell.row is None for cell in cells) == 3
+
+
+def test_results_are_read_back_as_they_were_put(tmp_path):
+    store = Store(tmp_path, QUICK)
+    cell = Cell(0, 0.6, QUICK.rows[0])
+    assert not store.path(cell).exists()
+    store.put(cell, result("sel", 0, 0.9))
+    assert Store(tmp_path, QUICK).all(QUICK) == [result("sel", 0, 0.9)]
+    for other in (replace(QUICK, seeds=(1,)), replace(QUICK, ratios=(0.4,))):
+        assert Store(tmp_path, other).all(other) == []
+
+
+def test_a_piece_of_an_experiment_shares_its_folder_and_another_does_not(tmp_path):
+    Store(tmp_path, QUICK)
+    Store(tmp_path, replace(QUICK, seeds=(0,), ratios=(0.6,)))
+    with pytest.raises(UsageError, match="another experiment: its size is 64, here it is 96"):
+        Store(tmp_path, replace(QUICK, size=96))
+
+
+def test_mean_and_spread_are_those_of_the_seeds():
+    found = figures([result("sel", 0, 0.5), result("sel", 1, 0.7)], "after")
+    assert found["max_f"].mean == pytest.approx(0.6)
+    assert found["max_f"].spread == pytest.approx(0.02**0.5)
+    assert figure([0.3]) == Figure(0.3, 0.0)
+
+
+def test_the_table_names_the_best_cut_and_what_it_was_made_with():
+    results = [result("sel", 0, 0.8), result("l1", 0, 0.9), result(CONTROL, 0, 0.95)]
+    page = document(QUICK, results, "plot.svg")
+    row = re.findall(r"^\| l1 .*$", page.split("fine-tuned\n")[1], re.MULTILINE)[0]
+    assert row.startswith("| l1 | 1 | 60.0% | **0.1000** | **0.9000** |")
+    assert "| *unpruned* | 1 | 0.0% | 0.0500 | 0.9500 |" in page
+    for part in ("a machine", "abc1234", "torch 2.13.0", "plot.svg", "seeds 0"):
+        assert part in page
+    assert "3 results." in page
+    assert "removed, before fine-tuning" in page
+
+
+@pytest.mark.parametrize(
+    ("sel", "l1", "kept", "close"),
+    [
+        ((0.97, 0.97), (0.9, 0.9), "6 of 6 metrics (met", "6 of 6 (met"),
+        ((0.90, 0.90), (0.9, 0.94), "0 of 6 metrics (missed", "6 of 6 (met"),
+        ((0.80, 0.80), (0.9, 0.91), "0 of 6 metrics (missed", "0 of 6 (missed"),
+    ],
+)
+def test_the_targets_are_judged_by_the_means(sel, l1, kept, close):
+    results = [result(CONTROL, seed, 0.95) for seed in (0, 1)]
+    for name, values in (("sel", sel), ("l1", l1)):
+        results += [result(name, seed, good) for seed, good in enumerate(values)]
+    page = document(QUICK, results, "plot.svg")
+    assert kept in page
+    assert close in page
+
+
+def test_there_are_no_targets_without_the_unpruned_net():
+    assert "The targets" not in document(QUICK, [result("sel", 0, 0.8)], "plot.svg")
+
+
+def test_the_same_results_draw_the_same_bytes(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib (the extra 'plots') is not installed")
+    from reproduction.plots import draw
+
+    names = [row.criterion.value for row in QUICK.rows]
+    results = [result(CONTROL, 0, 0.95)] + [
+        result(name, seed, 0.9 - ratio * 0.1 * k / len(names), ratio=ratio)
+        for k, name in enumerate(names)
+        for seed in (0, 1)
+        for ratio in (0.4, 0.6)
+    ]
+    for name in ("one.svg", "two.svg"):
+        draw(QUICK.rows, results, tmp_path / name)
+    content = (tmp_path / "one.svg").read_bytes()
+    assert content == (tmp_path / "two.svg").read_bytes()
+    text = content.decode()
+    for label in (*(row.label for row in QUICK.rows), "S-measure", "unpruned, tuned"):
+        assert label in text
+    assert str(tmp_path) not in text
+
+
+COMMAND = (
+    sys.executable, str(ROOT / "tools" / "reproduce_wrgpruner.py"), "--size", "32", "--width",
+    "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--device",
+    "cpu", "--processes", "1", "--folder", "run",
+)  # fmt: skip
+BOTH = (*COMMAND, "--criterion", "sel", "--criterion", "l2")
+
+
+def children(process):
+    """Return the ids of the processes that a process started."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
+    return [int(one) for one in listed.split()]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_leaves_no_process_and_goes_on(tmp_path):
+    process = subprocess.Popen(BOTH, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert "base trained" in process.stdout.readline()
+    workers = children(process)
+    assert workers
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ended = subprocess.run(BOTH, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "base trained in 0 s" in ended.stdout
+    assert len(list((tmp_path / "run" / "seed0").glob("*.json"))) == 3
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
+    def run(*more):
+        return subprocess.run(
+            [*BOTH, *more], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+
+    first = run()
+    files = {path.stem: path for path in (tmp_path / "run" / "seed0").glob("*.json")}
+    assert first.returncode == 0, first.stderr
+    assert set(files) == {"unpruned", "sel-0.5", "w-0.5"}
+    before = {name: json.loads(path.read_text()) for name, path in files.items()}
+    assert before["w-0.5"]["removed"] == pytest.approx(0.5, abs=0.05)
+    files["w-0.5"].unlink()
+    assert [line for line in run().stdout.splitlines() if "/1 " in line]
+    after = {name: json.loads(path.read_text()) for name, path in files.items()}
+    assert after["sel-0.5"] == before["sel-0.5"]
+    for when in ("before", "after"):
+        assert after["w-0.5"][when] == before["w-0.5"][when]
+    page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
+    assert "| w = l2 | 1 |" in page
+    # A single ratio is no line.
+    assert ".svg" not in page
+    assert not (tmp_path / "run" / "table.svg").exists()
+    assert "another experiment: its size is 32, here it is 48" in run("--size", "48").stderr
+
+
+@pytest.mark.slow
+def test_pairs_of_a_folder_train_and_judge(tmp_path):
+    pairs = tmp_path / "pairs"
+    write_pairs(make_pool(12, 32, seed=0, stream=TRAINING), 9, pairs)
+    command = [*COMMAND, "--criterion", "l1", "--data", str(pairs)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
+    assert f"trained on {pairs} for 20 steps" in page
+    assert "judged on a quarter of them" in page
+    assert "| l1 | 1 |" in page
