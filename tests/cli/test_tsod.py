@@ -152,3 +152,20 @@ def test_filter_refuses_an_output_that_is_there_or_holds_the_data(refused, run, 
         line = refused("tsod", "filter", made, "-o", output, "--force")
         assert line == f"output '{output}' holds the data set; --output names another folder"
     assert run("tsod", "filter", made, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_make_does_not_replace_the_folder_it_runs_in(run, refused, folder, monkeypatch, own):
+    (folder / "here").mkdir()
+    if own:
+        run("tsod", "make", "--count", 1, "--size", 32, "-o", "here", "--force")
+    monkeypatch.chdir(folder / "here")
+    line = refused("tsod", "make", "--count", 1, "--size", 32, "-o", ".", "--force")
+    assert line == "'.' holds the current folder; --output names another one"
+    assert Path.cwd() == folder / "here"
+
+
+def test_filter_does_not_draw_over_the_data_set(refused, made):
+    source = made / "images" / "000000.png"
+    line = refused("tsod", "filter", made, "-o", "small", "--sheet", source, "--force")
+    assert line == f"sheet '{source}' lies in the data set; --sheet names another file"

@@ -118,6 +118,56 @@ def test_cuda_is_taken_where_it_starts(monkeypatch):
         resolve_provider(Provider.CUDA)
 
 
+@pytest.fixture
+def broken_cuda(monkeypatch):
+    """An ONNX Runtime that has CUDA, of which no session comes into being."""
+    create = onnxruntime.InferenceSession._create_inference_session
+
+    def fail(self, providers, *rest):
+        if "CUDAExecutionProvider" in (providers or ()):
+            self._fallback_providers = ["CPUExecutionProvider"]
+            raise RuntimeError("CUDA failure 35: the driver is\ntoo old")
+        return create(self, providers, *rest)
+
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fail)
+    starts = sessions._cuda_starts
+    starts.cache_clear()
+    yield
+    starts.cache_clear()
+
+
+@pytest.mark.usefixtures("broken_cuda")
+def test_cuda_that_raises_does_not_start(graph, capfd):
+    assert resolve_provider(Provider.AUTO) is Provider.CPU
+    with pytest.raises(UsageError, match="does not start"):
+        open_session(graph, provider=Provider.CUDA)
+    assert open_session(graph, provider=Provider.AUTO).engine.get_providers() == [
+        "CPUExecutionProvider"
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("broken_cuda")
+@pytest.mark.parametrize("provider", [Provider.AUTO, Provider.CUDA])
+def test_a_model_that_cuda_refuses_is_not_computed_elsewhere(graph, monkeypatch, capfd, provider):
+    monkeypatch.setattr(sessions, "_cuda_starts", lambda: True)
+    with pytest.raises(ModelError, match=r"'m\.onnx': ONNX Runtime refuses it: CUDA failure 35"):
+        open_session(graph, provider=provider)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_scalars_and_transposed_arrays_are_lent_as_they_are():
+    text = "net (float[2,3] x, int64 row) => (float[3] y) { y = Gather<axis=0>(x, row) }"
+    opened = open_session(from_proto(build(text), name="m"))
+    feeds = {"x": normal(3, 2).T, "row": np.array(1)}
+    assert not feeds["x"].flags.c_contiguous
+    lent = opened.lend(feeds, ["y"])["y"].numpy()
+    np.testing.assert_array_equal(lent, opened.run(feeds)["y"], strict=True)
+    np.testing.assert_array_equal(lent, feeds["x"][1], strict=True)
+
+
 def test_outputs_are_lent_where_they_were_computed(graph):
     feeds = {"x": normal(1, 3, 6, 6)}
     opened = open_session(graph)

@@ -10,6 +10,7 @@ from wrg_onnx.channels import Limits
 from wrg_onnx.graph import ModelError, UnsupportedOperatorError, UsageError, stored_bytes
 from wrg_onnx.pipeline.analyse import analyse, inspect
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.select import Criterion
 
 HEAD = '<ir_version: 8, opset_import: ["": 17]> g '
 
@@ -85,6 +86,12 @@ def test_a_floor_outside_its_range_is_refused(tmp_path, floor):
 def test_a_ratio_outside_its_range_is_refused(ratio):
     with pytest.raises(UsageError, match=r"ratio must be in \[0, 1\)"):
         PruneConfig(ratio)
+
+
+def test_mixed_precision_without_a_gradient_names_a_way_out():
+    words = "--amp is for gradients, and --criterion r takes none: leave it out, or choose"
+    with pytest.raises(UsageError, match=f"{words} a criterion with a gradient, such as sel"):
+        PruneConfig(0.5, criterion=Criterion.R, amp=True)
 
 
 def test_inspect_lists_widths_and_reasons(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -20,6 +22,17 @@ net (float[{0},3,32,32] x) => (float[{0},1,32,32] y) {{
     d = Conv<pads=[1,1,1,1]>(a, w2)  b = Relu(d)
     z = Conv(b, w3)  y = Sigmoid(z)
 }}"""
+
+
+LOSS = """
+import torch
+
+shapes = []
+
+def cross_entropy(outputs, mask, teacher):
+    shapes.append((tuple(outputs["y"].shape), tuple(mask.shape)))
+    return torch.nn.functional.binary_cross_entropy(outputs["y"], mask)
+"""
 
 
 @pytest.fixture
@@ -58,3 +71,17 @@ def test_it_is_fine_tuned(saved, tmp_path):
     report = finetune(path, path, tmp_path / "tuned.onnx", config)
     assert (report.training, report.held_out) == (3, 1)
     assert (tmp_path / "tuned.onnx").exists()
+
+
+@pytest.mark.parametrize(("batch", "shown"), [(4, {4}), ("N", {1, 3}), (1, {1})])
+def test_a_loss_of_ones_own_gets_a_mask_for_each_of_the_outputs(
+    saved, tmp_path, monkeypatch, batch, shown
+):
+    (tmp_path / "fixed_batch_losses.py").write_text(LOSS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    path = saved(batch)
+    options = FinetuneOptions(epochs=1, loss="fixed_batch_losses:cross_entropy")
+    finetune(path, path, tmp_path / "tuned.onnx", FinetuneConfig(options, DataOptions(samples=4)))
+    shapes = sys.modules.pop("fixed_batch_losses").shapes
+    assert {outputs[0] for outputs, _ in shapes} == shown
+    assert all(outputs == mask for outputs, mask in shapes)

@@ -203,6 +203,75 @@ def test_the_data_set_is_never_replaced_by_its_subset(make_data, tmp_path, place
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_folder_that_a_link_of_the_data_set_leads_into_is_never_replaced(
+    make_data, tmp_path, kind
+):
+    root, out = make_data(), tmp_path / "out"
+    out.mkdir()
+    (root / kind).rename(out / kind)
+    (root / kind).symlink_to(Path("..", "out", kind))
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match=f"the data set: '.*set/{kind}' lies there; --output"):
+        filter_sets(root, out, FilterOptions(0.05), force=True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_nor_is_one_that_the_link_of_a_single_file_leads_into(make_data, tmp_path, kind):
+    root, out = make_data(), tmp_path / "out"
+    (out / kind).mkdir(parents=True)
+    file = sorted((root / kind).iterdir())[3]
+    file.rename(out / kind / file.name)
+    file.symlink_to(out / kind / file.name)
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match=f"the data set: '{file}' lies there; --output"):
+        filter_sets(root, out, FilterOptions(0.05), force=True)
+    assert contents(tmp_path) == before
+
+
+def test_links_that_lead_elsewhere_are_followed(make_data, tmp_path):
+    make_data("pool")
+    root = tmp_path / "set"
+    root.mkdir()
+    for kind in ("images", "masks"):
+        (root / kind).symlink_to(tmp_path / "pool" / kind)
+    for _ in range(2):
+        filter_sets(root, tmp_path / "out", FilterOptions(), force=True)
+    assert names(tmp_path / "out" / "images") == ["n0.jpg", "n1.jpg"]
+
+
+@pytest.mark.parametrize("place", ["images/n0.png", "images/new.png", "new.png", "link.png"])
+def test_the_sheet_never_lies_in_the_data_set(make_data, tmp_path, place):
+    root = make_data()
+    (root / "images" / "n0.jpg").rename(root / "images" / "n0.png")
+    (root / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    (tmp_path / "way").symlink_to(root)
+    before = contents(tmp_path)
+    for sheet in (root / place, tmp_path / "way" / place):
+        with pytest.raises(OutputError, match="the data set; --sheet names another file"):
+            filter_sets(root, tmp_path / "out", FilterOptions(), sheet=sheet, force=True)
+    assert contents(tmp_path) == before
+
+
+def test_the_sheet_never_replaces_what_a_link_of_the_data_set_leads_to(make_data, tmp_path):
+    pool = make_data("pool")
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").symlink_to(pool / "masks")
+    (pool / "images" / "n0.jpg").rename(pool / "n0.png")
+    (root / "images" / "n0.png").symlink_to(pool / "n0.png")
+    before = contents(tmp_path)
+    for sheet in (pool / "n0.png", pool / "masks" / "n0.png"):
+        with pytest.raises(OutputError, match="the data set; --sheet names another file"):
+            filter_sets(root, tmp_path / "out", FilterOptions(), sheet=sheet, force=True)
+    assert contents(tmp_path) == before
+
+
 def test_a_subset_within_the_folder_is_not_found_again(make_data):
     root = make_data("sets/one").parent
     first = filter_sets(root, root / "tiny", FilterOptions())

@@ -93,6 +93,18 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 @pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("place", [".", "..", "../..", "../../link"])
+def test_the_current_folder_and_those_above_stay(tmp_path, monkeypatch, place, force):
+    here = tmp_path / "out" / "images"
+    here.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(here)
+    monkeypatch.chdir(here)
+    with pytest.raises(OutputError, match="holds the current folder; --output names another"):
+        check_folder(Path(place), force=force)
+    check_folder(Path("new"), force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
 def test_an_empty_folder_needs_force_too(tmp_path, force):
     (tmp_path / "out").mkdir()
     if force:

@@ -42,6 +42,20 @@ net (float[2] x, int64 trips) => (float[2] y, float[K, 2] all)
 }
 """
 
+BETWEEN = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[2] before, int64 trips) => (float[2] y, float[K, 2] all)
+{
+  x = Neg (before)
+  z, all = Loop (trips, , x) <
+    body = b (int64 i, bool c, float[2] s) => (bool d, float[2] t, float[2] u)
+    <float[2] w = {0.5, 2.0}>
+    { d = Identity (c)  t = Mul (s, w)  u = Add (t, x) }
+  >
+  y = Mul (z, z)
+}
+"""
+
 SCAN = """
 <ir_version: 8, opset_import: ["" : 17]>
 net (float[2] start, float[3, 2] steps) => (float[2] last, float[3, 2] sums)
@@ -128,6 +142,24 @@ def test_a_tap_in_a_body_is_what_the_last_iteration_made():
     torch.testing.assert_close(values[name], values["y"])
     with pytest.raises(UsageError, match="no tensor"):
         twin({"x": torch.ones(2), "trips": torch.tensor(0)}, [name])
+
+
+@pytest.mark.parametrize("cuts", [(1,), (2,), (1, 2)])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_tap_in_a_body_is_there_where_parts_are_computed_twice(trainable, cuts):
+    graph = graph_of(BETWEEN)
+    twin = build_twin(graph, trainable=trainable)
+    (loop,) = (node.name for node in graph.nodes if node.op == "Loop")
+    taps = [f"{loop}.body/u", "z", f"{loop}.body/t"]
+    feeds = {"before": torch.tensor([1.0, -3.0]), "trips": torch.tensor(2)}
+
+    def values_and_gradients(cuts):
+        values = twin(feeds, taps, cuts=cuts)
+        loss = values["y"].sum() + values["all"].square().sum()
+        return values, torch.autograd.grad(loss, [values[name] for name in taps])
+
+    plain, parted = values_and_gradients(()), values_and_gradients(cuts)
+    torch.testing.assert_close(parted, plain, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("file", ["silero_vad_16k_op15.onnx", "dtln_model_1.onnx"])

@@ -1,13 +1,5 @@
-"""How long work tells how far it is."""
+"""How long work tells how far it is, for those above."""
 
-from __future__ import annotations
+from wrg_onnx.graph.progress import Progress, silent
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-Progress: TypeAlias = Callable[[str, int, int], object]
-"""Told a stage's name, how much of it is done, and how much there is (0 where that is unknown)."""
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
+__all__ = ["Progress", "silent"]

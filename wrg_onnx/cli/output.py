@@ -12,12 +12,13 @@ from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as ProgressBar
 
+from wrg_onnx.graph.progress import Progress
 from wrg_onnx.report import to_json
 
 NARROWEST = 80
@@ -33,7 +34,7 @@ def emit(record: object, text: Callable[[], RenderableType], *, as_json: bool) -
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], object]]:
+def progress_bar() -> Iterator[Progress]:
     """Show the current stage on stderr, where that is a terminal.
 
     A stage is known by its first word; what follows may change while it runs.
@@ -46,7 +47,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], object]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(
+    with ProgressBar(
         *columns, console=console, transient=True, disable=not sys.stderr.isatty()
     ) as bar:
         task = bar.add_task("start", total=None)

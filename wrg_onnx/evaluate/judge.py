@@ -9,11 +9,11 @@ import numpy as np
 
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.head import SaliencyHead, saliency_map
-from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
 from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
+from wrg_onnx.graph.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)

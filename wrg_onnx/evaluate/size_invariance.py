@@ -49,6 +49,9 @@ def score_objects(levels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> ObjectS
         levels: (H, W), the map in 255ths.
         mask: (H, W), True on the objects.
 
+    Returns:
+        The error, and the largest and the mean F-measure, each in [0, 1].
+
     Source: Li et al., "Size-invariance Matters: Rethinking Metrics and Losses for Imbalanced
     Multi-object Salient Object Detection", ICML 2024, arXiv:2405.09782.
     """

@@ -75,17 +75,23 @@ def resolve_provider(provider: Provider) -> Provider:
 
 @cache
 def _cuda_starts() -> bool:
-    """Try it: ONNX Runtime that cannot load CUDA quietly computes on the CPU."""
+    """Try it: ONNX Runtime that cannot load CUDA raises, or quietly computes on the CPU."""
     import onnx
 
     body = '<ir_version: 8, opset_import: ["": 13]> g (float[1] x) => (float[1] y) { y = Neg(x) }'
     options = runtime().SessionOptions()
     options.log_severity_level = 4
-    engine = runtime().InferenceSession(
-        onnx.parser.parse_model(body).SerializeToString(),
-        options,
-        providers=["CUDAExecutionProvider", "CPUExecutionProvider"],
-    )
+    try:
+        engine = runtime().InferenceSession(
+            onnx.parser.parse_model(body).SerializeToString(),
+            options,
+            providers=["CUDAExecutionProvider", "CPUExecutionProvider"],
+            enable_fallback=False,  # it would print on stdout, and go on with the CPU
+        )
+    except Exception as error:
+        if not _is_runtime_error(error):
+            raise
+        return False
     return "CUDAExecutionProvider" in engine.get_providers()
 
 
@@ -146,9 +152,11 @@ class Session:
         """
         device = "cuda" if "CUDAExecutionProvider" in self.engine.get_providers() else "cpu"
         binding = self.engine.io_binding()
+        # The run reads their memory, so copies must live as long. A scalar stays one.
+        lent = {name: np.asarray(a, order="C") for name, a in {**feeds, **self.weights}.items()}
         with self._named_failures(feeds):
-            for name, array in {**feeds, **self.weights}.items():
-                binding.bind_cpu_input(name, np.ascontiguousarray(array))
+            for name, array in lent.items():
+                binding.bind_cpu_input(name, array)
             for name in names:
                 binding.bind_output(name, device)
             self.engine.run_with_iobinding(binding)
@@ -217,6 +225,9 @@ def start_session(
         provider: Where to compute.
         exact: As for ``open_session``.
 
+    Returns:
+        The session.
+
     Raises:
         ModelError: If ONNX Runtime refuses the model.
         MissingPackageError: If ONNX Runtime is not installed.
@@ -239,7 +250,10 @@ def start_session(
     ort.set_seed(RANDOM_SEED)
     try:
         engine = ort.InferenceSession(
-            model.SerializeToString(), options, providers=_providers(provider)
+            model.SerializeToString(),
+            options,
+            providers=_providers(provider),
+            enable_fallback=False,  # it would print on stdout, and compute elsewhere than asked
         )
     except Exception as error:
         if not _is_runtime_error(error):

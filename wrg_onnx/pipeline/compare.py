@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
 from wrg_onnx.graph import (
     Graph,
@@ -24,6 +23,7 @@ from wrg_onnx.graph import (
     stored_bytes,
     without_additions,
 )
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.pipeline.analyse import analyse, concrete_shapes
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import measure_speed

@@ -142,7 +142,8 @@ class PruneConfig:
             raise UsageError("--epochs is for --recover finetune")
         if self.amp and not self.criterion.needs_gradient:
             raise UsageError(
-                f"--amp is for gradients, and --criterion {self.criterion.value} takes none"
+                f"--amp is for gradients, and --criterion {self.criterion.value} takes none: leave "
+                "it out, or choose a criterion with a gradient, such as sel"
             )
 
     @property

@@ -10,7 +10,6 @@ import numpy as np
 
 from wrg_onnx.calibrate.data import DataSet, Sample, split
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import (
@@ -26,6 +25,7 @@ from wrg_onnx.graph import (
     resolve_provider,
     save,
 )
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig

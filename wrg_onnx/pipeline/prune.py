@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.channels import BoolArray, count_parameters
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
@@ -25,6 +24,7 @@ from wrg_onnx.graph import (
     save,
     stored_bytes,
 )
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.pipeline.analyse import Model, analyse, analyse_graph, group_reports
 from wrg_onnx.pipeline.choose import choose_units
 from wrg_onnx.pipeline.clock import Clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.graph import Graph, open_session, resolve_provider
+from wrg_onnx.graph.progress import Progress
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.finetune import check_twin, trainer, training_data

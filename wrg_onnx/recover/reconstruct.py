@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.calibrate.data import DataSet
-from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.graph import Array, Graph, Provider, StatisticsError
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.recover.fit import LayerFit, Solved, check_fits, reached
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers

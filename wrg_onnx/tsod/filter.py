@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,28 +12,29 @@ from typing import TYPE_CHECKING
 
 from wrg_onnx import __version__
 from wrg_onnx.graph.errors import DataError, OutputError
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.tsod.folder import (
     IMAGES,
     INDEX,
     MASKS,
-    README,
     SHEET,
+    About,
+    check_apart,
     check_folder,
     check_sheet,
+    holds,
     whole_folder,
-    write_index,
+    write_about,
 )
 from wrg_onnx.tsod.layouts import PairedSet, find_sets
 from wrg_onnx.tsod.measure import Measured, read_binary
 from wrg_onnx.tsod.pictures import decode, write_png
-from wrg_onnx.tsod.sheet import Tile, write_sheet
+from wrg_onnx.tsod.sheet import Tile
 from wrg_onnx.tsod.sift import FilterOptions, Sifted, refuse_faults, refuse_none, sift
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Progress = Callable[[str, int, int], object]
 
 _TITLES = ("name", "width", "height", "area_fraction", "image", "dataset")
 
@@ -105,7 +106,7 @@ def filter_sets(
     *,
     sheet: Path | None = None,
     force: bool = False,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> FilterReport:
     """Copy the images whose objects are small, into a folder that appears whole.
 
@@ -120,18 +121,23 @@ def filter_sets(
         force: Whether an existing set and sheet may be replaced.
         progress: Is told the stage, how many of its steps are done, and how many there are.
 
+    Returns:
+        What was kept of each data set, and where it is.
+
     Raises:
         DataError: If there is no data set, many of its files are of no use, or nothing is left.
-        OutputError: If the folder is taken, holds the source, or cannot be written.
+        OutputError: If the folder is taken, holds what is filtered, or cannot be written; or if the
+            sheet lies in what is filtered.
         UsageError: If the sheet has another suffix than .png.
     """
     # Before all else: with force, writing there would remove what is to be read.
-    if output.resolve() in (source.resolve(), *source.resolve().parents):
+    if holds(output, source):
         raise OutputError(f"output '{output}' holds the data set; --output names another folder")
     check_folder(output, force=force)
     check_sheet(sheet, output, force=force)
     sets = find_sets(source, skip=output)
-    found = _sift_all(sets, options, progress)
+    check_apart(output, sheet, [source, *(path for data in sets for path in data.sources())])
+    found = sift(sets, options, progress)
     refuse_faults(found)
     refuse_none(source, found, options)
     with whole_folder(output, sheet) as (part, sheet_part):
@@ -144,15 +150,13 @@ def filter_sets(
              f"{IMAGES}/{name}{m.pair.image.suffix}", dataset)
             for name, dataset, m in entries
         ]  # fmt: skip
-        write_index(part, _TITLES, rows)
         counts = _counted(found, options)
-        (part / README).write_text(_readme(options, counts), encoding="utf-8")
-        progress("sheet", 0, 1)
         tiles = [
             Tile(partial(_read, m, options.threshold), name, m.area_fraction)
             for name, _, m in entries
         ]
-        on_sheet = write_sheet(tiles, sheet_part)
+        about = About(_TITLES, rows, _readme(options, counts), tiles)
+        on_sheet = write_about(part, sheet_part, about, progress)
     return FilterReport(
         source=str(source),
         output=str(output),
@@ -164,21 +168,6 @@ def filter_sets(
         sheet=str(sheet or output / SHEET),
         on_sheet=on_sheet,
     )
-
-
-def _sift_all(
-    sets: Sequence[PairedSet], options: FilterOptions, progress: Progress
-) -> list[Sifted]:
-    total = sum(len(data.pairs) for data in sets)
-    found: list[Sifted] = []
-    for data in sets:
-        done = sum(len(other.data.pairs) for other in found)
-
-        def tell(place: int, done: int = done) -> None:
-            progress("measure", done + place, total)
-
-        found.append(sift(data, options, tell))
-    return found
 
 
 def _named(found: Sequence[Sifted]) -> Iterator[tuple[str, str, Measured]]:

@@ -6,14 +6,40 @@ import csv
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from wrg_onnx.graph.errors import OutputError, UsageError
+from wrg_onnx.graph.progress import Progress
 from wrg_onnx.graph.save import check_output, renamed
+from wrg_onnx.tsod.sheet import Tile, write_sheet
 
 IMAGES, MASKS, INDEX, README, SHEET = "images", "masks", "index.csv", "README.md", "sheet.png"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a set holds besides its images and masks.
+
+    Attributes:
+        titles: The first line of the index.
+        rows: A line of the index per image.
+        readme: The text of ``README.md``.
+        tiles: What the picture sheet is drawn from, all images of the set.
+    """
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    readme: str
+    tiles: Sequence[Tile]
+
+
+def holds(folder: Path, path: Path) -> bool:
+    """Tell whether a path is a folder, or lies in it, wherever links lead."""
+    target = path.resolve()
+    return folder.resolve() in (target, *target.parents)
 
 
 def check_folder(path: Path, *, force: bool) -> None:
@@ -21,9 +47,12 @@ def check_folder(path: Path, *, force: bool) -> None:
 
     Raises:
         OutputError: If something is there and ``force`` is off, or it is there and not a set that
-            this module wrote, or its parent cannot be written to.
+            this module wrote, or it holds the current folder, or its parent cannot be written to.
     """
     if path.exists() or path.is_symlink():
+        # Another folder in its place is not where the shell and this process still are.
+        if holds(path, Path()):
+            raise OutputError(f"'{path}' holds the current folder; --output names another one")
         if not path.is_dir():
             raise OutputError(f"'{path}' is not a folder; --output names another one")
         if not force:
@@ -59,6 +88,28 @@ def check_sheet(sheet: Path | None, output: Path, *, force: bool) -> None:
     if sheet.exists() and not sheet.is_dir() and not force:
         raise OutputError(f"'{sheet}' exists; --force replaces it, --sheet names another file")
     check_output(sheet, force=True)
+
+
+def check_apart(output: Path, sheet: Path | None, sources: Iterable[Path]) -> None:
+    """Refuse to write over what is read, which links may hide.
+
+    Args:
+        output: The folder that will be replaced.
+        sheet: The file that will be, if any.
+        sources: Folders and files that are read.
+
+    Raises:
+        OutputError: If the output holds one of them, or the sheet is one or lies in one.
+    """
+    for source in sources:
+        if holds(output, source):
+            raise OutputError(
+                f"output '{output}' holds the data set: '{source}' lies there; "
+                f"--output names another folder"
+            )
+        # A sheet that is a link is replaced itself, and not what it leads to.
+        if sheet is not None and (holds(source, sheet) or holds(source, sheet.parent)):
+            raise OutputError(f"sheet '{sheet}' lies in the data set; --sheet names another file")
 
 
 @contextmanager
@@ -119,9 +170,22 @@ def _take_place(part: Path, target: Path) -> None:
             aside.rmdir()
 
 
-def write_index(folder: Path, titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write ``index.csv``: a line of titles and a line per image."""
+def write_about(folder: Path, sheet: Path, about: About, progress: Progress) -> int:
+    """Write what a set holds besides its images and masks.
+
+    Args:
+        folder: Where the index and ``README.md`` go.
+        sheet: Where the picture sheet goes.
+        about: What they say and show.
+        progress: Is told when the sheet begins.
+
+    Returns:
+        How many images are on the sheet.
+    """
     with (folder / INDEX).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(titles)
-        writer.writerows(rows)
+        writer.writerow(about.titles)
+        writer.writerows(about.rows)
+    (folder / README).write_text(about.readme, encoding="utf-8")
+    progress("sheet", 0, 1)
+    return write_sheet(about.tiles, sheet)

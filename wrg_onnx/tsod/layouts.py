@@ -63,6 +63,12 @@ class PairedSet:
     without_mask: tuple[str, ...]
     without_image: tuple[str, ...]
 
+    def sources(self) -> Iterator[Path]:
+        """Yield the two folders, and each file that is a link and so may lie elsewhere."""
+        yield from (self.images, self.masks)
+        for pair in self.pairs:
+            yield from (file for file in (pair.image, pair.mask) if file.is_symlink())
+
 
 def find_sets(root: Path, *, skip: Path | None = None) -> tuple[PairedSet, ...]:
     """Find the data sets in a folder, which may be one itself or hold several.

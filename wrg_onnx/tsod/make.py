@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,21 +15,22 @@ import PIL
 
 from wrg_onnx import __version__
 from wrg_onnx.graph.errors import UsageError
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.tsod.backgrounds import BACKGROUNDS
 from wrg_onnx.tsod.folder import (
     IMAGES,
     INDEX,
     MASKS,
-    README,
     SHEET,
+    About,
     check_folder,
     check_sheet,
     whole_folder,
-    write_index,
+    write_about,
 )
 from wrg_onnx.tsod.pictures import decode, write_png
 from wrg_onnx.tsod.scenes import SMALLEST_SIDE, draw_scene
-from wrg_onnx.tsod.sheet import Tile, write_sheet
+from wrg_onnx.tsod.sheet import Tile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,7 +159,7 @@ def make_set(
     *,
     sheet: Path | None = None,
     force: bool = False,
-    progress: Callable[[str, int, int], object] = lambda *_: None,
+    progress: Progress = silent,
 ) -> MakeReport:
     """Make images with masks, an index and a picture sheet, in a folder that appears whole.
 
@@ -171,6 +171,9 @@ def make_set(
         sheet: Where the picture sheet goes, None for the folder.
         force: Whether an existing set and sheet may be replaced.
         progress: Is told the stage, how many of its steps are done, and how many there are.
+
+    Returns:
+        What was made of each background, and where it is.
 
     Raises:
         OutputError: If the folder is taken or cannot be written.
@@ -185,11 +188,9 @@ def make_set(
              m.background)
             for m in made
         ]  # fmt: skip
-        write_index(part, _TITLES, rows)
-        (part / README).write_text(_readme(options), encoding="utf-8")
-        progress("sheet", 0, 1)
         tiles = [Tile(partial(_read, part, m.name), m.name, m.area_fraction) for m in made]
-        on_sheet = write_sheet(tiles, sheet_part)
+        about = About(_TITLES, rows, _readme(options), tiles)
+        on_sheet = write_about(part, sheet_part, about, progress)
     return MakeReport(
         output=str(output),
         images=len(made),
@@ -203,9 +204,7 @@ def make_set(
     )
 
 
-def _draw_all(
-    part: Path, options: MakeOptions, progress: Callable[[str, int, int], object]
-) -> list[MadeImage]:
+def _draw_all(part: Path, options: MakeOptions, progress: Progress) -> list[MadeImage]:
     """Draw and write all images; NumPy and zlib let other threads run meanwhile."""
     made: list[MadeImage] = []
     most = max(_PIXELS_AT_ONCE // (options.height * options.width), 1)

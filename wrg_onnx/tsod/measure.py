@@ -41,6 +41,9 @@ def measure(pair: Pair, threshold: int) -> Measured:
         pair: The files.
         threshold: A mask's pixel at or above it, of 255, belongs to an object.
 
+    Returns:
+        The image's size, the share of it under the mask, and whether the mask is binary.
+
     Raises:
         UnreadableError: If a file cannot be read.
         DataError: If image and mask differ in size, a file has more than 8 bits a channel, or the

@@ -91,6 +91,10 @@ def draw_scene(
         height: In pixels, at least 16.
         width: In pixels, at least 16.
         backgrounds: Keys of ``BACKGROUNDS`` to choose from; empty for all.
+
+    Returns:
+        The image and its mask, as ``generate`` returns them, with the background and how many
+        objects there are.
     """
     names = list(backgrounds) or list(BACKGROUNDS)
     background = names[rng.integers(len(names))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wrg_onnx.graph.errors import DataError, UsageError
+from wrg_onnx.graph.progress import Progress
 from wrg_onnx.tsod.layouts import PairedSet
 from wrg_onnx.tsod.measure import Measured, measure
 from wrg_onnx.tsod.pictures import MASK_THRESHOLD, MOST_BROKEN, decode
@@ -59,23 +60,38 @@ class Sifted:
     faults: tuple[str, ...]
 
 
-def sift(data: PairedSet, options: FilterOptions, progress: Callable[[int], object]) -> Sifted:
-    """Measure every mask; what is kept is read as a whole, so that no broken image gets in."""
-    kept: list[Measured] = []
-    dropped: list[Measured] = []
-    faults: list[str] = []
-    for place, pair in enumerate(data.pairs):
-        try:
-            measured = measure(pair, options.threshold)
-            area = measured.area_fraction
-            wanted = area > 0 and options.min_area <= area <= options.max_area
-            if wanted:
-                decode(pair.image, "RGB")
-            (kept if wanted else dropped).append(measured)
-        except DataError as error:
-            faults.append(str(error))
-        progress(place + 1)
-    return Sifted(data, tuple(kept), tuple(dropped), tuple(faults))
+def sift(sets: Sequence[PairedSet], options: FilterOptions, progress: Progress) -> list[Sifted]:
+    """Measure every mask; what is kept is read as a whole, so that no broken image gets in.
+
+    Args:
+        sets: The data sets.
+        options: What is kept.
+        progress: Is told of the stage ``measure`` how many pairs of all are done.
+
+    Returns:
+        For each data set, its pairs that are kept, those that are not, and what is wrong with
+        others.
+    """
+    total, done = sum(len(data.pairs) for data in sets), 0
+    found: list[Sifted] = []
+    for data in sets:
+        kept: list[Measured] = []
+        dropped: list[Measured] = []
+        faults: list[str] = []
+        for pair in data.pairs:
+            try:
+                measured = measure(pair, options.threshold)
+                area = measured.area_fraction
+                wanted = area > 0 and options.min_area <= area <= options.max_area
+                if wanted:
+                    decode(pair.image, "RGB")
+                (kept if wanted else dropped).append(measured)
+            except DataError as error:
+                faults.append(str(error))
+            done += 1
+            progress("measure", done, total)
+        found.append(Sifted(data, tuple(kept), tuple(dropped), tuple(faults)))
+    return found
 
 
 def refuse_faults(found: Sequence[Sifted]) -> None:

@@ -54,17 +54,16 @@ class Interpreter:
                 self.run_steps(steps)
 
     def _run_part(self, steps: Sequence[Step]) -> None:
-        read = [n for n in dict.fromkeys(n for s in steps for n in read_by(s)) if n in self.values]
+        read = {n: self.values[n] for s in steps for n in read_by(s) if n in self.values}
         dying = {name for step in steps for name in step.last} - self.kept
-        made = [n for step in steps for n in step.node.outputs if n and n not in dying]
 
-        def compute(*operands: Tensor) -> tuple[Tensor, ...]:
+        def compute(*operands: Tensor) -> dict[str, Tensor]:
             inner = replace(self, values=dict(zip(read, operands, strict=True)))
             inner.run_steps(steps)
-            return tuple(inner.values[name] for name in made)
+            # What lives on: outputs that later steps read, and what is kept, inside bodies too.
+            return {name: value for name, value in inner.values.items() if name not in read}
 
-        results = checkpoint(compute, *(self.values[n] for n in read), use_reentrant=False)
-        self.values.update(zip(made, results, strict=True))
+        self.values.update(checkpoint(compute, *read.values(), use_reentrant=False))
         for name in dying & self.values.keys():
             del self.values[name]
 

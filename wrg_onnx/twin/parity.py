@@ -92,7 +92,12 @@ def compare_outputs(path: Path, trials: Sequence[Trial], advice: str) -> float:
     settings = ort.SessionOptions()
     settings.log_severity_level = 4
     try:
-        session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            str(path),
+            settings,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=False,  # it would print on stdout, and try the same once more
+        )
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise ModelError(f"ONNX Runtime refuses what torch exported: {one_line(error)}") from error
     names = [value.name for value in session.get_inputs()]

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from wrg_onnx.calibrate.batches import join, to_feed
-from wrg_onnx.calibrate.progress import Progress, silent
 from wrg_onnx.graph import Array, Edit, Graph, StatisticsError, edited
+from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.checkpoint import check_checkpoint
 from wrg_onnx.recover.training.levels import correct_levels

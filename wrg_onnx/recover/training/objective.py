@@ -28,7 +28,8 @@ class OwnLoss:
 
     Attributes:
         spec: ``module:function``.
-        function: Takes outputs, mask and the teacher's outputs.
+        function: Takes outputs, mask (N, 1, H, W), and the teacher's outputs. A model of a fixed
+            batch has outputs and a mask for each place in it.
     """
 
     spec: str
@@ -126,7 +127,8 @@ class Objective:
         if self.own is not None:
             own = {name: values[name] for name in self.outputs}
             theirs = None if taught is None else {name: taught[name] for name in self.outputs}
-            terms.append(self.own(_as_float(own), batch.mask, theirs and _as_float(theirs)))
+            mask = _mask_of_each(own, batch)
+            terms.append(self.own(_as_float(own), mask, theirs and _as_float(theirs)))
         elif self.head is not None and batch.mask is not None:
             prediction = probability(values[self.head.output].float(), self.head)
             terms.append(saliency_loss(prediction, mask_at(batch.mask, prediction)))
@@ -139,6 +141,14 @@ class Objective:
                 if distances:
                     terms.append(self.distil * share * torch.stack(distances).mean())
         return torch.stack(terms).sum()
+
+
+def _mask_of_each(outputs: Mapping[str, Tensor], batch: Batch) -> Tensor | None:
+    """Return a mask per image, (N, 1, H, W); of a fixed batch, which is one image N times, too."""
+    fed = next(iter(batch.feeds.values())).shape[0]
+    if batch.mask is None or all(value.shape[:1] != (fed,) for value in outputs.values()):
+        return batch.mask
+    return batch.mask.expand(fed, -1, -1, -1)
 
 
 def _as_float(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

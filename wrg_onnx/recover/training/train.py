@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from wrg_onnx.calibrate.batches import Batch, join
-from wrg_onnx.calibrate.progress import Progress
 from wrg_onnx.calibrate.workers import of_first
 from wrg_onnx.graph import Graph, StatisticsError, UsageError
+from wrg_onnx.graph.progress import Progress
 from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.training.augment import augment
 from wrg_onnx.recover.training.diverge import diverged, diverged_gradient
