@@ -178,3 +178,11 @@ def test_outputs_are_lent_where_they_were_computed(graph):
         np.testing.assert_array_equal(lent[name].numpy(), array)
     with pytest.raises(DataError, match=r"on the inputs x \[1, 4, 6, 6\]"):
         opened.lend({"x": normal(1, 4, 6, 6)}, list(expected))
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_cuda_rounds_operands_only_where_it_may(monkeypatch, tf32):
+    monkeypatch.setattr(sessions, "resolve_provider", lambda _: Provider.CUDA)
+    first, second = sessions._providers(Provider.AUTO, tf32=tf32)
+    assert first == ("CUDAExecutionProvider", {"use_tf32": "1" if tf32 else "0"})
+    assert second == "CPUExecutionProvider"

@@ -11,7 +11,7 @@ from sod.training import Recipe
 from wrg_onnx.select import Criterion
 
 NAMES = (
-    "sel", "w", "r", "g", "wr", "wg", "rg",
+    "sel", "w", "r", "g", "wr", "wg", "rg", "gc", "selc",
     "l1", "l2", "fpgm", "taylor", "act", "bn", "hrank", "random",
 )  # fmt: skip
 """The criteria of the table: SEL, its parts, and the baselines."""

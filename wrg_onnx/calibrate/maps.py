@@ -57,7 +57,7 @@ class MapSource:
         bound_bytes: int = DEFAULT_BOUND_BYTES,
     ) -> None:
         names = [tap.tensor for tap in taps]
-        self._open = partial(open_session, graph, outputs=names, provider=provider)
+        self._open = partial(open_session, graph, outputs=names, provider=provider, tf32=False)
         self._session = self._open()
         self._draws = any(node.op in _RANDOM for node in flatten(graph).graph.nodes)
         self.parts = tuple(chunks(taps, bound_bytes))

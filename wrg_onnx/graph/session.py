@@ -95,9 +95,9 @@ def _cuda_starts() -> bool:
     return "CUDAExecutionProvider" in engine.get_providers()
 
 
-def _providers(provider: Provider) -> list[str]:
+def _providers(provider: Provider, *, tf32: bool) -> list[str | tuple[str, dict[str, str]]]:
     if resolve_provider(provider) is Provider.CUDA:
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        return [("CUDAExecutionProvider", {"use_tf32": str(int(tf32))}), "CPUExecutionProvider"]
     return ["CPUExecutionProvider"]
 
 
@@ -182,6 +182,7 @@ def open_session(
     outputs: Sequence[str] | None = None,
     provider: Provider = Provider.CPU,
     exact: bool = False,
+    tf32: bool = True,
 ) -> Session:
     """Make a session from a graph in memory.
 
@@ -192,6 +193,8 @@ def open_session(
         exact: Whether to run the graph as it is written, with the weights where they are. Otherwise
             ONNX Runtime optimises it, which changes results by rounding and costs a second copy of
             the weights.
+        tf32: Whether CUDA may round operands of float32 to 10 bits, as ONNX Runtime does by
+            default. Ranks would be those of the rounding.
 
     Returns:
         The session.
@@ -203,10 +206,12 @@ def open_session(
     own = [value.name for value in graph.outputs]
     wanted = own if outputs is None else list(outputs)
     model, weights = to_proto(graph, outputs=[name for name in wanted if name not in own])
-    return start_session(model, weights, tuple(wanted), graph.name, provider=provider, exact=exact)
+    return start_session(
+        model, weights, tuple(wanted), graph.name, provider=provider, exact=exact, tf32=tf32
+    )
 
 
-def start_session(
+def start_session(  # noqa: PLR0913 - the message in parts, and each option of a session
     model: onnx.ModelProto,
     weights: Mapping[str, Array],
     outputs: tuple[str, ...],
@@ -214,6 +219,7 @@ def start_session(
     *,
     provider: Provider = Provider.CPU,
     exact: bool = False,
+    tf32: bool = True,
 ) -> Session:
     """Make a session from a message; ``model`` is changed.
 
@@ -224,6 +230,7 @@ def start_session(
         label: What messages call the model.
         provider: Where to compute.
         exact: As for ``open_session``.
+        tf32: As for ``open_session``.
 
     Returns:
         The session.
@@ -252,7 +259,7 @@ def start_session(
         engine = ort.InferenceSession(
             model.SerializeToString(),
             options,
-            providers=_providers(provider),
+            providers=_providers(provider, tf32=tf32),
             enable_fallback=False,  # it would print on stdout, and compute elsewhere than asked
         )
     except Exception as error:

@@ -16,7 +16,8 @@ class Criterion(enum.Enum):
     """A formula from statistics to saliency.
 
     ``SEL`` is the salient energy level: the product of the factors W, R and G. Its parts are
-    criteria of their own, so that a user sees what each buys. The others are baselines: ``L1`` and
+    criteria of their own, so that a user sees what each buys. ``GC`` and ``SELC`` are G and SEL
+    times the contrast of the object against what is around it. The others are baselines: ``L1`` and
     ``L2``, norms of filters; ``FPGM``, a filter's distances to the others of its layer; ``TAYLOR``,
     what a channel's removal does to the loss, to first order; ``ACT``, mean activation; ``BN``, the
     scale of the batch normalisation behind it; ``RANDOM``. A criterion has the names in
@@ -31,9 +32,7 @@ class Criterion(enum.Enum):
     WG = "wg"
     RG = "rg"
     GC = "gc"
-    GI = "gi"
     SELC = "selc"
-    SELI = "seli"
     L1 = "l1"
     L2 = "l2"
     FPGM = "fpgm"
@@ -59,7 +58,7 @@ class Criterion(enum.Enum):
     @property
     def needs_gradient(self) -> bool:
         """Whether a backward pass is needed."""
-        return bool({"g", "inside", "taylor"} & set(self.parts))
+        return bool({"g", "taylor"} & set(self.parts))
 
     @property
     def needs_data(self) -> bool:
@@ -79,9 +78,7 @@ _PARTS = {
     Criterion.WG: ("w", "g"),
     Criterion.RG: ("r", "g"),
     Criterion.GC: ("g", "contrast"),
-    Criterion.GI: ("inside",),
     Criterion.SELC: ("w", "r", "g", "contrast"),
-    Criterion.SELI: ("w", "r", "inside"),
     Criterion.L1: ("l1",),
     Criterion.L2: ("w",),
     Criterion.FPGM: ("fpgm",),
@@ -112,7 +109,9 @@ def score(
 
     SEL of a channel is ``W * R * G``, each factor divided by its mean over the layer; a unit that
     spans several layers has the mean of their values. W is the L2 norm of the filter, R the mean
-    rank of its feature map over min(height, width), G the mean of abs(gradient x activation).
+    rank of its feature map over min(height, width), G the mean of abs(gradient x activation). The
+    contrast is that mean over the object over the sum of that and the mean around it, in [0, 1],
+    and scaled like the factors; without a saliency map it is the same for all channels.
 
     A baseline is the one statistic that its paper names, scaled like the factors, whatever scaling
     the paper has: FPGM and Network Slimming have none, and Molchanov et al. divide a layer's values
@@ -130,12 +129,12 @@ def score(
         The scores.
 
     Source: Jia et al., "WRGPruner", Image and Vision Computing 109 (2021) 104143, names the three
-    factors; the product and the scaling are our reconstruction. L1: Li et al., "Pruning Filters
-    for Efficient ConvNets", ICLR 2017, arXiv:1608.08710. R alone: Lin et al., "HRank", CVPR 2020,
-    arXiv:2002.10179. FPGM: He et al., "Filter Pruning via Geometric Median", CVPR 2019,
-    arXiv:1811.00250. TAYLOR: Molchanov et al., "Pruning Convolutional Neural Networks for Resource
-    Efficient Inference", ICLR 2017, arXiv:1611.06440, eq. 8. BN: Liu et al., "Learning Efficient
-    Convolutional Networks through Network Slimming", ICCV 2017, arXiv:1708.06519.
+    factors; the product, the scaling and the contrast are our reconstruction. L1: Li et al.,
+    "Pruning Filters for Efficient ConvNets", ICLR 2017, arXiv:1608.08710. R alone: Lin et al.,
+    "HRank", CVPR 2020, arXiv:2002.10179. FPGM: He et al., "Filter Pruning via Geometric Median",
+    CVPR 2019, arXiv:1811.00250. TAYLOR: Molchanov et al., "Pruning Convolutional Neural Networks
+    for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, eq. 8. BN: Liu et al., "Learning
+    Efficient Convolutional Networks through Network Slimming", ICCV 2017, arXiv:1708.06519.
     """
     if criterion is Criterion.RANDOM:
         return Scores(rng.random(count), np.zeros(count, bool))

@@ -59,7 +59,6 @@ def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
         "taylor": per_unit(statistics.taylor, count),
         "act": per_unit(statistics.activation, count),
         "bn": per_unit(statistics.batch_scale, count),
-        "inside": per_unit(statistics.inside, count),
         "contrast": per_unit(_contrast(statistics), count),
     }
 
