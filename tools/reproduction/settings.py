@@ -108,9 +108,9 @@ PROFILES = {
         net=NetOptions("vgg16_sod", 0.125, batch_norm=True),
         size=64,
         training=Recipe(800, rate=3e-3),
-        tuning=Recipe(120, rate=1e-3),
+        tuning=Recipe(100, rate=1e-3),
         images=1500,
-        held_out=400,
+        held_out=300,
         samples=64,
     ),
     "full": Settings(

@@ -39,6 +39,9 @@ from wrg_onnx.twin.export import ExportOptions, export_module
 AT_ONCE = 25
 """Images that are judged at once."""
 
+JUDGED = 2021
+"""The seed of the made images that judge; no setting was chosen on them."""
+
 VALIDATION_SHARE = 0.25
 """What ``prune`` sets aside of a folder; statistics come from the rest."""
 
@@ -75,7 +78,7 @@ def pools(settings: Settings, seed: int) -> tuple[Pool, Pool]:
     if not settings.data:
         return (
             make_pool(settings.images, settings.size, seed=seed, stream=TRAINING),
-            make_pool(settings.held_out, settings.size, seed=0, stream=HELD_OUT),
+            make_pool(settings.held_out, settings.size, seed=JUDGED, stream=HELD_OUT),
         )
     whole = read_pool([Path(folder) for folder in settings.data], settings.size)
     if settings.judge:
