@@ -44,6 +44,7 @@ bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench_twin.py
 	$(BIN)/python tools/bench_recover.py
 	$(BIN)/python tools/bench_calibration.py
+	$(BIN)/python tools/bench_gradients.py
 
 reproduce: $(VENV)/.stamp  ## prune VGG16-SOD with every criterion; PROFILE is quick or full (a GPU)
 	$(BIN)/python tools/reproduce_wrgpruner.py --profile $(or $(PROFILE),quick)
