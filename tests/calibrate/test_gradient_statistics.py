@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as tf  # noqa: E402
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
-from wrg_onnx.calibrate.effects import KINDS  # noqa: E402
+from wrg_onnx.calibrate.effects import KINDS, Effects  # noqa: E402
 from wrg_onnx.calibrate.gradients import GradientProbe, parts_within  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
@@ -470,3 +470,34 @@ def test_images_of_several_sizes_go_one_by_one_and_later_ones_together(analysed)
     assert_alike(probe.measure([small, small]), [apart[0], apart[0]])
     assert probe._joins
     assert_alike(probe.measure([large]), apart[1:])
+
+
+def test_cudnn_stays_on_and_rounds_no_operand_in_either_pass(analysed, monkeypatch):
+    seen = []
+
+    def note(*_):
+        cudnn = torch.backends.cudnn
+        seen.append((cudnn.enabled, cudnn.allow_tf32))
+
+    monkeypatch.setattr(Effects, "_note", note)
+    before = torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32
+    units = analysed(LOGIT, WEIGHTS)
+    GradientProbe(units.graph, plan_taps(units), None).measure([*dataset(IMAGES[:1], [None])])
+    assert seen == [(before[0], False)] * 2
+    assert (torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32) == before
+
+
+def test_windows_of_an_image_have_no_object_of_their_own(analysed):
+    units = analysed(
+        """(float[1,3,16,16] x) => (float[1,1,16,16] y) {
+            r = Reshape(x, s)  c = Conv(r, w)  a = Relu(c)  b = Conv(a, v)
+            q = Reshape(b, u)  z = Conv(q, k)  y = Sigmoid(z) }""",
+        {"s": np.array([4, 3, 8, 8]), "w": floats(6, 3, 1, 1), "v": floats(3, 6, 1, 1),
+         "u": np.array([1, 3, 16, 16]), "k": floats(1, 3, 1, 1)},
+    )  # fmt: skip
+    taps = plan_taps(units)
+    assert "a" in [tap.tensor for tap in taps]
+    (row,) = GradientProbe(units.graph, taps, HEAD).measure([*dataset(IMAGES[:1], MASKS[:1])])
+    start = sum(len(t.units) for t in taps[: [t.tensor for t in taps].index("a")])
+    part = slice(start, start + 6)
+    np.testing.assert_array_equal(row[Kind.INSIDE][part], row[Kind.GRADIENT][part])

@@ -95,15 +95,16 @@ class Effects:
     def _regions(self, tap: Tap, effect: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Return the means of abs(effect) over the object and around it, (N, C) each.
 
-        Where a tensor is no map, or a region is empty, its mean is that over all places.
+        Where a tensor is no map of whole images, or a region is empty, it is the mean over all
+        places.
         """
         if self._objects is None or effect.dim() != 4 or tap.axis not in (1, 3):
             return mean, mean
         maps = effect.abs().movedim(tap.axis, 1)
         share = torch.nn.functional.interpolate(self._objects, maps.shape[2:], mode="area")[:, 0]
-        if len(share) not in (1, len(maps)) or len(maps) % self._size:
+        if len(share) != len(maps):  # windows lie in the batch's place
             return mean, mean
-        share = share.expand(len(maps), -1, -1)
+        share = share.to(maps.dtype)
         inside, outside = (_mean_over(region, maps) for region in (share, 1 - share))
         # Of a fixed batch, which is one image many times.
         shape = (self._size, -1, maps.shape[1])

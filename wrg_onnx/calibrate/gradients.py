@@ -91,33 +91,30 @@ class GradientProbe:
         """
         if self._joins is None and len(join(samples[:2], joins=True)) < len(samples[:2]):
             names = [tap.tensor for tap in self._taps]
-            with torch.no_grad(), self._seeded():
+            with torch.no_grad(), self._repeatable():
                 run = partial(self._run, taps=names)
                 self._joins = joins_alike(lambda feeds: run(_on(feeds, self._device)), samples[:2])
         rows: list[Row] = []
         for batch in join(samples, joins=bool(self._joins)):
-            with self._seeded():
+            with self._repeatable():
                 rows += self._measure(batch.to(self._device))
         return rows
 
     @contextmanager
-    def _seeded(self) -> Iterator[None]:
-        """Draw the same random numbers for an image, whatever came before."""
+    def _repeatable(self) -> Iterator[None]:
+        """Draw the same random numbers for an image, whatever came before, and round nothing."""
         on_gpu = self._device.type == "cuda"
         with torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else []):
             torch.default_generator.manual_seed(RANDOM_SEED)
             if on_gpu:
                 torch.cuda.manual_seed(RANDOM_SEED)
-            yield
+            with _without_tf32():
+                yield
 
     def _run(
         self, feeds: Mapping[str, Tensor], taps: Sequence[str] = (), **how: Any
     ) -> dict[str, Tensor]:
-        # cuDNN would round operands of float32 to 10 bits (TF32) unless told not to.
-        with (
-            torch.backends.cudnn.flags(allow_tf32=False),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed),
-        ):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
             values: dict[str, Tensor] = self._twin(feeds, taps, **how)
             return values
 
@@ -138,7 +135,7 @@ class GradientProbe:
     def _parts(self, batch: Batch) -> tuple[int, ...]:
         shapes = tuple(tuple(feed.shape) for feed in batch.feeds.values())
         if shapes not in self._cuts:
-            with self._seeded():
+            with self._repeatable():
                 made = self._twin.bytes_made(batch.feeds)
             self._cuts[shapes] = tuple(parts_within(made, self._bound))
         return self._cuts[shapes]
@@ -164,6 +161,17 @@ def parts_within(made: Sequence[int], bound: int) -> Iterator[int]:
             yield number
             size = 0
         size += count
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Keep cuDNN from rounding operands of float32 to 10 bits, as it does by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _may_join(graph: Graph, taps: Sequence[Tap]) -> bool:
