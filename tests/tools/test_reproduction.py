@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from reproduction import stages
+from reproduction.origin import keep_origin, origin_of
 from reproduction.results import CONTROL, Cell, Result, Store, lower_is_better
 from reproduction.run import cells_of
 from reproduction.settings import NAMES, PROFILES, rows_of
-from reproduction.stages import write_pairs
+from reproduction.stages import pools, write_pairs
 from reproduction.table import Figure, document, figure, figures
 from sod.nets import NetOptions
 from sod.pool import TRAINING, make_pool
-from wrg_onnx.graph import UsageError
+from wrg_onnx.graph import DataError, UsageError
 
 ROOT = Path(__file__).parents[2]
 QUICK = PROFILES["quick"]
@@ -78,6 +80,71 @@ def test_a_piece_of_an_experiment_shares_its_folder_and_another_does_not(tmp_pat
     Store(tmp_path, replace(QUICK, seeds=(0,), ratios=(0.6,)))
     with pytest.raises(UsageError, match="another experiment: its size is 64, here it is 96"):
         Store(tmp_path, replace(QUICK, size=96))
+
+
+TINY = replace(
+    QUICK, size=32, net=NetOptions("vgg16_sod", 0.05, batch_norm=True), images=6, held_out=4
+)
+
+
+def begin(settings, folder, seed=0):
+    """Write down what a seed is made of, as the first process that makes it does."""
+    keep_origin(folder, settings, seed, origin_of(settings, *pools(settings, seed)))
+
+
+def test_a_folder_goes_on_with_the_same_images_and_not_with_changed_ones(tmp_path):
+    pairs = tmp_path / "pairs"
+    write_pairs(make_pool(8, 32, seed=0, stream=TRAINING), 6, pairs)
+    settings = replace(TINY, data=(str(pairs),))
+    begin(settings, tmp_path / "run")
+    begin(settings, tmp_path / "run")
+    begin(settings, tmp_path / "run", seed=1)
+    write_pairs(make_pool(8, 32, seed=1, stream=TRAINING), 6, pairs)
+    for seed in (0, 2):
+        with pytest.raises(UsageError, match="another experiment: the images that train are not"):
+            begin(settings, tmp_path / "run", seed)
+
+
+def test_made_images_of_another_generator_are_not_mixed_in(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        begin(TINY, tmp_path, seed)
+    made = stages.make_pool
+    monkeypatch.setattr(
+        stages, "make_pool", lambda *a, seed, stream: made(*a, seed=seed + 9, stream=stream)
+    )
+    with pytest.raises(UsageError, match="another experiment: the images that train are not"):
+        begin(TINY, tmp_path)
+    with pytest.raises(UsageError, match="another experiment: the images that judge are not"):
+        begin(TINY, tmp_path, seed=2)
+
+
+def test_other_weights_under_the_same_name_are_refused(tmp_path):
+    weights = tmp_path / "vgg.pth"
+    settings = replace(TINY, weights=str(weights))
+    with pytest.raises(DataError, match=r"vgg\.pth': cannot be read: No such file"):
+        begin(settings, tmp_path)
+    weights.write_bytes(b"one")
+    begin(settings, tmp_path)
+    weights.write_bytes(b"two")
+    with pytest.raises(UsageError, match="another experiment: the loaded weights are not"):
+        begin(settings, tmp_path)
+
+
+def test_a_net_of_unknown_images_is_not_gone_on_with(tmp_path):
+    base = stages.base_path(tmp_path, 0)
+    base.parent.mkdir()
+    base.touch()
+    with pytest.raises(UsageError, match="does not say what its seed 0 was trained on"):
+        begin(TINY, tmp_path)
+
+
+def test_net_and_cells_are_made_of_images_that_were_compared(tmp_path):
+    begin(replace(TINY, held_out=5), tmp_path)
+    with pytest.raises(UsageError, match="the images that judge are not"):
+        stages.make_base(TINY, tmp_path, 0, "cpu", print)
+    with pytest.raises(UsageError, match="the images that judge are not"):
+        stages.run_cell(TINY, tmp_path, Cell(0, 0.0, None), "cpu")
+    assert not stages.base_path(tmp_path, 0).exists()
 
 
 def test_mean_and_spread_are_those_of_the_seeds():

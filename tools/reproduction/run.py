@@ -17,7 +17,7 @@ import torch
 
 from reproduction.results import Cell, Store
 from reproduction.settings import Row, Settings
-from reproduction.stages import base_path, make_base, run_cell
+from reproduction.stages import base_path, kept_pools, make_base, run_cell
 
 Say: TypeAlias = Callable[[str], object]
 
@@ -120,6 +120,8 @@ def _end_with_parent() -> None:
 
 
 def _base(settings: Settings, folder: Path, seed: int, device: str) -> float:
+    # Made here too where the net is there: a changed folder is noticed before the first result.
+    kept_pools(settings, folder, seed)
     start = time.perf_counter()
     if not base_path(folder, seed).exists():
         make_base(settings, folder, seed, device, lambda _done, _loss: None)

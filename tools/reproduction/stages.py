@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.vgg16_sod import VGG16SOD
+from reproduction.origin import keep_origin, origin_of
 from reproduction.results import (
     CONTROL,
     Cell,
@@ -73,6 +74,17 @@ class Stopwatch:
 
 
 @lru_cache(maxsize=1)
+def kept_pools(settings: Settings, folder: Path, seed: int) -> tuple[Pool, Pool]:
+    """Return what is trained on, and what judges, the same as when the folder was begun.
+
+    Raises:
+        UsageError: If the images or the loaded weights are others than then.
+    """
+    training, judged = pools(settings, seed)
+    keep_origin(folder, settings, seed, origin_of(settings, training, judged))
+    return training, judged
+
+
 def pools(settings: Settings, seed: int) -> tuple[Pool, Pool]:
     """Return what is trained on, and what judges; the latter is the same for all seeds."""
     if not settings.data:
@@ -95,7 +107,7 @@ def base_path(folder: Path, seed: int) -> Path:
 def make_base(settings: Settings, folder: Path, seed: int, device: str, log: Log) -> None:
     """Train the unpruned net of a seed, write it, and the images that statistics come from."""
     path = base_path(folder, seed)
-    training, _ = pools(settings, seed)
+    training, _ = kept_pools(settings, folder, seed)
     write_pairs(training, settings.samples, path.with_name("calibration"))
     net = build(settings.net, seed)
     recipe = replace(settings.training, seed=seed)
@@ -128,7 +140,7 @@ def run_cell(settings: Settings, folder: Path, cell: Cell, device: str) -> Resul
     The control is fine-tuned and judged like all others.
     """
     watch, started = Stopwatch(), time.process_time()
-    training, held_out = pools(settings, cell.seed)
+    training, held_out = kept_pools(settings, folder, cell.seed)
     base = base_path(folder, cell.seed)
     removed, graph = 0.0, None
     if cell.row is None:
