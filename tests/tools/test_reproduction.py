@@ -183,6 +183,40 @@ def test_the_targets_are_judged_by_the_means(sel, l1, kept, close):
     assert close in page
 
 
+@pytest.mark.parametrize("fewer", ["sel", "l1", CONTROL])
+def test_rows_of_unequal_seeds_are_shown_and_not_judged(fewer):
+    results = [
+        result(name, seed, good)
+        for name, good in (("sel", 0.97), ("l1", 0.9), (CONTROL, 0.95))
+        for seed in ((0,) if name == fewer else (0, 1, 2))
+    ]
+    page = document(QUICK, results)
+    assert "**" not in page
+    assert "(met" not in page
+    assert "(missed" not in page
+    assert f"Incomplete: {fewer} lacks the seeds 1, 2. No cut is named the best." in page
+    assert "Incomplete: nothing is judged before all rows have the same seeds." in page
+    assert f"| {fewer} | 1 |".replace(CONTROL, f"*{CONTROL}*") in page
+
+
+def test_another_ratio_that_is_incomplete_leaves_a_complete_one_its_verdict():
+    results = [
+        result(name, seed, good)
+        for name, good in (("sel", 0.97), ("l1", 0.9), (CONTROL, 0.95))
+        for seed in (0, 1)
+    ]
+    page = document(QUICK, [*results, result("sel", 0, 0.9, ratio=0.4)])
+    assert "6 of 6 (met" in page
+    assert page.index("Incomplete") < page.index("## 60%")
+    assert "**" not in page[: page.index("## 60%")]
+
+
+def test_one_seed_is_within_no_deviation_of_the_first():
+    page = document(QUICK, [result("sel", 0, 0.97), result("l1", 0, 0.9), result(CONTROL, 0, 0.95)])
+    assert "6 of 6 metrics (met" in page
+    assert "on 6 of 6 (incomplete: 5)" in page
+
+
 def test_there_are_no_targets_without_the_unpruned_net():
     assert "The targets" not in document(QUICK, [result("sel", 0, 0.8)], "plot.svg")
 
