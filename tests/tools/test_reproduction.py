@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reproduction import stages
+from reproduction import run, stages
 from reproduction.origin import keep_origin, origin_of
 from reproduction.results import CONTROL, Cell, Result, Store, lower_is_better
 from reproduction.run import cells_of
@@ -19,7 +21,7 @@ from reproduction.stages import pools, write_pairs
 from reproduction.table import Figure, document, figure, figures
 from sod.nets import NetOptions
 from sod.pool import TRAINING, make_pool
-from wrg_onnx.graph import DataError, UsageError
+from wrg_onnx.graph import DataError, UsageError, WorkerError
 
 ROOT = Path(__file__).parents[2]
 QUICK = PROFILES["quick"]
@@ -145,6 +147,13 @@ def test_net_and_cells_are_made_of_images_that_were_compared(tmp_path):
     with pytest.raises(UsageError, match="the images that judge are not"):
         stages.run_cell(TINY, tmp_path, Cell(0, 0.0, None), "cpu")
     assert not stages.base_path(tmp_path, 0).exists()
+
+
+def test_a_process_that_is_gone_is_told_in_one_line():
+    gone = Future()
+    gone.set_exception(BrokenProcessPool("terminated abruptly"))
+    with pytest.raises(WorkerError, match=r"ended before seed1/sel-0.6 was made.* --processes"):
+        list(run.finished({gone: Cell(1, 0.6, QUICK.rows[0])}))
 
 
 def test_mean_and_spread_are_those_of_the_seeds():

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +19,7 @@ import torch
 from reproduction.results import Cell, Store
 from reproduction.settings import Row, Settings
 from reproduction.stages import base_path, kept_pools, make_base, run_cell
+from wrg_onnx.graph import WorkerError
 
 Say: TypeAlias = Callable[[str], object]
 
@@ -82,7 +84,7 @@ def run_all(
             waiting[executor.submit(_base, settings, store.folder, seed, place.device)] = seed
         try:
             done = 0
-            for what, seconds in _finished(waiting):
+            for what, seconds in finished(waiting):
                 if isinstance(what, Cell):
                     done += 1
                     passed = time.perf_counter() - start
@@ -98,12 +100,25 @@ def run_all(
             raise
 
 
-def _finished(waiting: dict[Future[float], Cell | int]) -> Iterator[tuple[Cell | int, float]]:
-    """Yield what ends and how long it took; more may be added meanwhile."""
+def finished(waiting: dict[Future[float], Cell | int]) -> Iterator[tuple[Cell | int, float]]:
+    """Yield what ends and how long it took; more may be added meanwhile.
+
+    Raises:
+        WrgError: What a piece raised.
+        WorkerError: If the process that made it is gone.
+    """
     while waiting:
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
             what = waiting.pop(future)
-            yield what, future.result()
+            try:
+                seconds = future.result()
+            except BrokenProcessPool as error:
+                name = what.name if isinstance(what, Cell) else f"seed{what}/base"
+                raise WorkerError(
+                    f"a process ended before {name} was made, perhaps for want of memory: the same "
+                    "command goes on, with fewer --processes if it happens again"
+                ) from error
+            yield what, seconds
 
 
 def _start(threads: int) -> None:
