@@ -25,6 +25,7 @@ from reproduction.results import CONTROL, Store, write  # noqa: E402 - needs the
 from reproduction.run import Place, run_all  # noqa: E402
 from reproduction.settings import NAMES, PROFILES, Row, Settings  # noqa: E402
 from reproduction.table import document  # noqa: E402
+from sod.folders import check_folders  # noqa: E402
 from sod.training import pick_device  # noqa: E402
 from wrg_onnx.graph import UsageError, WrgError  # noqa: E402
 
@@ -125,8 +126,7 @@ def settings_for(options: argparse.Namespace) -> Settings:
         UsageError: If an option contradicts another.
     """
     settings = PROFILES[options.profile]
-    if options.judge and not options.data:
-        raise UsageError("--judge needs --data: a net that saw made images alone is judged on them")
+    check_folders(options.data, options.judge)
     net, training, tuning = settings.net, settings.training, settings.tuning
     if options.width is not None:
         net = replace(net, width=options.width)

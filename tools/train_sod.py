@@ -26,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from models.vgg16_sod import VGG16SOD  # noqa: E402 - needs the root on the path
+from sod.folders import check_folders, read_pools  # noqa: E402 - needs the root on the path
 from sod.nets import NetName, NetOptions, build, load_backbone  # noqa: E402
-from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool, read_pool  # noqa: E402
+from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool  # noqa: E402
 from sod.training import Checkpoints, DeviceName, Recipe, pick_device, train  # noqa: E402
-from wrg_onnx.calibrate.data import split  # noqa: E402
 from wrg_onnx.calibrate.preprocess import SMALLEST_SIDE  # noqa: E402
 from wrg_onnx.evaluate.saliency import score_saliency  # noqa: E402
 from wrg_onnx.graph import UsageError, WrgError, check_output, load, open_session  # noqa: E402
@@ -127,6 +127,8 @@ def run(options: argparse.Namespace) -> None:
     training, held_out = pools(options)
     print(f"{training.content} to train on, {held_out.content} to judge on, "
           f"{time.perf_counter() - start:.0f} s")  # fmt: skip
+    for remark in dict.fromkeys((*training.remarks, *held_out.remarks)):
+        print(remark, file=sys.stderr)
     path = options.checkpoint or Path("build", f"{options.net}.pt")
     if path.exists():
         print(f"going on from {path}")
@@ -160,8 +162,7 @@ def check(options: argparse.Namespace) -> None:
         if getattr(options, name) < smallest:
             shown = name.replace("_", "-")
             raise UsageError(f"--{shown} must be at least {smallest}, got {getattr(options, name)}")
-    if options.judge and not options.data:
-        raise UsageError("--judge needs --data: a net that saw made images alone is judged on them")
+    check_folders(options.data, options.judge)
     if options.weights is not None and options.net != "vgg16_sod":
         raise UsageError(f"--weights are VGG16's: they do not fit --net {options.net}")
     check_output(options.out, force=True)
@@ -176,13 +177,9 @@ def pools(options: argparse.Namespace) -> tuple[Pool, Pool]:
             for stream, count in counts
         )
         return first, second
-    whole = read_pool(options.data, options.size)
-    if options.judge:
-        return whole, read_pool(options.judge, options.size)
-    if len(whole) < 2:
-        raise UsageError(f"one of the pairs is held out: {whole.content} are too few; use --judge")
-    training, held_out = split(len(whole), HELD_OUT_SHARE, options.seed)
-    return whole.take(training.tolist()), whole.take(held_out.tolist())
+    return read_pools(
+        options.data, options.judge, options.size, share=HELD_OUT_SHARE, seed=options.seed
+    )
 
 
 class Log:

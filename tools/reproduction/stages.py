@@ -26,10 +26,10 @@ from reproduction.results import (
     versions,
 )
 from reproduction.settings import Row, Settings
+from sod.folders import read_pools
 from sod.nets import build, load_backbone
-from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool, read_pool
+from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool
 from sod.training import Checkpoints, Log, train
-from wrg_onnx.calibrate.data import split
 from wrg_onnx.evaluate.saliency import score_saliency
 from wrg_onnx.graph import Edit, Graph, edited, load, open_session
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
@@ -86,17 +86,18 @@ def kept_pools(settings: Settings, folder: Path, seed: int) -> tuple[Pool, Pool]
 
 
 def pools(settings: Settings, seed: int) -> tuple[Pool, Pool]:
-    """Return what is trained on, and what judges; the latter is the same for all seeds."""
+    """Return what is trained on, and what judges; the latter is the same for all seeds.
+
+    Raises:
+        WrgError: If a folder cannot be used, or an image trains and judges.
+    """
     if not settings.data:
         return (
             make_pool(settings.images, settings.size, seed=seed, stream=TRAINING),
             make_pool(settings.held_out, settings.size, seed=JUDGED, stream=HELD_OUT),
         )
-    whole = read_pool([Path(folder) for folder in settings.data], settings.size)
-    if settings.judge:
-        return whole, read_pool([Path(folder) for folder in settings.judge], settings.size)
-    training, held_out = split(len(whole), VALIDATION_SHARE, seed=0)
-    return whole.take(training.tolist()), whole.take(held_out.tolist())
+    data, judge = ([Path(name) for name in names] for names in (settings.data, settings.judge))
+    return read_pools(data, judge, settings.size, share=VALIDATION_SHARE, seed=0)
 
 
 def base_path(folder: Path, seed: int) -> Path:
