@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from reproduction import run, stages
 from reproduction.origin import keep_origin, origin_of
@@ -143,9 +144,9 @@ def test_a_net_of_unknown_images_is_not_gone_on_with(tmp_path):
 def test_net_and_cells_are_made_of_images_that_were_compared(tmp_path):
     begin(replace(TINY, held_out=5), tmp_path)
     with pytest.raises(UsageError, match="the images that judge are not"):
-        stages.make_base(TINY, tmp_path, 0, "cpu", print)
+        stages.make_base(TINY, tmp_path, 0, torch.device("cpu"), print)
     with pytest.raises(UsageError, match="the images that judge are not"):
-        stages.run_cell(TINY, tmp_path, Cell(0, 0.0, None), "cpu")
+        stages.run_cell(TINY, tmp_path, Cell(0, 0.0, None), torch.device("cpu"))
     assert not stages.base_path(tmp_path, 0).exists()
 
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reproduction.results import write
+from reproduction.results import read, write
 from reproduction.settings import Settings
 from sod.pool import Pool
 from wrg_onnx.graph import DataError, UsageError
@@ -58,10 +58,11 @@ def keep_origin(folder: Path, settings: Settings, seed: int, origin: Origin) -> 
 
     Raises:
         UsageError: If the folder holds results of something else, or does not say of what.
+        DataError: If a file in it is not what was written.
     """
     mine = folder / f"origin-{seed}.json"
     for path in sorted(folder.glob("origin-*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read(path)
         for name, value in asdict(origin).items():
             is_shared = name != "training" or bool(settings.data) or path == mine
             if is_shared and found.get(name) != value:

@@ -32,12 +32,12 @@ class Place:
     """Where and how the work is done.
 
     Attributes:
-        device: ``"cpu"`` or ``"cuda"``.
+        device: The CPU, or a GPU of NVIDIA.
         processes: How many at a time.
         threads: Threads of each of them.
     """
 
-    device: str
+    device: torch.device
     processes: int
     threads: int
 
@@ -153,7 +153,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _base(settings: Settings, folder: Path, seed: int, device: str) -> Done:
+def _base(settings: Settings, folder: Path, seed: int, device: torch.device) -> Done:
     # Made here too where the net is there: a changed folder is noticed before the first result.
     training, judged = kept_pools(settings, folder, seed)
     start = time.perf_counter()
@@ -163,7 +163,7 @@ def _base(settings: Settings, folder: Path, seed: int, device: str) -> Done:
     return Done(time.perf_counter() - start, remarks)
 
 
-def _cell(settings: Settings, store: Store, cell: Cell, device: str) -> Done:
+def _cell(settings: Settings, store: Store, cell: Cell, device: torch.device) -> Done:
     start = time.perf_counter()
     store.put(cell, run_cell(settings, store.folder, cell, device))
     return Done(time.perf_counter() - start)

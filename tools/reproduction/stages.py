@@ -32,7 +32,7 @@ from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool
 from sod.training import Checkpoints, Log, train
 from wrg_onnx.evaluate.saliency import score_saliency
 from wrg_onnx.graph import Edit, Graph, edited, load, open_session
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.twin import build_twin
 from wrg_onnx.twin.export import ExportOptions, export_module
@@ -105,7 +105,7 @@ def base_path(folder: Path, seed: int) -> Path:
     return folder / f"seed{seed}" / "base.onnx"
 
 
-def make_base(settings: Settings, folder: Path, seed: int, device: str, log: Log) -> None:
+def make_base(settings: Settings, folder: Path, seed: int, device: torch.device, log: Log) -> None:
     """Train the unpruned net of a seed, write it, and the images that statistics come from."""
     path = base_path(folder, seed)
     training, _ = kept_pools(settings, folder, seed)
@@ -117,7 +117,7 @@ def make_base(settings: Settings, folder: Path, seed: int, device: str, log: Log
         load_backbone(net, Path(settings.weights))
         recipe = replace(recipe, backbone=0.1)
     kept = Checkpoints(path.with_name("base.pt"))
-    train(net, training, recipe, device=torch.device(device), checkpoints=kept, log=log)
+    train(net, training, recipe, device=device, checkpoints=kept, log=log)
     shape = (1, 3, settings.size, settings.size)
     export_module(net, path, ExportOptions((shape,), fold=settings.fold), force=True)
 
@@ -135,7 +135,7 @@ def write_pairs(pool: Pool, samples: int, folder: Path) -> None:
             Image.fromarray(pixels).save(folder / kind / f"{number:04}.png")
 
 
-def run_cell(settings: Settings, folder: Path, cell: Cell, device: str) -> Result:
+def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device) -> Result:
     """Cut a net, recover it, fine-tune it, and judge it before and after the latter.
 
     The control is fine-tuned and judged like all others.
@@ -179,7 +179,7 @@ def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Gr
         data=DataOptions(base.with_name("calibration"), settings.samples),
         evaluate=False,
         seed=cell.seed,
-        recover=Recovery(settings.recover),
+        recover=settings.recover,
         # All criteria look at all images: none is to be judged by an early end.
         certainty=1.0,
         cache=base.with_name("statistics"),
@@ -190,10 +190,10 @@ def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Gr
     return report.reached, graph
 
 
-def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: str) -> Graph:
+def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: torch.device) -> Graph:
     """Train a graph's weights on what the unpruned net was trained on, by the same loss."""
     net = AsNet(graph)
-    train(net, pool, replace(settings.tuning, seed=seed), device=torch.device(device))
+    train(net, pool, replace(settings.tuning, seed=seed), device=device)
     return edited(graph, Edit(constants=net.twin.trained_constants()))
 
 

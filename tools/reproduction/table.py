@@ -86,7 +86,7 @@ def _head(settings: Settings, results: Sequence[Result]) -> Iterator[str]:
     yield (
         f"{net.name} at width {net.width:g}{_normalisation(settings)}, "
         f"{settings.size} x {settings.size} pixels, trained on {data} for {training.steps} steps "
-        f"of {training.batch}; pruned by `wrg-onnx prune --recover {settings.recover}` on "
+        f"of {training.batch}; pruned by `wrg-onnx prune --recover {settings.recover.value}` on "
         f"{settings.samples} images; then fine-tuned for {tuning.steps} steps of {tuning.batch}, "
         f"the unpruned net too; judged on {judge}. Mean ± standard deviation over the seeds "
         f"{', '.join(map(str, seeds))}; of each column the best cut is bold."

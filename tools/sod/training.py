@@ -29,6 +29,9 @@ Log: TypeAlias = Callable[[int, float], object]
 HALF = {"cpu": torch.bfloat16, "cuda": torch.float16}
 """What mixed precision computes in; bfloat16 has float32's range and needs no scaling."""
 
+MOST_SEED = 2**63 - 1
+"""Torch takes no larger one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -61,6 +64,8 @@ class Recipe:
         for name, least in (("steps", 1), ("batch", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.seed > MOST_SEED:
+            raise UsageError(f"seed must be at most {MOST_SEED}, got {self.seed}")
         for name in ("rate", "clip"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
