@@ -114,22 +114,13 @@ def run(options: argparse.Namespace) -> None:
     if options.weights is not None:
         assert isinstance(net, VGG16SOD)
         load_backbone(net, options.weights)
-    rate = NORMALISED if options.batch_norm or options.net == "small_unet" else PLAIN
-    recipe = Recipe(
-        steps=options.steps,
-        batch=options.batch,
-        seed=options.seed,
-        rate=rate if options.rate is None else options.rate,
-        backbone=1.0 if options.weights is None else LOADED,
-        amp=options.amp,
-    )
-    device = pick_device(options.device)
+    recipe, device = recipe_for(options), pick_device(options.device)
     training, held_out = pools(options)
     print(f"{training.content} to train on, {held_out.content} to judge on, "
           f"{time.perf_counter() - start:.0f} s")  # fmt: skip
     for remark in dict.fromkeys((*training.remarks, *held_out.remarks)):
         print(remark, file=sys.stderr)
-    path = options.checkpoint or Path("build", f"{options.net}.pt")
+    path = checkpoint_of(options)
     if path.exists():
         print(f"going on from {path}")
     clock = Log(options.steps)
@@ -155,8 +146,9 @@ def check(options: argparse.Namespace) -> None:
 
     Raises:
         UsageError: If an option is out of its range, or contradicts another.
-        OutputError: If the ONNX file cannot be written.
+        OutputError: If the ONNX file, or a checkpoint, cannot be written.
     """
+    recipe_for(options)
     least = {"size": SMALLEST_SIDE, "images": 1, "held_out": 1, "threads": 1, "checkpoint_steps": 1}
     for name, smallest in least.items():
         if getattr(options, name) < smallest:
@@ -165,7 +157,33 @@ def check(options: argparse.Namespace) -> None:
     check_folders(options.data, options.judge)
     if options.weights is not None and options.net != "vgg16_sod":
         raise UsageError(f"--weights are VGG16's: they do not fit --net {options.net}")
-    check_output(options.out, force=True)
+    kept = checkpoint_of(options)
+    if kept.resolve() == options.out.resolve():
+        raise UsageError(f"--checkpoint and --out are one file, '{kept}': name two")
+    for path in (options.out, kept):
+        check_output(path, force=True)
+
+
+def checkpoint_of(options: argparse.Namespace) -> Path:
+    """Return where the state of the run is kept."""
+    return options.checkpoint or Path("build", f"{options.net}.pt")
+
+
+def recipe_for(options: argparse.Namespace) -> Recipe:
+    """Return how to train.
+
+    Raises:
+        UsageError: If an option is out of its range.
+    """
+    rate = NORMALISED if options.batch_norm or options.net == "small_unet" else PLAIN
+    return Recipe(
+        steps=options.steps,
+        batch=options.batch,
+        seed=options.seed,
+        rate=rate if options.rate is None else options.rate,
+        backbone=1.0 if options.weights is None else LOADED,
+        amp=options.amp,
+    )
 
 
 def pools(options: argparse.Namespace) -> tuple[Pool, Pool]:

@@ -18,7 +18,7 @@ from torch import nn
 from sod.checkpoint import Run, read_checkpoint, save_checkpoint
 from sod.nets import BACKBONE
 from sod.pool import ORDER, Pool, draw_batch
-from wrg_onnx.graph import StatisticsError, UsageError
+from wrg_onnx.graph import DataError, StatisticsError, UsageError
 from wrg_onnx.recover.training.repeatable import repeatable
 from wrg_onnx.twin.losses import saliency_loss
 
@@ -208,9 +208,14 @@ class _Course:
         if not path.exists():
             return 0
         step, state = read_checkpoint(path, run)
-        self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        try:
+            self.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"'{path}': its state does not fit the net; remove it, or name another file"
+            ) from error
         return step
 
 
