@@ -14,38 +14,31 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from models.vgg16_sod import VGG16SOD  # noqa: E402 - needs the root on the path
-from sod.folders import check_folders, read_pools  # noqa: E402 - needs the root on the path
-from sod.nets import NetName, NetOptions, build, load_backbone  # noqa: E402
-from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool  # noqa: E402
+from sod.folders import check_folders, read_pools  # noqa: E402
+from sod.judging import saliency_maps  # noqa: E402
+from sod.nets import LOADED, NetName, NetOptions, build, load_backbone  # noqa: E402
+from sod.pool import HELD_OUT, TRAINING, Pool, make_pool  # noqa: E402
 from sod.training import Checkpoints, DeviceName, Recipe, pick_device, train  # noqa: E402
 from wrg_onnx.calibrate.preprocess import SMALLEST_SIDE  # noqa: E402
 from wrg_onnx.evaluate.saliency import score_saliency  # noqa: E402
-from wrg_onnx.graph import UsageError, WrgError, check_output, load, open_session  # noqa: E402
+from wrg_onnx.graph import UsageError, WrgError, check_output, load  # noqa: E402
 from wrg_onnx.twin.export import ExportOptions, export_module  # noqa: E402
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 NORMALISED, PLAIN = 2e-3, 1e-4
 """The learning rate unless another is asked for, with and without batch normalisation.
 
 VGG16 without it, from random weights, forgets all objects at 0.0004 already.
 """
-
-LOADED = 0.1
-"""What the rate of a backbone is multiplied by whose weights were loaded."""
 
 HELD_OUT_SHARE = 0.1
 
@@ -133,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"parameters  {result.parameters}")
     error = f"largest error against torch {result.max_relative_error:.1e}"
     print(f"opset       {result.opset}, {error}")
-    scores = score_saliency(predict(options.out, held_out))
+    scores = score_saliency(saliency_maps(load(options.out), held_out))
     print(f"held out    {held_out.content}, seen at {side}x{side}")
     for field in fields(scores):
         if field.name != "images":
@@ -213,15 +206,6 @@ class Log:
         rate = f"  {(now - self.at) / (done - self.done):.3f} s/step" if self.done else ""
         print(f"step {done}/{self.steps}  loss {loss:.4f}{rate}", flush=True)
         self.done, self.at = done, now
-
-
-def predict(path: Path, pool: Pool) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Run the ONNX file on each image; yield its map and the mask, both (H, W)."""
-    session = open_session(load(path))
-    for image, mask in zip(pool.images, pool.masks, strict=True):
-        (saliency,) = session.run({INPUT: pool.feed(image[None]).numpy()}).values()
-        # ONNX Runtime's vectorised sigmoid may pass 1 by a rounding.
-        yield np.clip(saliency[0, 0], 0, 1), mask[0].numpy()
 
 
 if __name__ == "__main__":

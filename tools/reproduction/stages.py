@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from models.vgg16_sod import VGG16SOD
@@ -27,18 +26,17 @@ from reproduction.results import (
 )
 from reproduction.settings import Row, Settings
 from sod.folders import read_pools
-from sod.nets import build, load_backbone
+from sod.judging import saliency_maps
+from sod.nets import LOADED, build, load_backbone
 from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool
 from sod.training import Checkpoints, Log, train
 from wrg_onnx.evaluate.saliency import score_saliency
-from wrg_onnx.graph import Edit, Graph, edited, load, open_session
+from wrg_onnx.graph import Edit, Graph, edited, load
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.tsod.pictures import write_png
 from wrg_onnx.twin import build_twin
 from wrg_onnx.twin.export import ExportOptions, export_module
-
-AT_ONCE = 25
-"""Images that are judged at once."""
 
 JUDGED = 2021
 """The seed of the made images that judge; no setting was chosen on them."""
@@ -115,7 +113,7 @@ def make_base(settings: Settings, folder: Path, seed: int, device: torch.device,
     if settings.weights:
         assert isinstance(net, VGG16SOD)
         load_backbone(net, Path(settings.weights))
-        recipe = replace(recipe, backbone=0.1)
+        recipe = replace(recipe, backbone=LOADED)
     kept = Checkpoints(path.with_name("base.pt"))
     train(net, training, recipe, device=device, checkpoints=kept, log=log)
     shape = (1, 3, settings.size, settings.size)
@@ -132,7 +130,7 @@ def write_pairs(pool: Pool, samples: int, folder: Path) -> None:
         image = pool.images[index].permute(1, 2, 0).contiguous().numpy()
         mask = pool.masks[index, 0].numpy().astype(np.uint8) * 255
         for kind, pixels in (("images", image), ("masks", mask)):
-            Image.fromarray(pixels).save(folder / kind / f"{number:04}.png")
+            write_png(pixels, folder / kind / f"{number:04}.png")
 
 
 def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device) -> Result:
@@ -199,14 +197,4 @@ def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: torch.
 
 def judge(graph: Graph, pool: Pool) -> dict[str, float]:
     """Score what ONNX Runtime makes of a graph on held-out images."""
-    session = open_session(graph)
-
-    def maps() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(pool), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            (saliency,) = session.run({INPUT: pool.feed(pool.images[part]).numpy()}).values()
-            # ONNX Runtime's vectorised sigmoid may pass 1 by a rounding.
-            for one, mask in zip(np.clip(saliency, 0, 1), pool.masks[part].numpy(), strict=True):
-                yield one[0], mask[0]
-
-    return as_figures(score_saliency(maps()))
+    return as_figures(score_saliency(saliency_maps(graph, pool)))
