@@ -22,7 +22,7 @@ from reproduction.stages import pools, write_pairs
 from reproduction.table import Figure, document, figure, figures
 from sod.nets import NetOptions
 from sod.pool import TRAINING, make_pool
-from wrg_onnx.graph import DataError, UsageError, WorkerError
+from wrg_onnx.graph import DataError, OutputError, UsageError, WorkerError
 
 ROOT = Path(__file__).parents[2]
 QUICK = PROFILES["quick"]
@@ -76,6 +76,13 @@ def test_results_are_read_back_as_they_were_put(tmp_path):
     assert Store(tmp_path, QUICK).all(QUICK) == [result("sel", 0, 0.9)]
     for other in (replace(QUICK, seeds=(1,)), replace(QUICK, ratios=(0.4,))):
         assert Store(tmp_path, other).all(other) == []
+
+
+def test_a_result_without_a_place_is_told(tmp_path):
+    store = Store(tmp_path, QUICK)
+    (tmp_path / "seed0").touch()
+    with pytest.raises(OutputError, match=r"sel-0\.6\.json': cannot be written: "):
+        store.put(Cell(0, 0.6, QUICK.rows[0]), result("sel", 0, 0.9))
 
 
 def test_a_piece_of_an_experiment_shares_its_folder_and_another_does_not(tmp_path):

@@ -5,7 +5,7 @@ from sod.checkpoint import read_checkpoint, save_checkpoint
 from sod.nets import NetOptions, build
 from sod.pool import HELD_OUT, TRAINING, make_pool
 from sod.training import Checkpoints, Recipe, pick_device, rate_at, train
-from wrg_onnx.graph import DataError, StatisticsError, UsageError
+from wrg_onnx.graph import DataError, OutputError, StatisticsError, UsageError
 
 NETS = [NetOptions("vgg16_sod", 0.05), NetOptions("small_unet", 0.1)]
 
@@ -222,3 +222,9 @@ def test_a_checkpoint_whose_state_is_not_of_the_net_is_told(tmp_path, pool):
     again = build(NetOptions("small_unet", 0.1), 0)
     with pytest.raises(DataError, match="its state does not fit the net"):
         train(again, pool, recipe, checkpoints=Checkpoints(path))
+
+
+def test_a_checkpoint_without_a_place_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"run\.pt': cannot be written: "):
+        save_checkpoint(tmp_path / "file" / "run.pt", {}, 1, {})

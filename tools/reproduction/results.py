@@ -16,7 +16,7 @@ import torch
 
 from reproduction.settings import Row, Settings
 from wrg_onnx.evaluate.saliency import SaliencyScores
-from wrg_onnx.graph import DataError, UsageError, renamed
+from wrg_onnx.graph import DataError, OutputError, UsageError, renamed
 
 CONTROL = "unpruned"
 """The row of the net that is fine-tuned like the others, and not cut."""
@@ -126,10 +126,17 @@ class Store:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with renamed(path) as part:
-        part.write_text(text, encoding="utf-8")
+    """Write a text, whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with renamed(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from wrg_onnx.graph import DataError, UsageError, renamed
+from wrg_onnx.graph import DataError, OutputError, UsageError, renamed
 
 Run: TypeAlias = Mapping[str, int | float | bool | str]
 """What a run must have in common with one that it goes on from."""
@@ -34,10 +34,16 @@ def save_checkpoint(path: Path, run: Run, step: int, state: Mapping[str, Any]) -
         run: What this run is.
         step: Steps done.
         state: State dicts by name.
+
+    Raises:
+        OutputError: If it cannot be written; the one before is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with renamed(path) as part:
-        torch.save({"run": dict(run), "step": step, "state": dict(state)}, part)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with renamed(path) as part:
+            torch.save({"run": dict(run), "step": step, "state": dict(state)}, part)
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
 
 
 def read_checkpoint(path: Path, run: Run) -> tuple[int, Mapping[str, Any]]:
