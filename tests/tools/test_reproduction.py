@@ -321,10 +321,29 @@ def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
 def test_pairs_of_a_folder_train_and_judge(tmp_path):
     pairs = tmp_path / "pairs"
     write_pairs(make_pool(12, 32, seed=0, stream=TRAINING), 9, pairs)
+    (pairs / "images" / "0003.png").write_bytes(b"no picture")
     command = [*COMMAND, "--criterion", "l1", "--data", str(pairs)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("left out: cannot read") == 1
     page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
     assert f"trained on {pairs} for 20 steps" in page
     assert "judged on a quarter of them" in page
     assert "| l1 | 1 |" in page
+
+
+@pytest.mark.slow
+def test_what_a_worker_process_finds_is_told_in_one_line(tmp_path):
+    command = [*COMMAND, "--criterion", "l1", "--ratio", "0.99"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "cannot remove 99" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    # What was finished before is kept.
+    assert (tmp_path / "run" / "seed0" / "unpruned.json").exists()
+    pairs = tmp_path / "pairs"
+    write_pairs(make_pool(1, 32, seed=0, stream=TRAINING), 1, pairs)
+    command += ["--data", str(pairs), "--folder", "other"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "one of the pairs is held out" in ended.stderr
+    assert ended.stderr.count("\n") == 1
