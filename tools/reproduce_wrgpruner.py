@@ -25,8 +25,11 @@ from reproduction.results import CONTROL, Store, write  # noqa: E402 - needs the
 from reproduction.run import Place, run_all  # noqa: E402
 from reproduction.settings import NAMES, PROFILES, Row, Settings  # noqa: E402
 from reproduction.table import document  # noqa: E402
+from sod.folders import check_folders  # noqa: E402
 from sod.training import pick_device  # noqa: E402
-from wrg_onnx.graph import UsageError, WrgError  # noqa: E402
+from wrg_onnx.calibrate.preprocess import SMALLEST_SIDE  # noqa: E402
+from wrg_onnx.graph import DataError, UsageError, WrgError, check_output  # noqa: E402
+from wrg_onnx.pipeline.config import PruneConfig, Recovery  # noqa: E402
 
 ON_GPU = 4
 """Processes that share a GPU: cutting and judging keep the cores busy while others train."""
@@ -83,16 +86,16 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         WrgError: One of its kinds; finished results are kept.
     """
-    settings = settings_for(options)
-    folder = options.folder or Path("build", f"wrgpruner-{options.profile}")
-    store = Store(folder, settings)
-    rows = chosen_rows(settings, options.criterion or NAMES)
+    check(options)
+    settings, folder = settings_for(options), folder_of(options)
+    rows, place = chosen_rows(settings, options.criterion), place_for(options)
+    store = Store(folder, settings, begins=not options.table_only)
     if not options.table_only:
-        run_all(settings, store, rows, place_for(options), lambda text: print(text, flush=True))
+        run_all(settings, store, rows, place, lambda text: print(text, flush=True))
     found = store.all(settings)
     if not found:
-        raise UsageError(f"'{folder}' holds no results yet: run without --table-only")
-    output = options.output or folder / "table.md"
+        raise UsageError(f"'{folder}' holds none of these results yet: run without --table-only")
+    output = output_of(options)
     plot = output.with_suffix(".svg")
     # A single ratio is no line.
     has_lines = len({result.ratio for result in found if result.criterion != CONTROL}) > 1
@@ -106,27 +109,72 @@ def run(options: argparse.Namespace) -> None:
     print(f"plots  {plot}")
 
 
-def chosen_rows(settings: Settings, names: Sequence[str]) -> tuple[Row, ...]:
-    """Return the rows that have one of the names.
+def check(options: argparse.Namespace) -> None:
+    """Refuse what would stop the run late, before anything is read or written.
 
     Raises:
-        UsageError: If this net has none of them.
+        UsageError: If an option is out of its range, or contradicts another.
+        DataError: If what trains, judges or is loaded is not there.
+        OutputError: If results, table or plots cannot be written.
     """
-    rows = tuple(row for row in settings.rows if {row.criterion.value, *row.also} & {*names})
-    if not rows:
+    for name, least in (("size", SMALLEST_SIDE), ("processes", 1), ("threads", 1)):
+        given = getattr(options, name)
+        if given is not None and given < least:
+            raise UsageError(f"--{name} must be at least {least}, got {given}")
+    for ratio in options.ratio or ():
+        PruneConfig(ratio)
+    recipe = PROFILES[options.profile].training
+    for seed in options.seed or ():
+        replace(recipe, seed=seed)
+    check_folders(options.data, options.judge)
+    if not options.table_only:
+        _check_inputs(options)
+    output = output_of(options)
+    if output.suffix.lower() == ".svg":
+        raise UsageError(f"--output '{output}' is the table, in Markdown: the plots lie beside it")
+    for path in (folder_of(options) / "settings.json", output, output.with_suffix(".svg")):
+        check_output(path, force=True)
+
+
+def _check_inputs(options: argparse.Namespace) -> None:
+    for folder in (*options.data, *options.judge):
+        if not folder.is_dir():
+            raise DataError(f"no data directory at '{folder}': give images/ and masks/ in one")
+    if options.weights is not None and not options.weights.is_file():
+        raise DataError(f"no weights at '{options.weights}': give a state dict of vgg16_bn")
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """Return where the results are kept."""
+    return options.folder or Path("build", f"wrgpruner-{options.profile}")
+
+
+def output_of(options: argparse.Namespace) -> Path:
+    """Return where the table goes."""
+    return options.output or folder_of(options) / "table.md"
+
+
+def chosen_rows(settings: Settings, names: Sequence[str] | None) -> tuple[Row, ...]:
+    """Return the rows that have one of the names; all of the net's without any.
+
+    Raises:
+        UsageError: If this net has no row of a name.
+    """
+    if names is None:
+        return settings.rows
+    known = {name for row in settings.rows for name in (row.criterion.value, *row.also)}
+    if not known.issuperset(names):
         raise UsageError("criterion 'bn' needs batch normalisation in the file: leave out --fold")
-    return rows
+    return tuple(row for row in settings.rows if {row.criterion.value, *row.also} & {*names})
 
 
 def settings_for(options: argparse.Namespace) -> Settings:
     """Return the profile with what the command line changes in it.
 
     Raises:
-        UsageError: If an option contradicts another.
+        UsageError: If an option is out of its range.
     """
     settings = PROFILES[options.profile]
-    if options.judge and not options.data:
-        raise UsageError("--judge needs --data: a net that saw made images alone is judged on them")
     net, training, tuning = settings.net, settings.training, settings.tuning
     if options.width is not None:
         net = replace(net, width=options.width)
@@ -140,10 +188,10 @@ def settings_for(options: argparse.Namespace) -> Settings:
         training=training,
         tuning=tuning,
         fold=options.fold,
-        size=options.size or settings.size,
-        recover=options.recover or settings.recover,
-        seeds=tuple(options.seed or settings.seeds),
-        ratios=tuple(options.ratio or settings.ratios),
+        size=settings.size if options.size is None else options.size,
+        recover=Recovery(options.recover) if options.recover else settings.recover,
+        seeds=tuple(dict.fromkeys(options.seed or settings.seeds)),
+        ratios=tuple(dict.fromkeys(options.ratio or settings.ratios)),
         data=tuple(str(folder) for folder in options.data),
         judge=tuple(str(folder) for folder in options.judge),
         weights="" if options.weights is None else str(options.weights),
@@ -156,8 +204,9 @@ def place_for(options: argparse.Namespace) -> Place:
     Raises:
         UsageError: If CUDA is asked for and torch does not have it.
     """
-    device, cores = pick_device(options.device).type, len(os.sched_getaffinity(0))
-    on_gpu = device == "cuda"
+    device, cores = pick_device(options.device), len(os.sched_getaffinity(0))
+    on_gpu = device.type == "cuda"
+    # None alone is the default: 0 was refused.
     processes = options.processes or (min(ON_GPU, cores) if on_gpu else cores)
     threads = options.threads or (max(1, cores // processes) if on_gpu else 1)
     return Place(device, processes, threads)

@@ -14,38 +14,31 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from models.vgg16_sod import VGG16SOD  # noqa: E402 - needs the root on the path
-from sod.nets import NetName, NetOptions, build, load_backbone  # noqa: E402
-from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool, read_pool  # noqa: E402
+from sod.folders import check_folders, read_pools  # noqa: E402
+from sod.judging import saliency_maps  # noqa: E402
+from sod.nets import LOADED, NetName, NetOptions, build, load_backbone  # noqa: E402
+from sod.pool import HELD_OUT, TRAINING, Pool, make_pool  # noqa: E402
 from sod.training import Checkpoints, DeviceName, Recipe, pick_device, train  # noqa: E402
-from wrg_onnx.calibrate.data import split  # noqa: E402
 from wrg_onnx.calibrate.preprocess import SMALLEST_SIDE  # noqa: E402
 from wrg_onnx.evaluate.saliency import score_saliency  # noqa: E402
-from wrg_onnx.graph import UsageError, WrgError, check_output, load, open_session  # noqa: E402
+from wrg_onnx.graph import UsageError, WrgError, check_output, load  # noqa: E402
 from wrg_onnx.twin.export import ExportOptions, export_module  # noqa: E402
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 NORMALISED, PLAIN = 2e-3, 1e-4
 """The learning rate unless another is asked for, with and without batch normalisation.
 
 VGG16 without it, from random weights, forgets all objects at 0.0004 already.
 """
-
-LOADED = 0.1
-"""What the rate of a backbone is multiplied by whose weights were loaded."""
 
 HELD_OUT_SHARE = 0.1
 
@@ -114,20 +107,13 @@ def run(options: argparse.Namespace) -> None:
     if options.weights is not None:
         assert isinstance(net, VGG16SOD)
         load_backbone(net, options.weights)
-    rate = NORMALISED if options.batch_norm or options.net == "small_unet" else PLAIN
-    recipe = Recipe(
-        steps=options.steps,
-        batch=options.batch,
-        seed=options.seed,
-        rate=rate if options.rate is None else options.rate,
-        backbone=1.0 if options.weights is None else LOADED,
-        amp=options.amp,
-    )
-    device = pick_device(options.device)
+    recipe, device = recipe_for(options), pick_device(options.device)
     training, held_out = pools(options)
     print(f"{training.content} to train on, {held_out.content} to judge on, "
           f"{time.perf_counter() - start:.0f} s")  # fmt: skip
-    path = options.checkpoint or Path("build", f"{options.net}.pt")
+    for remark in dict.fromkeys((*training.remarks, *held_out.remarks)):
+        print(remark, file=sys.stderr)
+    path = checkpoint_of(options)
     if path.exists():
         print(f"going on from {path}")
     clock = Log(options.steps)
@@ -140,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"parameters  {result.parameters}")
     error = f"largest error against torch {result.max_relative_error:.1e}"
     print(f"opset       {result.opset}, {error}")
-    scores = score_saliency(predict(options.out, held_out))
+    scores = score_saliency(saliency_maps(load(options.out), held_out))
     print(f"held out    {held_out.content}, seen at {side}x{side}")
     for field in fields(scores):
         if field.name != "images":
@@ -153,18 +139,44 @@ def check(options: argparse.Namespace) -> None:
 
     Raises:
         UsageError: If an option is out of its range, or contradicts another.
-        OutputError: If the ONNX file cannot be written.
+        OutputError: If the ONNX file, or a checkpoint, cannot be written.
     """
+    recipe_for(options)
     least = {"size": SMALLEST_SIDE, "images": 1, "held_out": 1, "threads": 1, "checkpoint_steps": 1}
     for name, smallest in least.items():
         if getattr(options, name) < smallest:
             shown = name.replace("_", "-")
             raise UsageError(f"--{shown} must be at least {smallest}, got {getattr(options, name)}")
-    if options.judge and not options.data:
-        raise UsageError("--judge needs --data: a net that saw made images alone is judged on them")
+    check_folders(options.data, options.judge)
     if options.weights is not None and options.net != "vgg16_sod":
         raise UsageError(f"--weights are VGG16's: they do not fit --net {options.net}")
-    check_output(options.out, force=True)
+    kept = checkpoint_of(options)
+    if kept.resolve() == options.out.resolve():
+        raise UsageError(f"--checkpoint and --out are one file, '{kept}': name two")
+    for path in (options.out, kept):
+        check_output(path, force=True)
+
+
+def checkpoint_of(options: argparse.Namespace) -> Path:
+    """Return where the state of the run is kept."""
+    return options.checkpoint or Path("build", f"{options.net}.pt")
+
+
+def recipe_for(options: argparse.Namespace) -> Recipe:
+    """Return how to train.
+
+    Raises:
+        UsageError: If an option is out of its range.
+    """
+    rate = NORMALISED if options.batch_norm or options.net == "small_unet" else PLAIN
+    return Recipe(
+        steps=options.steps,
+        batch=options.batch,
+        seed=options.seed,
+        rate=rate if options.rate is None else options.rate,
+        backbone=1.0 if options.weights is None else LOADED,
+        amp=options.amp,
+    )
 
 
 def pools(options: argparse.Namespace) -> tuple[Pool, Pool]:
@@ -176,13 +188,9 @@ def pools(options: argparse.Namespace) -> tuple[Pool, Pool]:
             for stream, count in counts
         )
         return first, second
-    whole = read_pool(options.data, options.size)
-    if options.judge:
-        return whole, read_pool(options.judge, options.size)
-    if len(whole) < 2:
-        raise UsageError(f"one of the pairs is held out: {whole.content} are too few; use --judge")
-    training, held_out = split(len(whole), HELD_OUT_SHARE, options.seed)
-    return whole.take(training.tolist()), whole.take(held_out.tolist())
+    return read_pools(
+        options.data, options.judge, options.size, share=HELD_OUT_SHARE, seed=options.seed
+    )
 
 
 class Log:
@@ -198,15 +206,6 @@ class Log:
         rate = f"  {(now - self.at) / (done - self.done):.3f} s/step" if self.done else ""
         print(f"step {done}/{self.steps}  loss {loss:.4f}{rate}", flush=True)
         self.done, self.at = done, now
-
-
-def predict(path: Path, pool: Pool) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Run the ONNX file on each image; yield its map and the mask, both (H, W)."""
-    session = open_session(load(path))
-    for image, mask in zip(pool.images, pool.masks, strict=True):
-        (saliency,) = session.run({INPUT: pool.feed(image[None]).numpy()}).values()
-        # ONNX Runtime's vectorised sigmoid may pass 1 by a rounding.
-        yield np.clip(saliency[0, 0], 0, 1), mask[0].numpy()
 
 
 if __name__ == "__main__":

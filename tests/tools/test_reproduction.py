@@ -5,19 +5,24 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from reproduction import run, stages
+from reproduction.origin import keep_origin, origin_of
 from reproduction.results import CONTROL, Cell, Result, Store, lower_is_better
 from reproduction.run import cells_of
 from reproduction.settings import NAMES, PROFILES, rows_of
-from reproduction.stages import write_pairs
+from reproduction.stages import pools, write_pairs
 from reproduction.table import Figure, document, figure, figures
 from sod.nets import NetOptions
 from sod.pool import TRAINING, make_pool
-from wrg_onnx.graph import UsageError
+from wrg_onnx.graph import DataError, OutputError, UsageError, WorkerError
 
 ROOT = Path(__file__).parents[2]
 QUICK = PROFILES["quick"]
@@ -73,11 +78,90 @@ def test_results_are_read_back_as_they_were_put(tmp_path):
         assert Store(tmp_path, other).all(other) == []
 
 
+def test_a_result_without_a_place_is_told(tmp_path):
+    store = Store(tmp_path, QUICK)
+    (tmp_path / "seed0").touch()
+    with pytest.raises(OutputError, match=r"sel-0\.6\.json': cannot be written: "):
+        store.put(Cell(0, 0.6, QUICK.rows[0]), result("sel", 0, 0.9))
+
+
 def test_a_piece_of_an_experiment_shares_its_folder_and_another_does_not(tmp_path):
     Store(tmp_path, QUICK)
     Store(tmp_path, replace(QUICK, seeds=(0,), ratios=(0.6,)))
     with pytest.raises(UsageError, match="another experiment: its size is 64, here it is 96"):
         Store(tmp_path, replace(QUICK, size=96))
+
+
+TINY = replace(
+    QUICK, size=32, net=NetOptions("vgg16_sod", 0.05, batch_norm=True), images=6, held_out=4
+)
+
+
+def begin(settings, folder, seed=0):
+    """Write down what a seed is made of, as the first process that makes it does."""
+    keep_origin(folder, settings, seed, origin_of(settings, *pools(settings, seed)))
+
+
+def test_a_folder_goes_on_with_the_same_images_and_not_with_changed_ones(tmp_path):
+    pairs = tmp_path / "pairs"
+    write_pairs(make_pool(8, 32, seed=0, stream=TRAINING), 6, pairs)
+    settings = replace(TINY, data=(str(pairs),))
+    begin(settings, tmp_path / "run")
+    begin(settings, tmp_path / "run")
+    begin(settings, tmp_path / "run", seed=1)
+    write_pairs(make_pool(8, 32, seed=1, stream=TRAINING), 6, pairs)
+    for seed in (0, 2):
+        with pytest.raises(UsageError, match="another experiment: the images that train are not"):
+            begin(settings, tmp_path / "run", seed)
+
+
+def test_made_images_of_another_generator_are_not_mixed_in(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        begin(TINY, tmp_path, seed)
+    made = stages.make_pool
+    monkeypatch.setattr(
+        stages, "make_pool", lambda *a, seed, stream: made(*a, seed=seed + 9, stream=stream)
+    )
+    with pytest.raises(UsageError, match="another experiment: the images that train are not"):
+        begin(TINY, tmp_path)
+    with pytest.raises(UsageError, match="another experiment: the images that judge are not"):
+        begin(TINY, tmp_path, seed=2)
+
+
+def test_other_weights_under_the_same_name_are_refused(tmp_path):
+    weights = tmp_path / "vgg.pth"
+    settings = replace(TINY, weights=str(weights))
+    with pytest.raises(DataError, match=r"vgg\.pth': cannot be read: No such file"):
+        begin(settings, tmp_path)
+    weights.write_bytes(b"one")
+    begin(settings, tmp_path)
+    weights.write_bytes(b"two")
+    with pytest.raises(UsageError, match="another experiment: the loaded weights are not"):
+        begin(settings, tmp_path)
+
+
+def test_a_net_of_unknown_images_is_not_gone_on_with(tmp_path):
+    base = stages.base_path(tmp_path, 0)
+    base.parent.mkdir()
+    base.touch()
+    with pytest.raises(UsageError, match="does not say what its seed 0 was trained on"):
+        begin(TINY, tmp_path)
+
+
+def test_net_and_cells_are_made_of_images_that_were_compared(tmp_path):
+    begin(replace(TINY, held_out=5), tmp_path)
+    with pytest.raises(UsageError, match="the images that judge are not"):
+        stages.make_base(TINY, tmp_path, 0, torch.device("cpu"), print)
+    with pytest.raises(UsageError, match="the images that judge are not"):
+        stages.run_cell(TINY, tmp_path, Cell(0, 0.0, None), torch.device("cpu"))
+    assert not stages.base_path(tmp_path, 0).exists()
+
+
+def test_a_process_that_is_gone_is_told_in_one_line():
+    gone = Future()
+    gone.set_exception(BrokenProcessPool("terminated abruptly"))
+    with pytest.raises(WorkerError, match=r"ended before seed1/sel-0.6 was made.* --processes"):
+        list(run.finished({gone: Cell(1, 0.6, QUICK.rows[0])}))
 
 
 def test_mean_and_spread_are_those_of_the_seeds():
@@ -114,6 +198,40 @@ def test_the_targets_are_judged_by_the_means(sel, l1, kept, close):
     page = document(QUICK, results, "plot.svg")
     assert kept in page
     assert close in page
+
+
+@pytest.mark.parametrize("fewer", ["sel", "l1", CONTROL])
+def test_rows_of_unequal_seeds_are_shown_and_not_judged(fewer):
+    results = [
+        result(name, seed, good)
+        for name, good in (("sel", 0.97), ("l1", 0.9), (CONTROL, 0.95))
+        for seed in ((0,) if name == fewer else (0, 1, 2))
+    ]
+    page = document(QUICK, results)
+    assert "**" not in page
+    assert "(met" not in page
+    assert "(missed" not in page
+    assert f"Incomplete: {fewer} lacks the seeds 1, 2. No cut is named the best." in page
+    assert "Incomplete: nothing is judged before all rows have the same seeds." in page
+    assert f"| {fewer} | 1 |".replace(CONTROL, f"*{CONTROL}*") in page
+
+
+def test_another_ratio_that_is_incomplete_leaves_a_complete_one_its_verdict():
+    results = [
+        result(name, seed, good)
+        for name, good in (("sel", 0.97), ("l1", 0.9), (CONTROL, 0.95))
+        for seed in (0, 1)
+    ]
+    page = document(QUICK, [*results, result("sel", 0, 0.9, ratio=0.4)])
+    assert "6 of 6 (met" in page
+    assert page.index("Incomplete") < page.index("## 60%")
+    assert "**" not in page[: page.index("## 60%")]
+
+
+def test_one_seed_is_within_no_deviation_of_the_first():
+    page = document(QUICK, [result("sel", 0, 0.97), result("l1", 0, 0.9), result(CONTROL, 0, 0.95)])
+    assert "6 of 6 metrics (met" in page
+    assert "on 6 of 6 (incomplete: 5)" in page
 
 
 def test_there_are_no_targets_without_the_unpruned_net():
@@ -203,10 +321,29 @@ def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
 def test_pairs_of_a_folder_train_and_judge(tmp_path):
     pairs = tmp_path / "pairs"
     write_pairs(make_pool(12, 32, seed=0, stream=TRAINING), 9, pairs)
+    (pairs / "images" / "0003.png").write_bytes(b"no picture")
     command = [*COMMAND, "--criterion", "l1", "--data", str(pairs)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("left out: cannot read") == 1
     page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
     assert f"trained on {pairs} for 20 steps" in page
     assert "judged on a quarter of them" in page
     assert "| l1 | 1 |" in page
+
+
+@pytest.mark.slow
+def test_what_a_worker_process_finds_is_told_in_one_line(tmp_path):
+    command = [*COMMAND, "--criterion", "l1", "--ratio", "0.99"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "cannot remove 99" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    # What was finished before is kept.
+    assert (tmp_path / "run" / "seed0" / "unpruned.json").exists()
+    pairs = tmp_path / "pairs"
+    write_pairs(make_pool(1, 32, seed=0, stream=TRAINING), 1, pairs)
+    command += ["--data", str(pairs), "--folder", "other"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "one of the pairs is held out" in ended.stderr
+    assert ended.stderr.count("\n") == 1

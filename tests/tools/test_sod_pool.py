@@ -102,3 +102,32 @@ def test_made_images_are_turned_with_their_masks():
     # Whatever the pose, the mask lies on the same pixels.
     inside = [float((image * mask).sum()) for image, mask in zip(images, masks, strict=True)]
     assert np.ptp(inside) < 1e-2 * abs(inside[0])
+
+
+def test_one_broken_picture_of_many_is_left_out_and_named(tmp_path):
+    folder = write_pairs(tmp_path / "pairs", 4)
+    (folder / "images" / "2.png").write_bytes(b"no picture")
+    pool = read_pool([folder], 32)
+    assert pool.names == ("0.png", "1.png", "3.png")
+    assert pool.content == f"3 of 4 images with masks from {folder}"
+    (remark,) = pool.remarks
+    assert "left out: cannot read" in remark
+    assert "2.png" in remark
+    (folder / "masks" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"2 of 4 images with masks from .* are broken"):
+        read_pool([folder], 32)
+
+
+def test_masks_without_an_object_are_counted(tmp_path):
+    folder = write_pairs(tmp_path / "pairs", 3)
+    assert read_pool([folder], 40).remarks == ()
+    Image.new("L", (40, 40)).save(folder / "masks" / "1.png")
+    assert read_pool([folder], 40).remarks == (
+        f"1 of 3 masks from {folder} show no object at 40x40 pixels",
+    )
+
+
+def test_a_pool_of_some_keeps_their_names():
+    pool = make_pool(4, 32, seed=0, stream=TRAINING)
+    assert pool.take([3, 1]).names == ("generated 3", "generated 1")
+    assert pool.names == tuple(f"generated {index}" for index in range(4))

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from sod.checkpoint import save_checkpoint
+from sod.checkpoint import read_checkpoint, save_checkpoint
 from sod.nets import NetOptions, build
 from sod.pool import HELD_OUT, TRAINING, make_pool
 from sod.training import Checkpoints, Recipe, pick_device, rate_at, train
-from wrg_onnx.graph import DataError, StatisticsError, UsageError
+from wrg_onnx.graph import DataError, OutputError, StatisticsError, UsageError
 
 NETS = [NetOptions("vgg16_sod", 0.05), NetOptions("small_unet", 0.1)]
 
@@ -184,3 +184,47 @@ def test_mixed_precision_trains_on_cuda_and_goes_on_from_its_checkpoint(pool, tm
     assert [done for done, _ in losses] == [5, 6]
     assert all(value.isfinite().all() and value.device.type == "cpu" for value in weights(net))
     assert torch.load(kept.path, weights_only=True)["state"]["scaler"]["scale"] > 0
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        torch.zeros(3),
+        {"run": None, "step": 1, "state": {}},
+        {"run": {}, "step": "one", "state": {}},
+        {"run": {}, "step": 1, "state": None},
+        {"run": {}},
+        [1, 2],
+    ],
+    ids=["tensor", "no run", "text step", "no state", "no step", "list"],
+)
+def test_what_torch_saved_and_is_no_checkpoint_is_told(tmp_path, saved):
+    path = tmp_path / "run.pt"
+    torch.save(saved, path)
+    with pytest.raises(DataError, match=r"run\.pt': no checkpoint of this script"):
+        read_checkpoint(path, {"seed": 0})
+
+
+@pytest.mark.parametrize("content", [b"\x80\x05.", b"", b"text", b"\x80\x02h\x00."])
+def test_bytes_that_are_no_checkpoint_are_told(tmp_path, content):
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"run\.pt': no checkpoint of this script"):
+        read_checkpoint(path, {"seed": 0})
+
+
+def test_a_checkpoint_whose_state_is_not_of_the_net_is_told(tmp_path, pool):
+    path, recipe = tmp_path / "run.pt", Recipe(2, batch=2)
+    net = build(NetOptions("small_unet", 0.1), 0)
+    train(net, pool, recipe, checkpoints=Checkpoints(path))
+    saved = torch.load(path, weights_only=True)
+    torch.save(saved | {"state": saved["state"] | {"net": {"x": torch.zeros(1)}}}, path)
+    again = build(NetOptions("small_unet", 0.1), 0)
+    with pytest.raises(DataError, match="its state does not fit the net"):
+        train(again, pool, recipe, checkpoints=Checkpoints(path))
+
+
+def test_a_checkpoint_without_a_place_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"run\.pt': cannot be written: "):
+        save_checkpoint(tmp_path / "file" / "run.pt", {}, 1, {})

@@ -6,6 +6,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+import train_sod as tool
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,6 +42,38 @@ def test_a_net_is_trained_exported_and_judged(tmp_path, net):
     ]  # fmt: skip
     assert "going on" not in ended.stdout
     assert "going on from" in train_sod(tmp_path, *net).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--checkpoint", "net.onnx"), "--checkpoint and --out are one file"),
+        (("--checkpoint", "file/run.pt"), "is not a folder that can be written to"),
+        (("--checkpoint", "folder"), "'folder' is a folder"),
+        (("--out", "file/net.onnx"), "is not a folder that can be written to"),
+        (("--seed", "-1"), "seed must be at least 0, got -1"),
+        (("--seed", str(2**70)), "seed must be at most 9223372036854775807"),
+        (("--steps", "0"), "steps must be at least 1, got 0"),
+        (("--data", "a", "--data", "a"), "--data 'a' is the folder of --data 'a' already"),
+        (("--data", "a", "--judge", "a"), "--judge 'a' is the folder of --data 'a' already"),
+    ],
+)
+def test_what_would_fail_late_is_refused_before_anything_is_read(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    there = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["train_sod.py", "--out", "net.onnx", *arguments])
+    monkeypatch.setattr(tool, "build", None)
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    told = capsys.readouterr().err
+    assert ended.value.code in (1, 2)
+    assert message in told
+    assert told.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == there
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from reproduction.settings import Row, Settings
 from wrg_onnx.evaluate.saliency import SaliencyScores
-from wrg_onnx.graph import UsageError, renamed
+from wrg_onnx.graph import DataError, OutputError, UsageError, renamed
 
 CONTROL = "unpruned"
 """The row of the net that is fine-tuned like the others, and not cut."""
@@ -81,17 +82,21 @@ class Store:
     Args:
         folder: Where; made if it is not there.
         settings: What the experiment is.
+        begins: Whether a folder without an experiment becomes one; otherwise it is refused.
 
     Raises:
-        UsageError: If the folder holds another experiment.
+        UsageError: If the folder holds another experiment, or none.
+        DataError: If a file in it is not what was written.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, *, begins: bool = True) -> None:
         self.folder = folder
         wanted, file = settings.identity, folder / "settings.json"
         if not file.exists():
+            if not begins:
+                raise UsageError(f"'{folder}' holds no results yet: run without --table-only")
             write(file, json.dumps(wanted, indent=1))
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read(file)
         # As JSON has it: its lists are tuples here.
         for name, value in json.loads(json.dumps(wanted)).items():
             if found.get(name) != value:
@@ -109,18 +114,53 @@ class Store:
         write(self.path(cell), json.dumps(asdict(result), indent=1))
 
     def all(self, settings: Settings) -> list[Result]:
-        """Read what is there of the settings' seeds and ratios, by seed and name."""
+        """Read what is there of the settings' seeds and ratios, by seed and name.
+
+        Raises:
+            DataError: If a file is not what was written.
+        """
         paths = sorted(self.folder.glob("seed*/*.json"))
-        found = (Result(**json.loads(path.read_text(encoding="utf-8"))) for path in paths)
+        found = (_result(path) for path in paths)
         ratios = (0.0, *settings.ratios)
         return [r for r in found if r.seed in settings.seeds and r.ratio in ratios]
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with renamed(path) as part:
-        part.write_text(text, encoding="utf-8")
+    """Write a text, whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with renamed(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read what ``write`` wrote.
+
+    Raises:
+        DataError: If it cannot be read, or is something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"'{path}' is cut off, or no JSON: remove it, or the folder") from error
+    if not isinstance(found, dict):
+        raise DataError(f"'{path}' is not of this experiment: remove it, or the folder")
+    return found
+
+
+def _result(path: Path) -> Result:
+    try:
+        return Result(**read(path))
+    except TypeError as error:
+        raise DataError(f"'{path}' is no result: remove it, and it is made again") from error
 
 
 def as_figures(scores: SaliencyScores) -> dict[str, float]:
@@ -134,9 +174,9 @@ def lower_is_better(metric: str) -> bool:
 
 
 @cache
-def hardware(device: str) -> str:
+def hardware(device: torch.device) -> str:
     """Name what is computed on."""
-    if device == "cuda":
+    if device.type == "cuda":
         return torch.cuda.get_device_name()
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,7 +18,8 @@ import torch
 
 from reproduction.results import Cell, Store
 from reproduction.settings import Row, Settings
-from reproduction.stages import base_path, make_base, run_cell
+from reproduction.stages import base_path, kept_pools, make_base, run_cell
+from wrg_onnx.graph import WorkerError
 
 Say: TypeAlias = Callable[[str], object]
 
@@ -30,14 +32,27 @@ class Place:
     """Where and how the work is done.
 
     Attributes:
-        device: ``"cpu"`` or ``"cuda"``.
+        device: The CPU, or a GPU of NVIDIA.
         processes: How many at a time.
         threads: Threads of each of them.
     """
 
-    device: str
+    device: torch.device
     processes: int
     threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a process tells of a piece.
+
+    Attributes:
+        seconds: How long it took.
+        remarks: What a user should know of the images.
+    """
+
+    seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 def cells_of(settings: Settings, rows: tuple[Row, ...]) -> list[Cell]:
@@ -77,18 +92,24 @@ def run_all(
     with ProcessPoolExecutor(
         place.processes, multiprocessing.get_context("spawn"), _start, (place.threads,)
     ) as executor:
-        waiting: dict[Future[float], Cell | int] = {}
+        waiting: dict[Future[Done], Cell | int] = {}
         for seed in dict.fromkeys(cell.seed for cell in left):
             waiting[executor.submit(_base, settings, store.folder, seed, place.device)] = seed
         try:
             done = 0
-            for what, seconds in _finished(waiting):
+            told: set[str] = set()
+            for what, found in finished(waiting):
                 if isinstance(what, Cell):
                     done += 1
                     passed = time.perf_counter() - start
-                    say(f"{done}/{total} {what.name} {seconds:.0f} s, {passed / 60:.1f} min in all")
+                    took = f"{found.seconds:.0f} s, {passed / 60:.1f} min in all"
+                    say(f"{done}/{total} {what.name} {took}")
                     continue
-                say(f"seed{what}/base trained in {seconds:.0f} s")
+                for remark in found.remarks:
+                    if remark not in told:
+                        say(remark)
+                told.update(found.remarks)
+                say(f"seed{what}/base trained in {found.seconds:.0f} s")
                 for cell in left:
                     if cell.seed == what:
                         made = executor.submit(_cell, settings, store, cell, place.device)
@@ -98,12 +119,25 @@ def run_all(
             raise
 
 
-def _finished(waiting: dict[Future[float], Cell | int]) -> Iterator[tuple[Cell | int, float]]:
-    """Yield what ends and how long it took; more may be added meanwhile."""
+def finished(waiting: dict[Future[Done], Cell | int]) -> Iterator[tuple[Cell | int, Done]]:
+    """Yield what ends and what became of it; more may be added meanwhile.
+
+    Raises:
+        WrgError: What a piece raised.
+        WorkerError: If the process that made it is gone.
+    """
     while waiting:
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
             what = waiting.pop(future)
-            yield what, future.result()
+            try:
+                found = future.result()
+            except BrokenProcessPool as error:
+                name = what.name if isinstance(what, Cell) else f"seed{what}/base"
+                raise WorkerError(
+                    f"a process ended before {name} was made, perhaps for want of memory: the same "
+                    "command goes on, with fewer --processes if it happens again"
+                ) from error
+            yield what, found
 
 
 def _start(threads: int) -> None:
@@ -119,14 +153,17 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _base(settings: Settings, folder: Path, seed: int, device: str) -> float:
+def _base(settings: Settings, folder: Path, seed: int, device: torch.device) -> Done:
+    # Made here too where the net is there: a changed folder is noticed before the first result.
+    training, judged = kept_pools(settings, folder, seed)
     start = time.perf_counter()
     if not base_path(folder, seed).exists():
         make_base(settings, folder, seed, device, lambda _done, _loss: None)
-    return time.perf_counter() - start
+    remarks = tuple(dict.fromkeys((*training.remarks, *judged.remarks)))
+    return Done(time.perf_counter() - start, remarks)
 
 
-def _cell(settings: Settings, store: Store, cell: Cell, device: str) -> float:
+def _cell(settings: Settings, store: Store, cell: Cell, device: torch.device) -> Done:
     start = time.perf_counter()
     store.put(cell, run_cell(settings, store.folder, cell, device))
-    return time.perf_counter() - start
+    return Done(time.perf_counter() - start)

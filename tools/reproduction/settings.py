@@ -8,6 +8,7 @@ from typing import Any
 
 from sod.nets import NetOptions
 from sod.training import Recipe
+from wrg_onnx.pipeline.config import Recovery
 from wrg_onnx.select import Criterion
 
 NAMES = (
@@ -64,7 +65,7 @@ class Settings:
         samples: Training images that statistics and ridge look at.
         ratios: Shares of the parameters that are removed.
         seeds: Each trains a net of its own.
-        recover: What comes between the cut and fine-tuning: ``none``, ``bias`` or ``ridge``.
+        recover: What comes between the cut and fine-tuning: ``NONE``, ``BIAS`` or ``RIDGE``.
         data: Folders with ``images/`` and ``masks/`` to train on; none for generated images.
         judge: Folders to judge on.
         weights: A state dict of torchvision for the backbone; empty for none.
@@ -82,7 +83,7 @@ class Settings:
     samples: int
     ratios: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
     seeds: tuple[int, ...] = (0, 1, 2)
-    recover: str = "ridge"
+    recover: Recovery = Recovery.RIDGE
     data: tuple[str, ...] = ()
     judge: tuple[str, ...] = ()
     weights: str = ""
@@ -100,7 +101,8 @@ class Settings:
 
         Ratios and seeds may differ: they say how much of the experiment is done.
         """
-        return {k: v for k, v in asdict(self).items() if k not in ("ratios", "seeds")}
+        found = {k: v for k, v in asdict(self).items() if k not in ("ratios", "seeds")}
+        return found | {"recover": self.recover.value}
 
 
 PROFILES = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from models.vgg16_sod import VGG16SOD
+from reproduction.origin import keep_origin, origin_of
 from reproduction.results import (
     CONTROL,
     Cell,
@@ -25,19 +25,18 @@ from reproduction.results import (
     versions,
 )
 from reproduction.settings import Row, Settings
-from sod.nets import build, load_backbone
-from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool, read_pool
+from sod.folders import read_pools
+from sod.judging import saliency_maps
+from sod.nets import LOADED, build, load_backbone
+from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool
 from sod.training import Checkpoints, Log, train
-from wrg_onnx.calibrate.data import split
 from wrg_onnx.evaluate.saliency import score_saliency
-from wrg_onnx.graph import Edit, Graph, edited, load, open_session
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
+from wrg_onnx.graph import Edit, Graph, edited, load
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.tsod.pictures import write_png
 from wrg_onnx.twin import build_twin
 from wrg_onnx.twin.export import ExportOptions, export_module
-
-AT_ONCE = 25
-"""Images that are judged at once."""
 
 JUDGED = 2021
 """The seed of the made images that judge; no setting was chosen on them."""
@@ -73,18 +72,30 @@ class Stopwatch:
 
 
 @lru_cache(maxsize=1)
+def kept_pools(settings: Settings, folder: Path, seed: int) -> tuple[Pool, Pool]:
+    """Return what is trained on, and what judges, the same as when the folder was begun.
+
+    Raises:
+        UsageError: If the images or the loaded weights are others than then.
+    """
+    training, judged = pools(settings, seed)
+    keep_origin(folder, settings, seed, origin_of(settings, training, judged))
+    return training, judged
+
+
 def pools(settings: Settings, seed: int) -> tuple[Pool, Pool]:
-    """Return what is trained on, and what judges; the latter is the same for all seeds."""
+    """Return what is trained on, and what judges; the latter is the same for all seeds.
+
+    Raises:
+        WrgError: If a folder cannot be used, or an image trains and judges.
+    """
     if not settings.data:
         return (
             make_pool(settings.images, settings.size, seed=seed, stream=TRAINING),
             make_pool(settings.held_out, settings.size, seed=JUDGED, stream=HELD_OUT),
         )
-    whole = read_pool([Path(folder) for folder in settings.data], settings.size)
-    if settings.judge:
-        return whole, read_pool([Path(folder) for folder in settings.judge], settings.size)
-    training, held_out = split(len(whole), VALIDATION_SHARE, seed=0)
-    return whole.take(training.tolist()), whole.take(held_out.tolist())
+    data, judge = ([Path(name) for name in names] for names in (settings.data, settings.judge))
+    return read_pools(data, judge, settings.size, share=VALIDATION_SHARE, seed=0)
 
 
 def base_path(folder: Path, seed: int) -> Path:
@@ -92,19 +103,19 @@ def base_path(folder: Path, seed: int) -> Path:
     return folder / f"seed{seed}" / "base.onnx"
 
 
-def make_base(settings: Settings, folder: Path, seed: int, device: str, log: Log) -> None:
+def make_base(settings: Settings, folder: Path, seed: int, device: torch.device, log: Log) -> None:
     """Train the unpruned net of a seed, write it, and the images that statistics come from."""
     path = base_path(folder, seed)
-    training, _ = pools(settings, seed)
+    training, _ = kept_pools(settings, folder, seed)
     write_pairs(training, settings.samples, path.with_name("calibration"))
     net = build(settings.net, seed)
     recipe = replace(settings.training, seed=seed)
     if settings.weights:
         assert isinstance(net, VGG16SOD)
         load_backbone(net, Path(settings.weights))
-        recipe = replace(recipe, backbone=0.1)
+        recipe = replace(recipe, backbone=LOADED)
     kept = Checkpoints(path.with_name("base.pt"))
-    train(net, training, recipe, device=torch.device(device), checkpoints=kept, log=log)
+    train(net, training, recipe, device=device, checkpoints=kept, log=log)
     shape = (1, 3, settings.size, settings.size)
     export_module(net, path, ExportOptions((shape,), fold=settings.fold), force=True)
 
@@ -119,16 +130,16 @@ def write_pairs(pool: Pool, samples: int, folder: Path) -> None:
         image = pool.images[index].permute(1, 2, 0).contiguous().numpy()
         mask = pool.masks[index, 0].numpy().astype(np.uint8) * 255
         for kind, pixels in (("images", image), ("masks", mask)):
-            Image.fromarray(pixels).save(folder / kind / f"{number:04}.png")
+            write_png(pixels, folder / kind / f"{number:04}.png")
 
 
-def run_cell(settings: Settings, folder: Path, cell: Cell, device: str) -> Result:
+def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device) -> Result:
     """Cut a net, recover it, fine-tune it, and judge it before and after the latter.
 
     The control is fine-tuned and judged like all others.
     """
     watch, started = Stopwatch(), time.process_time()
-    training, held_out = pools(settings, cell.seed)
+    training, held_out = kept_pools(settings, folder, cell.seed)
     base = base_path(folder, cell.seed)
     removed, graph = 0.0, None
     if cell.row is None:
@@ -166,7 +177,7 @@ def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Gr
         data=DataOptions(base.with_name("calibration"), settings.samples),
         evaluate=False,
         seed=cell.seed,
-        recover=Recovery(settings.recover),
+        recover=settings.recover,
         # All criteria look at all images: none is to be judged by an early end.
         certainty=1.0,
         cache=base.with_name("statistics"),
@@ -177,23 +188,13 @@ def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Gr
     return report.reached, graph
 
 
-def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: str) -> Graph:
+def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: torch.device) -> Graph:
     """Train a graph's weights on what the unpruned net was trained on, by the same loss."""
     net = AsNet(graph)
-    train(net, pool, replace(settings.tuning, seed=seed), device=torch.device(device))
+    train(net, pool, replace(settings.tuning, seed=seed), device=device)
     return edited(graph, Edit(constants=net.twin.trained_constants()))
 
 
 def judge(graph: Graph, pool: Pool) -> dict[str, float]:
     """Score what ONNX Runtime makes of a graph on held-out images."""
-    session = open_session(graph)
-
-    def maps() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(pool), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            (saliency,) = session.run({INPUT: pool.feed(pool.images[part]).numpy()}).values()
-            # ONNX Runtime's vectorised sigmoid may pass 1 by a rounding.
-            for one, mask in zip(np.clip(saliency, 0, 1), pool.masks[part].numpy(), strict=True):
-                yield one[0], mask[0]
-
-    return as_figures(score_saliency(maps()))
+    return as_figures(score_saliency(saliency_maps(graph, pool)))

@@ -62,12 +62,15 @@ def document(settings: Settings, results: Sequence[Result], plot: str = "") -> s
         lines += [f"![Each metric against the ratio]({plot})", ""]
     for ratio in ratios:
         cut = _by_row(settings, (r for r in results if r.ratio == ratio))
+        lacking = _lacking(({CONTROL: control} if control else {}) | cut)
         for when, what in (("after", "recovered and fine-tuned"), ("before", "before fine-tuning")):
             rows = ({f"*{CONTROL}*": control} if control else {}) | cut
             lines += [f"## {ratio:.0%} of the parameters removed, {what}", ""]
-            lines += [*_table(rows, when), ""]
+            lines += [*_table(rows, when, is_complete=not lacking), ""]
+        if lacking:
+            lines += [f"Incomplete: {lacking}. No cut is named the best.", ""]
         if ratio == TARGET_RATIO:
-            lines += [*_targets(control, cut), ""]
+            lines += [*_targets(control, cut, is_complete=not lacking), ""]
     return "\n".join(lines)
 
 
@@ -83,7 +86,7 @@ def _head(settings: Settings, results: Sequence[Result]) -> Iterator[str]:
     yield (
         f"{net.name} at width {net.width:g}{_normalisation(settings)}, "
         f"{settings.size} x {settings.size} pixels, trained on {data} for {training.steps} steps "
-        f"of {training.batch}; pruned by `wrg-onnx prune --recover {settings.recover}` on "
+        f"of {training.batch}; pruned by `wrg-onnx prune --recover {settings.recover.value}` on "
         f"{settings.samples} images; then fine-tuned for {tuning.steps} steps of {tuning.batch}, "
         f"the unpruned net too; judged on {judge}. Mean ± standard deviation over the seeds "
         f"{', '.join(map(str, seeds))}; of each column the best cut is bold."
@@ -120,10 +123,23 @@ def _by_row(settings: Settings, results: Iterable[Result]) -> dict[str, list[Res
     return {label: mine for label, mine in found.items() if mine}
 
 
-def _table(rows: Mapping[str, Sequence[Result]], when: str) -> Iterator[str]:
+def _lacking(rows: Mapping[str, Sequence[Result]]) -> str:
+    """Say which rows lack seeds that others have; nothing if none does."""
+    seeds = {name: {r.seed for r in results} for name, results in rows.items()}
+    every = set().union(*seeds.values())
+    found = (
+        f"{name} lacks the seeds {', '.join(map(str, sorted(every - mine)))}"
+        for name, mine in seeds.items()
+        if mine != every
+    )
+    return "; ".join(found)
+
+
+def _table(rows: Mapping[str, Sequence[Result]], when: str, *, is_complete: bool) -> Iterator[str]:
     by_row = {name: figures(results, when) for name, results in rows.items()}
     metrics = list(next(iter(by_row.values())))
-    best = {metric: _first(by_row, metric) for metric in metrics}
+    # Nets of other seeds are easier or harder to cut: rows that differ in them are not compared.
+    best = {metric: _first(by_row, metric) if is_complete else "" for metric in metrics}
     yield "| criterion | seeds | removed |" + "".join(f" {NAMES[m]} |" for m in metrics)
     yield "|---|---|---|" + "---|" * len(metrics)
     for name, results in rows.items():
@@ -146,14 +162,19 @@ def _first(rows: Mapping[str, Mapping[str, Figure]], metric: str) -> str:
     return max(cut, key=lambda name: sign * rows[name][metric].mean)
 
 
-def _targets(control: Sequence[Result], cut: Mapping[str, Sequence[Result]]) -> Iterator[str]:
-    """Say whether SEL meets what was set out to meet."""
+def _targets(
+    control: Sequence[Result], cut: Mapping[str, Sequence[Result]], *, is_complete: bool
+) -> Iterator[str]:
+    """Say whether SEL meets what was set out to meet, if all rows have the same seeds."""
     if not control or "sel" not in cut:
+        return
+    yield f"### The targets, at {TARGET_RATIO:.0%}"
+    yield ""
+    if not is_complete:
+        yield "Incomplete: nothing is judged before all rows have the same seeds."
         return
     rows = {name: figures(results, "after") for name, results in cut.items()}
     unpruned = figures(control, "after")
-    yield f"### The targets, at {TARGET_RATIO:.0%}"
-    yield ""
     yield "| metric | unpruned | SEL | SEL - unpruned | first | SEL within 1 sd of the first |"
     yield "|---|---|---|---|---|---|"
     kept = close = 0
@@ -170,9 +191,11 @@ def _targets(control: Sequence[Result], cut: Mapping[str, Sequence[Result]]) -> 
             f"{first.spread:.4f} | {'yes' if is_close else 'no'} |"
         )
     yield ""
+    # A single seed has no deviation to be within.
+    shown = "incomplete" if len(control) == 1 else "met" if close >= WANTED else "missed"
     yield (
         f"SEL is at least as good as the unpruned net, fine-tuned for as long, on {kept} of "
         f"{len(USUAL)} metrics ({'met' if kept == len(USUAL) else 'missed'}: all). It is first, or "
         f"within one standard deviation of the first, on {close} of {len(USUAL)} "
-        f"({'met' if close >= WANTED else 'missed'}: {WANTED})."
+        f"({shown}: {WANTED})."
     )

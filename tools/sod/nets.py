@@ -20,6 +20,9 @@ NetName: TypeAlias = Literal["vgg16_sod", "small_unet"]
 BACKBONE = "features."
 """What the names of VGG16's convolutions start with, in torchvision and here."""
 
+LOADED = 0.1
+"""What the rate of a backbone is multiplied by whose weights were loaded."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.calibrate.batches import Batch
-from wrg_onnx.calibrate.data import from_directory
+from wrg_onnx.calibrate.data import Sample, from_directory
 from wrg_onnx.calibrate.preprocess import MASK_THRESHOLD, Preprocessing, default_preprocessing
 from wrg_onnx.graph.errors import DataError
 from wrg_onnx.graph.model import Value
@@ -35,12 +36,16 @@ class Pool:
         masks: (K, 1, H, W) bool, True on the objects.
         content: What they are and where from, such as ``"3000 made images of tiny objects"``.
         have_an_up: Whether they are photographs, which are not turned.
+        names: One an image, for messages.
+        remarks: What a user should know of the files, a line each.
     """
 
     images: Tensor
     masks: Tensor
     content: str
     have_an_up: bool
+    names: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,7 +67,13 @@ class Pool:
         """Return the pool of these images."""
         content = f"{len(indices)} of {self.content}"
         chosen = torch.as_tensor(indices, dtype=torch.long)
-        return replace(self, images=self.images[chosen], masks=self.masks[chosen], content=content)
+        return replace(
+            self,
+            images=self.images[chosen],
+            masks=self.masks[chosen],
+            content=content,
+            names=tuple(self.names[index] for index in indices),
+        )
 
     def feed(self, images: Tensor) -> Tensor:
         """Turn (N, 3, H, W) uint8 into the float32 that the nets are fed."""
@@ -89,6 +100,7 @@ def make_pool(count: int, side: int, *, seed: int, stream: int) -> Pool:
         torch.from_numpy(masks),
         f"{count} made images of tiny objects",
         have_an_up=False,
+        names=tuple(f"generated {index}" for index in range(count)),
     )
 
 
@@ -96,6 +108,8 @@ def read_pool(folders: Sequence[Path], side: int) -> Pool:
     """Read folders with ``images/`` and ``masks/``, and bring all pairs to one size.
 
     Files pair by name; a pixel of a mask counts from 128 of 255 up, after the mask was resized.
+    A few broken files are left out, as ``wrg-onnx prune`` does, and remarked upon; so are masks
+    without an object.
 
     Args:
         folders: At least one.
@@ -103,28 +117,40 @@ def read_pool(folders: Sequence[Path], side: int) -> Pool:
 
     Raises:
         DataError: If a folder holds no images, an image has no mask or one of another size, a mask
-            has no image, or a file cannot be read.
+            has no image, or more than a few files cannot be read.
     """
     raw = replace(
         _preprocessing(side, side),
         dtype=np.dtype(np.uint8), scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3,
     )  # fmt: skip
     value = Value(INPUT, np.dtype(np.uint8), (1, 3, side, side))
-    images, masks, contents = [], [], []
+    samples: list[Sample] = []
+    contents: list[str] = []
+    remarks: list[str] = []
     for folder in folders:
         data = from_directory(folder, [value], raw)
         if not data.has_masks:
             raise DataError(f"'{folder}' holds {data.description}, without masks: add 'masks/'")
-        for sample in data:
-            assert sample.mask is not None
-            images.append(sample.feeds[INPUT][0])
-            masks.append(sample.mask[None])
-        contents.append(data.description)
+        # Read once: to look for broken files is to read all of them.
+        once = replace(data, readers=tuple(cache(reader) for reader in data.readers))
+        sound, broken = once.without_broken()
+        samples += sound
+        contents.append(sound.description)
+        remarks += [f"left out: {message}" for message in broken]
+    masks = np.stack([sample.mask[None] for sample in samples if sample.mask is not None])
+    empty = int((~masks.any(axis=(1, 2, 3))).sum())
+    if empty:
+        remarks.append(
+            f"{empty} of {len(samples)} masks from {' and '.join(map(str, folders))} show no "
+            f"object at {side}x{side} pixels"
+        )
     return Pool(
-        torch.from_numpy(np.stack(images)),
-        torch.from_numpy(np.stack(masks)),
+        torch.from_numpy(np.stack([sample.feeds[INPUT][0] for sample in samples])),
+        torch.from_numpy(masks),
         " and ".join(contents),
         have_an_up=True,
+        names=tuple(sample.name for sample in samples),
+        remarks=tuple(remarks),
     )
 
 

@@ -18,7 +18,7 @@ from torch import nn
 from sod.checkpoint import Run, read_checkpoint, save_checkpoint
 from sod.nets import BACKBONE
 from sod.pool import ORDER, Pool, draw_batch
-from wrg_onnx.graph import StatisticsError, UsageError
+from wrg_onnx.graph import DataError, StatisticsError, UsageError
 from wrg_onnx.recover.training.repeatable import repeatable
 from wrg_onnx.twin.losses import saliency_loss
 
@@ -28,6 +28,9 @@ Log: TypeAlias = Callable[[int, float], object]
 
 HALF = {"cpu": torch.bfloat16, "cuda": torch.float16}
 """What mixed precision computes in; bfloat16 has float32's range and needs no scaling."""
+
+MOST_SEED = 2**63 - 1
+"""Torch takes no larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Recipe:
         for name, least in (("steps", 1), ("batch", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.seed > MOST_SEED:
+            raise UsageError(f"seed must be at most {MOST_SEED}, got {self.seed}")
         for name in ("rate", "clip"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -203,9 +208,14 @@ class _Course:
         if not path.exists():
             return 0
         step, state = read_checkpoint(path, run)
-        self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        try:
+            self.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"'{path}': its state does not fit the net; remove it, or name another file"
+            ) from error
         return step
 
 

@@ -18,13 +18,29 @@ A message says what is wrong, where, what was expected against what was found, a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class WrgError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    An error of any kind goes from one process to another with its message and attributes.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the kind with the message alone, and most kinds ask for more.
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(
+    kind: type[WrgError], args: tuple[Any, ...], attributes: Mapping[str, Any]
+) -> WrgError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class UsageError(WrgError):
