@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.graph import bind_sizes
+from wrg_onnx.graph import DataError, bind_sizes
+from wrg_onnx.graph.errors import UnreadableError
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.pipeline.config import DataOptions
 from wrg_onnx.pipeline.samples import gather_samples
@@ -77,3 +78,25 @@ def test_fewer_samples_are_taken_from_all_over_the_folder(tmp_path, graph, wante
     assert len(names) == len(set(names)) == min(wanted, 30)
     gaps = np.diff([whole.index(name) for name in names])
     assert gaps.max() - gaps.min() <= 1
+
+
+def test_broken_files_are_counted_over_statistics_and_judging_together(graph, tmp_path):
+    archives(tmp_path, 24)
+    whole = gather_samples(graph, {}, DataOptions(tmp_path, 100), seed=0)
+    names = [[s.name for s in part] for part in (whole.calibration, whole.validation)]
+    (tmp_path / names[0][0]).write_bytes(b"broken")
+    found = gather_samples(graph, {}, DataOptions(tmp_path, 100), seed=0)
+    assert (len(found.calibration), len(found.validation)) == (17, 6)
+    assert len(found.broken) == 1
+    # One in each part is not more than one in either, and 8 % of all.
+    (tmp_path / names[1][0]).write_bytes(b"broken")
+    with pytest.raises(UnreadableError, match="2 of 24"):
+        gather_samples(graph, {}, DataOptions(tmp_path, 100), seed=0)
+
+
+def test_without_a_sound_file_for_statistics_there_is_an_error(graph, tmp_path):
+    archives(tmp_path, 2)
+    whole = gather_samples(graph, {}, DataOptions(tmp_path), seed=0)
+    (tmp_path / whole.calibration[0].name).write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"all 1 .* for statistics are broken"):
+        gather_samples(graph, {}, DataOptions(tmp_path), seed=0)

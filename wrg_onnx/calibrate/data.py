@@ -102,6 +102,19 @@ class DataSet:
             The others, and a message for each that was left out.
 
         Raises:
+            UnreadableError: As for ``sound``.
+            DataError: If a file can be read and does not fit the model.
+        """
+        indices, broken = self.sound()
+        return (self.take(indices) if broken else self), broken
+
+    def sound(self) -> tuple[list[int], tuple[str, ...]]:
+        """Find the samples whose files can be read; each is read once for that.
+
+        Returns:
+            Their indices, and a message for each other one.
+
+        Raises:
             UnreadableError: If there are more than one and more than ``MOST_BROKEN`` of all, or
                 nothing is left.
             DataError: If a file can be read and does not fit the model.
@@ -119,7 +132,7 @@ class DataSet:
             raise UnreadableError(
                 f"{len(broken)} of {len(self)} {self.content} are broken: {broken[0]}"
             )
-        return (self.take(sound) if broken else self), tuple(broken)
+        return sound, tuple(broken)
 
 
 def split(

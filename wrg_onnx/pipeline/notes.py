@@ -16,6 +16,9 @@ from wrg_onnx.rewrite import has_branches
 FEW_SAMPLES = 16
 """Weights solved for from fewer may fit these alone; beyond 128 little is gained."""
 
+MOST_NAMED = 3
+"""How many broken files are named."""
+
 
 def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
     """Yield what a user should know about one cut."""
@@ -34,7 +37,12 @@ def _of_statistics(collected: Collected, config: PruneConfig) -> Iterator[str]:
     yield from collected.notes
     sure = collected.certainty
     if sure is not None and sure < config.certainty and config.data.path is not None:
-        yield (f"the choice of units is {sure:.0%} certain; more images (--samples) make it surer")
+        yield (
+            f"the choice of units is {sure:.0%} certain; more images make it surer: by --samples, "
+            "if --data holds more, or there"
+        )
+    if config.amp:
+        yield "gradients were computed in bfloat16 (--amp), which may change the choice"
 
 
 def notes(
@@ -57,7 +65,10 @@ def notes(
             f"{reached:.1%}"
         )
     if samples is not None and samples.broken:
-        yield f"{len(samples.broken)} broken files were left out: {samples.broken[0]}"
+        named = "; ".join(samples.broken[:MOST_NAMED])
+        more = len(samples.broken) - MOST_NAMED
+        rest = f"; and {more} more" if more > 0 else ""
+        yield f"{len(samples.broken)} broken files were left out: {named}{rest}"
     if samples is not None and config.data.path is None:
         yield _origin(samples, recovery, config)
     if recovery is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from wrg_onnx.calibrate.data import DataSet, from_directory, generated, random_inputs, split
 from wrg_onnx.calibrate.head import SaliencyHead, find_saliency_head
 from wrg_onnx.calibrate.preprocess import Preprocessing, default_preprocessing
-from wrg_onnx.graph import Graph, Session, Shape, UsageError, bind_sizes
+from wrg_onnx.graph import DataError, Graph, Session, Shape, UsageError, bind_sizes
 from wrg_onnx.pipeline.config import DataOptions
 
 GENERATED_FOR_VALIDATION = 32
@@ -93,9 +93,13 @@ def gather_samples(
         count = min(options.samples, len(calibration))
         chosen = calibration[np.arange(count) * len(calibration) // max(count, 1)]
         judged = validation[:: -(-len(validation) // MOST_FOR_VALIDATION) or 1]
-        first, broken = whole.take(chosen).without_broken()
-        second, more = whole.take(judged).without_broken() if len(judged) else (whole.take([]), ())
-        return Samples(first, second, preprocessing, broken + more)
+        both = whole.take(np.concatenate([chosen, judged]))
+        sound, broken = both.sound()
+        parts = ([n for n in sound if n < count], [n for n in sound if n >= count])
+        first, second = (both.take(part) for part in parts)
+        if not len(first):
+            raise DataError(f"all {count} {whole.content} for statistics are broken: {broken[0]}")
+        return Samples(first, second, preprocessing, broken)
     if preprocessing is not None:
         total = options.samples + GENERATED_FOR_VALIDATION
         whole = generated(preprocessing, total, seed)

@@ -174,7 +174,7 @@ def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> 
         for title, name in _METRICS:
             start, end = getattr(first, name), getattr(after.after, name)
             shown = [f"{getattr(reference, name):.3f}"] if has_teacher else []
-            table.add_row(title, *shown, f"{start:.3f}", f"{end:.3f}", f"{end - start:+.3f}")
+            table.add_row(title, *shown, f"{start:.3f}", f"{end:.3f}", _signed(end - start))
     for old, new in zip(before.agreement, after.agreement, strict=True):
         cells = [_error(old), _error(new)] if has_teacher else ["", _error(new)]
         shown = [""] if has_teacher else []
@@ -296,7 +296,7 @@ def _accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
         for title, name in _METRICS:
             first, second = getattr(accuracy.before, name), getattr(accuracy.after, name)
             between = "" if cut is None else f"{getattr(cut.scores, name):.3f}"
-            yield title, f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}", between
+            yield title, f"{first:.3f}", f"{second:.3f}", _signed(second - first), between
     for place, output in enumerate(accuracy.agreement):
         between = "" if cut is None else _error(cut.agreement[place])
         yield f"relative error of '{escape(output.output)}'", "", _error(output), "", between
@@ -323,3 +323,8 @@ def table_of(*titles: str) -> Table:
     for number, title in enumerate(titles):
         table.add_column(title, justify="right" if number else "left", overflow="fold")
     return table
+
+
+def _signed(change: float) -> str:
+    """Show a change to three decimals; one that rounds to nothing has a plus."""
+    return f"{round(change, 3) + 0.0:+.3f}"
