@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as tf  # noqa: E402
 
 from wrg_onnx.calibrate.data import DataSet, Sample  # noqa: E402
-from wrg_onnx.calibrate.effects import KINDS, Effects  # noqa: E402
+from wrg_onnx.calibrate.effects import Effects  # noqa: E402
 from wrg_onnx.calibrate.gradients import GradientProbe, parts_within  # noqa: E402
 from wrg_onnx.calibrate.head import SaliencyHead  # noqa: E402
-from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
+from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
 from wrg_onnx.graph.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
@@ -227,7 +227,7 @@ def rows(analysed):
 def assert_alike(found, wanted, rtol=1e-4):
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
-        assert set(one) == set(other) == set(KINDS)
+        assert set(one) == set(other) == set(GRADIENT_KINDS)
         for kind, values in one.items():
             np.testing.assert_allclose(values, other[kind], rtol=rtol, atol=1e-9)
 
@@ -268,7 +268,7 @@ def test_parts_that_are_computed_twice_give_the_same_numbers(rows, bound):
     whole = rows(LOGIT, IMAGES, [None, None])
     parts = rows(LOGIT, IMAGES, [None, None], bound_bytes=bound)
     for one, other in zip(parts, whole, strict=True):
-        for kind in KINDS:
+        for kind in GRADIENT_KINDS:
             np.testing.assert_array_equal(one[kind], other[kind])
 
 
@@ -417,7 +417,7 @@ def test_the_object_is_the_same_with_channels_last(analysed):
         (found[axis],) = GradientProbe(units.graph, taps, HEAD).measure(
             [*dataset(IMAGES[:1], MASKS[:1])]
         )
-    for kind in KINDS:
+    for kind in GRADIENT_KINDS:
         np.testing.assert_allclose(found[3][kind], found[1][kind], rtol=1e-4)
     assert not np.allclose(found[1][Kind.INSIDE], found[1][Kind.OUTSIDE], rtol=0.1)
 
@@ -457,7 +457,7 @@ def test_windows_in_place_of_the_batch_belong_to_their_image(analysed):
     assert probe._joins
     for one, sample in zip(together, samples, strict=True):
         (alone,) = probe.measure([sample])
-        for kind in KINDS:
+        for kind in GRADIENT_KINDS:
             np.testing.assert_allclose(one[kind], alone[kind], rtol=1e-4)
 
 

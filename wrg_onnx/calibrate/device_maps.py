@@ -12,7 +12,7 @@ from torch.utils.dlpack import from_dlpack
 from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.device_ranks import device_ranks
 from wrg_onnx.calibrate.maps import MapSource, hole
-from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.measurements import Kind, Row, map_kinds
 from wrg_onnx.calibrate.ranks import matrix_sides
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap
@@ -34,7 +34,7 @@ class DeviceMapProbe:
 
     def __init__(self, source: MapSource, *, ranks: bool) -> None:
         self._source = source
-        self.kinds = (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
+        self.kinds = map_kinds(ranks=ranks)
 
     def measure(self, samples: Sequence[Sample]) -> list[Row]:
         """Return the ranks, each over the most it could be, and the mean absolute activations.

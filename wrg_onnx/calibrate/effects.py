@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Kind, Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import StatisticsError
-
-KINDS = (Kind.GRADIENT, Kind.TAYLOR, Kind.INSIDE, Kind.OUTSIDE)
 
 
 class Effects:
@@ -37,7 +35,8 @@ class Effects:
         self._start = torch.zeros((), device=device, requires_grad=True)
         self._objects: Tensor | None = None
         self._found = {
-            kind: {tap.tensor: np.zeros((size, len(tap.units))) for tap in taps} for kind in KINDS
+            kind: {tap.tensor: np.zeros((size, len(tap.units))) for tap in taps}
+            for kind in GRADIENT_KINDS
         }
 
     def watch(self, tap: Tap, value: Tensor) -> Tensor:

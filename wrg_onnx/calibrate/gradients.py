@@ -12,9 +12,9 @@ from torch import Tensor
 
 from wrg_onnx.calibrate.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.calibrate.data import Sample
-from wrg_onnx.calibrate.effects import KINDS, Effects
+from wrg_onnx.calibrate.effects import Effects
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.measurements import Row
+from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, StatisticsError
 from wrg_onnx.graph.session import RANDOM_SEED
@@ -56,7 +56,7 @@ class GradientProbe:
     Sublinear Memory Cost", 2016, arXiv:1604.06174.
     """
 
-    kinds = KINDS
+    kinds = GRADIENT_KINDS
 
     def __init__(
         self,

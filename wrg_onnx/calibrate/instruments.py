@@ -12,7 +12,7 @@ from pathlib import Path
 from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource
-from wrg_onnx.calibrate.measurements import Kind, Probe, Row, channels_of
+from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Kind, Probe, Row, channels_of, map_kinds
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, MissingPackageError, Provider, fingerprint, resolve_provider
@@ -139,9 +139,9 @@ def instruments_for(
     if wanted.gradients:
         make = partial(_gradient_probe, graph, taps, head, device, mixed=wanted.mixed)
         further = (repr(head), device, str(wanted.mixed), _version("torch"))
-        add(make, (Kind.GRADIENT, Kind.TAYLOR, Kind.INSIDE, Kind.OUTSIDE), *further)
+        add(make, GRADIENT_KINDS, *further)
     if wanted.ranks or wanted.activations:
-        kinds = (Kind.RANK, Kind.ACTIVATION) if wanted.ranks else (Kind.ACTIVATION,)
+        kinds = map_kinds(ranks=wanted.ranks)
         make = partial(
             _map_probe, graph, taps, provider, wanted.bound_bytes, on_gpu=on_gpu, ranks=wanted.ranks
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wrg_onnx.calibrate.data import Sample
-from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.measurements import Kind, Row, map_kinds
 from wrg_onnx.calibrate.ranks import matrix_view, numerical_ranks
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
@@ -100,7 +100,7 @@ class MapProbe:
 
     def __init__(self, source: MapSource, *, ranks: bool) -> None:
         self._source = source
-        self.kinds = (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
+        self.kinds = map_kinds(ranks=ranks)
 
     def measure(self, samples: Sequence[Sample]) -> list[Row]:
         """Return the ranks, each over the most it could be, and the mean absolute activations.

@@ -29,6 +29,15 @@ class Kind(enum.Enum):
     OUTSIDE = "outside"
 
 
+GRADIENT_KINDS = (Kind.GRADIENT, Kind.TAYLOR, Kind.INSIDE, Kind.OUTSIDE)
+"""What a backward pass measures."""
+
+
+def map_kinds(*, ranks: bool) -> tuple[Kind, ...]:
+    """Return what a run measures, with ranks or without."""
+    return (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
+
+
 Row = Mapping[Kind, Float64Array]
 """For each kind (channels of all taps,) float64, one tap after the other."""
 
