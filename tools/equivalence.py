@@ -53,8 +53,7 @@ def measure(path: Path, ratio: float) -> tuple[str, ...]:
     """Prune one model and return its row."""
     model = analyse(path, DataOptions())
     units = model.units
-    norms, absolutes = filter_norms(units)
-    statistics = Statistics(weight=norms, weight_l1=absolutes)
+    statistics = Statistics(weight_l1=filter_norms(units).l1)
     scores = score(Criterion.L1, statistics, units.count, np.random.default_rng(0))
     candidates = Candidates(units.removable, units.group)
     budget = model.budget(BudgetKind.PARAMS)

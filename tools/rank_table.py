@@ -124,8 +124,8 @@ def print_spreads(bench: Bench, taps: Sequence[Tap], samples: int, scratch: Path
 def pruned(bench: Bench, criterion: Criterion, found: Measurements, *, ridge: bool) -> Graph:
     """Prune by one measure."""
     units, config = bench.model.units, bench.config
-    norms, _ = filter_norms(units)
-    statistics = Statistics(weight=norms, rank=found.layers(Kind.RANK), images=found.images)
+    weight = filter_norms(units).scaled
+    statistics = Statistics(weight=weight, rank=found.layers(Kind.RANK), images=found.images)
     scores = score(criterion, statistics, units.count, np.random.default_rng(0))
     candidates = Candidates(units.removable, units.group, config.floor)
     budget = bench.model.budget(config.budget)

@@ -38,6 +38,7 @@ def refuse():
     raise AssertionError("an image was read")
 
 
+NORMS = {"weight", "weight_l2", "weight_l1"}
 GRADIENTS = {"gradient", "taylor", "inside", "outside"}
 UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
 
@@ -46,14 +47,14 @@ UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
     ("options", "measured"),
     [
         (CollectOptions(), set()),
-        (CollectOptions(weights=True), {"weight", "weight_l1"}),
+        (CollectOptions(weights=True), NORMS),
         (CollectOptions(distances=True), {"distance"}),
         (CollectOptions(batch_scales=True), {"batch_scale"}),
         (CollectOptions(wanted=Wanted(ranks=True)), {"rank", "activation"}),
         (CollectOptions(wanted=Wanted(activations=True)), {"activation"}),
         (CollectOptions(wanted=Wanted(gradients=True)), GRADIENTS),
         (CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True)),
-         {"weight", "weight_l1", "rank", "activation", *GRADIENTS}),
+         {*NORMS, "rank", "activation", *GRADIENTS}),
         (CollectOptions(distances=True, wanted=Wanted(activations=True)),
          {"distance", "activation"}),
     ],

@@ -37,12 +37,14 @@ def test_filters_of_convolutions_and_products_are_normed_per_output(analysed, mo
         }""",
         constants,
     )
-    l2, l1 = (by_name(layers) for layers in filter_norms(units))
+    norms = filter_norms(units)
+    scaled, l2, l1 = by_name(norms.scaled), by_name(norms.l2), by_name(norms.l1)
     axes = {"w1": 0, "t": 1, "d": 0, "m": 1, "f": 0}
-    assert set(l2) == set(l1) == set(axes)  # a bias is no filter
+    assert set(scaled) == set(l2) == set(l1) == set(axes)  # a bias is no filter
     for name, axis in axes.items():
         rows = np.moveaxis(constants[name], axis, 0).reshape(constants[name].shape[axis], -1)
         np.testing.assert_allclose(l2[name], np.linalg.norm(rows, axis=1), rtol=1e-5)
+        np.testing.assert_array_equal(scaled[name], l2[name])  # nothing here scales a channel
         np.testing.assert_allclose(l1[name], np.abs(rows).sum(axis=1), rtol=1e-5)
 
 
@@ -54,14 +56,14 @@ def test_float16_filters_do_not_overflow(analysed):
         }""",
         {"w": weight, "v": floats(2, 4, 1, 1).astype(np.float16)},
     )
-    l2, _ = (by_name(layers) for layers in filter_norms(units))
+    l2 = by_name(filter_norms(units).l2)
     np.testing.assert_allclose(l2["w"], np.linalg.norm(weight.astype(float).reshape(4, -1), axis=1))
 
 
 def norms_of(analysed, body, constants, opset=21):
     units = analysed(f"(float[1,3,8,8] x) => (float[1,2,8,8] y) {{ {body}  y = Conv(a, v) }}",
                      {"v": floats(2, 4, 1, 1), **constants}, opset)  # fmt: skip
-    return by_name(filter_norms(units)[1])
+    return by_name(filter_norms(units).l1)
 
 
 def dequantised_norms(weight, zero_point, scale):

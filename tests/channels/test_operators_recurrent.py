@@ -188,7 +188,7 @@ def test_batch_may_come_first(op):
 def test_every_hidden_unit_has_a_norm_and_a_place_in_a_feature_map():
     units = analyse(network(plain("LSTM", 14, directions=2, direction=BOTH))).units
     hidden = set(units.of(units.axes["r"].at(2)).tolist())
-    normed = {layer.layer: set(layer.units.tolist()) for layer in filter_norms(units)[0]}
+    normed = {layer.layer: set(layer.units.tolist()) for layer in filter_norms(units).l2}
     assert normed["w"] == normed["r"] == hidden
     tap = {tap.tensor: tap for tap in plan_taps(units)}["l"]
     assert set(tap.units.tolist()) == hidden

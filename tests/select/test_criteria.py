@@ -12,6 +12,7 @@ W = np.array([0.5, 1.0, 1.5])
 R = np.array([1.2, 0.6, 1.2])
 G = np.array([2.0, 1.0, 0.0])
 L1 = np.array([0.9, 1.0, 1.1])
+L2 = np.array([0.8, 1.3, 0.9])
 ACT = np.array([1.8, 0.9, 0.3])
 FPGM = np.array([1.0, 1.3, 0.7])
 TAYLOR = np.array([0.0, 0.6, 2.4])
@@ -30,7 +31,7 @@ FORMULAS = {
     Criterion.GC: G * CONTRAST,
     Criterion.SELC: W * R * G * CONTRAST,
     Criterion.L1: L1,
-    Criterion.L2: W,
+    Criterion.L2: L2,
     Criterion.FPGM: FPGM,
     Criterion.TAYLOR: TAYLOR,
     Criterion.ACT: ACT,
@@ -45,6 +46,7 @@ def layers(values, units=(0, 1, 2)):
 # Multiples, because each layer is divided by its mean; the constants above have mean 1.
 STATISTICS = Statistics(
     weight=layers(10 * W),
+    weight_l2=layers(7 * L2),
     weight_l1=layers(3 * L1),
     distance=layers(40 * FPGM),
     batch_scale=layers(BN / 5),

@@ -42,8 +42,7 @@ def prune(graph: Graph, ratio: float) -> tuple[Graph, float, float]:
     # Rounded down, so that the command accepts it too.
     most = math.floor(1000 * largest_ratio(candidates, budget)) / 1000
     wanted = min(ratio, most)
-    norms, absolutes = filter_norms(model.units)
-    statistics = Statistics(weight=norms, weight_l1=absolutes)
+    statistics = Statistics(weight_l1=filter_norms(model.units).l1)
     rng = np.random.default_rng(0)
     scores = score(Criterion.L1, statistics, model.units.count, rng)
     selection = select(candidates, scores.values, budget, wanted, Scope.GLOBAL)

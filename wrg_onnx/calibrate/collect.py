@@ -18,7 +18,7 @@ from wrg_onnx.calibrate.measurements import Kind, Measurements, channels_of
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
 from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
-from wrg_onnx.calibrate.weights import filter_distances, filter_norms
+from wrg_onnx.calibrate.weights import FilterNorms, filter_distances, filter_norms
 from wrg_onnx.calibrate.workers import Alone, Workers, of_first
 from wrg_onnx.channels import Units
 from wrg_onnx.graph import StatisticsError
@@ -133,10 +133,11 @@ def collect(
 
 def _of_weights(units: Units, options: CollectOptions) -> Statistics:
     """Take what the weights alone say."""
-    l2, l1 = filter_norms(units) if options.weights else ([], [])
+    norms = filter_norms(units) if options.weights else FilterNorms([], [], [])
     return Statistics(
-        weight=l2,
-        weight_l1=l1,
+        weight=norms.scaled,
+        weight_l2=norms.l2,
+        weight_l1=norms.l1,
         distance=filter_distances(units) if options.distances else (),
         batch_scale=batch_scales(units) if options.batch_scales else (),
     )

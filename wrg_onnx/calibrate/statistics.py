@@ -41,8 +41,9 @@ class Statistics:
     """All statistics of a model, by layer.
 
     Attributes:
-        weight: L2 norm of each filter.
-        weight_l1: L1 norm of each filter.
+        weight: L2 norm of each filter, times what scales its channel right behind it.
+        weight_l2: L2 norm of each filter as it is in the file.
+        weight_l1: L1 norm of each filter as it is in the file.
         distance: Sum of each filter's Euclidean distances to the other filters of its layer.
         batch_scale: abs of the scale (gamma) of each batch normalisation.
         rank: Mean numerical rank of each feature map over min(height, width), in [0, 1].
@@ -55,6 +56,7 @@ class Statistics:
     """
 
     weight: Sequence[LayerValues] = ()
+    weight_l2: Sequence[LayerValues] = ()
     weight_l1: Sequence[LayerValues] = ()
     distance: Sequence[LayerValues] = ()
     batch_scale: Sequence[LayerValues] = ()

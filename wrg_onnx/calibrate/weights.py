@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wrg_onnx.calibrate.gains import filter_gains
 from wrg_onnx.calibrate.statistics import Float64Array, IntArray, LayerValues
 from wrg_onnx.channels import Units
 from wrg_onnx.graph import Array
@@ -36,6 +37,7 @@ class _Filters:
     Attributes:
         layer: The constant's name.
         units: (filters,) int64.
+        gains: (filters,) what the model multiplies their channels by right behind them.
         array: The constant.
         axis: Its output axis.
         integers: What it stands for, where it is quantised.
@@ -43,6 +45,7 @@ class _Filters:
 
     layer: str
     units: IntArray
+    gains: Float64Array
     array: Array
     axis: int
     integers: _Integers | None
@@ -68,7 +71,22 @@ class _Filters:
         return part.reshape(len(part), -1)
 
 
-def filter_norms(units: Units) -> tuple[list[LayerValues], list[LayerValues]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterNorms:
+    """The norms of all filters, one entry per axis of a constant that holds filters.
+
+    Attributes:
+        scaled: L2 norms after what the model multiplies each channel by (``filter_gains``).
+        l2: L2 norms as the file has them.
+        l1: L1 norms as the file has them.
+    """
+
+    scaled: list[LayerValues]
+    l2: list[LayerValues]
+    l1: list[LayerValues]
+
+
+def filter_norms(units: Units) -> FilterNorms:
     """Take the norms of every layer's filters, one per output channel.
 
     Quantised filters are taken for the numbers that they stand for. Integers whose scale and zero
@@ -76,17 +94,15 @@ def filter_norms(units: Units) -> tuple[list[LayerValues], list[LayerValues]]:
 
     Args:
         units: The analysis of the model.
-
-    Returns:
-        The L2 norms and the L1 norms, one entry per axis of a constant that holds filters.
     """
-    l2: list[LayerValues] = []
-    l1: list[LayerValues] = []
+    norms = FilterNorms([], [], [])
     for filters in _all_filters(units):
         squares, absolutes = _sums(filters)
-        l2.append(LayerValues(filters.layer, filters.units, np.sqrt(squares)))
-        l1.append(LayerValues(filters.layer, filters.units, absolutes))
-    return l2, l1
+        l2 = np.sqrt(squares)
+        norms.scaled.append(LayerValues(filters.layer, filters.units, l2 * filters.gains))
+        norms.l2.append(LayerValues(filters.layer, filters.units, l2))
+        norms.l1.append(LayerValues(filters.layer, filters.units, absolutes))
+    return norms
 
 
 def filter_distances(units: Units) -> list[LayerValues]:
@@ -112,14 +128,16 @@ def filter_distances(units: Units) -> list[LayerValues]:
 
 
 def _all_filters(units: Units) -> Iterator[_Filters]:
-    quantised = _quantised_constants(units)
+    quantised, gains = _quantised_constants(units), filter_gains(units)
     for slot in units.slots:
-        if not units.is_filter[slot.offset : slot.offset + slot.size].all():
+        ids = slice(slot.offset, slot.offset + slot.size)
+        if not units.is_filter[ids].all():
             continue
         array = units.constants[slot.name]
         integers = quantised.get(slot.name)
         if integers is not None or array.dtype.kind not in "iu":
-            yield _Filters(slot.name, units.slot_units(slot), array, slot.axis, integers)
+            own = units.slot_units(slot)
+            yield _Filters(slot.name, own, gains[ids], array, slot.axis, integers)
 
 
 def _quantised_constants(units: Units) -> dict[str, _Integers]:

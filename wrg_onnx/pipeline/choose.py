@@ -81,7 +81,7 @@ def _collect(
     """Measure as many images as it takes for the selection to be certain."""
     parts = config.criterion.parts
     options = CollectOptions(
-        weights=bool({"w", "l1"} & set(parts)),
+        weights=bool({"w", "l1", "l2"} & set(parts)),
         distances="fpgm" in parts,
         batch_scales="bn" in parts,
         wanted=Wanted(

@@ -80,7 +80,7 @@ _PARTS = {
     Criterion.GC: ("g", "contrast"),
     Criterion.SELC: ("w", "r", "g", "contrast"),
     Criterion.L1: ("l1",),
-    Criterion.L2: ("w",),
+    Criterion.L2: ("l2",),
     Criterion.FPGM: ("fpgm",),
     Criterion.TAYLOR: ("taylor",),
     Criterion.ACT: ("act",),
@@ -108,8 +108,10 @@ def score(
     """Score all units.
 
     SEL of a channel is ``W * R * G``, each factor divided by its mean over the layer; a unit that
-    spans several layers has the mean of their values. W is the L2 norm of the filter, R the mean
-    rank of its feature map over min(height, width), G the mean of abs(gradient x activation). The
+    spans several layers has the mean of their values. W is the L2 norm of the filter times what the
+    model scales its channel by right behind it, as a batch normalisation does, so that it is the
+    same whether that is folded into the filter or not. R is the mean rank of its feature map over
+    min(height, width), G the mean of abs(gradient x activation). The
     contrast is that mean over the object over the sum of that and the mean around it, in [0, 1],
     and scaled like the factors; without a saliency map it is the same for all channels.
 

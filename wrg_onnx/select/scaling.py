@@ -54,6 +54,7 @@ def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
         "w": per_unit(statistics.weight, count),
         "r": per_unit(statistics.rank, count),
         "g": per_unit(statistics.gradient, count),
+        "l2": per_unit(statistics.weight_l2, count),
         "l1": per_unit(statistics.weight_l1, count),
         "fpgm": per_unit(statistics.distance, count),
         "taylor": per_unit(statistics.taylor, count),
