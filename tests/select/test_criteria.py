@@ -15,11 +15,7 @@ L1 = np.array([0.9, 1.0, 1.1])
 L2 = np.array([0.8, 1.3, 0.9])
 ACT = np.array([1.8, 0.9, 0.3])
 FPGM = np.array([1.0, 1.3, 0.7])
-TAYLOR = np.array([0.0, 0.6, 2.4])
 BN = np.array([2.0, 0.1, 0.9])
-INSIDE = np.array([3.0, 1.0, 0.0])
-OUTSIDE = np.array([1.0, 1.0, 0.0])
-CONTRAST = np.array([0.75, 0.5, 0.5]) * 3 / 1.75
 FORMULAS = {
     Criterion.SEL: W * R * G,
     Criterion.W: W,
@@ -28,12 +24,9 @@ FORMULAS = {
     Criterion.WR: W * R,
     Criterion.WG: W * G,
     Criterion.RG: R * G,
-    Criterion.GC: G * CONTRAST,
-    Criterion.SELC: W * R * G * CONTRAST,
     Criterion.L1: L1,
     Criterion.L2: L2,
     Criterion.FPGM: FPGM,
-    Criterion.TAYLOR: TAYLOR,
     Criterion.ACT: ACT,
     Criterion.BN: BN,
 }
@@ -52,9 +45,6 @@ STATISTICS = Statistics(
     batch_scale=layers(BN / 5),
     rank=layers(R / 2),
     gradient=layers(G * 1e-4),
-    inside=layers(INSIDE * 1e-4),
-    outside=layers(OUTSIDE * 1e-4),
-    taylor=layers(TAYLOR * 1e-6),
     activation=layers(ACT),
     images=1,
 )
@@ -100,10 +90,10 @@ def test_random_is_reproducible_per_seed():
     ("criterion", "maps", "gradient"),
     [
         ("sel", True, True), ("w", False, False), ("r", True, False), ("g", False, True),
-        ("wr", True, False), ("wg", False, True), ("rg", True, True), ("gc", False, True),
-        ("selc", True, True), ("l1", False, False),
+        ("wr", True, False), ("wg", False, True), ("rg", True, True), ("l1", False, False),
         ("l2", False, False), ("act", True, False), ("random", False, False),
         ("fpgm", False, False), ("bn", False, False), ("taylor", False, True),
+        ("hrank", True, False),
     ],
 )  # fmt: skip
 def test_a_criterion_says_what_it_needs(criterion, maps, gradient):

@@ -49,7 +49,7 @@ def result(criterion, seed, good, *, ratio=0.6, before=0.2):
 
 def test_criteria_of_one_formula_share_a_row():
     labels = [row.label for row in rows_of(NAMES)]
-    assert "w = l2" in labels
+    assert "g = taylor" in labels
     assert "r = hrank" in labels
     assert len(labels) == len(NAMES) - 2
     assert sum(len(label.split(" = ")) for label in labels) == len(NAMES)
@@ -257,6 +257,19 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
     for label in (*(row.label for row in QUICK.rows), "S-measure", "unpruned, tuned"):
         assert label in text
     assert str(tmp_path) not in text
+
+
+def test_a_mean_over_fewer_seeds_than_others_is_not_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib (the extra 'plots') is not installed")
+    from reproduction.plots import draw
+
+    results = [result(name, seed, 0.9) for name in ("sel", "l1") for seed in (0, 1)]
+    rows = rows_of(["sel", "l1"])
+    draw(rows, results, tmp_path / "both.svg")
+    draw(rows, results[:-1], tmp_path / "one.svg")
+    found = [(tmp_path / name).read_text(encoding="utf-8") for name in ("both.svg", "one.svg")]
+    assert [">l1<" in text for text in found] == [True, False]
+    assert all(">sel<" in text for text in found)
 
 
 COMMAND = (

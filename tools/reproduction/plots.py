@@ -72,9 +72,11 @@ def _panel(panel: Axes, metric: str, rows: Sequence[Row], results: Sequence[Resu
     if control:
         level = figures(control, "after")[metric].mean
         panel.axhline(level, color="#555555", linewidth=1, label=f"{CONTROL}, tuned")
+    cuts = [r for r in results if r.criterion != CONTROL]
     for row in rows:
         mine = [r for r in results if r.criterion == row.criterion.value]
-        ratios = sorted({r.ratio for r in mine})
+        # Nets of other seeds are easier or harder to cut: a mean over some of them is no point.
+        ratios = sorted(x for x in {r.ratio for r in mine} if _seeds(mine, x) == _seeds(cuts, x))
         if not ratios:
             continue
         found = [figures([r for r in mine if r.ratio == x], "after")[metric] for x in ratios]
@@ -90,6 +92,10 @@ def _panel(panel: Axes, metric: str, rows: Sequence[Row], results: Sequence[Resu
     panel.set_xticks(sorted({r.ratio for r in results if r.criterion != CONTROL}))
     panel.grid(color="#dddddd", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _seeds(results: Sequence[Result], ratio: float) -> set[int]:
+    return {r.seed for r in results if r.ratio == ratio}
 
 
 def _style(criterion: str) -> dict[str, Any]:

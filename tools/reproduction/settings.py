@@ -12,7 +12,7 @@ from wrg_onnx.pipeline.config import Recovery
 from wrg_onnx.select import Criterion
 
 NAMES = (
-    "sel", "w", "r", "g", "wr", "wg", "rg", "gc", "selc",
+    "sel", "w", "r", "g", "wr", "wg", "rg",
     "l1", "l2", "fpgm", "taylor", "act", "bn", "hrank", "random",
 )  # fmt: skip
 """The criteria of the table: SEL, its parts, and the baselines."""

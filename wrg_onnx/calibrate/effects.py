@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Kind, Row
+from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import StatisticsError
 
@@ -33,11 +33,7 @@ class Effects:
         # Every watched tensor seems to depend on it, so a backward pass towards it reaches all of
         # them and nothing else.
         self._start = torch.zeros((), device=device, requires_grad=True)
-        self._objects: Tensor | None = None
-        self._found = {
-            kind: {tap.tensor: np.zeros((size, len(tap.units))) for tap in taps}
-            for kind in GRADIENT_KINDS
-        }
+        self._found = {tap.tensor: np.zeros((size, len(tap.units))) for tap in taps}
 
     def watch(self, tap: Tap, value: Tensor) -> Tensor:
         """Return a tensor with the same values, whose gradient is looked at."""
@@ -48,15 +44,8 @@ class Effects:
         watched: Tensor = _Watch.apply(value, self._start, note)  # type: ignore[no-untyped-call]
         return watched
 
-    def take(self, loss: Tensor, objects: Tensor | None) -> None:
-        """Run the backward pass.
-
-        Args:
-            loss: A scalar that depends on watched tensors.
-            objects: (N, 1, H, W) in [0, 1], how much of each place is object; None if that is not
-                known, and inside and outside are the same then.
-        """
-        self._objects = objects
+    def take(self, loss: Tensor) -> None:
+        """Run the backward pass of a scalar that depends on watched tensors."""
         torch.autograd.grad(loss, self._start, allow_unused=True)
 
     def rows(self) -> list[Row]:
@@ -65,14 +54,13 @@ class Effects:
         Raises:
             StatisticsError: If a number is not finite; it names the tensor.
         """
-        for name, values in self._found[Kind.GRADIENT].items():
+        for name, values in self._found.items():
             if not np.isfinite(values).all():
                 raise StatisticsError(
                     f"the gradient at '{name}' holds NaN or infinity; use a criterion without "
                     "gradient, such as --criterion wr"
                 )
-        whole = {kind: np.concatenate([*t.values()], axis=1) for kind, t in self._found.items()}
-        return [{kind: rows[n] for kind, rows in whole.items()} for n in range(self._size)]
+        return [{Kind.GRADIENT: row} for row in np.concatenate([*self._found.values()], axis=1)]
 
     def _note(self, tap: Tap, value: Tensor, gradient: Tensor) -> None:
         effect = value * gradient
@@ -84,37 +72,8 @@ class Effects:
             places = torch.unflatten(places, 1, (self._size, -1)).movedim(1, 0).flatten(2)
         else:
             places = places.reshape(1, len(tap.units), -1)
-        strength = places.abs().mean(2)
-        means = {Kind.GRADIENT: strength, Kind.TAYLOR: places.mean(2).abs()}
-        means[Kind.INSIDE], means[Kind.OUTSIDE] = self._regions(tap, effect, strength)
-        for kind, mean in means.items():
-            # A body of a loop comes by once per turn.
-            self._found[kind][tap.tensor] += mean.cpu().numpy()
-
-    def _regions(self, tap: Tap, effect: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the means of abs(effect) over the object and around it, (N, C) each.
-
-        Where a tensor is no map of whole images, or a region is empty, it is the mean over all
-        places.
-        """
-        if self._objects is None or effect.dim() != 4 or tap.axis not in (1, 3):
-            return mean, mean
-        maps = effect.abs().movedim(tap.axis, 1)
-        share = torch.nn.functional.interpolate(self._objects, maps.shape[2:], mode="area")[:, 0]
-        if len(share) != len(maps):  # windows lie in the batch's place
-            return mean, mean
-        share = share.to(maps.dtype)
-        inside, outside = (_mean_over(region, maps) for region in (share, 1 - share))
-        # Of a fixed batch, which is one image many times.
-        shape = (self._size, -1, maps.shape[1])
-        return inside.reshape(shape).mean(1), outside.reshape(shape).mean(1)
-
-
-def _mean_over(region: Tensor, maps: Tensor) -> Tensor:
-    """Return the means (N, C) of maps (N, C, H, W) over regions (N, H, W) in [0, 1]."""
-    area = region.sum((1, 2))[:, None]
-    mean = torch.einsum("nchw,nhw->nc", maps, region) / area
-    return torch.where(area > 0, mean, maps.mean((2, 3)))
+        # A body of a loop comes by once per turn.
+        self._found[tap.tensor] += places.mean(2).abs().cpu().numpy()
 
 
 class _Watch(torch.autograd.Function):

@@ -14,7 +14,7 @@ from wrg_onnx.calibrate.batches import Batch, has_open_batch, join, joins_alike
 from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.effects import Effects
 from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Row
+from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, StatisticsError
 from wrg_onnx.graph.session import RANDOM_SEED
@@ -49,14 +49,13 @@ class GradientProbe:
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
 
-    Source: abs(gradient x activation) as in Molchanov et al., "Pruning Convolutional Neural
-    Networks for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, equation 8, which has
-    the abs around the mean over positions (`Kind.TAYLOR`) instead of inside it (`Kind.GRADIENT`).
-    The loss is our reconstruction of WRGPruner's. Parts: Chen et al., "Training Deep Nets with
+    Source: Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient
+    Inference", ICLR 2017, arXiv:1611.06440, equation 8. That WRGPruner's G is this, and its loss,
+    are our reconstruction. Parts: Chen et al., "Training Deep Nets with
     Sublinear Memory Cost", 2016, arXiv:1604.06174.
     """
 
-    kinds = GRADIENT_KINDS
+    kinds = (Kind.GRADIENT,)
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class GradientProbe:
         self._joins = None if _may_join(graph, taps) else False
 
     def measure(self, samples: Sequence[Sample]) -> list[Row]:
-        """Return for each image the means over positions.
+        """Return for each image abs of the mean over positions of gradient x activation.
 
         Several images go through the model at once if it treats each of them as if alone.
 
@@ -122,14 +121,14 @@ class GradientProbe:
         effects = Effects(self._taps, batch.size, self._device)
         through = {tap.tensor: partial(effects.watch, tap) for tap in self._taps}
         values = self._run(batch.feeds, through=through, cuts=self._parts(batch))
-        loss, objects = _loss(values, self._graph, batch, self._head)
+        loss = _loss(values, self._graph, batch, self._head)
         if effects.watches_any:
             if not loss.requires_grad:
                 raise StatisticsError(
                     f"'{self._graph.name}': no output depends smoothly on any layer, so there is "
                     "no gradient; use a criterion without, such as --criterion wr"
                 )
-            effects.take(loss, objects)
+            effects.take(loss)
         return effects.rows()
 
     def _parts(self, batch: Batch) -> tuple[int, ...]:
@@ -184,21 +183,18 @@ def _on(feeds: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
 
 def _loss(
     values: Mapping[str, Tensor], graph: Graph, batch: Batch, head: SaliencyHead | None
-) -> tuple[Tensor, Tensor | None]:
-    """Return the sum of the images' losses, and the objects (N, 1, h, w), None without a map.
-
-    The images' losses are summed because none depends on another image.
-    """
+) -> Tensor:
+    """Return the sum of the images' losses; a sum, because none depends on another image."""
     if head is None:
         outputs = [values[value.name] for value in graph.outputs]
         floats = [output.float() for output in outputs if output.is_floating_point()]
         terms = [0.5 * output.square().mean() for output in floats]
-        return batch.size * sum(terms, torch.zeros(())), None
+        return batch.size * sum(terms, torch.zeros(()))
     prediction = probability(values[head.output].float(), head)
     mask = (prediction.detach() > OBJECT_THRESHOLD).float()
     if batch.mask is not None:
         mask = mask_at(batch.mask, prediction)
-    return batch.size * (bce_loss(prediction, mask) + iou_loss(prediction, mask)), mask
+    return batch.size * (bce_loss(prediction, mask) + iou_loss(prediction, mask))
 
 
 def mask_at(mask: Tensor, prediction: Tensor) -> Tensor:

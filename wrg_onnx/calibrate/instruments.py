@@ -12,7 +12,7 @@ from pathlib import Path
 from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.calibrate.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource
-from wrg_onnx.calibrate.measurements import GRADIENT_KINDS, Kind, Probe, Row, channels_of, map_kinds
+from wrg_onnx.calibrate.measurements import Kind, Probe, Row, channels_of, map_kinds
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.graph import Graph, MissingPackageError, Provider, fingerprint, resolve_provider
@@ -139,7 +139,7 @@ def instruments_for(
     if wanted.gradients:
         make = partial(_gradient_probe, graph, taps, head, device, mixed=wanted.mixed)
         further = (repr(head), device, str(wanted.mixed), _version("torch"))
-        add(make, GRADIENT_KINDS, *further)
+        add(make, (Kind.GRADIENT,), *further)
     if wanted.ranks or wanted.activations:
         kinds = map_kinds(ranks=wanted.ranks)
         make = partial(

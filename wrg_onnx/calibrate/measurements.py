@@ -24,13 +24,6 @@ class Kind(enum.Enum):
     RANK = "rank"
     ACTIVATION = "activation"
     GRADIENT = "gradient"
-    TAYLOR = "taylor"
-    INSIDE = "inside"
-    OUTSIDE = "outside"
-
-
-GRADIENT_KINDS = (Kind.GRADIENT, Kind.TAYLOR, Kind.INSIDE, Kind.OUTSIDE)
-"""What a backward pass measures."""
 
 
 def map_kinds(*, ranks: bool) -> tuple[Kind, ...]:

@@ -47,12 +47,9 @@ class Statistics:
         distance: Sum of each filter's Euclidean distances to the other filters of its layer.
         batch_scale: abs of the scale (gamma) of each batch normalisation.
         rank: Mean numerical rank of each feature map over min(height, width), in [0, 1].
-        gradient: Mean of abs(gradient x activation) of each feature map.
-        inside: The same over the places of the object alone; over all where there is none.
-        outside: The same around the object.
-        taylor: abs of the mean over positions of gradient x activation of each feature map.
+        gradient: abs of the mean over positions of gradient x activation of each feature map.
         activation: Mean absolute activation of each feature map.
-        images: How many images the last six were averaged over.
+        images: How many images the last three were averaged over.
     """
 
     weight: Sequence[LayerValues] = ()
@@ -62,8 +59,5 @@ class Statistics:
     batch_scale: Sequence[LayerValues] = ()
     rank: Sequence[LayerValues] = ()
     gradient: Sequence[LayerValues] = ()
-    inside: Sequence[LayerValues] = ()
-    outside: Sequence[LayerValues] = ()
-    taylor: Sequence[LayerValues] = ()
     activation: Sequence[LayerValues] = ()
     images: int = 0

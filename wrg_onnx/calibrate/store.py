@@ -19,7 +19,7 @@ from wrg_onnx.graph import DataError, renamed
 FLUSH_SECONDS = 10.0
 """How much work a run that is killed may lose."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Store:

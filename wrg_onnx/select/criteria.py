@@ -16,12 +16,11 @@ class Criterion(enum.Enum):
     """A formula from statistics to saliency.
 
     ``SEL`` is the salient energy level: the product of the factors W, R and G. Its parts are
-    criteria of their own, so that a user sees what each buys. ``GC`` and ``SELC`` are G and SEL
-    times the contrast of the object against what is around it. The others are baselines: ``L1`` and
-    ``L2``, norms of filters; ``FPGM``, a filter's distances to the others of its layer; ``TAYLOR``,
-    what a channel's removal does to the loss, to first order; ``ACT``, mean activation; ``BN``, the
-    scale of the batch normalisation behind it; ``RANDOM``. A criterion has the names in
-    ``OTHER_NAMES``, too: ``Criterion("hrank")`` is ``Criterion.R``.
+    criteria of their own, so that a user sees what each buys. The others are baselines: ``L1`` and
+    ``L2``, norms of filters; ``FPGM``, a filter's distances to the others of its layer; ``ACT``,
+    mean activation; ``BN``, the scale of the batch normalisation behind it; ``RANDOM``. A criterion
+    has the names in ``OTHER_NAMES``, too: ``Criterion("hrank")`` is ``Criterion.R``, and
+    ``Criterion("taylor")`` is ``Criterion.G``.
     """
 
     SEL = "sel"
@@ -31,12 +30,9 @@ class Criterion(enum.Enum):
     WR = "wr"
     WG = "wg"
     RG = "rg"
-    GC = "gc"
-    SELC = "selc"
     L1 = "l1"
     L2 = "l2"
     FPGM = "fpgm"
-    TAYLOR = "taylor"
     ACT = "act"
     BN = "bn"
     RANDOM = "random"
@@ -58,7 +54,7 @@ class Criterion(enum.Enum):
     @property
     def needs_gradient(self) -> bool:
         """Whether a backward pass is needed."""
-        return bool({"g", "taylor"} & set(self.parts))
+        return "g" in self.parts
 
     @property
     def needs_data(self) -> bool:
@@ -66,7 +62,7 @@ class Criterion(enum.Enum):
         return self.needs_maps or self.needs_gradient
 
 
-OTHER_NAMES = {"hrank": Criterion.R}
+OTHER_NAMES = {"hrank": Criterion.R, "taylor": Criterion.G}
 """What a paper calls a criterion, for those who look for that name."""
 
 _PARTS = {
@@ -77,12 +73,9 @@ _PARTS = {
     Criterion.WR: ("w", "r"),
     Criterion.WG: ("w", "g"),
     Criterion.RG: ("r", "g"),
-    Criterion.GC: ("g", "contrast"),
-    Criterion.SELC: ("w", "r", "g", "contrast"),
     Criterion.L1: ("l1",),
     Criterion.L2: ("l2",),
     Criterion.FPGM: ("fpgm",),
-    Criterion.TAYLOR: ("taylor",),
     Criterion.ACT: ("act",),
     Criterion.BN: ("bn",),
     Criterion.RANDOM: (),
@@ -111,15 +104,13 @@ def score(
     spans several layers has the mean of their values. W is the L2 norm of the filter times what the
     model scales its channel by right behind it, as a batch normalisation does, so that it is the
     same whether that is folded into the filter or not. R is the mean rank of its feature map over
-    min(height, width), G the mean of abs(gradient x activation). The
-    contrast is that mean over the object over the sum of that and the mean around it, in [0, 1],
-    and scaled like the factors; without a saliency map it is the same for all channels.
+    min(height, width). G is abs of the mean over positions of gradient x activation, averaged over
+    images: what the channel's removal does to the loss, to first order.
 
     A baseline is the one statistic that its paper names, scaled like the factors, whatever scaling
-    the paper has: FPGM and Network Slimming have none, and Molchanov et al. divide a layer's values
-    by their L2 norm. FPGM's is the sum of the Euclidean distances of a filter to the others of its
-    layer, Network Slimming's abs of the scale of a batch normalisation, that of Molchanov et al.
-    abs of the mean over positions of gradient x activation, averaged over images.
+    the paper has: HRank, FPGM and Network Slimming have none, and Molchanov et al. divide a layer's
+    values by their L2 norm. FPGM's is the sum of the Euclidean distances of a filter to the others
+    of its layer, Network Slimming's abs of the scale of a batch normalisation.
 
     Args:
         criterion: The formula.
@@ -131,11 +122,11 @@ def score(
         The scores.
 
     Source: Jia et al., "WRGPruner", Image and Vision Computing 109 (2021) 104143, names the three
-    factors; the product, the scaling and the contrast are our reconstruction. L1: Li et al.,
+    factors; what they are, the product and the scaling are our reconstruction. L1: Li et al.,
     "Pruning Filters for Efficient ConvNets", ICLR 2017, arXiv:1608.08710. R alone: Lin et al.,
-    "HRank", CVPR 2020, arXiv:2002.10179. FPGM: He et al., "Filter Pruning via Geometric Median",
-    CVPR 2019, arXiv:1811.00250. TAYLOR: Molchanov et al., "Pruning Convolutional Neural Networks
-    for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, eq. 8. BN: Liu et al., "Learning
+    "HRank", CVPR 2020, arXiv:2002.10179. G alone: Molchanov et al., "Pruning Convolutional Neural
+    Networks for Resource Efficient Inference", ICLR 2017, arXiv:1611.06440, eq. 8. FPGM: He et al.,
+    "Filter Pruning via Geometric Median", CVPR 2019, arXiv:1811.00250. BN: Liu et al., "Learning
     Efficient Convolutional Networks through Network Slimming", ICCV 2017, arXiv:1708.06519.
     """
     if criterion is Criterion.RANDOM:

@@ -57,18 +57,6 @@ def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
         "l2": per_unit(statistics.weight_l2, count),
         "l1": per_unit(statistics.weight_l1, count),
         "fpgm": per_unit(statistics.distance, count),
-        "taylor": per_unit(statistics.taylor, count),
         "act": per_unit(statistics.activation, count),
         "bn": per_unit(statistics.batch_scale, count),
-        "contrast": per_unit(_contrast(statistics), count),
     }
-
-
-def _contrast(statistics: Statistics) -> list[LayerValues]:
-    """Return inside / (inside + outside): 1 where a channel matters on the object alone."""
-    layers = []
-    for inside, outside in zip(statistics.inside, statistics.outside, strict=True):
-        both = inside.values + outside.values
-        share = np.divide(inside.values, both, out=np.full_like(both, 0.5), where=both > 0)
-        layers.append(LayerValues(inside.layer, inside.units, share))
-    return layers
