@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recovery_table import DATA, SALIENCY, SETS, Bench, link
+from recovery_table import SALIENCY, SETS, Bench
+from shared_pairs import ALL_SETS, DATA, link
 from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.measurements import Kind, Measurements
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
@@ -37,7 +38,6 @@ from wrg_onnx.recover import ReconstructOptions, kept_channels, reconstruct
 from wrg_onnx.rewrite import apply_plan, plan_slices
 from wrg_onnx.select import Candidates, Criterion, score, select
 
-ALL_SETS = ("SOD300", "DAVIS2016-val", "SD-saliency-900", "MT-Defect", "SIRST-V2")
 TINY = 0.05
 """Share of the area below which an object is tiny."""
 

@@ -10,7 +10,6 @@ model is cut once; the recoveries start from the same cut.
 
 from __future__ import annotations
 
-import csv
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from shared_pairs import DATA, link
 from wrg_onnx.calibrate.data import DataSet, from_directory
 from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.evaluate.judge import Accuracy, judge
@@ -35,7 +35,6 @@ from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.recovery import recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = ("SOD300", "DAVIS2016-val")
 SALIENCY = "csnet_L_x2_224"
 PHOTOS = {
@@ -53,27 +52,6 @@ TEXT = ("PP_OCR_v2_det",)
 """Models that look for text."""
 
 METHODS = (Recovery.NONE, Recovery.BIAS, Recovery.RIDGE)
-
-
-def link(
-    split: str, sets: tuple[str, ...], folder: Path, areas: tuple[float, float] = (0.0, 1.0)
-) -> Path:
-    """Make a data folder of the pairs of one split, with objects of some share of the area."""
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    with (DATA / "saliency" / "index.csv").open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            name, source = row["name"], row["dataset"]
-            if source not in sets or row["split"] != split:
-                continue
-            if not areas[0] <= float(row["area_fraction"]) <= areas[1]:
-                continue
-            image = next((DATA / "saliency" / source / "images").glob(f"{name}.*"))
-            flat = f"{source}_{name}".replace("/", "_")
-            (folder / "images" / f"{flat}{image.suffix}").symlink_to(image.resolve())
-            mask = DATA / "saliency" / source / "masks" / f"{name}.png"
-            (folder / "masks" / f"{flat}.png").symlink_to(mask.resolve())
-    return folder
 
 
 def with_text(photos: Path, folder: Path) -> Path:
