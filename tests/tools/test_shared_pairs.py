@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-import shared_pairs
-from conftest import ROOT
 
+import shared_pairs
+
+ROOT = Path(__file__).parents[2]
 INDEX = """dataset,name,split,width,height,area_fraction
 SOD300,a,train,8,8,0.2
 SOD300,b,train,8,8,0.05
