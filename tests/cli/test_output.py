@@ -30,11 +30,13 @@ def files(model, folder, make_model):
 
 
 @each_command
-def test_text_fits_80_columns_and_stderr_is_empty(run, command):
+def test_text_fits_80_columns_without_blanks_behind_and_stderr_is_empty(run, command):
     done = run(*command)
     assert done.exit_code == (3 if "other.onnx" in command else 0)
     assert done.stderr == ""
-    assert all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+    lines = done.stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines), done.stdout
+    assert lines == [line.rstrip() for line in lines]
 
 
 @each_command

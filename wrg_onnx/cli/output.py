@@ -30,7 +30,11 @@ def emit(record: object, text: Callable[[], RenderableType], *, as_json: bool) -
         click.echo(to_json(record))
         return
     width = max(NARROWEST, shutil.get_terminal_size((NARROWEST, 24)).columns)
-    Console(width=width, highlight=False, soft_wrap=False).print(text())
+    console = Console(width=width, highlight=False, soft_wrap=False)
+    with console.capture() as captured:
+        console.print(text())
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())  # tables are filled up to their width
 
 
 @contextmanager
