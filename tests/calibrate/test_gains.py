@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -34,6 +35,7 @@ def gain_of_w(analysed, body, constants=(), *, inputs="", outputs="float[1,2,8,8
 BN = "BatchNormalization(c, s, sb, sm, sv)"
 PER_CHANNEL = np.float32([2, -3, 0.5, 4]).reshape(1, 4, 1, 1)
 MUL_GAIN = np.abs(PER_CHANNEL).ravel()
+LAST = "t = Transpose<perm = [0,2,3,1]>(c)  m = Mul(t, last)  a = Transpose<perm = [0,3,1,2]>(m)"
 
 
 @pytest.mark.parametrize(
@@ -48,11 +50,18 @@ MUL_GAIN = np.abs(PER_CHANNEL).ravel()
         ("c = Conv(x, w)  a = Div(c, p)", 1 / MUL_GAIN),
         ("c = Conv(x, w)  a = Mul(c, two)", 2 * ONE),
         ("c = Conv(x, w)  a = Sub(p, c)", ONE),
+        (f"b = Conv(x, w)  c = Identity(b)  a = {BN}", BN_GAIN),
+        ("c = Conv(x, w)  i = Identity(s)  a = BatchNormalization(c, i, sb, sm, sv)", BN_GAIN),
+        (f"c = Conv(x, w)  a = {BN.replace('(', '<epsilon = 0.5>(')}",
+         np.abs(GAMMA) / np.sqrt(VARIANCE + 0.5)),
+        (f"c = Conv(x, w)  {LAST}", MUL_GAIN),
     ],
-    ids=["bn", "bias-bn", "bn-mul", "div", "number", "sub"],
-)
+    ids=["bn", "bias-bn", "bn-mul", "div", "number", "sub", "identity", "shared-scale", "epsilon",
+         "transposed"],
+)  # fmt: skip
 def test_what_scales_a_channel_is_its_filters_gain(analysed, body, gain):
-    found = gain_of_w(analysed, body, {"p": PER_CHANNEL, "two": np.float32(-2)})
+    constants = {"p": PER_CHANNEL, "two": np.float32(-2), "last": PER_CHANNEL.ravel()}
+    found = gain_of_w(analysed, body, constants)
     np.testing.assert_allclose(found, gain, rtol=1e-6)
 
 
@@ -80,13 +89,111 @@ def test_what_scales_a_channel_is_its_filters_gain(analysed, body, gain):
     ],
 )
 def test_what_is_not_a_constant_scale_right_behind_is_none(analysed, body, more):
-    constants = {"p": PER_CHANNEL, "rows": floats(1, 1, 8, 1)}
+    zero, infinite = PER_CHANNEL.copy(), PER_CHANNEL.copy()
+    zero[0, 1], infinite[0, 1] = 0, np.inf
+    constants = {"p": PER_CHANNEL, "rows": floats(1, 1, 8, 1), "zero": zero, "inf": infinite}
     np.testing.assert_array_equal(gain_of_w(analysed, body, constants, **more), ONE)
 
 
 def test_a_normalisation_that_trains_has_no_gain(analysed):
     body = "c = Conv(x, w)  a, rm, rv = BatchNormalization<training_mode = 1>(c, s, sb, sm, sv)"
     np.testing.assert_array_equal(gain_of_w(analysed, body), ONE)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1, 1), (1, 3, 1, 1)])
+def test_a_constant_that_widens_the_tensor_is_no_gain(analysed, shape):
+    units = analysed(
+        """(float[1,3] x) => (float[1,n,1,2] y) {
+            c = MatMul(x, w)  a = Mul(c, p)  y = MatMul(a, v)
+        }""",
+        {"w": floats(3, 4), "p": floats(*shape), "v": floats(4, 2)},
+    )
+    np.testing.assert_array_equal(filter_gains(units)[units.is_filter], 1)
+
+
+def test_normalisation_by_place_of_opset_7_is_no_gain(analysed):
+    units = analysed(
+        """(float[1,3,2,2] x) => (float[1,2,2,2] y) {
+            c = Conv(x, w)  a = BatchNormalization<spatial = 0>(c, s, s, s, s)  y = Conv(a, v)
+        }""",
+        {"w": WEIGHT, "s": np.abs(floats(4, 2, 2)), "v": floats(2, 4, 1, 1)},
+        7,
+    )
+    np.testing.assert_array_equal(filter_gains(units)[units.is_filter], 1)
+
+
+def test_tokens_are_scaled_by_what_stands_at_their_channels(analysed):
+    """Linear and BatchNorm1d over tokens: the channels are the last axis, then the second."""
+    units = analysed(
+        """(float[1,5,3] x) => (float[1,5,2] y) {
+            c = MatMul(x, w)  t = Transpose<perm = [0,2,1]>(c)
+            n = BatchNormalization(t, s, sb, sm, sv)  a = Transpose<perm = [0,2,1]>(n)
+            y = MatMul(a, v)
+        }""",
+        {"w": floats(3, 4), "v": floats(4, 2), **STATISTICS},
+    )
+    (slot,) = [s for s in units.slots if (s.name, s.axis) == ("w", 1)]
+    found = filter_gains(units)[slot.offset : slot.offset + slot.size]
+    np.testing.assert_allclose(found, BN_GAIN, rtol=1e-6)
+
+
+def test_normalisation_over_as_many_tokens_as_channels_is_no_gain(analysed):
+    units = analysed(
+        """(float[1,4,3] x) => (float[1,4,2] y) {
+            c = MatMul(x, w)  a = BatchNormalization(c, s, sb, sm, sv)  y = MatMul(a, v)
+        }""",
+        {"w": floats(3, 4), "v": floats(4, 2), **STATISTICS},
+    )
+    np.testing.assert_array_equal(filter_gains(units)[units.is_filter], 1)
+
+
+def test_an_activation_inside_a_fused_layer_ends_the_gain(analysed):
+    units = analysed(
+        """(float[1,3,8,8] x) => (float[1,2,8,8] y) {
+            c = com.microsoft.FusedConv<activation = "Tanh">(x, w)  a = Mul(c, p)  y = Conv(a, v)
+        }""",
+        {"w": WEIGHT, "p": PER_CHANNEL, "v": floats(2, 4, 1, 1)},
+    )
+    np.testing.assert_array_equal(filter_gains(units)[units.is_filter], 1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_short_floats_are_read(analysed, dtype):
+    kind = np.dtype(dtype) if dtype == "float16" else ml_dtypes.bfloat16
+    units = analysed(
+        f"({dtype}[1,3,8,8] x) => ({dtype}[1,2,8,8] y) {{ c = Conv(x, w)  a = Mul(c, p)"
+        "  y = Conv(a, v) }",
+        {"w": WEIGHT.astype(kind), "p": PER_CHANNEL.astype(kind),
+         "v": floats(2, 4, 1, 1).astype(kind)},
+    )  # fmt: skip
+    (slot,) = [s for s in units.slots if (s.name, s.axis) == ("w", 0)]
+    np.testing.assert_allclose(filter_gains(units)[slot.offset : slot.offset + 4], MUL_GAIN)
+
+
+def test_a_weight_of_which_a_part_is_read_has_none(analysed):
+    units = analysed(
+        """(float[1,3,8,8] x) => (float[1,2,8,8] y) {
+            u = Slice(w, zero, four, zero)  c = Conv(x, u)  a = Mul(c, p)  y = Conv(a, v)
+        }""",
+        {"w": floats(6, 3, 1, 1), "zero": np.array([0]), "four": np.array([4]),
+         "p": PER_CHANNEL, "v": floats(2, 4, 1, 1)},
+    )  # fmt: skip
+    np.testing.assert_array_equal(filter_gains(units)[units.is_filter], 1)
+
+
+def test_a_branch_that_reads_the_channels_too_ends_the_gain(analysed):
+    units = analysed(
+        """(float[1,3,8,8] x, bool q) => (float[1,2,8,8] y) {
+            c = Conv(x, w)  n = Mul(c, p)
+            a = If(q) <
+                then_branch = one () => (float[1,4,8,8] t) { t = Add(n, c) },
+                else_branch = two () => (float[1,4,8,8] e) { e = Relu(n) }
+            >
+            y = Conv(a, v)
+        }""",
+        {"w": WEIGHT, "p": PER_CHANNEL, "v": floats(2, 4, 1, 1)},
+    )
+    np.testing.assert_array_equal(filter_gains(units)[units.is_filter], 1)
 
 
 def test_an_impossible_variance_has_no_gain(analysed):

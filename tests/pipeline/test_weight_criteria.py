@@ -46,6 +46,32 @@ def test_small_scales_of_batch_normalisation_go(tmp_path):
     assert not any("could not be measured" in note for note in report.notes)
 
 
+def test_w_holds_the_scales_that_a_folded_file_has_in_its_filters_and_l2_does_not(tmp_path):
+    weight = np.random.default_rng(0).standard_normal((8, 3, 3, 3)).astype("f")
+    weight[[3, 6]] /= 4  # the smallest, but for the scales
+    path, output = saved(tmp_path / "m.onnx", weight), tmp_path / "pruned.onnx"
+    stay = {}
+    for criterion in (Criterion.W, Criterion.L2):
+        prune(path, output, PruneConfig(0.25, criterion=criterion), force=True)
+        stay[criterion] = kept(output, "s")
+    np.testing.assert_array_equal(stay[Criterion.W], np.delete(SCALE, [1, 5]))
+    np.testing.assert_array_equal(stay[Criterion.L2], np.delete(SCALE, [3, 6]))
+    # The same net with the scales in its filters.
+    model = onnx.load(path)
+    folded = onnx.numpy_helper.from_array(
+        weight * (SCALE / np.sqrt(np.float32(1 + 1e-5)))[:, None, None, None], "w"
+    )
+    for tensor in model.graph.initializer:
+        if tensor.name == "w":
+            tensor.CopyFrom(folded)
+    model.graph.node[1].CopyFrom(onnx.helper.make_node("Identity", ["c"], ["n"]))
+    onnx.save(model, tmp_path / "folded.onnx")
+    prune(tmp_path / "folded.onnx", output, PruneConfig(0.25, criterion=Criterion.W), force=True)
+    np.testing.assert_array_equal(
+        kept(output, "w"), np.delete(onnx.numpy_helper.to_array(folded), [1, 5], axis=0)
+    )
+
+
 def test_filters_in_the_midst_of_the_others_go(tmp_path):
     # Six filters on three axes, and two near their middle, which have the larger numbers.
     weight = np.zeros((8, 3, 3, 3))

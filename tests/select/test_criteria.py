@@ -102,9 +102,10 @@ def test_a_criterion_says_what_it_needs(criterion, maps, gradient):
     assert found.needs_data == (maps or gradient)
 
 
-def test_hrank_is_another_name_for_the_rank():
-    assert Criterion("hrank") is Criterion.R
-    assert "hrank" not in {criterion.value for criterion in Criterion}
+@pytest.mark.parametrize(("name", "criterion"), [("hrank", "r"), ("taylor", "g")])
+def test_papers_names_are_further_names(name, criterion):
+    assert Criterion(name) is Criterion(criterion)
+    assert name not in {criterion.value for criterion in Criterion}
 
 
 def test_an_unknown_name_is_no_criterion():

@@ -9,7 +9,9 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 
@@ -243,7 +245,7 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
     from reproduction.plots import draw
 
     names = [row.criterion.value for row in QUICK.rows]
-    results = [result(CONTROL, 0, 0.95)] + [
+    results = [result(CONTROL, seed, 0.95) for seed in (0, 1)] + [
         result(name, seed, 0.9 - ratio * 0.1 * k / len(names), ratio=ratio)
         for k, name in enumerate(names)
         for seed in (0, 1)
@@ -259,17 +261,36 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
     assert str(tmp_path) not in text
 
 
-def test_a_mean_over_fewer_seeds_than_others_is_not_drawn(tmp_path):
+def test_a_mean_over_fewer_seeds_than_others_have_is_not_drawn(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib (the extra 'plots') is not installed")
+    from matplotlib.axes import Axes
+
     from reproduction.plots import draw
 
-    results = [result(name, seed, 0.9) for name in ("sel", "l1") for seed in (0, 1)]
+    ratios = (0.2, 0.4, 0.6)
+    results = [result(CONTROL, seed, 0.95) for seed in (0, 1)] + [
+        result(name, seed, 0.9, ratio=ratio)
+        for name in ("sel", "l1")
+        for seed in (0, 1)
+        for ratio in ratios
+    ]
     rows = rows_of(["sel", "l1"])
-    draw(rows, results, tmp_path / "both.svg")
-    draw(rows, results[:-1], tmp_path / "one.svg")
-    found = [(tmp_path / name).read_text(encoding="utf-8") for name in ("both.svg", "one.svg")]
-    assert [">l1<" in text for text in found] == [True, False]
-    assert all(">sel<" in text for text in found)
+    other = result("act", 2, 0.5)  # of a criterion that is no row, and a seed that no row has
+
+    def points(results):
+        """What is handed to matplotlib, by label."""
+        with mock.patch.object(Axes, "plot") as plot, mock.patch.object(Axes, "axhline") as level:
+            draw(rows, results, tmp_path / "one.svg")
+        drawn = {call.kwargs["label"]: call.args for call in plot.call_args_list}
+        return drawn | {"level": [call.args[0] for call in level.call_args_list[-1:]]}
+
+    whole = points([*results, other])
+    assert whole["sel"] == whole["l1"] == ([*ratios], pytest.approx([0.9] * 3))
+    assert whole["level"] == [pytest.approx(0.95)]
+    gap = points([r for r in results if (r.criterion, r.seed, r.ratio) != ("l1", 1, 0.4)])
+    assert gap["sel"] == whole["sel"]
+    np.testing.assert_allclose(gap["l1"][1], [0.9, np.nan, 0.9])
+    assert points(results[1:])["level"] == []
 
 
 COMMAND = (
@@ -277,7 +298,7 @@ COMMAND = (
     "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--device",
     "cpu", "--processes", "1", "--folder", "run",
 )  # fmt: skip
-BOTH = (*COMMAND, "--criterion", "sel", "--criterion", "l2")
+BOTH = (*COMMAND, "--criterion", "sel", "--criterion", "taylor")
 
 
 def children(process):
@@ -313,17 +334,17 @@ def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
     first = run()
     files = {path.stem: path for path in (tmp_path / "run" / "seed0").glob("*.json")}
     assert first.returncode == 0, first.stderr
-    assert set(files) == {"unpruned", "sel-0.5", "w-0.5"}
+    assert set(files) == {"unpruned", "sel-0.5", "g-0.5"}
     before = {name: json.loads(path.read_text()) for name, path in files.items()}
-    assert before["w-0.5"]["removed"] == pytest.approx(0.5, abs=0.05)
-    files["w-0.5"].unlink()
+    assert before["g-0.5"]["removed"] == pytest.approx(0.5, abs=0.05)
+    files["g-0.5"].unlink()
     assert [line for line in run().stdout.splitlines() if "/1 " in line]
     after = {name: json.loads(path.read_text()) for name, path in files.items()}
     assert after["sel-0.5"] == before["sel-0.5"]
     for when in ("before", "after"):
-        assert after["w-0.5"][when] == before["w-0.5"][when]
+        assert after["g-0.5"][when] == before["g-0.5"][when]
     page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
-    assert "| w = l2 | 1 |" in page
+    assert "| g = taylor | 1 |" in page
     # A single ratio is no line.
     assert ".svg" not in page
     assert not (tmp_path / "run" / "table.svg").exists()

@@ -7,6 +7,7 @@ ground is white whatever the page's is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reproduction.results import CONTROL, Result, lower_is_better
 from reproduction.settings import NAMES as CRITERIA
 from reproduction.settings import Row
-from reproduction.table import NAMES, figures
+from reproduction.table import NAMES, Figure, figures
 from wrg_onnx.graph import MissingPackageError, renamed
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ PANEL = (3.5, 2.7)
 
 def draw(rows: Sequence[Row], results: Sequence[Result], path: Path) -> None:
     """Draw all metrics after fine-tuning; the same results give the same bytes.
+
+    Nets of other seeds are easier or harder to cut. So a line breaks where it lacks a seed that
+    another has at that ratio, and the unpruned level is drawn if it has the seeds of all cuts.
 
     Args:
         rows: The lines.
@@ -68,34 +72,41 @@ def draw(rows: Sequence[Row], results: Sequence[Result], path: Path) -> None:
 
 
 def _panel(panel: Axes, metric: str, rows: Sequence[Row], results: Sequence[Result]) -> None:
+    names = {row.criterion.value for row in rows}
+    cuts = [r for r in results if r.criterion in names]
+    seeds = {ratio: _seeds(cuts, ratio) for ratio in sorted({r.ratio for r in cuts})}
     control = [r for r in results if r.criterion == CONTROL]
-    if control:
+    if control and all(_seeds(control, 0.0) >= of_cuts for of_cuts in seeds.values()):
         level = figures(control, "after")[metric].mean
         panel.axhline(level, color="#555555", linewidth=1, label=f"{CONTROL}, tuned")
-    cuts = [r for r in results if r.criterion != CONTROL]
     for row in rows:
-        mine = [r for r in results if r.criterion == row.criterion.value]
-        # Nets of other seeds are easier or harder to cut: a mean over some of them is no point.
-        ratios = sorted(x for x in {r.ratio for r in mine} if _seeds(mine, x) == _seeds(cuts, x))
-        if not ratios:
+        mine = [r for r in cuts if r.criterion == row.criterion.value]
+        if not mine:
             continue
-        found = [figures([r for r in mine if r.ratio == x], "after")[metric] for x in ratios]
+        found = [_point(mine, ratio, metric, every) for ratio, every in seeds.items()]
         means = [one.mean for one in found]
-        panel.plot(ratios, means, label=row.label, **_style(row.criterion.value))
+        panel.plot([*seeds], means, label=row.label, **_style(row.criterion.value))
         if row.criterion.value == "sel":
             low = [one.mean - one.spread for one in found]
             high = [one.mean + one.spread for one in found]
-            panel.fill_between(ratios, low, high, color="black", alpha=0.12, linewidth=0)
+            panel.fill_between([*seeds], low, high, color="black", alpha=0.12, linewidth=0)
     arrow = "lower is better" if lower_is_better(metric) else "higher is better"
     panel.set_title(f"{NAMES[metric]} ({arrow})", fontsize=10)
     panel.set_xlabel("share of the parameters removed")
-    panel.set_xticks(sorted({r.ratio for r in results if r.criterion != CONTROL}))
+    panel.set_xticks([*seeds])
     panel.grid(color="#dddddd", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
 
 
 def _seeds(results: Sequence[Result], ratio: float) -> set[int]:
     return {r.seed for r in results if r.ratio == ratio}
+
+
+def _point(results: Sequence[Result], ratio: float, metric: str, seeds: set[int]) -> Figure:
+    """Return a point of a line; NaN, which is not drawn nor joined, without all seeds."""
+    if _seeds(results, ratio) != seeds:
+        return Figure(math.nan, math.nan)
+    return figures([r for r in results if r.ratio == ratio], "after")[metric]
 
 
 def _style(criterion: str) -> dict[str, Any]:

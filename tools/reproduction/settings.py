@@ -18,6 +18,10 @@ NAMES = (
 """The criteria of the table: SEL, its parts, and the baselines."""
 
 
+FORMULAS = 2
+"""Grows when a criterion becomes another formula: results of both would be mixed in one folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Criteria that are one formula, and so remove the same units.
@@ -32,7 +36,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What the table calls it, such as ``"w = l2"``."""
+        """What the table calls it, such as ``"g = taylor"``."""
         return " = ".join((self.criterion.value, *self.also))
 
 
@@ -70,8 +74,8 @@ class Settings:
         judge: Folders to judge on.
         weights: A state dict of torchvision for the backbone; empty for none.
         fold: Whether the file that is pruned has its batch normalisation folded into the
-            convolutions. Then there is none for the criterion ``bn``, and the norms of filters
-            hold its scales.
+            convolutions. Then there is none for the criterion ``bn``, and ``l1``, ``l2`` and
+            ``fpgm`` are of filters that hold its scales, as ``w`` is anyway.
     """
 
     net: NetOptions
@@ -102,7 +106,7 @@ class Settings:
         Ratios and seeds may differ: they say how much of the experiment is done.
         """
         found = {k: v for k, v in asdict(self).items() if k not in ("ratios", "seeds")}
-        return found | {"recover": self.recover.value}
+        return found | {"recover": self.recover.value, "formulas": FORMULAS}
 
 
 PROFILES = {

@@ -133,7 +133,7 @@ def collect(
 
 def _of_weights(units: Units, options: CollectOptions) -> Statistics:
     """Take what the weights alone say."""
-    norms = filter_norms(units) if options.weights else FilterNorms([], [], [])
+    norms = filter_norms(units) if options.weights else FilterNorms()
     return Statistics(
         weight=norms.scaled,
         weight_l2=norms.l2,

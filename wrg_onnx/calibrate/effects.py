@@ -45,7 +45,11 @@ class Effects:
         return watched
 
     def take(self, loss: Tensor) -> None:
-        """Run the backward pass of a scalar that depends on watched tensors."""
+        """Run the backward pass.
+
+        Args:
+            loss: (), float, which depends on watched tensors.
+        """
         torch.autograd.grad(loss, self._start, allow_unused=True)
 
     def rows(self) -> list[Row]:
@@ -72,8 +76,7 @@ class Effects:
             places = torch.unflatten(places, 1, (self._size, -1)).movedim(1, 0).flatten(2)
         else:
             places = places.reshape(1, len(tap.units), -1)
-        # A body of a loop comes by once per turn.
-        self._found[tap.tensor] += places.mean(2).abs().cpu().numpy()
+        self._found[tap.tensor] = places.mean(2).abs().cpu().numpy()
 
 
 class _Watch(torch.autograd.Function):

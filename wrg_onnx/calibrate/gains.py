@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.channels import IdArray, Units
-from wrg_onnx.channels.axes import Call
-from wrg_onnx.graph import Array, Node
+from wrg_onnx.graph import Array, Graph, Node, Shape
+
+_LINEAR = ("Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul")
+"""Layers whose output is linear in the filter; fused forms may hold an activation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """An operator that at most scales and shifts each channel.
+
+    Attributes:
+        factor: (C,) or (1,) float64, the size of what it multiplies each channel by.
+        axis: Where the channels are behind it.
+    """
+
+    factor: Float64Array
+    axis: int
 
 
 def filter_gains(units: Units) -> Float64Array:
@@ -24,12 +41,15 @@ def filter_gains(units: Units) -> Float64Array:
         units: The analysis of the model.
 
     Returns:
-        (ids,) the gain of each id that stands on a filter; 1 where nothing scales its channel.
+        (ids,) float64, not negative: the gain of each id that stands on a filter; 1 where no
+        constant scales its channel, or one that is not finite.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015, arXiv:1502.03167, section 3.1.
     """
     total = np.zeros(len(units.labels))
     times = np.zeros(len(units.labels))
     for node in units.flat.graph.nodes:
-        if units.nodes[node.index].makes_channels:
+        if node.op in _LINEAR and not node.domain and units.nodes[node.index].makes_channels:
             axis = _channel_axis(units, node)
             if axis is not None:
                 ids = units.axes[node.outputs[0]].at(axis)
@@ -38,15 +58,13 @@ def filter_gains(units: Units) -> Float64Array:
     gains = np.divide(total, times, out=np.ones_like(total), where=times > 0)
     for slot in units.slots:
         of_slot = slice(slot.offset, slot.offset + slot.size)
-        if not times[of_slot].all():  # the gates of a recurrent layer share a channel
+        if not times[of_slot].all():  # part of the weight is read elsewhere, behind a Slice
             gains[of_slot] = 1.0
     return gains
 
 
 def _channel_axis(units: Units, node: Node) -> int | None:
-    """Return the axis of a node's first output that its filters make, if there is one."""
-    if not node.outputs[0]:
-        return None
+    """Return the axis of a layer's output that its filters make, if there is one."""
     axes = units.axes[node.outputs[0]]
     made = [axis for axis in axes.live() if _are_filters(units, axes.at(axis))]
     return made[0] if len(made) == 1 else None
@@ -63,53 +81,77 @@ def _gain_behind(units: Units, node: Node, axis: int) -> Float64Array:
     gain = np.ones(units.axes[tensor].shape[axis])
     while tensor not in exposed:
         readers = graph.consumers.get(tensor, ())
-        factor = None
-        if len(readers) == 1:
-            factor = _factor(units.nodes[readers[0].index].call, tensor, axis)
-        if factor is None:
+        if len(readers) != 1:
             break
-        gain *= factor
-        tensor = readers[0].outputs[0]
+        made = readers[0].outputs[0]
+        shapes = units.axes[tensor].shape, units.axes[made].shape if made else ()
+        step = _step(graph, readers[0], tensor, axis, shapes)
+        if step is None:
+            break
+        gain *= step.factor
+        tensor, axis = made, step.axis
     return gain
 
 
-def _factor(call: Call, tensor: str, axis: int) -> Float64Array | None:
-    """Return what an operator multiplies each channel by; None if it does anything else to it.
-
-    (C,) or (1,).
-    """
-    node = call.node
-    if node.op == "BatchNormalization":
-        return _of_normalisation(call) if node.inputs[0] == tensor and axis == 1 else None
-    if node.op not in ("Mul", "Div", "Add", "Sub"):
+def _step(
+    graph: Graph, node: Node, tensor: str, axis: int, shapes: tuple[Shape, Shape]
+) -> _Step | None:
+    """Tell what an operator does to each channel; None if it does more than scale and shift it."""
+    if node.domain or node.inputs.count(tensor) != 1:
         return None
-    place = list(node.inputs).index(tensor)
-    other = call.operand(1 - place).value
-    if other is None or other.dtype.kind != "f":
-        return None
-    along = _along(other, len(call.output_shapes[0]), axis)
-    if along is None or (node.op == "Div" and (place == 1 or not along.all())):
-        return None
-    if node.op in ("Add", "Sub"):
-        return np.ones(1)
-    return 1 / along if node.op == "Div" else along
+    place, rank = node.inputs.index(tensor), len(shapes[0])
+    if node.op == "Identity":
+        return _Step(np.ones(1), axis)
+    if node.op == "Transpose":
+        return _Step(np.ones(1), node.ints("perm", tuple(reversed(range(rank)))).index(axis))
+    factor = None
+    if node.op == "BatchNormalization" and place == 0 and axis == 1:
+        factor = _of_normalisation(graph, node)
+    elif node.op in ("Mul", "Div", "Add", "Sub") and shapes[0] == shapes[1]:
+        factor = _of_arithmetic(graph, node, place, rank, axis)
+    return None if factor is None or not np.isfinite(factor).all() else _Step(factor, axis)
 
 
-def _of_normalisation(call: Call) -> Float64Array | None:
-    scale, variance = call.operand(1).value, call.operand(4).value
-    if scale is None or variance is None or call.node.int("training_mode", 0):
+def _of_arithmetic(
+    graph: Graph, node: Node, place: int, rank: int, axis: int
+) -> Float64Array | None:
+    other = _constant(graph, node.inputs[1 - place])
+    along = None if other is None else _along(other, rank, axis)
+    if along is None or node.op == "Mul":
+        return along
+    if node.op == "Div":
+        return 1 / along if place == 0 and along.all() else None
+    return np.ones(1)
+
+
+def _of_normalisation(graph: Graph, node: Node) -> Float64Array | None:
+    scale, variance = (_constant(graph, node.input(position)) for position in (1, 4))
+    if scale is None or variance is None or node.int("training_mode", 0):
         return None
-    epsilon = call.node.attributes.get("epsilon", 1e-5)
-    assert isinstance(epsilon, float), call.node
+    if scale.ndim != 1 or variance.ndim != 1:  # opset 7 has a form with one of each per place
+        return None
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    assert isinstance(epsilon, float), node
     spread = variance.astype(np.float64) + epsilon
     if not (spread > 0).all():
         return None
     return np.asarray(np.abs(scale.astype(np.float64)) / np.sqrt(spread))
 
 
+def _constant(graph: Graph, name: str) -> Array | None:
+    """Return a constant of floats, behind the Identity by which exporters share equal ones, too."""
+    while name not in graph.constants:
+        maker = graph.producers.get(name)
+        if maker is None or maker.op != "Identity" or maker.domain:
+            return None
+        name = maker.inputs[0]
+    constant = graph.constants[name]
+    return constant if constant.dtype.kind in "fV" else None
+
+
 def _along(constant: Array, rank: int, axis: int) -> Float64Array | None:
     """Return the sizes of a constant's elements along one axis; None if others have any, too."""
     place = axis - (rank - constant.ndim)
-    if constant.ndim > rank or any(n > 1 and a != place for a, n in enumerate(constant.shape)):
+    if any(n > 1 and a != place for a, n in enumerate(constant.shape)):
         return None
     return np.abs(constant.astype(np.float64)).reshape(-1)

@@ -37,17 +37,17 @@ class _Filters:
     Attributes:
         layer: The constant's name.
         units: (filters,) int64.
-        gains: (filters,) what the model multiplies their channels by right behind them.
         array: The constant.
         axis: Its output axis.
+        ids: The ids of its positions.
         integers: What it stands for, where it is quantised.
     """
 
     layer: str
     units: IntArray
-    gains: Float64Array
     array: Array
     axis: int
+    ids: slice
     integers: _Integers | None
 
     @property
@@ -81,9 +81,9 @@ class FilterNorms:
         l1: L1 norms as the file has them.
     """
 
-    scaled: list[LayerValues]
-    l2: list[LayerValues]
-    l1: list[LayerValues]
+    scaled: tuple[LayerValues, ...] = ()
+    l2: tuple[LayerValues, ...] = ()
+    l1: tuple[LayerValues, ...] = ()
 
 
 def filter_norms(units: Units) -> FilterNorms:
@@ -94,15 +94,19 @@ def filter_norms(units: Units) -> FilterNorms:
 
     Args:
         units: The analysis of the model.
+
+    Returns:
+        The norms.
     """
-    norms = FilterNorms([], [], [])
+    gains = filter_gains(units)
+    scaled, l2, l1 = [], [], []
     for filters in _all_filters(units):
         squares, absolutes = _sums(filters)
-        l2 = np.sqrt(squares)
-        norms.scaled.append(LayerValues(filters.layer, filters.units, l2 * filters.gains))
-        norms.l2.append(LayerValues(filters.layer, filters.units, l2))
-        norms.l1.append(LayerValues(filters.layer, filters.units, absolutes))
-    return norms
+        norms = np.sqrt(squares)
+        scaled.append(LayerValues(filters.layer, filters.units, norms * gains[filters.ids]))
+        l2.append(LayerValues(filters.layer, filters.units, norms))
+        l1.append(LayerValues(filters.layer, filters.units, absolutes))
+    return FilterNorms(tuple(scaled), tuple(l2), tuple(l1))
 
 
 def filter_distances(units: Units) -> list[LayerValues]:
@@ -128,7 +132,7 @@ def filter_distances(units: Units) -> list[LayerValues]:
 
 
 def _all_filters(units: Units) -> Iterator[_Filters]:
-    quantised, gains = _quantised_constants(units), filter_gains(units)
+    quantised = _quantised_constants(units)
     for slot in units.slots:
         ids = slice(slot.offset, slot.offset + slot.size)
         if not units.is_filter[ids].all():
@@ -136,8 +140,7 @@ def _all_filters(units: Units) -> Iterator[_Filters]:
         array = units.constants[slot.name]
         integers = quantised.get(slot.name)
         if integers is not None or array.dtype.kind not in "iu":
-            own = units.slot_units(slot)
-            yield _Filters(slot.name, own, gains[ids], array, slot.axis, integers)
+            yield _Filters(slot.name, units.slot_units(slot), array, slot.axis, ids, integers)
 
 
 def _quantised_constants(units: Units) -> dict[str, _Integers]:

@@ -46,7 +46,7 @@ Examples:
 @click.option(
     "--criterion", type=EnumChoice(Criterion, OTHER_NAMES), default=Criterion.SEL.value,
     show_default=True,
-    help="How a channel's worth is scored. HRank's criterion is r, also called hrank.",
+    help="How a channel's worth is scored. HRank's criterion is r, Taylor's is g: both names work.",
 )  # fmt: skip
 @click.option(
     "--scope", type=EnumChoice(Scope), default=Scope.GLOBAL.value, show_default=True,
