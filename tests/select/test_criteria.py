@@ -8,14 +8,15 @@ import pytest
 from wrg_onnx.calibrate.statistics import LayerValues, Statistics
 from wrg_onnx.select import Criterion, score
 
-W = np.array([0.5, 1.0, 1.5])
-R = np.array([1.2, 0.6, 1.2])
-G = np.array([2.0, 1.0, 0.0])
-L1 = np.array([0.9, 1.0, 1.1])
-L2 = np.array([0.8, 1.3, 0.9])
-ACT = np.array([1.8, 0.9, 0.3])
-FPGM = np.array([1.0, 1.3, 0.7])
-BN = np.array([2.0, 0.1, 0.9])
+# The geometric mean of each is 1, as a layer's is after scaling.
+W = np.array([0.5, 1.0, 2.0])
+R = np.array([2.0, 0.5, 1.0])
+G = np.array([4.0, 0.25, 1.0])
+L1 = np.array([0.8, 1.0, 1.25])
+L2 = np.array([0.5, 2.0, 1.0])
+ACT = np.array([1.6, 1.25, 0.5])
+FPGM = np.array([1.0, 1.25, 0.8])
+BN = np.array([2.0, 0.1, 5.0])
 FORMULAS = {
     Criterion.SEL: W * R * G,
     Criterion.W: W,
@@ -36,7 +37,7 @@ def layers(values, units=(0, 1, 2)):
     return [LayerValues("w", np.array(units, np.int64), np.array(values, np.float64))]
 
 
-# Multiples, because each layer is divided by its mean; the constants above have mean 1.
+# Multiples, because each layer is divided by its geometric mean.
 STATISTICS = Statistics(
     weight=layers(10 * W),
     weight_l2=layers(7 * L2),
@@ -66,9 +67,9 @@ def test_every_criterion_has_a_formula_here():
 
 
 def test_a_missing_factor_is_the_mean_and_the_unit_is_marked():
-    statistics = Statistics(weight=layers(W), rank=layers([2.0, 4.0], units=(0, 1)))
+    statistics = Statistics(weight=layers(W), rank=layers([2.0, 8.0], units=(0, 1)))
     found = score(Criterion.WR, statistics, 3, rng())
-    np.testing.assert_allclose(found.values, [0.5 * 2 / 3, 1.0 * 4 / 3, 1.5])
+    np.testing.assert_allclose(found.values, [0.5 * 2 / 4, 1.0 * 8 / 4, 2.0])
     assert found.unmeasured.tolist() == [False, False, True]
 
 
@@ -114,6 +115,6 @@ def test_an_unknown_name_is_no_criterion():
 
 
 def test_a_unit_that_no_normalisation_passes_is_average_and_marked():
-    found = score(Criterion.BN, Statistics(batch_scale=layers([3.0, 1.0], (0, 2))), 3, rng())
-    np.testing.assert_allclose(found.values, [1.5, 1, 0.5])
+    found = score(Criterion.BN, Statistics(batch_scale=layers([4.0, 1.0], (0, 2))), 3, rng())
+    np.testing.assert_allclose(found.values, [2, 1, 0.5])
     assert found.unmeasured.tolist() == [False, True, False]

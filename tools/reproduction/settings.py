@@ -18,7 +18,7 @@ NAMES = (
 """The criteria of the table: SEL, its parts, and the baselines."""
 
 
-FORMULAS = 2
+FORMULAS = 3
 """Grows when a criterion becomes another formula: results of both would be mixed in one folder."""
 
 

@@ -100,12 +100,13 @@ def score(
 ) -> Scores:
     """Score all units.
 
-    SEL of a channel is ``W * R * G``, each factor divided by its mean over the layer; a unit that
-    spans several layers has the mean of their values. W is the L2 norm of the filter times what the
-    model scales its channel by right behind it, as a batch normalisation does, so that it is the
-    same whether that is folded into the filter or not. R is the mean rank of its feature map over
-    min(height, width). G is abs of the mean over positions of gradient x activation, averaged over
-    images: what the channel's removal does to the loss, to first order.
+    SEL of a channel is ``W * R * G``, each factor divided by its geometric mean over the layer; a
+    unit that spans several layers has the mean of their values. W is the L2 norm of the filter
+    times what constants right behind it scale its channel by, as a batch normalisation does, so
+    that it is the same whether that is folded into the filter or not (``filter_gains`` says where
+    not). R is the mean rank of its feature map over min(height, width). G is abs of the mean over
+    positions of gradient x activation, averaged over images: what the channel's removal does to the
+    loss, to first order.
 
     A baseline is the one statistic that its paper names, scaled like the factors, whatever scaling
     the paper has: HRank, FPGM and Network Slimming have none, and Molchanov et al. divide a layer's

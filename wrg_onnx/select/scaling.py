@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.statistics import Float64Array, LayerValues, Statistics
 
+LEAST_SHARE = 0.01
+"""What a layer's dead channels count as in its geometric mean, as a share of its mean."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitValues:
-    """One statistic per unit, each layer scaled to mean 1.
+    """One statistic per unit, each layer scaled to geometric mean 1.
 
     Attributes:
-        values: (units,) float64; 1, the mean, where a unit was not measured.
+        values: (units,) float64; 1, the geometric mean, where a unit was not measured.
         measured: (units,) bool.
     """
 
@@ -25,7 +28,7 @@ class UnitValues:
 
 
 def per_unit(layers: Sequence[LayerValues], count: int) -> UnitValues:
-    """Scale each layer by its mean, and average over the layers that a unit passes.
+    """Scale each layer by its geometric mean, and average over the layers that a unit passes.
 
     Args:
         layers: The statistic, by layer.
@@ -40,12 +43,22 @@ def per_unit(layers: Sequence[LayerValues], count: int) -> UnitValues:
         owned = layer.units >= 0
         if not owned.any():
             continue
-        mean = layer.values[owned].mean()
-        scaled = layer.values[owned] / mean if mean > 0 else layer.values[owned]
-        np.add.at(total, layer.units[owned], scaled)
+        np.add.at(total, layer.units[owned], _scaled(layer.values[owned]))
         np.add.at(times, layer.units[owned], 1.0)
     measured = times > 0
     return UnitValues(np.divide(total, times, out=np.ones(count), where=measured), measured)
+
+
+def _scaled(values: Float64Array) -> Float64Array:
+    """Divide by the geometric mean; (C,) not negative.
+
+    What multiplies factors is scaled by what is multiplicative: a few strong channels lift a mean,
+    and all others of their layer would seem weak beside those of other layers.
+    """
+    mean = values.mean()
+    if not mean > 0:
+        return values
+    return values / np.exp(np.log(np.maximum(values, LEAST_SHARE * mean)).mean())
 
 
 def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
