@@ -76,7 +76,7 @@ class Effects:
             places = torch.unflatten(places, 1, (self._size, -1)).movedim(1, 0).flatten(2)
         else:
             places = places.reshape(1, len(tap.units), -1)
-        self._found[tap.tensor] = places.mean(2).abs().cpu().numpy()
+        self._found[tap.tensor] = places.mean(2).abs().double().cpu().numpy()
 
 
 class _Watch(torch.autograd.Function):

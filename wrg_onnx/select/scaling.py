@@ -58,7 +58,8 @@ def _scaled(values: Float64Array) -> Float64Array:
     mean = values.mean()
     if not mean > 0:
         return values
-    return values / np.exp(np.log(np.maximum(values, LEAST_SHARE * mean)).mean())
+    typical = float(np.exp(np.log(np.maximum(values, LEAST_SHARE * mean)).mean()))
+    return values / typical
 
 
 def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
