@@ -46,7 +46,9 @@ Examples:
 @click.option(
     "--criterion", type=EnumChoice(Criterion, OTHER_NAMES), default=Criterion.SEL.value,
     show_default=True,
-    help="How a channel's worth is scored. HRank's criterion is r, Taylor's is g: both names work.",
+    help="How a channel's worth is scored: w is the norm of its filter, r the rank of its map, g "
+    "what its removal does to the loss; sel, wr, wg and rg are products. HRank's criterion is r, "
+    "Taylor's is g.",
 )  # fmt: skip
 @click.option(
     "--scope", type=EnumChoice(Scope), default=Scope.GLOBAL.value, show_default=True,
@@ -58,7 +60,8 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--recover", type=EnumChoice(Recovery),
-    help="How surviving weights make up for removed ones. [ridge, if there are samples]",
+    help="How surviving weights make up for removed ones. [ridge, with --data or a criterion that "
+    "looks at images]",
 )  # fmt: skip
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=1, show_default=True,
