@@ -373,6 +373,7 @@ def test_what_a_worker_process_finds_is_told_in_one_line(tmp_path):
     assert ended.returncode == 1
     assert "cannot remove 99" in ended.stderr
     assert ended.stderr.count("\n") == 1
+    assert "stopping when what is running has ended: cannot remove 99" in ended.stdout
     # What was finished before is kept.
     assert (tmp_path / "run" / "seed0" / "unpruned.json").exists()
     pairs = tmp_path / "pairs"

@@ -110,8 +110,9 @@ def test_the_file_computes_what_the_module_computes_at_any_batch(net, tmp_path, 
     assert result.seconds > 0
 
 
-def test_a_net_that_sees_nothing_in_noise_is_exported(net, tmp_path):
-    torch.nn.init.constant_(net.head.bias, -40.0)
+@pytest.mark.parametrize("bias", [-8.0, -9.0, -10.0, -40.0])
+def test_a_net_that_sees_nothing_in_noise_is_exported(net, tmp_path, bias):
+    torch.nn.init.constant_(net.head.bias, bias)
     assert export_module(net, tmp_path / "net.onnx", ExportOptions(IMAGE)).max_relative_error < 1e-4
 
 

@@ -114,7 +114,9 @@ def run_all(
                     if cell.seed == what:
                         made = executor.submit(_cell, settings, store, cell, place.device)
                         waiting[made] = cell
-        except BaseException:
+        except BaseException as error:
+            # What runs cannot be stopped halfway, and may take long.
+            say(f"stopping when what is running has ended: {error}")
             executor.shutdown(cancel_futures=True)
             raise
 
