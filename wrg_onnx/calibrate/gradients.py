@@ -51,8 +51,8 @@ class GradientProbe:
 
     Source: Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient
     Inference", ICLR 2017, arXiv:1611.06440, equation 8. That WRGPruner's G is this, and its loss,
-    are our reconstruction. Parts: Chen et al., "Training Deep Nets with
-    Sublinear Memory Cost", 2016, arXiv:1604.06174.
+    are our reconstruction. Parts: Chen et al., "Training Deep Nets with Sublinear Memory Cost",
+    2016, arXiv:1604.06174.
     """
 
     kinds = (Kind.GRADIENT,)
