@@ -40,24 +40,24 @@ format: $(VENV)/.stamp  ## format the code and sort imports
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.stamp  ## measure what the documentation claims
-	$(BIN)/python tools/bench_prune.py
-	$(BIN)/python tools/bench_twin.py
-	$(BIN)/python tools/bench_recover.py
-	$(BIN)/python tools/bench_calibration.py
-	$(BIN)/python tools/bench_gradients.py
+	$(BIN)/python tools/bench/bench_prune.py
+	$(BIN)/python tools/bench/bench_twin.py
+	$(BIN)/python tools/bench/bench_recover.py
+	$(BIN)/python tools/bench/bench_calibration.py
+	$(BIN)/python tools/bench/bench_gradients.py
 
 reproduce: $(VENV)/.stamp  ## prune VGG16-SOD with every criterion; PROFILE is quick or full (a GPU)
-	$(BIN)/python tools/reproduce_wrgpruner.py --profile $(or $(PROFILE),quick)
+	$(BIN)/python tools/experiments/reproduce_wrgpruner.py --profile $(or $(PROFILE),quick)
 
 recovery: $(VENV)/.stamp  ## judge what each recovery buys, on images and models that are not part of this
-	$(BIN)/python tools/recovery_table.py saliency
-	$(BIN)/python tools/recovery_table.py outputs
+	$(BIN)/python tools/experiments/recovery_table.py saliency
+	$(BIN)/python tools/experiments/recovery_table.py outputs
 
 ranks: $(VENV)/.stamp  ## compare measures of rank, on images and models that are not part of this
-	$(BIN)/python tools/rank_table.py
+	$(BIN)/python tools/experiments/rank_table.py
 
 bench-peers: $(VENV)/.stamp  ## prune the same models with wrg-onnx, onnxsim and Torch-Pruning
-	$(BIN)/python tools/bench_peers.py --output build/peers.md
+	$(BIN)/python tools/bench/bench_peers.py --output build/peers.md
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build

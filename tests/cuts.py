@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from strategies import analyse, build
 
-from wrg_onnx.calibrate.data import DataSet, Sample
+from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.graph import Graph, open_session
-from wrg_onnx.recover import KeptChannels, Removal, kept_channels
-from wrg_onnx.rewrite import apply_plan, plan_slices
+from wrg_onnx.recover import Removal
+from wrg_onnx.rewrite import KeptChannels, apply_plan, kept_channels, plan_slices
 
 
 @dataclass(frozen=True)

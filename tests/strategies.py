@@ -13,8 +13,8 @@ from onnx import helper, numpy_helper, parser
 
 from wrg_onnx.channels import Limits, Units, find_units
 from wrg_onnx.graph import Graph, bind_sizes, infer_shapes, random_feeds
-from wrg_onnx.graph.export import to_proto
 from wrg_onnx.graph.load import from_proto
+from wrg_onnx.graph.message import to_proto
 from wrg_onnx.rewrite import apply_plan, plan_slices
 
 TOLERANCE = 1e-5

@@ -17,10 +17,13 @@ PUBLIC = {
     "expected_jaccard largest_ratio per_unit removal_order score select",
     "report": "BenchReport FinetuneReport InspectReport PruneReport ValidateReport bench_text "
     "export_text filter_text finetune_text inspect_text make_text prune_text to_json validate_text",
-    "recover": "BatchNormUse CheckpointFile Device EpochResult FEWEST_SAMPLES Finetuned "
-    "FinetuneOptions KeptChannels LayerFit ReconstructOptions Reconstruction Removal TrainingData "
-    "check_checkpoint check_teacher compensate compose kept_channels read_note reconstruct "
-    "with_note",
+    "recover": "FEWEST_SAMPLES LayerFit ReconstructOptions Reconstruction Removal compensate "
+    "reconstruct",
+    "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
+    "TrainingData check_checkpoint check_teacher",
+    "rewrite": "Equivalence KeptChannels Plan Reference TOLERANCE apply_plan combine compare_with "
+    "compose has_branches kept_channels mask_consumers plan_slices read_note run_masked "
+    "validate_translation with_note",
     "tsod": "BACKGROUNDS BackgroundCount FilterOptions FilterReport MakeOptions MakeReport Scene "
     "SetCount draw_scene filter_sets generate make_set",
     "cli": "main",

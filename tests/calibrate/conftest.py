@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.calibrate.measurements import Measurements, Probe
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.channels import Units, find_units
+from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import bind_sizes, infer_shapes
 from wrg_onnx.graph.load import from_proto
 

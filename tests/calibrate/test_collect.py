@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import instruments
+from wrg_onnx.calibrate import probes
 from wrg_onnx.calibrate.collect import CollectOptions, collect
-from wrg_onnx.calibrate.data import DataSet, Sample
-from wrg_onnx.calibrate.instruments import Wanted
-from wrg_onnx.graph import MissingPackageError, Provider, StatisticsError
+from wrg_onnx.calibrate.probes import Wanted
+from wrg_onnx.data.dataset import DataSet, Sample
+from wrg_onnx.errors import MissingPackageError, StatisticsError
+from wrg_onnx.graph import Provider
 
 RNG = np.random.default_rng(0)
 BODY = """(float[1,3,8,8] x) => (float[1,1,8,8] y) {
@@ -73,14 +74,14 @@ def test_weights_alone_read_no_image(units):
 
 
 def test_without_torch_a_gradient_is_refused_before_any_image_is_read(units, monkeypatch):
-    monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradients", raising=False)
+    monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradient.probe", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingPackageError, match=r"wrg-onnx\[torch\].*--criterion wr"):
         collect(units, UNREAD, CollectOptions(wanted=Wanted(ranks=True, gradients=True)))
 
 
 def test_an_import_that_fails_inside_torch_is_not_called_missing(units, monkeypatch):
-    monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradients", raising=False)
+    monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradient.probe", raising=False)
     monkeypatch.setitem(sys.modules, "wrg_onnx.twin", None)
     with pytest.raises(ImportError) as caught:
         collect(units, UNREAD, CollectOptions(wanted=Wanted(gradients=True)))
@@ -89,7 +90,7 @@ def test_an_import_that_fails_inside_torch_is_not_called_missing(units, monkeypa
 
 def test_importing_calibration_imports_neither_torch_nor_onnx_runtime():
     code = (
-        "import sys, wrg_onnx.calibrate.collect, wrg_onnx.calibrate.data\n"
+        "import sys, wrg_onnx.calibrate.collect, wrg_onnx.data.dataset\n"
         "print(sorted({'torch', 'onnxruntime'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -108,7 +109,7 @@ def test_blocks_of_images_change_no_number(units, monkeypatch):
     options = CollectOptions(wanted=Wanted(ranks=True, gradients=True), least=2)
     data = images(11)
     one_by_one = collect(units, data, options).statistics
-    monkeypatch.setattr(instruments, "BLOCK_ON_CPU", 4)
+    monkeypatch.setattr(probes, "BLOCK_ON_CPU", 4)
     told = []
     found = collect(units, data, options, progress=lambda *step: told.append(step[1:])).statistics
     assert told == [(4, 11), (8, 11), (11, 11)]
@@ -125,7 +126,7 @@ def test_a_model_without_anything_to_remove_needs_no_image(analysed):
 
 
 def test_gradients_on_the_cpu_beside_a_gpu_are_told(units, monkeypatch):
-    monkeypatch.setattr(instruments, "resolve_provider", lambda _: Provider.CUDA)
-    monkeypatch.setattr(instruments, "_torch_has_a_gpu", lambda: False)
+    monkeypatch.setattr(probes, "resolve_provider", lambda _: Provider.CUDA)
+    monkeypatch.setattr(probes, "_torch_has_a_gpu", lambda: False)
     found = collect(units, images(), CollectOptions(wanted=Wanted(gradients=True)))
     assert found.notes == ("the gradient was taken on the CPU: this torch finds no GPU",)

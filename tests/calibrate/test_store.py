@@ -7,9 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.measurements import Kind
 from wrg_onnx.calibrate.store import Store, digest_of
+from wrg_onnx.data.dataset import Sample
 
 KINDS = (Kind.RANK, Kind.ACTIVATION)
 ROW = {Kind.RANK: np.array([0.5, 1.0, 0.0]), Kind.ACTIVATION: np.array([2.0, 1e9, 0.0])}

@@ -17,7 +17,7 @@ from operator_cases import (
 from strategies import analyse, compare, draw_alive, masked, normal, whole
 
 from wrg_onnx.calibrate.taps import channels_first, plan_taps
-from wrg_onnx.calibrate.weights import filter_norms
+from wrg_onnx.calibrate.weight.norms import filter_norms
 from wrg_onnx.channels import Limits, mac_terms, total_cost
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 

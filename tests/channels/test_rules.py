@@ -9,7 +9,8 @@ from rule_calls import axes, carried, couple, demands, derive, frozen, ties
 from wrg_onnx.channels.axes import ShapeConflictError, Tie, broadcast
 from wrg_onnx.channels.table import Derived, derivation, find_rule, op_rule
 from wrg_onnx.channels.table import registered as registered_rules
-from wrg_onnx.graph import ModelError, Node
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph import Node
 
 X = (1, 4, 6, 6)
 

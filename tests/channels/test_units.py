@@ -19,7 +19,8 @@ from wrg_onnx.channels import (
 from wrg_onnx.channels.axes import Axes, Coupling
 from wrg_onnx.channels.sizes import axis_sizes, compute_sizes, constant_sizes, from_source
 from wrg_onnx.channels.table import _RULES, op_rule
-from wrg_onnx.graph import ModelError, Node
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph import Node
 from wrg_onnx.graph.load import from_proto
 
 WEIGHTS = {"wa": normal(8, 3, 1, 1), "wb": normal(6, 8, 1, 1), "wo": normal(2, 6, 1, 1)}

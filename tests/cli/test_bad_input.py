@@ -362,7 +362,7 @@ def test_an_unknown_command_is_a_usage_error(refused):
 
 
 def test_a_failed_validation_exits_with_3_and_writes_nothing(refused, model, monkeypatch):
-    from wrg_onnx.graph import ValidationError
+    from wrg_onnx.errors import ValidationError
     from wrg_onnx.pipeline import cut
 
     def differ(*_, **__):

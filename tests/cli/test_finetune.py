@@ -266,7 +266,7 @@ def test_what_diverges_names_the_layer_and_writes_nothing(refused, pruned, many)
 
 
 def test_a_twin_that_onnx_runtime_contradicts_writes_nothing(refused, pruned, many, monkeypatch):
-    from wrg_onnx.recover.training import finetune
+    from wrg_onnx.finetune import finetune
 
     whole, calls = finetune._run, []
 

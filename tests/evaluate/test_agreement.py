@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from wrg_onnx.errors import DataError
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
-from wrg_onnx.graph.errors import DataError
 
 
 def compared(*pairs):

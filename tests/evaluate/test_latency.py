@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate import latency
 from wrg_onnx.evaluate.latency import Latency, compare_latency
-from wrg_onnx.graph.errors import UsageError
 
 
 class Clock:

@@ -12,8 +12,8 @@ import pytest
 from metric_cases import CASES
 from PIL import Image
 
+from wrg_onnx.errors import DataError, MissingPackageError, StatisticsError
 from wrg_onnx.evaluate.saliency import score_saliency
-from wrg_onnx.graph.errors import DataError, MissingPackageError, StatisticsError
 
 PAIRS = Path(__file__).parents[3] / "shared" / "data" / "saliency"
 

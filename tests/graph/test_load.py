@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from strategies import build, normal, run, whole
 
-from wrg_onnx.graph import ModelError, load
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph import load
 from wrg_onnx.graph.load import from_proto
 
 TEXT = "net (float[1,3,6,6] x) => (float[1,4,6,6] y) { h = Conv(x, w, b)  y = Relu(h) }"

@@ -10,7 +10,9 @@ import onnxruntime as ort
 import pytest
 from strategies import build, copy_of, normal, run
 
-from wrg_onnx.graph import Edit, OutputError, check_output, edited, load, save
+from wrg_onnx.errors import OutputError
+from wrg_onnx.files import check_output
+from wrg_onnx.graph import Edit, edited, load, save
 from wrg_onnx.graph import save as save_function
 from wrg_onnx.graph.load import from_proto
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.graph import ModelError, Sections, open_session
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph import Sections, open_session
 from wrg_onnx.graph.load import from_proto
 
 F32 = np.dtype(np.float32)

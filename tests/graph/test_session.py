@@ -7,15 +7,8 @@ import onnxruntime
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.graph import (
-    DataError,
-    MissingPackageError,
-    ModelError,
-    Provider,
-    UsageError,
-    open_session,
-    resolve_provider,
-)
+from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError
+from wrg_onnx.graph import Provider, open_session, resolve_provider
 from wrg_onnx.graph import session as sessions
 from wrg_onnx.graph.load import from_proto
 

@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.graph import (
-    ModelError,
-    UsageError,
-    bind_sizes,
-    fill_inputs,
-    infer_shapes,
-    random_feeds,
-)
+from wrg_onnx.errors import ModelError, UsageError
+from wrg_onnx.graph import bind_sizes, fill_inputs, infer_shapes, random_feeds
 from wrg_onnx.graph.load import from_proto
 
 

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 import torch
 
-from wrg_onnx.twin.export import ExportOptions, export_module
-from wrg_onnx.twin.factory import build_module
+from wrg_onnx.export.factory import build_module
+from wrg_onnx.export.write import ExportOptions, export_module
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny_unet.onnx"

@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.graph import ModelError, UnsupportedOperatorError, UsageError, stored_bytes
+from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.graph import stored_bytes
 from wrg_onnx.pipeline.analyse import analyse, inspect
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.select import Criterion

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from strategies import build, normal
 
+from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.graph import ModelError, UsageError
 from wrg_onnx.pipeline.compare import bench, validate
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.recover import FinetuneOptions
 from wrg_onnx.select import Criterion
 
 MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"

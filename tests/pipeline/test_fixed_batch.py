@@ -9,10 +9,10 @@ import onnx
 import pytest
 
 from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.finetune.options import FinetuneOptions
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.recover.training.options import FinetuneOptions
 
 pytest.importorskip("torch")
 

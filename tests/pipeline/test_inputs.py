@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.graph import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.pipeline.analyse import analyse, inspect
 from wrg_onnx.pipeline.compare import bench, validate
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig

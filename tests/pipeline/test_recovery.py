@@ -11,12 +11,13 @@ import pytest
 from cuts import used_in
 from strategies import build, normal
 
+from wrg_onnx.errors import StatisticsError, UsageError, WrgError
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.graph import StatisticsError, UsageError, WrgError, load
+from wrg_onnx.graph import load
 from wrg_onnx.pipeline.compare import validate
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.recover import read_note
+from wrg_onnx.rewrite import read_note
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.graph import DataError, bind_sizes
-from wrg_onnx.graph.errors import UnreadableError
+from wrg_onnx.errors import DataError, UnreadableError
+from wrg_onnx.graph import bind_sizes
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.pipeline.config import DataOptions
 from wrg_onnx.pipeline.samples import gather_samples

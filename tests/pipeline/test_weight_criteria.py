@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.graph.errors import StatisticsError
+from wrg_onnx.errors import StatisticsError
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.select import Criterion

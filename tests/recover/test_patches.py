@@ -9,9 +9,9 @@ from strategies import build, normal
 from wrg_onnx.graph import open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.recover import patches
-from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import find_layers, from_matrix, to_matrix
 from wrg_onnx.recover.patches import rows_shape, strips
+from wrg_onnx.rewrite.kept import KeptChannels
 
 FORMS = {
     "plain": ("Conv", "", (2, 4, 7, 6), (6, 4, 3, 3)),

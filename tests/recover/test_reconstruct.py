@@ -8,7 +8,7 @@ import pytest
 from cuts import cut, data_of, error, normal_data, used_in
 from strategies import normal, whole
 
-from wrg_onnx.graph import StatisticsError
+from wrg_onnx.errors import StatisticsError
 from wrg_onnx.recover import ReconstructOptions, patches, reconstruct, weights
 from wrg_onnx.recover.ridge import Solution
 

@@ -14,7 +14,8 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Judged, Speed
 from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.evaluate.saliency import SaliencyScores
-from wrg_onnx.recover import EpochResult, LayerFit
+from wrg_onnx.finetune import EpochResult
+from wrg_onnx.recover import LayerFit
 from wrg_onnx.report import (
     BenchReport,
     FinetuneReport,

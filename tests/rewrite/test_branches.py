@@ -8,15 +8,8 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.channels import find_units
-from wrg_onnx.graph import (
-    DataError,
-    Edit,
-    ValidationError,
-    bind_sizes,
-    edited,
-    from_proto,
-    infer_shapes,
-)
+from wrg_onnx.errors import DataError, ValidationError
+from wrg_onnx.graph import Edit, bind_sizes, edited, from_proto, infer_shapes
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import (

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from strategies import analyse, build, draw_alive, normal, whole
 
-from wrg_onnx.graph import ValidationError, bind_sizes, edited
+from wrg_onnx.errors import ValidationError
+from wrg_onnx.graph import bind_sizes, edited
 from wrg_onnx.graph.edit import Edit
 from wrg_onnx.rewrite import (
     Plan,

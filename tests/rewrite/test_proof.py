@@ -8,16 +8,8 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.channels import find_units
-from wrg_onnx.graph import (
-    Edit,
-    ValidationError,
-    bind_sizes,
-    edited,
-    from_proto,
-    infer_shapes,
-    other_sizes,
-    save,
-)
+from wrg_onnx.errors import ValidationError
+from wrg_onnx.graph import Edit, bind_sizes, edited, from_proto, infer_shapes, other_sizes, save
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import apply_plan, combine, compare_with, plan_slices, run_masked

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from strategies import analyse, build, draw_alive, normal
 
-from wrg_onnx.graph import Edit, ValidationError, edited
+from wrg_onnx.errors import ValidationError
+from wrg_onnx.graph import Edit, edited
 from wrg_onnx.rewrite import apply_plan, compare_with, plan_slices, run_masked
 from wrg_onnx.rewrite.steps import rounding_steps
 

@@ -1,4 +1,4 @@
-"""The modules of the tools are scripts beside each other, as `python tools/...` sees them."""
+"""The modules of the tools are scripts beside each other, as `python tools/bench/...` sees them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tools" / "bench"), str(ROOT / "tools" / "experiments"), str(ROOT)]
 
 
 @pytest.fixture

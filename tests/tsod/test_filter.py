@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wrg_onnx.graph.errors import DataError, OutputError, UsageError
+from wrg_onnx.errors import DataError, OutputError, UsageError
 from wrg_onnx.tsod import FilterOptions, filter_sets
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "saliency"

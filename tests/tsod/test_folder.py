@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wrg_onnx.graph.errors import OutputError, UsageError
+from wrg_onnx.errors import OutputError, UsageError
 from wrg_onnx.tsod.folder import check_folder, check_sheet, whole_folder
 
 

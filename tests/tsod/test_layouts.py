@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrg_onnx.graph.errors import DataError
+from wrg_onnx.errors import DataError
 from wrg_onnx.tsod.layouts import find_sets
 
 

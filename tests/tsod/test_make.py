@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from wrg_onnx import __version__
-from wrg_onnx.calibrate.data import from_directory
-from wrg_onnx.calibrate.preprocess import default_preprocessing
-from wrg_onnx.graph.errors import OutputError, UsageError
+from wrg_onnx.data.dataset import from_directory
+from wrg_onnx.data.preprocess import default_preprocessing
+from wrg_onnx.errors import OutputError, UsageError
 from wrg_onnx.graph.model import Value
 from wrg_onnx.tsod import BACKGROUNDS, MakeOptions, generate, make, make_set
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from onnx import parser
 
-from wrg_onnx.graph import Edit, UsageError, edited, load, open_session
+from wrg_onnx.errors import UsageError
+from wrg_onnx.graph import Edit, edited, load, open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.twin import build_twin
 

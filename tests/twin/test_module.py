@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx import numpy_helper, parser
 
-from wrg_onnx.graph.errors import DataError, UnsupportedOperatorError, UsageError
+from wrg_onnx.errors import DataError, UnsupportedOperatorError, UsageError
 from wrg_onnx.graph.load import from_proto, load
 from wrg_onnx.twin import build_twin, registered, twin_op
 

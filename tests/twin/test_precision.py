@@ -9,7 +9,7 @@ from onnx import parser
 from operator_cases import network
 from twin_cases import families, operator_cases
 
-from wrg_onnx.graph import UnsupportedOperatorError
+from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.twin import BatchNorm, build_twin
 

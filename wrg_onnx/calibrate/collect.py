@@ -10,19 +10,19 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.calibrate.batch_norm import batch_scales
-from wrg_onnx.calibrate.data import DataSet
-from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.instruments import Instrument, Wanted, instruments_for
 from wrg_onnx.calibrate.measurements import Kind, Measurements, channels_of
+from wrg_onnx.calibrate.probes import Instrument, Wanted, instruments_for
 from wrg_onnx.calibrate.statistics import Float64Array, Statistics
 from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
-from wrg_onnx.calibrate.weights import FilterNorms, filter_distances, filter_norms
-from wrg_onnx.calibrate.workers import Alone, Workers, of_first
+from wrg_onnx.calibrate.weight.gains import batch_scales
+from wrg_onnx.calibrate.weight.norms import FilterNorms, filter_distances, filter_norms
 from wrg_onnx.channels import Units
-from wrg_onnx.graph import StatisticsError
-from wrg_onnx.graph.progress import Progress, silent
+from wrg_onnx.data.dataset import DataSet
+from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.workers import Alone, Workers, of_first
+from wrg_onnx.errors import StatisticsError
+from wrg_onnx.progress import Progress, silent
 
 Certainty: TypeAlias = Callable[[Statistics, Callable[[Float64Array], Statistics]], float]
 """Told the statistics, and how to have them with each image counted so many times; returns how

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import Sample
 from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.calibrate.taps import Tap
+from wrg_onnx.data.dataset import Sample
 
 
 class Kind(enum.Enum):

@@ -11,10 +11,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.data import Sample
-from wrg_onnx.calibrate.files import load_arrays
 from wrg_onnx.calibrate.measurements import Kind, Row
-from wrg_onnx.graph import DataError, renamed
+from wrg_onnx.data.dataset import Sample
+from wrg_onnx.errors import DataError
+from wrg_onnx.files import renamed
+from wrg_onnx.tsod.pictures import load_arrays
 
 FLUSH_SECONDS = 10.0
 """How much work a run that is killed may lose."""

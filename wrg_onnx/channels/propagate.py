@@ -21,7 +21,8 @@ from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.units import Analysed, Reader
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
 from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishes
-from wrg_onnx.graph import Flat, Graph, ModelError, Node, Shape
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph import Flat, Graph, Node, Shape
 
 RETURNED = "is the model's output"
 NO_SHAPE = "stands in a branch or loop body, at shapes that are not known before run time"

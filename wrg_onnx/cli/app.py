@@ -16,7 +16,7 @@ from wrg_onnx.cli.inspect import inspect_command
 from wrg_onnx.cli.prune import prune_command
 from wrg_onnx.cli.tsod import tsod_command
 from wrg_onnx.cli.validate import validate_command
-from wrg_onnx.graph.errors import WrgError
+from wrg_onnx.errors import WrgError
 
 
 class _Group(click.Group):

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from wrg_onnx.calibrate.workers import join_workers
 from wrg_onnx.cli.options import MODEL, EnumChoice, input_options, read_data_options, run_options
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.graph import Provider, UsageError
+from wrg_onnx.data.workers import join_workers
+from wrg_onnx.errors import UsageError
+from wrg_onnx.finetune import BatchNormUse, CheckpointFile, Device, FinetuneOptions
+from wrg_onnx.graph import Provider
 from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.finetune import finetune
-from wrg_onnx.recover import BatchNormUse, CheckpointFile, Device, FinetuneOptions
 from wrg_onnx.report import finetune_text
 
 GENERATED = 256

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as ProgressBar
 
-from wrg_onnx.graph.progress import Progress
+from wrg_onnx.progress import Progress
 from wrg_onnx.report import to_json
 
 NARROWEST = 80

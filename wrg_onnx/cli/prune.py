@@ -8,7 +8,6 @@ from typing import Any
 import click
 import platformdirs
 
-from wrg_onnx.calibrate.workers import join_workers
 from wrg_onnx.cli.options import (
     MODEL,
     EnumChoice,
@@ -19,6 +18,7 @@ from wrg_onnx.cli.options import (
     run_options,
 )
 from wrg_onnx.cli.output import emit, progress_bar
+from wrg_onnx.data.workers import join_workers
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune, share_calibration

@@ -8,7 +8,7 @@ import click
 
 from wrg_onnx.cli.options import Sides
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.graph.errors import UsageError
+from wrg_onnx.errors import UsageError
 from wrg_onnx.report import filter_text, make_text
 from wrg_onnx.tsod import (
     BACKGROUNDS,

@@ -9,7 +9,7 @@ import click
 
 from wrg_onnx.cli.options import MODEL, data_options, read_data_options, run_options
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.graph.errors import ValidationError
+from wrg_onnx.errors import ValidationError
 from wrg_onnx.pipeline.compare import validate
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.report import validate_text

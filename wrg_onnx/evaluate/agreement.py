@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wrg_onnx.graph.errors import DataError
+from wrg_onnx.errors import DataError
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Array

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import DataSet
-from wrg_onnx.calibrate.head import SaliencyHead, saliency_map
+from wrg_onnx.data.dataset import DataSet
+from wrg_onnx.data.saliency_map import SaliencyHead, saliency_map
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
 from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
-from wrg_onnx.graph.progress import Progress, silent
+from wrg_onnx.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)

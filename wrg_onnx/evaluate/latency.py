@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.graph.errors import UsageError
+from wrg_onnx.errors import UsageError
 
 MINIMUM_ROUNDS = 5
 """Measured whatever the budget says: below this a median means little."""

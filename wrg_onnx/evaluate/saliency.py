@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from wrg_onnx.errors import DataError, MissingPackageError, StatisticsError
 from wrg_onnx.evaluate.size_invariance import ObjectScores, score_objects
-from wrg_onnx.graph.errors import DataError, MissingPackageError, StatisticsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

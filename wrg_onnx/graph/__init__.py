@@ -2,38 +2,48 @@
 
 from wrg_onnx.graph.check import checker_problem, file_problem
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
-from wrg_onnx.graph.errors import (
-    BudgetError,
-    DataError,
-    MissingPackageError,
-    ModelError,
-    OutputError,
-    StatisticsError,
-    UnsupportedOperatorError,
-    UsageError,
-    ValidationError,
-    WorkerError,
-    WrgError,
-)
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
-from wrg_onnx.graph.save import check_model_output, check_output, renamed, save
+from wrg_onnx.graph.save import check_model_output, save
 from wrg_onnx.graph.scopes import Flat, flatten
 from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
+from wrg_onnx.graph.threads import one_blas_thread
 
 __all__ = [
-    "Array", "Attribute", "BudgetError", "DataError", "Edit", "Flat", "Graph",
-    "MissingPackageError", "ModelError", "Node", "OutputError", "Provider", "Sections", "Session",
+    "Array",
+    "Attribute",
+    "Edit",
+    "Flat",
+    "Graph",
+    "Node",
+    "Provider",
+    "Sections",
+    "Session",
     "Shape",
-    "StatisticsError", "UnsupportedOperatorError", "UsageError", "ValidationError", "Value",
-    "WorkerError", "WrgError", "bind_sizes", "check_model_output", "check_output",
-    "checker_problem", "digest", "edited", "file_problem", "fill_inputs", "fingerprint",
-    "flatten", "from_proto",
-    "infer_shapes", "load", "open_session", "other_sizes", "random_feeds", "renamed",
+    "Value",
+    "bind_sizes",
+    "check_model_output",
+    "checker_problem",
+    "digest",
+    "edited",
+    "file_problem",
+    "fill_inputs",
+    "fingerprint",
+    "flatten",
+    "from_proto",
+    "infer_shapes",
+    "load",
+    "one_blas_thread",
+    "open_session",
+    "other_sizes",
+    "random_feeds",
     "resolve_provider",
-    "save", "stored_bytes", "without_additions", "without_bias",
-]  # fmt: skip
+    "save",
+    "stored_bytes",
+    "without_additions",
+    "without_bias",
+]

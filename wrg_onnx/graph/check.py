@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 from onnx import external_data_helper
 
-from wrg_onnx.graph.errors import one_line
-from wrg_onnx.graph.export import declare_inputs
+from wrg_onnx.errors import one_line
+from wrg_onnx.graph.message import declare_inputs
 from wrg_onnx.graph.model import Array, Graph
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wrg_onnx.graph.errors import ModelError, UsageError
+from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.graph.model import Array, Graph, Shape, Value
 
 DEFAULT_IMAGE_SIZE = 224

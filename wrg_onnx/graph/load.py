@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, inliner, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from wrg_onnx.graph.errors import ModelError, one_line
+from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.model import Array, Graph, captured
 from wrg_onnx.graph.records import Source, read_records
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 
 Array: TypeAlias = NDArray[Any]
 Attribute: TypeAlias = "int | float | str | tuple[Any, ...] | Array | Graph"

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from wrg_onnx.errors import OutputError, UsageError
+from wrg_onnx.files import check_output, renamed
 from wrg_onnx.graph.check import checker_problem
-from wrg_onnx.graph.errors import OutputError, UsageError
-from wrg_onnx.graph.export import declare_external, to_proto, write_message
+from wrg_onnx.graph.message import declare_external, to_proto, write_message
 from wrg_onnx.graph.model import Array, Graph
 
 ONE_FILE_BYTES = 2**31 - 2**24
 """Protobuf messages end at 2 GiB; larger weights go to ``NAME.data`` beside the model."""
-
-
-def check_output(path: Path, *, force: bool) -> None:
-    """Refuse an output path early, before the work is done.
-
-    Raises:
-        OutputError: If the file exists and ``force`` is off, or its folder is not there.
-    """
-    if path.is_dir():
-        raise OutputError(f"'{path}' is a folder; name a file, such as '{path / 'model.onnx'}'")
-    if path.exists() and not force:
-        raise OutputError(f"'{path}' exists; --force replaces it, --output names another file")
-    for parent in path.absolute().parents:
-        if parent.exists():
-            if not parent.is_dir() or not os.access(parent, os.W_OK):
-                raise OutputError(f"'{path}': '{parent}' is not a folder that can be written to")
-            return
 
 
 def check_model_output(path: Path, *, force: bool) -> None:
@@ -93,28 +74,6 @@ def save(graph: Graph, path: Path, *, force: bool = False) -> int:
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
     return path.stat().st_size + (size if size >= ONE_FILE_BYTES else 0)
-
-
-@contextmanager
-def renamed(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place when all went well.
-
-    It gets the rights that any new file gets. Its folder must be there.
-
-    Raises:
-        OSError: If it cannot be written or moved; what was at ``path`` is still there.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_sidecar(model: onnx.ModelProto, weights: Mapping[str, Array], part: Path) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wrg_onnx.graph.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
-from wrg_onnx.graph.export import declare_external, declare_inputs, to_proto
+from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
+from wrg_onnx.graph.message import declare_external, declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
-from wrg_onnx.graph.errors import ModelError, WrgError, one_line
-from wrg_onnx.graph.export import declare_inputs, to_proto
+from wrg_onnx.errors import ModelError, WrgError, one_line
 from wrg_onnx.graph.inputs import random_feeds
 from wrg_onnx.graph.load import LARGE_COUNT
+from wrg_onnx.graph.message import declare_inputs, to_proto
 from wrg_onnx.graph.model import Graph, Shape
 from wrg_onnx.graph.scopes import Scope, scopes
 from wrg_onnx.graph.session import open_session

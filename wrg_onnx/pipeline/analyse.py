@@ -19,13 +19,11 @@ from wrg_onnx.channels import (
     total_cost,
 )
 from wrg_onnx.channels.table import find_rule
+from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Graph,
-    ModelError,
     Shape,
-    UnsupportedOperatorError,
-    UsageError,
     bind_sizes,
     fill_inputs,
     flatten,

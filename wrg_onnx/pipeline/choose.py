@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.calibrate.collect import Collected, CollectOptions, collect
-from wrg_onnx.calibrate.head import SaliencyHead
-from wrg_onnx.calibrate.instruments import Wanted
+from wrg_onnx.calibrate.probes import Wanted
 from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, Statistics
+from wrg_onnx.data.saliency_map import SaliencyHead
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig

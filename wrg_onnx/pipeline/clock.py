@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from wrg_onnx.graph.progress import Progress
+from wrg_onnx.progress import Progress
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
 from wrg_onnx.graph import (
     Graph,
     Provider,
-    UsageError,
     Value,
     file_problem,
     fill_inputs,
@@ -23,11 +23,11 @@ from wrg_onnx.graph import (
     stored_bytes,
     without_additions,
 )
-from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.pipeline.analyse import analyse, concrete_shapes
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import measure_speed
 from wrg_onnx.pipeline.samples import gather_samples, read_head
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import BenchReport, ValidateReport
 
 

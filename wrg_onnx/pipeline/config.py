@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wrg_onnx.calibrate.preprocess import Layout, Order, Size
-from wrg_onnx.calibrate.workers import Alone, Workers
 from wrg_onnx.channels import Limits
+from wrg_onnx.data.preprocess import Layout, Order, Size
+from wrg_onnx.data.workers import Alone, Workers
+from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.graph import Provider, Shape, UsageError
-from wrg_onnx.recover import FinetuneOptions
+from wrg_onnx.finetune import FinetuneOptions
+from wrg_onnx.graph import Provider, Shape
 from wrg_onnx.select import Criterion, Scope
 
 

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from wrg_onnx.channels import IdArray
-from wrg_onnx.graph import DataError, Graph
+from wrg_onnx.errors import DataError
+from wrg_onnx.graph import Graph
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.choose import Chosen
 from wrg_onnx.pipeline.clock import Clock
-from wrg_onnx.recover import KeptChannels, kept_channels
 from wrg_onnx.rewrite import (
     Equivalence,
+    KeptChannels,
     Plan,
     Reference,
     apply_plan,
     combine,
     compare_with,
     has_branches,
+    kept_channels,
     plan_slices,
     run_masked,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wrg_onnx.graph import MissingPackageError
+from wrg_onnx.errors import needs_torch
 from wrg_onnx.report.records import ExportReport
 
 EXPORTERS = ("dynamo", "torchscript")
@@ -40,12 +40,8 @@ def export(  # noqa: PLR0913 - one parameter for each option of the command
         MissingPackageError: If torch is not installed.
         WrgError: One of its kinds; then no file was written.
     """
-    try:
-        from wrg_onnx.twin.export import Exporter, export_factory
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != "torch":
-            raise
-        raise MissingPackageError("torch", purpose="export", extra="torch") from error
+    with needs_torch("export"):
+        from wrg_onnx.export.write import Exporter, export_factory
     result = export_factory(
         factory,
         shapes=shapes,

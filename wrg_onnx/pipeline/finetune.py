@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import DataSet, Sample, split
-from wrg_onnx.calibrate.head import SaliencyHead
+from wrg_onnx.data.dataset import DataSet, split
+from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
+from wrg_onnx.finetune import Finetuned, TrainingData, check_checkpoint, check_teacher
+from wrg_onnx.finetune.check import allowed_error, check_twin
 from wrg_onnx.graph import (
-    Array,
-    DataError,
     Graph,
-    MissingPackageError,
-    ValidationError,
     check_model_output,
     fill_inputs,
     load,
@@ -25,28 +24,16 @@ from wrg_onnx.graph import (
     resolve_provider,
     save,
 )
-from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
-from wrg_onnx.recover import Finetuned, TrainingData, check_checkpoint, check_teacher, read_note
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import FinetuneReport
+from wrg_onnx.rewrite import read_note
 
 HELD_OUT = 0.1
 """Share of the training samples that choose the epoch."""
-
-TOLERANCE = 1e-3
-"""How far ONNX Runtime may be from the torch twin, relative to the largest value."""
-
-HALF_TOLERANCE = 10 * float(np.finfo(np.float16).eps)
-"""The same for float16, 9.8e-3: ten of its steps, as in the proof of the surgery.
-
-Of 74 networks that were written in float16 the median was off by 3.6e-4, the farthest by 1.1e-3.
-"""
-
-SMALLEST = 1e-3
-"""What the largest value is taken for at least: a map of nothing holds rounding alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,64 +126,9 @@ def finetune(
         error=error,
         before=before,
         after=after,
-        notes=(*tuned.notes, *_notes(samples, config, error, _allowed(tuned))),
+        notes=(*tuned.notes, *_notes(samples, config, error, allowed_error(tuned))),
         seconds=clock.seconds,
     )
-
-
-def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
-    """Hold ONNX Runtime against the torch twin on one sample.
-
-    Args:
-        student: The model before training.
-        tuned: What training made of it.
-        sample: What both are fed.
-
-    Returns:
-        The largest difference in any output, relative to its largest value.
-
-    Raises:
-        ValidationError: If it is above 1e-3, in float16 9.8e-3, and above twice what rounding does:
-            what ONNX Runtime's own optimiser changes, or how far the twin was from it before
-            training. That is much in a quantised model, and where an output is of nearly nothing.
-    """
-    wanted = tuned.run(sample.feeds)
-    found = open_session(tuned.graph).run(sample.feeds)
-    errors = {name: _difference(found[name], values) for name, values in wanted.items()}
-    allowed = _allowed(tuned)
-    suspects = [name for name, error in errors.items() if not error <= allowed]
-    if suspects:
-        plain = open_session(tuned.graph, exact=True).run(sample.feeds)
-        untrained = open_session(student).run(sample.feeds)
-        start = tuned.start(sample.feeds)
-    for name in suspects:
-        rounding = max(
-            _difference(found[name], plain[name]), _difference(untrained[name], start[name])
-        )
-        tolerance = max(allowed, 2 * rounding)
-        if not errors[name] <= tolerance:
-            raise ValidationError(
-                f"output '{name}' of the fine-tuned model differs from what was trained by "
-                f"{errors[name]:.1e} of its maximum in ONNX Runtime, expected at most "
-                f"{tolerance:.0e}; nothing was written",
-                error=errors[name],
-                tolerance=tolerance,
-            )
-    return max(errors.values(), default=0.0)
-
-
-def _allowed(tuned: Finetuned) -> float:
-    return HALF_TOLERANCE if tuned.is_half else TOLERANCE
-
-
-def _difference(found: Array, wanted: Array) -> float:
-    if found.shape != wanted.shape:
-        return float("inf")
-    if not wanted.size:
-        return 0.0
-    apart = float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max())
-    largest = float(np.abs(wanted.astype(np.float64)).max())
-    return apart / max(largest, SMALLEST)
 
 
 def trainer() -> Callable[..., Finetuned]:
@@ -205,12 +137,8 @@ def trainer() -> Callable[..., Finetuned]:
     Raises:
         MissingPackageError: If torch is not installed.
     """
-    try:
-        from wrg_onnx.recover.training.finetune import finetune as train
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] != "torch":
-            raise
-        raise MissingPackageError("torch", purpose="fine-tuning", extra="torch") from error
+    with needs_torch("fine-tuning"):
+        from wrg_onnx.finetune.finetune import finetune as train
     return train
 
 

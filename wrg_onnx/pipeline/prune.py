@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.calibrate.head import SaliencyHead
 from wrg_onnx.channels import BoolArray, count_parameters
+from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import (
-    BudgetError,
-    DataError,
     Graph,
     check_model_output,
     open_session,
@@ -24,7 +23,6 @@ from wrg_onnx.graph import (
     save,
     stored_bytes,
 )
-from wrg_onnx.graph.progress import Progress, silent
 from wrg_onnx.pipeline.analyse import Model, analyse, analyse_graph, group_reports
 from wrg_onnx.pipeline.choose import choose_units
 from wrg_onnx.pipeline.clock import Clock
@@ -34,9 +32,9 @@ from wrg_onnx.pipeline.notes import cut_notes, notes
 from wrg_onnx.pipeline.recovery import Recovered, check_recovery, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
 from wrg_onnx.pipeline.survivors import Survivors
-from wrg_onnx.recover import KeptChannels, compose, read_note, with_note
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
-from wrg_onnx.rewrite import Equivalence
+from wrg_onnx.rewrite import Equivalence, KeptChannels, compose, read_note, with_note
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
 
 

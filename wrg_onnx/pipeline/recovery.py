@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from wrg_onnx.finetune import Finetuned, FinetuneOptions
+from wrg_onnx.finetune.check import check_twin
 from wrg_onnx.graph import Graph, open_session, resolve_provider
-from wrg_onnx.graph.progress import Progress
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
-from wrg_onnx.pipeline.finetune import check_twin, trainer, training_data
+from wrg_onnx.pipeline.finetune import trainer, training_data
 from wrg_onnx.pipeline.samples import Samples, read_head
+from wrg_onnx.progress import Progress
 from wrg_onnx.recover import (
     FEWEST_SAMPLES,
-    Finetuned,
-    FinetuneOptions,
-    KeptChannels,
     Reconstruction,
     ReconstructOptions,
     Removal,
     compensate,
     reconstruct,
 )
+from wrg_onnx.rewrite import KeptChannels
 
 
 def chosen_recovery(samples: Samples | None, config: PruneConfig) -> Recovery:
@@ -49,7 +49,7 @@ def check_recovery(original: Graph, samples: Samples, config: PruneConfig) -> No
     if chosen_recovery(samples, config) is not Recovery.FINETUNE:
         return
     trainer()
-    from wrg_onnx.recover.training.prepare import check_trainable
+    from wrg_onnx.finetune.prepare import check_trainable
 
     check_trainable(original, FinetuneOptions())
 

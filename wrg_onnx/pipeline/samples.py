@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import DataSet, from_directory, generated, random_inputs, split
-from wrg_onnx.calibrate.head import SaliencyHead, find_saliency_head
-from wrg_onnx.calibrate.preprocess import Preprocessing, default_preprocessing
-from wrg_onnx.graph import DataError, Graph, Session, Shape, UsageError, bind_sizes
+from wrg_onnx.data.dataset import DataSet, from_directory, generated, random_inputs, split
+from wrg_onnx.data.preprocess import Preprocessing, default_preprocessing
+from wrg_onnx.data.saliency_map import SaliencyHead, find_saliency_head
+from wrg_onnx.errors import DataError, UsageError
+from wrg_onnx.graph import Graph, Session, Shape, bind_sizes
 from wrg_onnx.pipeline.config import DataOptions
 
 GENERATED_FOR_VALIDATION = 32

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import DataSet
 from wrg_onnx.channels import BoolArray, IdArray
+from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import Array, Graph, Sections, open_session
-from wrg_onnx.graph.progress import Progress, silent
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.fit import TOO_FEW_ROWS, LayerFit, check_finite, check_fits
-from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers
 from wrg_onnx.recover.moments import Float64Array
 from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions
 from wrg_onnx.recover.write_back import Change, current_bias, write_back
+from wrg_onnx.rewrite.kept import KeptChannels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

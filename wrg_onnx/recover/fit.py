@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wrg_onnx.graph import Array, StatisticsError
+from wrg_onnx.errors import StatisticsError
+from wrg_onnx.graph import Array
 from wrg_onnx.recover.layers import Layer
 from wrg_onnx.recover.walk import Walk
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import DataSet
-from wrg_onnx.graph import Array, Graph, Provider, StatisticsError
-from wrg_onnx.graph.progress import Progress, silent
+from wrg_onnx.data.dataset import DataSet
+from wrg_onnx.errors import StatisticsError
+from wrg_onnx.graph import Array, Graph, Provider
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.fit import LayerFit, Solved, check_fits, reached
-from wrg_onnx.recover.kept import KeptChannels
 from wrg_onnx.recover.layers import Layer, find_layers
 from wrg_onnx.recover.walk import DEFAULT_BOUND_BYTES, Walk
 from wrg_onnx.recover.weights import solve_weights
 from wrg_onnx.recover.write_back import Change, with_biases, write_back
+from wrg_onnx.rewrite.kept import KeptChannels
 
 FEWEST_SAMPLES = 2
 """One to solve on, one to choose the penalty on."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from wrg_onnx.calibrate.threads import one_blas_thread
+from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.recover.moments import Float64Array, Moments
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

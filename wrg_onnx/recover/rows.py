@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import linalg
 
-from wrg_onnx.calibrate.threads import one_blas_thread
 from wrg_onnx.graph import Array
+from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.recover.moments import Float64Array
 from wrg_onnx.recover.ridge import PENALTIES, Solution
 

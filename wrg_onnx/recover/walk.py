@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.calibrate.data import DataSet
+from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import Array, Graph, Provider, Sections
 from wrg_onnx.graph.model import captured
 from wrg_onnx.recover.layers import Layer

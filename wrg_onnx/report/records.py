@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
-from wrg_onnx.recover import EpochResult, LayerFit
+from wrg_onnx.finetune import EpochResult
+from wrg_onnx.recover import LayerFit
 from wrg_onnx.rewrite import Equivalence
 
 

@@ -10,8 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wrg_onnx.evaluate.agreement import OutputAgreement
-from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.report.records import (
     BenchReport,
@@ -22,9 +20,16 @@ from wrg_onnx.report.records import (
     RecoveryReport,
     ValidateReport,
 )
-
-Row = tuple[str, ...]
-"""Cells of the comparison: its name, before, after and change; with a cut, that before after."""
+from wrg_onnx.report.rows import (
+    METRICS,
+    Row,
+    accuracy_rows,
+    byte_size,
+    cost_rows,
+    error_cell,
+    short_count,
+    signed_change,
+)
 
 MOST_ROWS = 20
 """How many groups or reasons a table shows; JSON has all."""
@@ -38,7 +43,7 @@ def prune_text(report: PruneReport) -> RenderableType:
             f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
             f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
         ),
-        _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed),
+        _comparison(cost_rows(report.before, report.after), report.accuracy, report.speed),
         Text(_proof(report)),
     ]
     if report.recovery is not None:
@@ -103,9 +108,7 @@ def validate_text(report: ValidateReport) -> RenderableType:
     """Show a pruned model beside its original."""
     lines: list[RenderableType] = [Text(f"{report.original} -> {report.pruned}", "bold")]
     lines += [Text(f"Problem: {problem}.", "red") for problem in report.problems]
-    lines.append(
-        _comparison(_cost_rows(report.before, report.after), report.accuracy, report.speed)
-    )
+    lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
     if not report.problems:
         lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
     return Group(*lines)
@@ -133,7 +136,7 @@ def export_text(report: ExportReport) -> RenderableType:
     """Show what an export wrote."""
     return Text(
         f"{report.factory} -> {report.output}: {report.parameters:,} parameters, "
-        f"{_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
+        f"{byte_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
         f"to {report.error:.1e}"
     )
 
@@ -171,12 +174,12 @@ def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> 
     reference = before.before if has_teacher else after.before
     first = before.after if has_teacher else after.before
     if reference is not None and first is not None and after.after is not None:
-        for title, name in _METRICS:
+        for title, name in METRICS:
             start, end = getattr(first, name), getattr(after.after, name)
             shown = [f"{getattr(reference, name):.3f}"] if has_teacher else []
-            table.add_row(title, *shown, f"{start:.3f}", f"{end:.3f}", _signed(end - start))
+            table.add_row(title, *shown, f"{start:.3f}", f"{end:.3f}", signed_change(end - start))
     for old, new in zip(before.agreement, after.agreement, strict=True):
-        cells = [_error(old), _error(new)] if has_teacher else ["", _error(new)]
+        cells = [error_cell(old), error_cell(new)] if has_teacher else ["", error_cell(new)]
         shown = [""] if has_teacher else []
         table.add_row(f"relative error of '{escape(new.output)}'", *shown, *cells, "")
     return table
@@ -188,9 +191,9 @@ def inspect_text(report: InspectReport) -> RenderableType:
     lines: list[RenderableType] = [
         Text(report.model, "bold"),
         Text(
-            f"{report.cost.parameters:,} parameters, {_short(report.cost.macs)} MACs at {sizes}; "
-            f"{report.frozen_share:.1%} of the parameters are frozen, the largest ratio is "
-            f"{report.largest_ratio:.1%}"
+            f"{report.cost.parameters:,} parameters, {short_count(report.cost.macs)} MACs at "
+            f"{sizes}; {report.frozen_share:.1%} of the parameters are frozen, the largest ratio "
+            f"is {report.largest_ratio:.1%}"
         ),
     ]
     groups = table_of("layer width", "units", "removable", "parameters per unit")
@@ -249,72 +252,12 @@ def _comparison(
         )
     if accuracy is None:
         return table
-    for row in _accuracy_rows(accuracy):
+    for row in accuracy_rows(accuracy):
         add(*row)
     judged = f"Judged on {accuracy.data}."
     if cut:
         judged += " The column 'cut' is the model before its recovery."
     return Group(table, Text(judged))
-
-
-def _cost_rows(before: Cost, after: Cost) -> Iterator[Row]:
-    yield _count_row("parameters", before.parameters, after.parameters)
-    yield _count_row("MACs", before.macs, after.macs)
-    if before.file_bytes is not None and after.file_bytes is not None:
-        yield (
-            "file",
-            _size(before.file_bytes),
-            _size(after.file_bytes),
-            f"{_change(before.file_bytes, after.file_bytes)}",
-        )
-
-
-def _count_row(name: str, before: int, after: int) -> Row:
-    return name, _short(before), _short(after), _change(before, after)
-
-
-def _change(before: float, after: float) -> str:
-    return f"{(after - before) / before:+.1%}" if before else ""
-
-
-_METRICS = (
-    ("MAE (lower is better)", "mae"),
-    ("max F", "max_f"),
-    ("mean F", "mean_f"),
-    ("weighted F", "weighted_f"),
-    ("S-measure", "s_measure"),
-    ("max E", "max_e"),
-    ("size-invariant MAE", "si_mae"),
-    ("size-invariant max F", "si_max_f"),
-    ("size-invariant mean F", "si_mean_f"),
-)
-
-
-def _accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
-    cut = accuracy.cut
-    if accuracy.before is not None and accuracy.after is not None:
-        for title, name in _METRICS:
-            first, second = getattr(accuracy.before, name), getattr(accuracy.after, name)
-            between = "" if cut is None else f"{getattr(cut.scores, name):.3f}"
-            yield title, f"{first:.3f}", f"{second:.3f}", _signed(second - first), between
-    for place, output in enumerate(accuracy.agreement):
-        between = "" if cut is None else _error(cut.agreement[place])
-        yield f"relative error of '{escape(output.output)}'", "", _error(output), "", between
-
-
-def _error(output: OutputAgreement) -> str:
-    return "-" if output.relative_error is None else f"{output.relative_error:.3f}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.2f} MB" if count >= 100_000 else f"{count / 1e3:.2f} KB"
-
-
-def _short(count: int) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return str(count)
 
 
 def table_of(*titles: str) -> Table:
@@ -323,8 +266,3 @@ def table_of(*titles: str) -> Table:
     for number, title in enumerate(titles):
         table.add_column(title, justify="right" if number else "left", overflow="fold")
     return table
-
-
-def _signed(change: float) -> str:
-    """Show a change to three decimals; one that rounds to nothing has a plus."""
-    return f"{round(change, 3) + 0.0:+.3f}"

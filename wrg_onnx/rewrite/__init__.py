@@ -1,6 +1,7 @@
 """From a plan to a smaller graph, and the proof that it is right."""
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
+from wrg_onnx.rewrite.kept import KeptChannels, compose, kept_channels, read_note, with_note
 from wrg_onnx.rewrite.plan import Plan, plan_slices
 from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
 from wrg_onnx.rewrite.validate import (
@@ -14,14 +15,19 @@ from wrg_onnx.rewrite.validate import (
 __all__ = [
     "TOLERANCE",
     "Equivalence",
+    "KeptChannels",
     "Plan",
     "Reference",
     "apply_plan",
     "combine",
     "compare_with",
+    "compose",
     "has_branches",
+    "kept_channels",
     "mask_consumers",
     "plan_slices",
+    "read_note",
     "run_masked",
     "validate_translation",
+    "with_note",
 ]

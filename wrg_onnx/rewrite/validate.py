@@ -7,16 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wrg_onnx.graph import (
-    Array,
-    Edit,
-    Graph,
-    Shape,
-    ValidationError,
-    WrgError,
-    edited,
-    open_session,
-)
+from wrg_onnx.errors import ValidationError, WrgError
+from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, open_session
 from wrg_onnx.rewrite.plan import Plan
 from wrg_onnx.rewrite.reference import Reference, run_again, run_masked
 from wrg_onnx.rewrite.steps import rounding_steps

@@ -11,8 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from wrg_onnx import __version__
-from wrg_onnx.graph.errors import DataError, OutputError
-from wrg_onnx.graph.progress import Progress, silent
+from wrg_onnx.errors import DataError, OutputError
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.tsod.folder import (
     IMAGES,
     INDEX,

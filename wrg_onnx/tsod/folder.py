@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrg_onnx.graph.errors import OutputError, UsageError
-from wrg_onnx.graph.progress import Progress
-from wrg_onnx.graph.save import check_output, renamed
+from wrg_onnx.errors import OutputError, UsageError
+from wrg_onnx.files import check_output, renamed
+from wrg_onnx.progress import Progress
 from wrg_onnx.tsod.sheet import Tile, write_sheet
 
 IMAGES, MASKS, INDEX, README, SHEET = "images", "masks", "index.csv", "README.md", "sheet.png"

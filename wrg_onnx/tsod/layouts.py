@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrg_onnx.graph.errors import DataError
+from wrg_onnx.errors import DataError
 from wrg_onnx.tsod.pictures import IMAGE_SUFFIXES, list_files, reading
 
 LAYOUTS: tuple[tuple[str, str], ...] = (

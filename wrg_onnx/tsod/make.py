@@ -14,8 +14,8 @@ import numpy as np
 import PIL
 
 from wrg_onnx import __version__
-from wrg_onnx.graph.errors import UsageError
-from wrg_onnx.graph.progress import Progress, silent
+from wrg_onnx.errors import UsageError
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.tsod.backgrounds import BACKGROUNDS
 from wrg_onnx.tsod.folder import (
     IMAGES,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wrg_onnx.graph.errors import DataError
+from wrg_onnx.errors import DataError
 from wrg_onnx.tsod.layouts import Pair
 from wrg_onnx.tsod.pictures import decode, picture_size
 

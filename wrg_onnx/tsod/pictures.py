@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from wrg_onnx.graph.errors import DataError, UnreadableError
+from wrg_onnx.errors import DataError, UnreadableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,3 +100,17 @@ def write_png(pixels: NDArray[np.uint8], file: Path) -> None:
     The same pixels give the same bytes as long as Pillow and its zlib are the same.
     """
     Image.fromarray(pixels).save(file, "PNG", optimize=False, compress_level=3)
+
+
+def load_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
+    """Read all arrays of an ``.npz`` file, never a pickled object.
+
+    Raises:
+        UnreadableError: If it cannot be read.
+    """
+    # Given a path, NumPy would leave the file open where the archive is broken.
+    with reading(file), file.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
+        if isinstance(archive, np.lib.npyio.NpzFile):
+            return {name: archive[name] for name in archive.files}
+    raise UnreadableError(f"cannot read '{file}': not an .npz archive")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrg_onnx.graph.errors import DataError, UsageError
-from wrg_onnx.graph.progress import Progress
+from wrg_onnx.errors import DataError, UsageError
+from wrg_onnx.progress import Progress
 from wrg_onnx.tsod.layouts import PairedSet
 from wrg_onnx.tsod.measure import Measured, measure
 from wrg_onnx.tsod.pictures import MASK_THRESHOLD, MOST_BROKEN, decode

@@ -1,9 +1,9 @@
-"""An ONNX graph as a differentiable torch module; with `calibrate.gradients` the only torch."""
+"""An ONNX graph as a differentiable torch module."""
 
+from wrg_onnx.twin.floats.dequantise import dequantised
+from wrg_onnx.twin.floats.widen import widened
 from wrg_onnx.twin.module import BatchNorm, Twin, build_twin
-from wrg_onnx.twin.quantised import dequantised
 from wrg_onnx.twin.table import lookup, registered, twin_op
-from wrg_onnx.twin.widening import widened
 
 __all__ = [
     "BatchNorm",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.graph.model import Node
 from wrg_onnx.twin.placing import Placing
 from wrg_onnx.twin.program import Program, Step, read_by

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wrg_onnx.data.saliency_map import SaliencyHead
+
 _MARGIN = 1e-6
 """How far the logarithms of the cross entropy stay away from zero."""
 
@@ -92,6 +94,39 @@ def saliency_loss(prediction: Tensor, mask: Tensor) -> Tensor:
     Source: Qin et al., "BASNet: Boundary-Aware Salient Object Detection", CVPR 2019, equation 2.
     """
     return bce_loss(prediction, mask) + iou_loss(prediction, mask) + ssim_loss(prediction, mask)
+
+
+def mask_at(mask: Tensor, prediction: Tensor) -> Tensor:
+    """Bring masks to the size of a prediction: the share of object in each pixel.
+
+    The nearest pixel alone would lose tiny objects. The mask of one image stands for all of a
+    fixed batch, which is that image many times.
+
+    Args:
+        mask: (N, 1, H, W) float in [0, 1]; or one for all, (1, 1, H, W).
+        prediction: (N, 1, h, w) float.
+
+    Returns:
+        (N, 1, h, w) float in [0, 1].
+    """
+    resized = functional.interpolate(mask, prediction.shape[2:], mode="area")
+    return resized.expand(prediction.shape[0], -1, -1, -1)
+
+
+def probability(output: Tensor, head: SaliencyHead) -> Tensor:
+    """Turn a model's output into saliency.
+
+    Args:
+        output: (N, C, H, W), (N, H, W, C) or (N, H, W) float, C being 1 or 2.
+        head: How to read it.
+
+    Returns:
+        (N, 1, H, W) float in [0, 1].
+    """
+    maps = output[:, None] if head.axis is None else output.movedim(head.axis, 1)
+    if head.channels == 2:
+        maps = maps[:, 1:] - maps[:, :1] if head.is_logit else maps[:, 1:]
+    return maps.sigmoid() if head.is_logit else maps.clamp(0, 1)
 
 
 def _blur(maps: Tensor) -> Tensor:

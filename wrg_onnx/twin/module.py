@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 import wrg_onnx.twin.ops  # noqa: F401 - registers the operators
+from wrg_onnx.errors import DataError, UsageError
 from wrg_onnx.graph import flatten
-from wrg_onnx.graph.errors import DataError, UsageError
 from wrg_onnx.twin.attributes import to_array, to_tensor
-from wrg_onnx.twin.integers import on_steps
+from wrg_onnx.twin.floats.dequantise import dequantise
+from wrg_onnx.twin.floats.integers import on_steps
 from wrg_onnx.twin.interpreter import Interpreter, with_gradient
 from wrg_onnx.twin.placing import Placing
 from wrg_onnx.twin.program import Program, all_steps, compile_graph, roles
-from wrg_onnx.twin.quantised import dequantise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from wrg_onnx.graph.model import Array, Graph
-    from wrg_onnx.twin.integers import Integers
+    from wrg_onnx.twin.floats.integers import Integers
 
 
 class BatchNorm(enum.Enum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from wrg_onnx.graph.errors import UnsupportedOperatorError
+from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Graph, Node, Value
 from wrg_onnx.graph.scopes import Path, Scope, flatten, scopes
 from wrg_onnx.twin.table import TwinOp, lookup

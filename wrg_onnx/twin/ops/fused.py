@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number
 from wrg_onnx.twin.ops.convolution import conv
 from wrg_onnx.twin.ops.linear import gemm

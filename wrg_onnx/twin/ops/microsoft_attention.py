@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
 from wrg_onnx.twin.ops.attention import (
     append_past,

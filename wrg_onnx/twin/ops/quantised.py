@@ -1,6 +1,6 @@
 """The steps of quantised models on floats: rounding, and reading integers for what they mean.
 
-They are operators of our own, which `wrg_onnx.twin.quantised` writes in place of ONNX's.
+They are operators of our own, which `wrg_onnx.twin.floats.dequantise` writes in place of ONNX's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import optional
 from wrg_onnx.twin.table import MICROSOFT, twin_op
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
 from wrg_onnx.twin.ops.recurrent_kernels import DEFAULTS, fits_kernel, run_kernel
 from wrg_onnx.twin.table import twin_op

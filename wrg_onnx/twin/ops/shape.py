@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wrg_onnx.graph.errors import ModelError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import axes, integers
 from wrg_onnx.twin.table import twin_op
 

@@ -1,0 +1,71 @@
+"""Prune with wrg-onnx, no proof: `python run_wrg.py MODEL OUTPUT RATIO` prints one JSON line.
+
+The stages of `wrg-onnx prune --criterion l1`, timed apart from reading and writing the file. The
+ratio is the wanted one, or the most that the model allows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import onnx
+from stopwatch import measure
+
+from wrg_onnx.calibrate.statistics import Statistics
+from wrg_onnx.calibrate.weight.norms import filter_norms
+from wrg_onnx.graph import Graph, from_proto, save
+from wrg_onnx.graph.message import to_proto
+from wrg_onnx.pipeline.config import BudgetKind, DataOptions
+from wrg_onnx.rewrite import apply_plan, plan_slices
+from wrg_onnx.select import Candidates, Criterion, Scope, largest_ratio, score, select
+
+analysis = importlib.import_module("wrg_onnx.pipeline.analyse")
+
+FLOOR = 0.1
+
+
+def prune(graph: Graph, ratio: float) -> tuple[Graph, float, float]:
+    """Run the pipeline's stages.
+
+    Returns:
+        The pruned graph, the ratio that was asked of it and the largest that is possible.
+    """
+    with mock.patch.object(analysis, "load", return_value=graph):  # it is read already
+        model = analysis.analyse(Path(graph.name), DataOptions())
+    candidates = Candidates(model.units.removable, model.units.group, FLOOR)
+    budget = model.budget(BudgetKind.PARAMS)
+    # Rounded down, so that the command accepts it too.
+    most = math.floor(1000 * largest_ratio(candidates, budget)) / 1000
+    wanted = min(ratio, most)
+    statistics = Statistics(weight_l1=filter_norms(model.units).l1)
+    rng = np.random.default_rng(0)
+    scores = score(Criterion.L1, statistics, model.units.count, rng)
+    selection = select(candidates, scores.values, budget, wanted, Scope.GLOBAL)
+    pruned = apply_plan(model.graph, plan_slices(model.units, selection.alive))
+    to_proto(pruned)  # what the peers' calls return
+    return pruned, wanted, most
+
+
+def main() -> None:
+    """Prune, and print what it took."""
+    path, output, ratio = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+
+    def write(result: tuple[Graph, float, float]) -> dict[str, object]:
+        pruned, wanted, most = result
+        save(pruned, output, force=True)
+        return {"ratio": wanted, "possible": most, "setting": f"ratio {wanted:g}"}
+
+    measure(
+        lambda: onnx.load(path),
+        lambda message: prune(from_proto(message, name=str(path)), ratio),
+        write,
+    )
+
+
+if __name__ == "__main__":
+    main()

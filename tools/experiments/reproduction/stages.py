@@ -1,0 +1,200 @@
+"""The stages of the experiment: train, cut and recover, fine-tune, judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.vgg16_sod import VGG16SOD
+from reproduction.origin import keep_origin, origin_of
+from reproduction.results import (
+    CONTROL,
+    Cell,
+    Result,
+    as_figures,
+    commit,
+    hardware,
+    versions,
+)
+from reproduction.settings import Row, Settings
+from sod.folders import read_pools
+from sod.judging import saliency_maps
+from sod.nets import LOADED, build, load_backbone
+from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool
+from sod.training import Checkpoints, Log, train
+from wrg_onnx.evaluate.saliency import score_saliency
+from wrg_onnx.export.write import ExportOptions, export_module
+from wrg_onnx.graph import Edit, Graph, edited, load
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.tsod.pictures import write_png
+from wrg_onnx.twin import build_twin
+
+JUDGED = 2021
+"""The seed of the made images that judge; no setting was chosen on them."""
+
+VALIDATION_SHARE = 0.25
+"""What ``prune`` sets aside of a folder; statistics come from the rest."""
+
+
+class AsNet(nn.Module):
+    """A graph as a net that turns images into saliency."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.twin = build_twin(graph)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Run the graph; (N, 3, H, W) -> (N, 1, H, W)."""
+        return self.twin({INPUT: image})[self.twin.output_names[0]]
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what is inside."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+@lru_cache(maxsize=1)
+def kept_pools(settings: Settings, folder: Path, seed: int) -> tuple[Pool, Pool]:
+    """Return what is trained on, and what judges, the same as when the folder was begun.
+
+    Raises:
+        UsageError: If the images or the loaded weights are others than then.
+    """
+    training, judged = pools(settings, seed)
+    keep_origin(folder, settings, seed, origin_of(settings, training, judged))
+    return training, judged
+
+
+def pools(settings: Settings, seed: int) -> tuple[Pool, Pool]:
+    """Return what is trained on, and what judges; the latter is the same for all seeds.
+
+    Raises:
+        WrgError: If a folder cannot be used, or an image trains and judges.
+    """
+    if not settings.data:
+        return (
+            make_pool(settings.images, settings.size, seed=seed, stream=TRAINING),
+            make_pool(settings.held_out, settings.size, seed=JUDGED, stream=HELD_OUT),
+        )
+    data, judge = ([Path(name) for name in names] for names in (settings.data, settings.judge))
+    return read_pools(data, judge, settings.size, share=VALIDATION_SHARE, seed=0)
+
+
+def base_path(folder: Path, seed: int) -> Path:
+    """Return where the unpruned net of a seed is."""
+    return folder / f"seed{seed}" / "base.onnx"
+
+
+def make_base(settings: Settings, folder: Path, seed: int, device: torch.device, log: Log) -> None:
+    """Train the unpruned net of a seed, write it, and the images that statistics come from."""
+    path = base_path(folder, seed)
+    training, _ = kept_pools(settings, folder, seed)
+    write_pairs(training, settings.samples, path.with_name("calibration"))
+    net = build(settings.net, seed)
+    recipe = replace(settings.training, seed=seed)
+    if settings.weights:
+        assert isinstance(net, VGG16SOD)
+        load_backbone(net, Path(settings.weights))
+        recipe = replace(recipe, backbone=LOADED)
+    kept = Checkpoints(path.with_name("base.pt"))
+    train(net, training, recipe, device=device, checkpoints=kept, log=log)
+    shape = (1, 3, settings.size, settings.size)
+    export_module(net, path, ExportOptions((shape,), fold=settings.fold), force=True)
+
+
+def write_pairs(pool: Pool, samples: int, folder: Path) -> None:
+    """Write as many images with their masks as ``prune`` needs to look at ``samples``."""
+    count = min(len(pool), -(-samples * 4 // 3))
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    chosen = np.random.default_rng(0).permutation(len(pool))[:count]
+    for number, index in enumerate(np.sort(chosen)):
+        image = pool.images[index].permute(1, 2, 0).contiguous().numpy()
+        mask = pool.masks[index, 0].numpy().astype(np.uint8) * 255
+        for kind, pixels in (("images", image), ("masks", mask)):
+            write_png(pixels, folder / kind / f"{number:04}.png")
+
+
+def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device) -> Result:
+    """Cut a net, recover it, fine-tune it, and judge it before and after the latter.
+
+    The control is fine-tuned and judged like all others.
+    """
+    watch, started = Stopwatch(), time.process_time()
+    training, held_out = kept_pools(settings, folder, cell.seed)
+    base = base_path(folder, cell.seed)
+    removed, graph = 0.0, None
+    if cell.row is None:
+        graph = load(base)
+    else:
+        with watch.stage("prune"):
+            removed, graph = cut(settings, base, cell, cell.row)
+    with watch.stage("judge"):
+        before = judge(graph, held_out)
+    with watch.stage("tune"):
+        tuned = tune(graph, training, settings, cell.seed, device)
+    with watch.stage("judge again"):
+        after = judge(tuned, held_out)
+    return Result(
+        seed=cell.seed,
+        ratio=cell.ratio,
+        criterion=CONTROL if cell.row is None else cell.row.criterion.value,
+        removed=removed,
+        before=before,
+        after=after,
+        seconds=watch.seconds,
+        cpu_seconds=round(time.process_time() - started, 3),
+        hardware=hardware(device),
+        commit=commit(),
+        versions=versions(),
+    )
+
+
+def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Graph]:
+    """Prune the net as ``wrg-onnx prune`` does; return the removed share and the result."""
+    output = base.with_name(f"{row.criterion.value}-{cell.ratio:g}.onnx")
+    config = PruneConfig(
+        cell.ratio,
+        criterion=row.criterion,
+        data=DataOptions(base.with_name("calibration"), settings.samples),
+        evaluate=False,
+        seed=cell.seed,
+        recover=settings.recover,
+        # All criteria look at all images: none is to be judged by an early end.
+        certainty=1.0,
+        cache=base.with_name("statistics"),
+    )
+    report = prune(base, output, config, force=True)
+    graph = load(output)
+    output.unlink()
+    return report.reached, graph
+
+
+def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: torch.device) -> Graph:
+    """Train a graph's weights on what the unpruned net was trained on, by the same loss."""
+    net = AsNet(graph)
+    train(net, pool, replace(settings.tuning, seed=seed), device=device)
+    return edited(graph, Edit(constants=net.twin.trained_constants()))
+
+
+def judge(graph: Graph, pool: Pool) -> dict[str, float]:
+    """Score what ONNX Runtime makes of a graph on held-out images."""
+    return as_figures(score_saliency(saliency_maps(graph, pool)))

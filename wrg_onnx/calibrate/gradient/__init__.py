@@ -1,0 +1,1 @@
+"""G: what a channel's removal does to the loss, to first order, from a backward pass."""

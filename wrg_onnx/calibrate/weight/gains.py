@@ -1,0 +1,194 @@
+"""What the model multiplies a filter's channel by right behind the filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.channels import IdArray, Units
+from wrg_onnx.errors import StatisticsError
+from wrg_onnx.graph import Array, Graph, Node, Shape
+
+_LINEAR = ("Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul")
+"""Layers whose output is linear in the filter; fused forms may hold an activation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """An operator that at most scales and shifts each channel.
+
+    Attributes:
+        factor: (C,) or (1,) float64, the size of what it multiplies each channel by.
+        axis: Where the channels are behind it.
+    """
+
+    factor: Float64Array
+    axis: int
+
+
+def filter_gains(units: Units) -> Float64Array:
+    """Take the size of what scales each filter's channel before anything else reads it.
+
+    That is a batch normalisation's scale over its deviation, and what a Mul or Div holds as a
+    constant per channel. A filter's norm times its gain is the norm that the filter has once these
+    are folded into it, so that a choice by it does not depend on whether an exporter did so.
+
+    A filter that makes several channels, as one of a grouped ConvTranspose or of a weight that
+    several nodes read, has the mean of their gains.
+
+    Args:
+        units: The analysis of the model.
+
+    Returns:
+        (ids,) float64, not negative: the gain of each id that stands on a filter; 1 where no
+        constant scales its channel, or one that is not finite.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015, arXiv:1502.03167, section 3.1.
+    """
+    total = np.zeros(len(units.labels))
+    times = np.zeros(len(units.labels))
+    for node in units.flat.graph.nodes:
+        if node.op in _LINEAR and not node.domain and units.nodes[node.index].makes_channels:
+            axis = _channel_axis(units, node)
+            if axis is not None:
+                ids = units.axes[node.outputs[0]].at(axis)
+                np.add.at(total, ids, _gain_behind(units, node, axis))
+                np.add.at(times, ids, 1.0)
+    gains = np.divide(total, times, out=np.ones_like(total), where=times > 0)
+    for slot in units.slots:
+        of_slot = slice(slot.offset, slot.offset + slot.size)
+        if not times[of_slot].all():  # part of the weight is read elsewhere, behind a Slice
+            gains[of_slot] = 1.0
+    return gains
+
+
+def _channel_axis(units: Units, node: Node) -> int | None:
+    """Return the axis of a layer's output that its filters make, if there is one."""
+    axes = units.axes[node.outputs[0]]
+    made = [axis for axis in axes.live() if _are_filters(units, axes.at(axis))]
+    return made[0] if len(made) == 1 else None
+
+
+def _are_filters(units: Units, ids: IdArray) -> bool:
+    return bool((ids >= 0).all() and units.is_filter[ids].all())
+
+
+def _gain_behind(units: Units, node: Node, axis: int) -> Float64Array:
+    """Multiply up what scales the channels, down to the first tensor that is read otherwise."""
+    graph, tensor = units.flat.graph, node.outputs[0]
+    exposed = {value.name for value in graph.outputs}
+    gain = np.ones(units.axes[tensor].shape[axis])
+    while tensor not in exposed:
+        readers = graph.consumers.get(tensor, ())
+        if len(readers) != 1:
+            break
+        made = readers[0].outputs[0]
+        shapes = units.axes[tensor].shape, units.axes[made].shape if made else ()
+        step = _step(graph, readers[0], tensor, axis, shapes)
+        if step is None:
+            break
+        gain *= step.factor
+        tensor, axis = made, step.axis
+    return gain
+
+
+def _step(
+    graph: Graph, node: Node, tensor: str, axis: int, shapes: tuple[Shape, Shape]
+) -> _Step | None:
+    """Tell what an operator does to each channel; None if it does more than scale and shift it."""
+    if node.domain or node.inputs.count(tensor) != 1:
+        return None
+    place, rank = node.inputs.index(tensor), len(shapes[0])
+    if node.op == "Identity":
+        return _Step(np.ones(1), axis)
+    if node.op == "Transpose":
+        return _Step(np.ones(1), node.ints("perm", tuple(reversed(range(rank)))).index(axis))
+    factor = None
+    if node.op == "BatchNormalization" and place == 0 and axis == 1:
+        factor = _of_normalisation(graph, node)
+    elif node.op in ("Mul", "Div", "Add", "Sub") and shapes[0] == shapes[1]:
+        factor = _of_arithmetic(graph, node, place, rank, axis)
+    return None if factor is None or not np.isfinite(factor).all() else _Step(factor, axis)
+
+
+def _of_arithmetic(
+    graph: Graph, node: Node, place: int, rank: int, axis: int
+) -> Float64Array | None:
+    other = _constant(graph, node.inputs[1 - place])
+    along = None if other is None else _along(other, rank, axis)
+    if along is None or node.op == "Mul":
+        return along
+    if node.op == "Div":
+        return 1 / along if place == 0 and along.all() else None
+    return np.ones(1)
+
+
+def _of_normalisation(graph: Graph, node: Node) -> Float64Array | None:
+    scale, variance = (_constant(graph, node.input(position)) for position in (1, 4))
+    if scale is None or variance is None or node.int("training_mode", 0):
+        return None
+    if scale.ndim != 1 or variance.ndim != 1:  # opset 7 has a form with one of each per place
+        return None
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    assert isinstance(epsilon, float), node
+    spread = variance.astype(np.float64) + epsilon
+    if not (spread > 0).all():
+        return None
+    return np.asarray(np.abs(scale.astype(np.float64)) / np.sqrt(spread))
+
+
+def _constant(graph: Graph, name: str) -> Array | None:
+    """Return a constant of floats, behind the Identity by which exporters share equal ones, too."""
+    while name not in graph.constants:
+        maker = graph.producers.get(name)
+        if maker is None or maker.op != "Identity" or maker.domain:
+            return None
+        name = maker.inputs[0]
+    constant = graph.constants[name]
+    return constant if constant.dtype.kind in "fV" else None
+
+
+def _along(constant: Array, rank: int, axis: int) -> Float64Array | None:
+    """Return the sizes of a constant's elements along one axis; None if others have any, too."""
+    place = axis - (rank - constant.ndim)
+    if any(n > 1 and a != place for a, n in enumerate(constant.shape)):
+        return None
+    return np.abs(constant.astype(np.float64)).reshape(-1)
+
+
+def batch_scales(units: Units) -> list[LayerValues]:
+    """Take abs of the scale (gamma) of every batch normalisation, one per channel.
+
+    Those whose scale the graph computes are left out. Training with a penalty on the scales, as the
+    paper does, is the user's; what is there is taken as it is.
+
+    Args:
+        units: The analysis of the model.
+
+    Returns:
+        The sizes of the scales, one entry per node.
+
+    Raises:
+        StatisticsError: If channels may go, and none of them passes such a node.
+
+    Source: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming", ICCV
+    2017, arXiv:1708.06519.
+    """
+    found: list[LayerValues] = []
+    for analysed in units.nodes.values():
+        if analysed.call.node.op == "BatchNormalization":
+            scale = analysed.call.operand(1)
+            if scale.value is not None:
+                values = np.abs(scale.value.astype(np.float64))
+                found.append(LayerValues(scale.name, units.of(scale.axes.at(0)), values))
+    passed = [layer.units[layer.units >= 0] for layer in found]
+    if units.removable.any() and not any(units.removable[members].any() for members in passed):
+        raise StatisticsError(
+            "no BatchNormalization with a constant scale passes a channel that can be pruned: "
+            "exporters fold it into the convolution before it; export the model without that "
+            "(torch: dynamo=False, training=TrainingMode.PRESERVE), or use another criterion on "
+            "the weights alone, such as --criterion l1"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""A torch module as an ONNX file, and the comparison of both."""

@@ -1,0 +1,311 @@
+"""From a torch module to an ONNX file that is checked, compared and complete, or to no file.
+
+Both of torch's exporters fold an inference-mode batch normalisation into the convolution before
+it; one that follows anything else stays a BatchNormalization node.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import importlib.util
+import inspect
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from wrg_onnx.errors import MissingPackageError, ModelError, OutputError, UsageError, one_line
+from wrg_onnx.export.factory import build_module, load_weights
+from wrg_onnx.export.parity import compare_outputs, random_sample, run_module
+from wrg_onnx.files import check_output
+from wrg_onnx.graph.save import ONE_FILE_BYTES
+from wrg_onnx.graph.session import runtime
+
+BATCH = "batch"
+"""The name of the batch dimension in the file, where it is free."""
+
+
+class Exporter(enum.Enum):
+    """Which of torch's two exporters writes the file."""
+
+    DYNAMO = "dynamo"
+    TORCHSCRIPT = "torchscript"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """How a module becomes an ONNX file.
+
+    Attributes:
+        shapes: One shape for each float32 input, the batch first.
+        dynamic_batch: Whether the file takes any batch; otherwise the one in ``shapes``.
+        opset: The version of the operator set; None for the exporter's own choice.
+        input_names: The inputs' names in the file; None for the parameters of ``forward``.
+        exporter: Which exporter; the older one is never chosen by itself.
+        fold: Whether a batch normalisation is folded into the convolution before it. Only the
+            newer exporter can leave it as a node.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    dynamic_batch: bool = True
+    opset: int | None = None
+    input_names: tuple[str, ...] | None = None
+    exporter: Exporter = Exporter.DYNAMO
+    fold: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.fold and self.exporter is not Exporter.DYNAMO:
+            raise UsageError(
+                f"the exporter '{self.exporter.value}' always folds batch normalisation: use "
+                f"'{Exporter.DYNAMO.value}'"
+            )
+        if not self.shapes:
+            raise UsageError("export needs a shape for each input, such as 1x3x224x224; got none")
+        for shape in self.shapes:
+            if not shape or min(shape) < 1:
+                text = "x".join(map(str, shape))
+                raise UsageError(f"an input's shape must hold sizes from 1 upwards, got '{text}'")
+        names = self.input_names
+        if names is not None and (len(names) != len(self.shapes) or len({*names}) != len(names)):
+            raise UsageError(
+                f"export needs a different name for each of the {len(self.shapes)} inputs, "
+                f"got {list(names)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written.
+
+    Attributes:
+        path: The ONNX file.
+        parameters: The numbers in the module's parameters; buffers are not counted.
+        max_relative_error: The largest difference from torch, relative to the output's maximum.
+        opset: The version of the file's default operator set.
+        seconds: How long export, check and comparison took.
+    """
+
+    path: Path
+    parameters: int
+    max_relative_error: float
+    opset: int
+    seconds: float
+
+
+def export_factory(  # noqa: PLR0913 - one parameter for each option of the command
+    factory: str,
+    *,
+    shapes: Sequence[tuple[int, ...]],
+    output: Path,
+    state_dict: Path | None = None,
+    dynamic_batch: bool = True,
+    opset: int | None = None,
+    input_names: Sequence[str] | None = None,
+    force: bool = False,
+    exporter: Exporter = Exporter.DYNAMO,
+) -> ExportResult:
+    """Build a module from ``module:function``, load its weights and write it as ONNX.
+
+    A batch normalisation that follows a convolution is folded into it; another one stays a node.
+
+    Args:
+        factory: ``module:function``, importable from the current folder; called with no arguments.
+        shapes: One shape for each float32 input, the batch first.
+        output: The file to write.
+        state_dict: Weights, as ``.safetensors`` or as what ``torch.save`` makes of a state dict.
+            Without it the weights are the factory's own, drawn under a fixed seed.
+        dynamic_batch: Whether the file takes any batch; otherwise the one in ``shapes``.
+        opset: The version of the operator set; None for the exporter's own choice.
+        input_names: The inputs' names in the file; None for the parameters of ``forward``.
+        force: Whether an existing file may be replaced.
+        exporter: Which of torch's exporters.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: If the factory or an option is not usable.
+        ModelError: If the weights do not fit, the export fails, or its outputs differ.
+        OutputError: If the file cannot be written.
+        MissingPackageError: If onnxscript, safetensors or ONNX Runtime is not installed.
+    """
+    names = None if input_names is None else tuple(input_names)
+    options = ExportOptions(tuple(shapes), dynamic_batch, opset, names, exporter)
+    check_output(output, force=force)
+    module = build_module(factory)
+    if state_dict is not None:
+        load_weights(module, state_dict)
+    return export_module(module, output, options, force=force)
+
+
+def export_module(
+    module: nn.Module, output: Path, options: ExportOptions, *, force: bool = False
+) -> ExportResult:
+    """Write a module in inference mode as ONNX, if ONNX Runtime computes what torch computes.
+
+    The weights lie in the file itself, or in ``NAME.data`` beside it above 2 GB. The paths and
+    stack traces that torch adds to each node are left out.
+
+    Args:
+        module: The module, on the CPU. Its mode is restored.
+        output: The file to write. Missing folders are made.
+        options: Shapes, batch, opset, names and exporter.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ModelError: If the export fails, or its outputs differ from torch's.
+        OutputError: If the file cannot be written.
+        MissingPackageError: If onnxscript or ONNX Runtime is not installed.
+    """
+    check_output(output, force=force)
+    runtime()
+    start = time.perf_counter()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            _inference(module),
+            tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+        ):
+            # The final name inside a temporary folder: external data is found by its file's name.
+            part = Path(folder, output.name)
+            trials = run_module(module, options.shapes, _batches(options))
+            _write(module, part, options)
+            opset = _finish(part, options)
+            difference = compare_outputs(part, trials, _advice(options))
+            files = sorted(Path(folder).iterdir(), reverse=True)  # the weights come first
+            for file in files:
+                check_output(output.with_name(file.name), force=force)
+            for file in files:
+                file.replace(output.with_name(file.name))
+    except OSError as error:
+        raise OutputError(f"'{output}': cannot be written: {error.strerror or error}") from error
+    parameters = sum(p.numel() for p in module.parameters())
+    return ExportResult(output, parameters, difference, opset, time.perf_counter() - start)
+
+
+@contextmanager
+def _inference(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _batches(options: ExportOptions) -> tuple[int | None, ...]:
+    """Return the batches to run at; None is the one in the shapes."""
+    return (1, 2) if options.dynamic_batch else (None,)
+
+
+def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
+    """Let torch write the file."""
+    if options.exporter is Exporter.DYNAMO and importlib.util.find_spec("onnxscript") is None:
+        raise MissingPackageError("onnxscript", purpose="export", extra="torch")
+    # Tracing at batch 1 would let torch take the batch for a constant.
+    sample = random_sample(options.shapes, _batches(options)[-1])
+    names = list(options.input_names or _parameter_names(module, len(sample)))
+    state = [*module.parameters(), *module.buffers()]
+    choices: dict[str, Any] = {"dynamo": True, "dynamic_shapes": None}
+    if options.exporter is Exporter.DYNAMO:
+        size = sum(t.numel() * t.element_size() for t in state)
+        choices["external_data"] = size >= ONE_FILE_BYTES
+        # Folding is one of its optimisations, which come together or not at all.
+        choices["optimize"] = options.fold
+        if options.dynamic_batch:
+            batch = torch.export.Dim(BATCH)
+            choices["dynamic_shapes"] = tuple({0: batch} for _ in sample)
+    else:
+        choices = {"dynamo": False}
+        if options.dynamic_batch:
+            choices["dynamic_axes"] = {name: {0: BATCH} for name in names}
+    try:
+        with _quiet():
+            torch.onnx.export(
+                module, sample, path, input_names=names, opset_version=options.opset,
+                verbose=False, **choices,
+            )  # fmt: skip
+    except OSError:
+        raise
+    except Exception as error:  # the exporters raise whatever they meet
+        raise ModelError(
+            f"torch cannot export {type(module).__name__}: {type(error).__name__}: "
+            f"{one_line(error)}{_advice(options)}"
+        ) from error
+
+
+def _advice(options: ExportOptions) -> str:
+    tries = []
+    if options.dynamic_batch:
+        tries.append("a fixed batch (--static-batch)")
+    if options.exporter is Exporter.DYNAMO:
+        tries.append("the older exporter (--exporter torchscript)")
+    return f"; try {' or '.join(tries)}" if tries else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's exporter says about its own parts.
+
+    Both exporters warn of deprecated functions that they call themselves, and log each optional
+    package that is absent and each version conversion. Whether the file is right is not for the
+    log to tell: the checker, the opset and the outputs are compared afterwards.
+    """
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            for category in (DeprecationWarning, FutureWarning):
+                warnings.simplefilter("ignore", category)
+            # All inputs share one batch, on purpose.
+            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _finish(path: Path, options: ExportOptions) -> int:
+    """Strip the traces of this machine, run the checker, and return the opset."""
+    model = onnx.load(path, load_external_data=False)
+    graph = model.graph
+    for part in [model, graph, *graph.node, *graph.initializer, *graph.value_info,
+                 *graph.input, *graph.output]:  # fmt: skip
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    opset = next(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if options.opset not in (None, opset):
+        raise ModelError(
+            f"asked for opset {options.opset}, but the exporter '{options.exporter.value}' makes "
+            f"opset {opset} and cannot convert this model{_advice(options)}"
+        )
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(
+            f"the ONNX checker refuses what torch exported: {one_line(error)}"
+        ) from error
+    return opset
+
+
+def _parameter_names(module: nn.Module, count: int) -> list[str]:
+    parameters = inspect.signature(module.forward).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return names[:count] if len(names) >= count else [f"input_{k}" for k in range(count)]

@@ -1,0 +1,154 @@
+"""The state of a run in one file that is whole or not there; tensors and JSON, no code."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wrg_onnx.errors import DataError, MissingPackageError, OutputError, UsageError, one_line
+from wrg_onnx.files import check_output, renamed
+from wrg_onnx.finetune.options import CheckpointFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FORMAT = "wrg-onnx checkpoint 1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What a run needs to go on.
+
+    Attributes:
+        identity: What must be the same in the run that goes on, by name.
+        state: Numbers, lists and texts.
+        tensors: Weights, moments and generator states.
+    """
+
+    identity: Mapping[str, Any]
+    state: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+def check_checkpoint(file: CheckpointFile | None, others: Mapping[str, Path] | None = None) -> None:
+    """Refuse a checkpoint early, before the work is done.
+
+    Args:
+        file: The checkpoint; None if there is to be none.
+        others: The other files of the run, by what they are.
+
+    Raises:
+        UsageError: If it is one of these.
+        OutputError: If there is one, and neither ``resume`` nor ``force`` is set, or it cannot be
+            written.
+        MissingPackageError: If safetensors is not installed.
+    """
+    if file is None:
+        return
+    for what, path in (others or {}).items():
+        if path.resolve() == file.path.resolve():
+            raise UsageError(f"checkpoint '{file.path}' is {what} of this run; name another file")
+    if file.path.is_dir():
+        raise OutputError(
+            f"checkpoint '{file.path}' is a folder; name a file, such as "
+            f"'{file.path / 'run.safetensors'}'"
+        )
+    if file.path.exists() and not (file.resume or file.force):
+        raise OutputError(
+            f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
+        )
+    check_output(file.path, force=True)
+    folder = next(parent for parent in file.path.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # rights alone do not tell
+    except OSError as error:
+        raise _unwritable(file.path, error) from error
+    _safetensors()
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in the place of the one before, in one move.
+
+    Raises:
+        OutputError: If it cannot be written; the one before is still there.
+    """
+    texts = {
+        "format": _FORMAT,
+        "identity": json.dumps(checkpoint.identity, sort_keys=True),
+        "state": json.dumps(checkpoint.state),
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    data = _safetensors().save(tensors, metadata=texts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with renamed(path) as part, part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())  # else a crash may leave the name, and not what it names
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"'{path}': cannot be written: {error.strerror or error}")
+
+
+def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
+    """Read a checkpoint of this very run.
+
+    Args:
+        path: The file.
+        identity: What this run is.
+
+    Raises:
+        DataError: If the file cannot be read, or is no checkpoint.
+        UsageError: If it is of another model, teacher or data, or of other options.
+    """
+    package = _safetensors()
+    try:
+        data = path.read_bytes()
+        tensors = package.load(data)
+        size = int.from_bytes(data[:8], "little")
+        texts = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        known = texts.get("format") == _FORMAT
+        found = json.loads(texts["identity"]) if known else {}
+        state = json.loads(texts["state"]) if known else {}
+    except OSError as error:
+        raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("safetensors") or isinstance(
+            error, (ValueError, KeyError)
+        ):
+            raise DataError(
+                f"'{path}': no checkpoint, or a truncated one ({one_line(error)}); start anew "
+                "without --resume"
+            ) from error
+        raise
+    if not known:
+        raise DataError(f"'{path}': not a checkpoint of wrg-onnx; name another file")
+    for name, value in json.loads(json.dumps(identity)).items():
+        if found.get(name) != value:
+            raise UsageError(
+                f"'{path}' is the checkpoint of another run: its {name} is "
+                f"{_shown(found.get(name))}, here it is {_shown(value)}; start anew with --force "
+                "and without --resume, or name another file"
+            )
+    return Checkpoint(found, state, tensors)
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("safetensors", purpose="--checkpoint", extra="torch") from error
+    return safetensors.torch

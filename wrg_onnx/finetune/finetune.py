@@ -1,0 +1,160 @@
+"""Fine-tune a model through its torch twin, and distil its original into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from wrg_onnx.errors import StatisticsError
+from wrg_onnx.finetune.checkpoint import check_checkpoint
+from wrg_onnx.finetune.levels import correct_levels
+from wrg_onnx.finetune.numerics import repeatable
+from wrg_onnx.finetune.options import Finetuned, FinetuneOptions, TrainingData
+from wrg_onnx.finetune.prepare import (
+    prepare,
+    samples_to_measure,
+    trainable_twin,
+)
+from wrg_onnx.finetune.resume import identity, restore, store
+from wrg_onnx.finetune.train import Setting, Trainer
+from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.progress import Progress, silent
+from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.twin import Twin
+from wrg_onnx.twin.batches import join, to_feed
+
+
+def finetune(
+    student: Graph,
+    teacher: Graph | None,
+    data: TrainingData,
+    kept: Mapping[str, KeptChannels],
+    options: FinetuneOptions,
+    *,
+    progress: Progress = silent,
+) -> Finetuned:
+    """Train the weights of a graph, and return the graph with the best ones.
+
+    The loss is BCE + IoU + SSIM of the saliency map against the masks where there are masks, or
+    the user's own; to this comes, weighted by ``options.distil``, how far outputs and feature maps
+    are from the teacher's. The epoch with the lowest held-out loss wins, the one before training
+    included.
+
+    Args:
+        student: The graph to train.
+        teacher: The graph to learn from; None for none.
+        data: Training and held-out samples.
+        kept: Which channels of the teacher the student still has, by tensor; those that do not fit
+            the two, and so all where it is empty, stay out of the loss.
+        options: How to train.
+        progress: Told the epoch with its loss, and the steps done.
+
+    Returns:
+        The trained graph, and how it went.
+
+    Raises:
+        UsageError: If there is nothing to learn from, the teacher does not fit, or the user's loss
+            is not usable.
+        UnsupportedOperatorError: If an operator has no twin.
+        ModelError: If no weight can be trained.
+        StatisticsError: If loss or gradients are not finite; it names the layer.
+        DataError: If a sample cannot be read.
+        OutputError: If the checkpoint is taken, or cannot be written.
+        MissingPackageError: If there is to be one, and safetensors is not installed.
+    """
+    check_checkpoint(options.checkpoint)
+    with repeatable(options.seed):
+        setting, twin, notes = prepare(student, teacher, data, kept, options)
+        average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
+        trainer = Trainer(setting, twin, average)
+        trainer.course.notes += notes
+        file = options.checkpoint
+        try:
+            run = {} if file is None else identity(trainer, teacher)
+            if file is not None and file.resume and file.path.exists():
+                restore(trainer, file, run)
+            else:
+                trainer.judge()
+                _set_levels(trainer)
+            while not trainer.is_done:
+                trainer.epoch(progress)
+                if file is not None and not options.workers.index:
+                    store(trainer, file, run)
+        finally:
+            trainer.close()
+        average.load_state_dict(trainer.best)
+    course = trainer.course
+    return Finetuned(
+        graph=edited(student, Edit(constants=_in_the_files_types(setting, average))),
+        history=tuple(course.history),
+        best_epoch=course.best_epoch,
+        objective=setting.objective.describe(),
+        device=setting.device.type,
+        notes=tuple(course.notes),
+        # Seldom asked for, so it is built then.
+        start=lambda feeds: _run(trainable_twin(student, options).eval(), feeds),
+        run=lambda feeds: _run(average.cpu(), feeds),
+        is_half=bool(setting.half_weights),
+    )
+
+
+def _set_levels(trainer: Trainer) -> None:
+    """Start from layers at the teacher's levels, if that lowers the held-out loss."""
+    setting, course = trainer.setting, trainer.course
+    teacher = setting.objective.teacher
+    if teacher is None or not setting.kept:
+        return
+    batches = join(samples_to_measure(setting.data.training), joins=setting.joins)
+    if len(batches) > 1:
+        course.notes.append(
+            "the levels of the layers are not corrected: that takes several samples at once, and "
+            "the model takes one"
+        )
+        return
+    start = {name: value.clone() for name, value in trainer.twin.state_dict().items()}
+    batch = batches[0].to(setting.device)
+    count = correct_levels(setting.graph, trainer.twin, teacher.twin, setting.kept, batch)
+    if not count:
+        return
+    trainer.average.load_state_dict(trainer.twin.state_dict())
+    before = course.history[0].held_out_loss
+    after = trainer.judge().held_out_loss
+    change = f"held-out loss {before:.4f} -> {after:.4f}"
+    if after < before:
+        trainer.measure_sizes()
+        course.notes.append(
+            f"before training {count} layers were set to the teacher's levels: {change}"
+        )
+        return
+    trainer.twin.load_state_dict(start)
+    trainer.average.load_state_dict(start)
+    course.notes.append(
+        f"setting {count} layers to the teacher's levels did not help ({change}), so training "
+        "starts without"
+    )
+
+
+def _in_the_files_types(setting: Setting, twin: Twin) -> dict[str, Array]:
+    """Return what was trained, each in the type that the file holds it in.
+
+    Raises:
+        StatisticsError: If a running statistic does not fit; weights were looked at before.
+    """
+    found = twin.trained_constants()
+    for name in setting.half_weights & found.keys():
+        with np.errstate(over="ignore"):  # told below
+            found[name] = found[name].astype(np.float16)
+        if not np.isfinite(found[name]).all():
+            raise StatisticsError(
+                f"what training made of '{name}' does not fit float16: lower --learning-rate, or "
+                "leave --batch-norm frozen"
+            )
+    return found
+
+
+def _run(twin: Twin, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    with torch.no_grad():
+        values = twin({name: to_feed(array) for name, array in feeds.items()})
+    return {name: value.numpy() for name, value in values.items()}

@@ -1,1 +1,0 @@
-"""Fine-tuning through the torch twin, with the original as the teacher."""

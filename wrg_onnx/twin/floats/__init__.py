@@ -1,0 +1,1 @@
+"""Quantised and half-precision graphs in the floats that a twin computes in."""
