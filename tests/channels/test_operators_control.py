@@ -10,7 +10,7 @@ from operator_cases import Case, assert_own_validation_accepts, assert_prunes_ex
 from strategies import analyse, draw_alive, normal, tensors_of, whole
 
 from wrg_onnx.channels import parameter_terms, total_cost
-from wrg_onnx.graph.scopes import flatten
+from wrg_onnx.graph.subgraphs import flatten
 from wrg_onnx.rewrite import apply_plan, plan_slices
 
 YES, NO = {"q": np.bool_(True)}, {"q": np.bool_(False)}

@@ -7,10 +7,10 @@ import pytest
 from scipy.special import expit
 
 from wrg_onnx.data.saliency_map import (
-    SaliencyHead,
-    find_saliency_head,
+    SaliencyMap,
+    find_saliency_map,
     find_saliency_output,
-    saliency_map,
+    read_saliency,
 )
 from wrg_onnx.errors import StatisticsError
 
@@ -54,7 +54,7 @@ def test_a_map_is_found_behind_other_outputs(array):
 )
 def test_what_is_no_map_is_not_taken_for_one(array):
     assert find_saliency_output(["y"], {"y": array}, SIZE) is None
-    assert find_saliency_head(["y"], [{"y": array}], SIZE) is None
+    assert find_saliency_map(["y"], [{"y": array}], SIZE) is None
 
 
 def test_one_channel_is_preferred_to_two_and_the_first_to_the_next():
@@ -64,11 +64,11 @@ def test_one_channel_is_preferred_to_two_and_the_first_to_the_next():
 
 def test_logits_are_told_from_probabilities_by_all_samples_together():
     inside, outside = zeros(1, 1, 32, 48) + 0.5, zeros(1, 1, 32, 48) - 3
-    head = find_saliency_head(["y"], [{"y": inside}, {"y": outside}], SIZE)
-    assert head == SaliencyHead("y", axis=1, channels=1, is_logit=True)
-    head = find_saliency_head(["y"], [{"y": inside}, {"y": inside + 0.505}], SIZE)
-    assert head == SaliencyHead("y", axis=1, channels=1, is_logit=False)
-    assert find_saliency_head(["y"], [], SIZE) is None
+    saliency = find_saliency_map(["y"], [{"y": inside}, {"y": outside}], SIZE)
+    assert saliency == SaliencyMap("y", axis=1, channels=1, is_logit=True)
+    saliency = find_saliency_map(["y"], [{"y": inside}, {"y": inside + 0.505}], SIZE)
+    assert saliency == SaliencyMap("y", axis=1, channels=1, is_logit=False)
+    assert find_saliency_map(["y"], [], SIZE) is None
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC", "NHW"])
@@ -76,9 +76,9 @@ def test_logits_are_told_from_probabilities_by_all_samples_together():
 def test_a_raw_output_becomes_a_map(layout, is_logit):
     values = np.random.default_rng(0).normal(0, 200, SIZE) if is_logit else np.eye(*SIZE)
     output = {"NCHW": values[None, None], "NHWC": values[None, ..., None], "NHW": values[None]}
-    head = find_saliency_head(["y"], [{"y": output[layout]}], SIZE)
-    result = saliency_map(output[layout], head)
-    assert (result.shape, result.dtype, head.is_logit) == (SIZE, np.float32, is_logit)
+    saliency = find_saliency_map(["y"], [{"y": output[layout]}], SIZE)
+    result = read_saliency(output[layout], saliency)
+    assert (result.shape, result.dtype, saliency.is_logit) == (SIZE, np.float32, is_logit)
     expected = expit(values) if is_logit else values
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
@@ -89,21 +89,21 @@ def test_two_channels_give_the_foreground(axis):
     softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for values in (logits, softmax):
         output = np.moveaxis(values, 1, axis)
-        head = find_saliency_head(["y"], [{"y": output}], SIZE)
-        assert (head.axis, head.channels, head.is_logit) == (axis, 2, values is logits)
-        np.testing.assert_allclose(saliency_map(output, head), softmax[0, 1], atol=1e-6)
+        saliency = find_saliency_map(["y"], [{"y": output}], SIZE)
+        assert (saliency.axis, saliency.channels, saliency.is_logit) == (axis, 2, values is logits)
+        np.testing.assert_allclose(read_saliency(output, saliency), softmax[0, 1], atol=1e-6)
 
 
 def test_a_map_with_nan_is_an_error():
     output = zeros(1, 1, 32, 48)
     output[0, 0, 3, 4] = np.nan
     with pytest.raises(StatisticsError, match="output 'y' holds an infinity or NaN"):
-        saliency_map(output, SaliencyHead("y", axis=1, channels=1, is_logit=True))
+        read_saliency(output, SaliencyMap("y", axis=1, channels=1, is_logit=True))
 
 
 def test_the_map_of_a_fixed_batch_is_that_of_its_first_image():
     output = np.linspace(0, 1, 3 * 32 * 48, dtype=np.float32).reshape(3, 1, 32, 48)
-    assert find_saliency_head(["y"], [{"y": output}], SIZE) is None
-    head = find_saliency_head(["y"], [{"y": output}], SIZE, batch=3)
-    assert head is not None
-    np.testing.assert_array_equal(saliency_map(output, head), output[0, 0])
+    assert find_saliency_map(["y"], [{"y": output}], SIZE) is None
+    saliency = find_saliency_map(["y"], [{"y": output}], SIZE, batch=3)
+    assert saliency is not None
+    np.testing.assert_array_equal(read_saliency(output, saliency), output[0, 0])

@@ -12,7 +12,7 @@ from strategies import build
 
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.data.preprocess import Preprocessing
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.finetune import FinetuneOptions, TrainingData
 from wrg_onnx.graph import from_proto
 from wrg_onnx.rewrite import KeptChannels
@@ -63,15 +63,18 @@ def data_set(indices, *, has_masks=True):
     return DataSet(readers, "images", len(readers), has_masks)
 
 
-HEAD = SaliencyHead("map", axis=1, channels=1, is_logit=False)
+HEAD = SaliencyMap("map", axis=1, channels=1, is_logit=False)
 IMAGE = Preprocessing(
     "image", SIDE, SIDE, 3, "NCHW", np.dtype(np.float32), 1 / 255, (0.4,) * 3, (0.2,) * 3, "rgb"
 )
 
 
-def training_data(*, masks=True, head=HEAD, image=IMAGE):
+def training_data(*, masks=True, saliency=HEAD, image=IMAGE):
     return TrainingData(
-        data_set(range(8), has_masks=masks), data_set(range(8, 11), has_masks=masks), head, image
+        data_set(range(8), has_masks=masks),
+        data_set(range(8, 11), has_masks=masks),
+        saliency,
+        image,
     )
 
 

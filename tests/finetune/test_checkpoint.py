@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_model_is_refused(train, kit):
             lambda data, _: {"preprocessing": replace(data.preprocessing, scale=1.0)},
             "preprocessing",
         ),
-        (lambda data, _: {"head": replace(data.head, is_logit=True)}, "saliency map"),
+        (lambda data, _: {"saliency": replace(data.saliency, is_logit=True)}, "saliency map"),
     ],
     ids=["training", "held out", "preprocessing", "map"],
 )

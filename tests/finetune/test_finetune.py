@@ -172,7 +172,7 @@ def test_statistics_of_a_batch_do_not_hide_that_samples_join(train, kit):
 
 
 def test_masks_of_a_model_without_a_map_are_noted(train, kit):
-    tuned = train(teacher=kit.net(), data=kit.data(head=None), kept=kit.channels())
+    tuned = train(teacher=kit.net(), data=kit.data(saliency=None), kept=kit.channels())
     assert any("the masks are not used" in note for note in tuned.notes)
 
 
@@ -252,7 +252,7 @@ def test_nothing_to_learn_from_is_refused(train, kit):
 
 def test_masks_that_fit_no_output_are_refused_with_the_shapes(train, kit):
     with pytest.raises(UsageError, match=r"'map' \['N', 1, 16, 16\], expected one or two channels"):
-        train(data=kit.data(head=None))
+        train(data=kit.data(saliency=None))
 
 
 def test_a_teacher_with_other_inputs_or_outputs_is_refused(train):

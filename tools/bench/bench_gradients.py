@@ -35,7 +35,7 @@ from wrg_onnx.errors import WrgError
 from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
-from wrg_onnx.pipeline.samples import gather_samples, read_head
+from wrg_onnx.pipeline.samples import find_saliency, gather_samples
 from wrg_onnx.select import Candidates, Criterion, Scope, score, select
 
 ROOT = Path(__file__).parents[2]
@@ -59,18 +59,18 @@ def compare(path: Path, images: int, ratio: float) -> str:
     model = analyse(path, data)
     samples = gather_samples(model.graph, model.input_shapes, data, seed=0)
     session = open_session(model.graph)
-    head = read_head(session, samples.calibration, samples.preprocessing)
+    saliency = find_saliency(session, samples.calibration, samples.preprocessing)
     taps = plan_taps(model.units)
     feeds = {k: torch.from_numpy(np.array(v)) for k, v in samples.calibration[0].feeds.items()}
-    plain = GradientProbe(model.graph, taps, head, bound_bytes=sys.maxsize)
+    plain = GradientProbe(model.graph, taps, saliency, bound_bytes=sys.maxsize)
     made = sum(plain._twin.bytes_made(feeds))  # noqa: SLF001 - what the parts are measured by
-    first = GradientProbe(model.graph, taps, head, bound_bytes=sys.maxsize)
+    first = GradientProbe(model.graph, taps, saliency, bound_bytes=sys.maxsize)
     first._twin.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # noqa: SLF001
     probes = {
         "channels first": first,
         "float32": plain,
-        "parts": GradientProbe(model.graph, taps, head, bound_bytes=made // 4),
-        "bfloat16": GradientProbe(model.graph, taps, head, mixed=True, bound_bytes=sys.maxsize),
+        "parts": GradientProbe(model.graph, taps, saliency, bound_bytes=made // 4),
+        "bfloat16": GradientProbe(model.graph, taps, saliency, mixed=True, bound_bytes=sys.maxsize),
     }
     seconds: dict[str, list[float]] = {name: [] for name in probes}
     rows: dict[str, list[Row]] = {name: [] for name in probes}

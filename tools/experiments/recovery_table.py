@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from shared_pairs import DATA, link
 from wrg_onnx.data.dataset import DataSet, from_directory
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.graph import Graph, Session, open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
@@ -33,7 +33,7 @@ from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.recovery import recover
-from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
+from wrg_onnx.pipeline.samples import Samples, find_saliency, gather_samples
 
 SETS = ("SOD300", "DAVIS2016-val")
 SALIENCY = "csnet_L_x2_224"
@@ -91,15 +91,15 @@ class Bench:
         return cls(model, config, samples, open_session(model.graph))
 
     @cached_property
-    def head(self) -> SaliencyHead | None:
+    def saliency(self) -> SaliencyMap | None:
         """How to read the saliency map."""
-        return read_head(self.original, self.samples.calibration, self.samples.preprocessing)
+        return find_saliency(self.original, self.samples.calibration, self.samples.preprocessing)
 
     def cut(self) -> Cut:
         """Measure and cut the model."""
         step = (self.config.ratio, self.config.floor)
         clock = Clock(lambda *_: None)
-        chosen = choose_units(self.model, self.samples, self.head, step, self.config, clock)
+        chosen = choose_units(self.model, self.samples, self.saliency, step, self.config, clock)
         return cut_model(self.model, chosen, self.config.seed, clock)
 
     def recovered(self, cut: Cut) -> Iterator[tuple[Recovery, Graph, float]]:
@@ -113,7 +113,7 @@ class Bench:
 
     def judge(self, graph: Graph, data: DataSet) -> Accuracy:
         """Hold a model against the original."""
-        return judge(self.original, open_session(graph), data, self.head)
+        return judge(self.original, open_session(graph), data, self.saliency)
 
     def all_of(self, folder: Path) -> DataSet:
         """Open a folder as the model is fed."""

@@ -19,7 +19,7 @@ from wrg_onnx.calibrate.weight.gains import batch_scales
 from wrg_onnx.calibrate.weight.norms import FilterNorms, filter_distances, filter_norms
 from wrg_onnx.channels import Units
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.data.workers import Alone, Workers, of_first
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.progress import Progress, silent
@@ -75,7 +75,7 @@ def collect(
     data: DataSet | None,
     options: CollectOptions,
     *,
-    head: SaliencyHead | None = None,
+    saliency: SaliencyMap | None = None,
     certainty: Certainty | None = None,
     progress: Progress = silent,
 ) -> Collected:
@@ -86,7 +86,7 @@ def collect(
         data: The calibration images in the order in which they are looked at; None if only weights
             are needed.
         options: Which statistics, and how.
-        head: How to read the saliency map, None if the model has none.
+        saliency: How to read the saliency map, None if the model has none.
         certainty: How sure the choice is; without it all images are looked at.
         progress: Told how many images are done.
 
@@ -115,7 +115,7 @@ def collect(
         measured = {kind.value: found.layers(kind, times) for kind in Kind}
         return replace(of_weights, images=found.images, **measured)
 
-    used = instruments_for(units.graph, taps, head, options.wanted, options.workers.index)
+    used = instruments_for(units.graph, taps, saliency, options.wanted, options.workers.index)
     if not len(data):
         raise StatisticsError("there is no image to take statistics from")
     sure = None

@@ -14,7 +14,7 @@ from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSourc
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import needs_torch
 from wrg_onnx.graph import Graph, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
@@ -98,7 +98,7 @@ class Instrument:
 def instruments_for(
     graph: Graph,
     taps: tuple[Tap, ...],
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     wanted: Wanted,
     process: int,
 ) -> list[Instrument]:
@@ -107,7 +107,7 @@ def instruments_for(
     Args:
         graph: The model.
         taps: Where to look.
-        head: How to read the saliency map, None if the model has none.
+        saliency: How to read the saliency map, None if the model has none.
         wanted: What is measured, and how.
         process: Which process of the run this is.
 
@@ -138,8 +138,8 @@ def instruments_for(
         made.append(Instrument(make, kinds, block, store, beside_gpu))
 
     if wanted.gradients:
-        make = partial(_gradient_probe, graph, taps, head, device, mixed=wanted.mixed)
-        further = (repr(head), device, str(wanted.mixed), _version("torch"))
+        make = partial(_gradient_probe, graph, taps, saliency, device, mixed=wanted.mixed)
+        further = (repr(saliency), device, str(wanted.mixed), _version("torch"))
         add(make, (Kind.GRADIENT,), *further)
     if wanted.ranks or wanted.activations:
         kinds = map_kinds(ranks=wanted.ranks)
@@ -158,13 +158,13 @@ def _places(taps: Sequence[Tap]) -> Iterator[str]:
 
 
 def _gradient_probe(
-    graph: Graph, taps: Sequence[Tap], head: SaliencyHead | None, device: str, *, mixed: bool
+    graph: Graph, taps: Sequence[Tap], saliency: SaliencyMap | None, device: str, *, mixed: bool
 ) -> Probe:
     with needs_torch(
         "a criterion with a gradient", otherwise="choose one without, such as --criterion wr"
     ):
         from wrg_onnx.calibrate.gradient.probe import GradientProbe
-    return GradientProbe(graph, taps, head, device, mixed=mixed)
+    return GradientProbe(graph, taps, saliency, device, mixed=mixed)
 
 
 def _map_probe(

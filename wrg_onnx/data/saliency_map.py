@@ -23,7 +23,7 @@ PROBABILITY_SLACK = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class SaliencyHead:
+class SaliencyMap:
     """How to read the saliency map from a model's outputs, decided once per model.
 
     Attributes:
@@ -67,12 +67,12 @@ def find_saliency_output(
     return None
 
 
-def find_saliency_head(
+def find_saliency_map(
     outputs: Sequence[str],
     batches: Sequence[Mapping[str, Array]],
     input_size: tuple[int, int],
     batch: int = 1,
-) -> SaliencyHead | None:
+) -> SaliencyMap | None:
     """Find the saliency output, and whether it holds probabilities, from a few samples.
 
     It is a matter of the model, not of the image: a map of logits may happen to lie inside [0, 1].
@@ -95,16 +95,16 @@ def find_saliency_head(
     low = min(float(arrays[name].min()) for arrays in batches)
     high = max(float(arrays[name].max()) for arrays in batches)
     is_logit = low < -PROBABILITY_SLACK or high > 1 + PROBABILITY_SLACK
-    return SaliencyHead(name, axis=layout[0], channels=layout[1], is_logit=is_logit)
+    return SaliencyMap(name, axis=layout[0], channels=layout[1], is_logit=is_logit)
 
 
-def saliency_map(output: Array, head: SaliencyHead) -> NDArray[np.float32]:
+def read_saliency(output: Array, saliency: SaliencyMap) -> NDArray[np.float32]:
     """Turn a model's raw output for one sample into a saliency map.
 
     Args:
         output: (B, C, H, W), (B, H, W, C) or (B, H, W) of floats, C being 1 or 2; of a batch, which
             holds the same image B times, the first counts.
-        head: How to read it.
+        saliency: How to read it.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -113,13 +113,13 @@ def saliency_map(output: Array, head: SaliencyHead) -> NDArray[np.float32]:
         StatisticsError: If the output holds an infinity or NaN.
     """
     maps: NDArray[np.float64] = output.astype(np.float64)[0]
-    if head.axis is not None:
-        maps = np.moveaxis(maps, head.axis - 1, 0)
+    if saliency.axis is not None:
+        maps = np.moveaxis(maps, saliency.axis - 1, 0)
         # The sigmoid of the difference is the softmax over background and foreground.
-        maps = maps[1] - maps[0] if head.channels == 2 and head.is_logit else maps[-1]
+        maps = maps[1] - maps[0] if saliency.channels == 2 and saliency.is_logit else maps[-1]
     if not np.isfinite(maps).all():
-        raise StatisticsError(f"output '{head.output}' holds an infinity or NaN")
-    if head.is_logit:
+        raise StatisticsError(f"output '{saliency.output}' holds an infinity or NaN")
+    if saliency.is_logit:
         maps = 0.5 * (1 + np.tanh(0.5 * maps))  # the sigmoid, without an overflow
     return np.clip(maps, 0, 1).astype(np.float32)
 

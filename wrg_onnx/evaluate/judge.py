@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.data.saliency_map import SaliencyHead, saliency_map
+from wrg_onnx.data.saliency_map import SaliencyMap, read_saliency
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
@@ -73,7 +73,7 @@ def judge(
     original: Session,
     pruned: Session,
     data: DataSet,
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     *,
     cut: Session | None = None,
     progress: Progress = silent,
@@ -84,7 +84,7 @@ def judge(
         original: The original model.
         pruned: The pruned model.
         data: The validation set.
-        head: How to read the saliency map, None if the models have none.
+        saliency: How to read the saliency map, None if the models have none.
         cut: The pruned model before it was recovered, if it is to be judged too.
         progress: Told how many samples are done.
 
@@ -92,14 +92,14 @@ def judge(
         The scores and the agreement.
     """
     sessions = [original, pruned, *([] if cut is None else [cut])]
-    scored = head is not None and data.has_masks
+    scored = saliency is not None and data.has_masks
     totals = [SaliencyTotals() if scored else None for _ in sessions]
     agreements = [Agreement() for _ in sessions[1:]]
     for number, sample in enumerate(data, start=1):
         found = [session.run(sample.feeds) for session in sessions]
         for total, outputs in zip(totals, found, strict=True):
-            if total is not None and head is not None and sample.mask is not None:
-                total.add(saliency_map(outputs[head.output], head), sample.mask)
+            if total is not None and saliency is not None and sample.mask is not None:
+                total.add(read_saliency(outputs[saliency.output], saliency), sample.mask)
         for agreement, outputs in zip(agreements, found[1:], strict=True):
             agreement.add(found[0], outputs)
         progress("evaluate", number, len(data))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import UsageError, one_line
 from wrg_onnx.export.factory import load_function
 from wrg_onnx.finetune.distil import Teacher, distance
@@ -78,14 +78,14 @@ class Objective:
 
     Attributes:
         outputs: The names of the model's outputs.
-        head: The saliency map to hold against masks; None to leave them out.
+        saliency: The saliency map to hold against masks; None to leave them out.
         own: The user's loss, in place of the one on masks.
         teacher: Whom to learn from.
         distil: The weight of what the teacher says.
     """
 
     outputs: tuple[str, ...]
-    head: SaliencyHead | None = None
+    saliency: SaliencyMap | None = None
     own: OwnLoss | None = None
     teacher: Teacher | None = None
     distil: float = 1.0
@@ -98,7 +98,7 @@ class Objective:
     def describe(self) -> str:
         """Say in words what the loss is made of."""
         parts = [f"the loss {self.own.spec}"] if self.own else []
-        parts += ["masks"] if self.head and not self.own else []
+        parts += ["masks"] if self.saliency and not self.own else []
         if self.teacher is not None and self.distil:
             outputs, features = len(self.teacher.outputs), len(self.teacher.features)
             parts += (
@@ -127,8 +127,8 @@ class Objective:
             theirs = None if taught is None else {name: taught[name] for name in self.outputs}
             mask = _mask_of_each(own, batch)
             terms.append(self.own(_as_float(own), mask, theirs and _as_float(theirs)))
-        elif self.head is not None and batch.mask is not None:
-            prediction = probability(values[self.head.output].float(), self.head)
+        elif self.saliency is not None and batch.mask is not None:
+            prediction = probability(values[self.saliency.output].float(), self.saliency)
             terms.append(saliency_loss(prediction, mask_at(batch.mask, prediction)))
         if self.teacher is not None and taught is not None and self.distil:
             for targets, share in (

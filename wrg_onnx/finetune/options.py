@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.preprocess import Preprocessing
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Array, Graph, Value
@@ -122,13 +122,13 @@ class TrainingData:
     Attributes:
         training: The samples that gradients are taken from.
         held_out: The samples whose loss says which epoch is best.
-        head: How to read the saliency map; None if the model has none.
+        saliency: How to read the saliency map; None if the model has none.
         preprocessing: How an image is fed; None if the model does not take one.
     """
 
     training: DataSet
     held_out: DataSet
-    head: SaliencyHead | None = None
+    saliency: SaliencyMap | None = None
     preprocessing: Preprocessing | None = None
 
 

@@ -86,7 +86,7 @@ def prepare(
         )
     objective = Objective(
         outputs=tuple(value.name for value in student.outputs),
-        head=data.head if data.training.has_masks else None,
+        saliency=data.saliency if data.training.has_masks else None,
         own=own,
         teacher=known,
         distil=options.distil,
@@ -117,7 +117,7 @@ def check_sources(
             f"teacher{' that counts (--distil 0)' if teacher else ''}; give --teacher with the "
             "original, a folder with masks/, or --loss module:function"
         )
-    if data.head is None:
+    if data.saliency is None:
         outputs = ", ".join(f"'{v.name}' {list(v.shape or ())}" for v in student.outputs)
         raise UsageError(
             f"no output of '{student.name}' has the shape of a mask: {outputs}, expected one or "
@@ -257,7 +257,7 @@ def _notes(
             "weights of float16 were trained in float32; after every epoch they were judged, and "
             "in the end written, rounded to float16"
         )
-    if data.training.has_masks and data.head is None and options.loss is None:
+    if data.training.has_masks and data.saliency is None and options.loss is None:
         yield "no output has the shape of a mask, so the masks are not used"
     if options.augment and data.preprocessing is None:
         yield "only images of floats are augmented, so the samples are fed as they are"

@@ -39,7 +39,7 @@ def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
         "held-out samples": len(setting.data.held_out),
         "data": digest(*trainer.describe_samples()),
         "preprocessing": digest(setting.data.preprocessing),
-        "saliency map": digest(setting.data.head),
+        "saliency map": digest(setting.data.saliency),
         "device": setting.device.type,
         **_plain(setting.options),
     }

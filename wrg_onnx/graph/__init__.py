@@ -7,10 +7,10 @@ from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_f
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.save import check_model_output, save
-from wrg_onnx.graph.scopes import Flat, flatten
 from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
+from wrg_onnx.graph.subgraphs import Flat, flatten
 from wrg_onnx.graph.threads import one_blas_thread
 
 __all__ = [

@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node
 from wrg_onnx.graph.records import Source, read_records
-from wrg_onnx.graph.scopes import Scope, scopes
+from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,11 +56,11 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     surgeon = source.surgeon.copy()
     taken: set[str] = set(source.aside)
     nodes: dict[int, gs.Node] = {}
-    for scope in scopes(graph):
-        part = _find(surgeon, scope)
-        _set_constants(part, scope, edit.constants)
+    for subgraph in subgraphs(graph):
+        part = _find(surgeon, subgraph)
+        _set_constants(part, subgraph, edit.constants)
         taken.update(part.tensors())
-        nodes.update({scope.first + index: node for index, node in enumerate(part.nodes)})
+        nodes.update({subgraph.first + index: node for index, node in enumerate(part.nodes)})
     for index, attributes in edit.attributes.items():
         node = nodes[index]
         node.attrs = {**node.attrs, **attributes}
@@ -98,17 +98,17 @@ def _with_notes(header: onnx.ModelProto, notes: Mapping[str, str]) -> onnx.Model
     return noted
 
 
-def _find(surgeon: gs.Graph, scope: Scope) -> gs.Graph:
+def _find(surgeon: gs.Graph, subgraph: Subgraph) -> gs.Graph:
     """Walk down to a body."""
-    for index, attribute in scope.path:
+    for index, attribute in subgraph.path:
         surgeon = surgeon.nodes[index].attrs[attribute]
     return surgeon
 
 
-def _set_constants(part: gs.Graph, scope: Scope, constants: Mapping[str, Array]) -> None:
+def _set_constants(part: gs.Graph, subgraph: Subgraph, constants: Mapping[str, Array]) -> None:
     """Write new values, also into the copies of outer constants that graphsurgeon makes."""
     for name, tensor in part.tensors().items():
-        values = constants.get(scope.unique(name))
+        values = constants.get(subgraph.unique(name))
         if values is None:
             continue
         if isinstance(tensor, gs.Constant):

@@ -14,8 +14,8 @@ from wrg_onnx.graph.inputs import random_feeds
 from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.message import declare_inputs, to_proto
 from wrg_onnx.graph.model import Graph, Shape
-from wrg_onnx.graph.scopes import Scope, scopes
 from wrg_onnx.graph.session import open_session
+from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 
 
 def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -45,7 +45,7 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
     if missing:
         shapes.update(_observed_shapes(graph, missing, input_shapes))
-    _, *bodies = scopes(graph)
+    _, *bodies = subgraphs(graph)
     return {**_shapes_in_bodies(inferred, bodies, shapes), **shapes} if bodies else shapes
 
 
@@ -65,7 +65,7 @@ def _static_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
 
 
 def _shapes_in_bodies(
-    model: onnx.ModelProto, bodies: Sequence[Scope], known: Mapping[str, Shape]
+    model: onnx.ModelProto, bodies: Sequence[Subgraph], known: Mapping[str, Shape]
 ) -> dict[str, Shape]:
     """Infer the shapes in branches and loop bodies: in one flat graph, to which sizes propagate.
 
@@ -74,20 +74,20 @@ def _shapes_in_bodies(
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
     del flat.graph.node[:], flat.graph.value_info[:], flat.graph.output[:]
-    for scope in (None, *bodies):
-        part = model.graph if scope is None else _body(model.graph, scope)
-        unique = str if scope is None else scope.unique
+    for subgraph in (None, *bodies):
+        part = model.graph if subgraph is None else _body(model.graph, subgraph)
+        unique = str if subgraph is None else subgraph.unique
         types = {v.name: v for v in (*part.input, *part.output, *part.value_info)}
-        fed = [] if scope is None else [value.name for value in part.input]
+        fed = [] if subgraph is None else [value.name for value in part.input]
         for node in part.node:
             if any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
                 fed += node.output
-            elif scope is None or node.output[0] not in scope.graph.constants:
+            elif subgraph is None or node.output[0] not in subgraph.graph.constants:
                 flat.graph.node.append(_renamed(node, unique))
         for name in fed:
             if name in types:
                 flat.graph.input.append(_declared(types[name], unique(name), known))
-        for name, array in ({} if scope is None else scope.graph.constants).items():
+        for name, array in ({} if subgraph is None else subgraph.graph.constants).items():
             if array.size < LARGE_COUNT:
                 flat.graph.initializer.append(numpy_helper.from_array(array, unique(name)))
             else:
@@ -121,9 +121,9 @@ def _declared(
     return made
 
 
-def _body(graph: onnx.GraphProto, scope: Scope) -> onnx.GraphProto:
+def _body(graph: onnx.GraphProto, subgraph: Subgraph) -> onnx.GraphProto:
     """Walk down to a body."""
-    for index, name in scope.path:
+    for index, name in subgraph.path:
         graph = next(a.g for a in graph.node[index].attribute if a.name == name)
     return graph
 

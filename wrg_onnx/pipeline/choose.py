@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.calibrate.collect import Collected, CollectOptions, collect
 from wrg_onnx.calibrate.probes import Wanted
 from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, Statistics
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
@@ -36,7 +36,7 @@ class Chosen:
 def choose_units(
     model: Model,
     samples: Samples | None,
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     step: tuple[float, float],
     config: PruneConfig,
     clock: Clock,
@@ -46,7 +46,7 @@ def choose_units(
     Args:
         model: The analysed model.
         samples: Where statistics come from; None if only weights are looked at.
-        head: How to read the saliency map, None if the model has none.
+        saliency: How to read the saliency map, None if the model has none.
         step: The ratio to remove of this model, and the share of each of its layers that stays.
         config: What to prune, and how.
         clock: Times the stages.
@@ -64,7 +64,7 @@ def choose_units(
         return scores, select(candidates, scores.values, budget, ratio, config.scope)
 
     with clock.stage("calibrate"):
-        collected = _collect(model, samples, head, lambda s: choose(s)[1].alive, config, clock)
+        collected = _collect(model, samples, saliency, lambda s: choose(s)[1].alive, config, clock)
     with clock.stage("select"):
         scores, selection = choose(collected.statistics)
     return Chosen(collected, scores, selection)
@@ -73,7 +73,7 @@ def choose_units(
 def _collect(
     model: Model,
     samples: Samples | None,
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     select_from: Callable[[Statistics], BoolArray],
     config: PruneConfig,
     clock: Clock,
@@ -109,5 +109,5 @@ def _collect(
         return expected_jaccard(choose, statistics.images, rng)
 
     return collect(
-        model.units, data, options, head=head, certainty=certainty, progress=clock.progress
+        model.units, data, options, saliency=saliency, certainty=certainty, progress=clock.progress
     )

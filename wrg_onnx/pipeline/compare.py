@@ -26,7 +26,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.pipeline.analyse import analyse, concrete_shapes
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import measure_speed
-from wrg_onnx.pipeline.samples import gather_samples, read_head
+from wrg_onnx.pipeline.samples import find_saliency, gather_samples
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import BenchReport, ValidateReport
 
@@ -112,10 +112,10 @@ def validate(
     provider = resolve_provider(config.provider)
     before_session = open_session(first.graph, provider=provider)
     after_session = open_session(second.graph, provider=provider)
-    head = read_head(before_session, samples.calibration, samples.preprocessing)
+    saliency = find_saliency(before_session, samples.calibration, samples.preprocessing)
     # A single sample was calibrated on by nobody here, so it may judge.
     data = samples.validation if len(samples.validation) else samples.calibration
-    accuracy = judge(before_session, after_session, data, head, progress=progress)
+    accuracy = judge(before_session, after_session, data, saliency, progress=progress)
     speed = measure_speed(first, second.graph, config)
     return ValidateReport(
         str(original), str(pruned), (), before, after, accuracy=accuracy, speed=speed

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wrg_onnx.data.dataset import DataSet, split
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
@@ -27,7 +27,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
-from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
+from wrg_onnx.pipeline.samples import Samples, find_saliency, gather_samples
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import FinetuneReport
 from wrg_onnx.rewrite import read_note
@@ -92,9 +92,9 @@ def finetune(
     with clock.stage("data"):
         samples = _samples(student, config)
         session = open_session(models.reference, provider=resolve_provider(config.provider))
-        head = read_head(session, samples.calibration, samples.preprocessing)
-        data = training_data(samples, head, seed=config.options.seed)
-        if config.evaluate and head is not None and samples.validation.has_masks:
+        saliency = find_saliency(session, samples.calibration, samples.preprocessing)
+        data = training_data(samples, saliency, seed=config.options.seed)
+        if config.evaluate and saliency is not None and samples.validation.has_masks:
             metrics_package()
     with clock.stage("train"):
         tuned = train(student, other, data, read_note(student), config.options, progress=progress)
@@ -105,7 +105,9 @@ def finetune(
     before, after = None, None
     if config.evaluate:
         with clock.stage("evaluate"):
-            before, after = _judge(models, tuned.graph, samples.validation, head, config, progress)
+            before, after = _judge(
+                models, tuned.graph, samples.validation, saliency, config, progress
+            )
     with clock.stage("save"):
         save(tuned.graph, output, force=force)
     return FinetuneReport(
@@ -154,12 +156,12 @@ def _samples(student: Graph, config: FinetuneConfig) -> Samples:
     return samples
 
 
-def training_data(samples: Samples, head: SaliencyHead | None, *, seed: int) -> TrainingData:
+def training_data(samples: Samples, saliency: SaliencyMap | None, *, seed: int) -> TrainingData:
     """Divide the training part, so that what judges was never looked at.
 
     Args:
         samples: Both parts.
-        head: How to read the saliency map; None if the model has none.
+        saliency: How to read the saliency map; None if the model has none.
         seed: The same seed gives the same division.
     """
     whole = samples.calibration
@@ -168,7 +170,7 @@ def training_data(samples: Samples, head: SaliencyHead | None, *, seed: int) -> 
     # Archives hold what the model is fed, which need not be an image at all.
     if image is not None and (image.dtype == np.uint8 or not _are_images(whole)):
         image = None
-    return TrainingData(whole.take(training), whole.take(held_out), head, image)
+    return TrainingData(whole.take(training), whole.take(held_out), saliency, image)
 
 
 def _are_images(data: DataSet) -> bool:
@@ -179,7 +181,7 @@ def _judge(
     models: _Models,
     tuned: Graph,
     data: DataSet,
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     config: FinetuneConfig,
     progress: Progress,
 ) -> tuple[Accuracy, Accuracy]:
@@ -187,10 +189,10 @@ def _judge(
     provider = resolve_provider(config.provider)
     reference, end = (open_session(graph, provider=provider) for graph in (models.reference, tuned))
     if models.teacher is None:
-        after = judge(reference, end, data, head, progress=progress)
+        after = judge(reference, end, data, saliency, progress=progress)
         return replace(after, after=after.before), after
     start = open_session(models.student, provider=provider)
-    found = judge(reference, end, data, head, cut=start, progress=progress)
+    found = judge(reference, end, data, saliency, cut=start, progress=progress)
     assert found.cut is not None
     before = replace(found, after=found.cut.scores, agreement=found.cut.agreement, cut=None)
     return before, replace(found, cut=None)

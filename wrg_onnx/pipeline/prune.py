@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, count_parameters
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
@@ -30,7 +30,7 @@ from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes, notes
 from wrg_onnx.pipeline.recovery import Recovered, check_recovery, chosen_recovery, recover
-from wrg_onnx.pipeline.samples import Samples, gather_samples, read_head
+from wrg_onnx.pipeline.samples import Samples, find_saliency, gather_samples
 from wrg_onnx.pipeline.survivors import Survivors
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
@@ -70,8 +70,8 @@ def prune(
         earlier = read_note(model.graph)
         # Now, since the output may take the model's place.
         before = model.cost(model.everything, stored_bytes(path, model.graph))
-    samples, head = _open_samples(model, config, clock)
-    result = _rounds(model, samples, head, config, clock)
+    samples, saliency = _open_samples(model, config, clock)
+    result = _rounds(model, samples, saliency, config, clock)
     last, recovered = result.last, result.recovered
     final = last.graph if recovered is None else recovered.graph
     accuracy: Accuracy | None = None
@@ -79,7 +79,9 @@ def prune(
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
             unrecovered = None if recovered is None else last.graph
-            accuracy = _accuracy((model.graph, final, unrecovered), samples, head, config, progress)
+            accuracy = _accuracy(
+                (model.graph, final, unrecovered), samples, saliency, config, progress
+            )
             speed = measure_speed(model, final, config)
     # Counted in the graph: readers of one vector may have got vectors of their own.
     cost = last.model.cost(last.chosen.selection.alive, None)
@@ -131,22 +133,22 @@ def share_calibration(path: Path, config: PruneConfig, *, progress: Progress = s
     clock = Clock(progress)
     model = analyse(path, config.data, config.limits, strict=config.strict)
     _check_ratio(model, config)
-    samples, head = _open_samples(model, config, clock)
-    choose_units(model, samples, head, _step(model, model, 1, config), config, clock)
+    samples, saliency = _open_samples(model, config, clock)
+    choose_units(model, samples, saliency, _step(model, model, 1, config), config, clock)
 
 
 def _open_samples(
     model: Model, config: PruneConfig, clock: Clock
-) -> tuple[Samples | None, SaliencyHead | None]:
+) -> tuple[Samples | None, SaliencyMap | None]:
     """Open what the run looks at, and find out how to read it; None where it looks at nothing."""
     if not config.needs_samples:
         return None, None
     with clock.stage("data"):
         samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
-        head = _head(model.graph, samples, config)
-        _check_judging(samples, head, config)
+        saliency = _saliency(model.graph, samples, config)
+        _check_judging(samples, saliency, config)
         check_recovery(model.graph, samples, config)
-    return samples, head
+    return samples, saliency
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +179,7 @@ class _Result:
 def _rounds(
     model: Model,
     samples: Samples | None,
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     config: PruneConfig,
     clock: Clock,
 ) -> _Result:
@@ -190,7 +192,7 @@ def _rounds(
     survivors = Survivors.all_of(model.units)
     for number in range(1, config.rounds + 1):
         step = _step(model, current, number, config)
-        chosen = choose_units(current, samples, head, step, config, clock)
+        chosen = choose_units(current, samples, saliency, step, config, clock)
         cut = cut_model(current, chosen, config.seed, clock)
         kept = cut.kept if kept is None else compose(kept, cut.kept)
         survivors = survivors.after(cut.chosen.selection.alive)
@@ -250,7 +252,7 @@ def _recovery_report(
     )
 
 
-def _check_judging(samples: Samples, head: SaliencyHead | None, config: PruneConfig) -> None:
+def _check_judging(samples: Samples, saliency: SaliencyMap | None, config: PruneConfig) -> None:
     """Refuse what would stop the evaluation, before the long work starts."""
     if not config.judges:
         return
@@ -259,7 +261,7 @@ def _check_judging(samples: Samples, head: SaliencyHead | None, config: PruneCon
             f"'{config.data.path}' holds a single sample, but calibration and validation need one "
             "each: add samples, or use --no-evaluate"
         )
-    if head is not None and samples.validation.has_masks:
+    if saliency is not None and samples.validation.has_masks:
         metrics_package()
 
 
@@ -285,17 +287,17 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
     )
 
 
-def _head(graph: Graph, samples: Samples, config: PruneConfig) -> SaliencyHead | None:
+def _saliency(graph: Graph, samples: Samples, config: PruneConfig) -> SaliencyMap | None:
     if samples.preprocessing is None or not (config.criterion.needs_gradient or config.judges):
         return None
     session = open_session(graph, provider=resolve_provider(config.provider))
-    return read_head(session, samples.calibration, samples.preprocessing)
+    return find_saliency(session, samples.calibration, samples.preprocessing)
 
 
 def _accuracy(
     graphs: tuple[Graph, Graph, Graph | None],
     samples: Samples,
-    head: SaliencyHead | None,
+    saliency: SaliencyMap | None,
     config: PruneConfig,
     progress: Progress,
 ) -> Accuracy:
@@ -306,7 +308,7 @@ def _accuracy(
     )
     assert original is not None
     assert pruned is not None
-    return judge(original, pruned, samples.validation, head, cut=cut, progress=progress)
+    return judge(original, pruned, samples.validation, saliency, cut=cut, progress=progress)
 
 
 def measure_speed(model: Model, pruned: Graph, config: PruneConfig) -> tuple[Speed, ...]:

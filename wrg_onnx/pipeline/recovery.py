@@ -11,7 +11,7 @@ from wrg_onnx.graph import Graph, open_session, resolve_provider
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.finetune import trainer, training_data
-from wrg_onnx.pipeline.samples import Samples, read_head
+from wrg_onnx.pipeline.samples import Samples, find_saliency
 from wrg_onnx.progress import Progress
 from wrg_onnx.recover import (
     FEWEST_SAMPLES,
@@ -123,8 +123,8 @@ def _tune(
 ) -> Finetuned:
     train = trainer()
     session = open_session(original, provider=resolve_provider(config.provider))
-    head = read_head(session, samples.calibration, samples.preprocessing)
-    data = training_data(samples, head, seed=config.seed)
+    saliency = find_saliency(session, samples.calibration, samples.preprocessing)
+    data = training_data(samples, saliency, seed=config.seed)
     options = FinetuneOptions(seed=config.seed)
     if config.epochs is not None:
         options = replace(options, epochs=config.epochs)

@@ -10,7 +10,7 @@ import numpy as np
 
 from wrg_onnx.data.dataset import DataSet, from_directory, generated, random_inputs, split
 from wrg_onnx.data.preprocess import Preprocessing, default_preprocessing
-from wrg_onnx.data.saliency_map import SaliencyHead, find_saliency_head
+from wrg_onnx.data.saliency_map import SaliencyMap, find_saliency_map
 from wrg_onnx.errors import DataError, UsageError
 from wrg_onnx.graph import Graph, Session, Shape, bind_sizes
 from wrg_onnx.pipeline.config import DataOptions
@@ -23,7 +23,7 @@ RANDOM_FOR_VALIDATION = 8
 MOST_FOR_VALIDATION = 500
 """Of a large folder; metrics hardly move beyond it."""
 
-SAMPLES_FOR_HEAD = 4
+SAMPLES_TO_FIND = 4
 """How many samples tell whether a saliency map holds logits."""
 
 
@@ -119,12 +119,12 @@ def _part(made: DataSet, indices: range) -> DataSet:
     return replace(made.take(indices), total=len(indices))
 
 
-def read_head(
+def find_saliency(
     session: Session, data: DataSet, preprocessing: Preprocessing | None
-) -> SaliencyHead | None:
+) -> SaliencyMap | None:
     """Find the saliency map among a model's outputs, from its answers to a few samples."""
     if preprocessing is None:
         return None
-    answers = [session.run(data[i].feeds) for i in range(min(SAMPLES_FOR_HEAD, len(data)))]
+    answers = [session.run(data[i].feeds) for i in range(min(SAMPLES_TO_FIND, len(data)))]
     size = (preprocessing.height, preprocessing.width)
-    return find_saliency_head(session.outputs, answers, size, preprocessing.batch)
+    return find_saliency_map(session.outputs, answers, size, preprocessing.batch)

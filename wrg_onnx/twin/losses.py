@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 
 _MARGIN = 1e-6
 """How far the logarithms of the cross entropy stay away from zero."""
@@ -113,20 +113,20 @@ def mask_at(mask: Tensor, prediction: Tensor) -> Tensor:
     return resized.expand(prediction.shape[0], -1, -1, -1)
 
 
-def probability(output: Tensor, head: SaliencyHead) -> Tensor:
+def probability(output: Tensor, saliency: SaliencyMap) -> Tensor:
     """Turn a model's output into saliency.
 
     Args:
         output: (N, C, H, W), (N, H, W, C) or (N, H, W) float, C being 1 or 2.
-        head: How to read it.
+        saliency: How to read it.
 
     Returns:
         (N, 1, H, W) float in [0, 1].
     """
-    maps = output[:, None] if head.axis is None else output.movedim(head.axis, 1)
-    if head.channels == 2:
-        maps = maps[:, 1:] - maps[:, :1] if head.is_logit else maps[:, 1:]
-    return maps.sigmoid() if head.is_logit else maps.clamp(0, 1)
+    maps = output[:, None] if saliency.axis is None else output.movedim(saliency.axis, 1)
+    if saliency.channels == 2:
+        maps = maps[:, 1:] - maps[:, :1] if saliency.is_logit else maps[:, 1:]
+    return maps.sigmoid() if saliency.is_logit else maps.clamp(0, 1)
 
 
 def _blur(maps: Tensor) -> Tensor:

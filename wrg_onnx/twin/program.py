@@ -10,7 +10,7 @@ import numpy as np
 
 from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Graph, Node, Value
-from wrg_onnx.graph.scopes import Path, Scope, flatten, scopes
+from wrg_onnx.graph.subgraphs import Path, Subgraph, flatten, subgraphs
 from wrg_onnx.twin.table import TwinOp, lookup
 
 _MOMENTUM = 0.9
@@ -85,12 +85,12 @@ def compile_graph(graph: Graph, constants: Mapping[str, Array], *, trains: bool)
     Raises:
         UnsupportedOperatorError: If an operator has no twin.
     """
-    main, *inner = scopes(graph)
+    main, *inner = subgraphs(graph)
     movable: frozenset[str] = frozenset()
     if trains:
         reads = Counter(name for node in flatten(graph).graph.nodes for name in node.inputs)
         movable = frozenset(name for name in constants if reads[name] == 1)
-    return _compile(main, {scope.path: scope for scope in inner}, movable)
+    return _compile(main, {subgraph.path: subgraph for subgraph in inner}, movable)
 
 
 def all_steps(program: Program) -> Iterator[Step]:
@@ -135,20 +135,22 @@ def _is_finite(array: Array) -> bool:
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _compile(scope: Scope, inner: Mapping[Path, Scope], movable: frozenset[str]) -> Program:
-    inputs = tuple(scope.unique(value.name) for value in scope.graph.inputs)
-    outputs = tuple(scope.unique(value.name) for value in scope.graph.outputs)
+def _compile(
+    subgraph: Subgraph, inner: Mapping[Path, Subgraph], movable: frozenset[str]
+) -> Program:
+    inputs = tuple(subgraph.unique(value.name) for value in subgraph.graph.inputs)
+    outputs = tuple(subgraph.unique(value.name) for value in subgraph.graph.outputs)
     steps = []
-    for node in scope.graph.nodes:
+    for node in subgraph.graph.nodes:
         bodies = {
-            attribute: _compile(inner[*scope.path, (node.index, attribute)], inner, movable)
+            attribute: _compile(inner[*subgraph.path, (node.index, attribute)], inner, movable)
             for attribute, body in node.attributes.items()
             if isinstance(body, Graph)
         }
         renamed = replace(
             node,
-            inputs=tuple(scope.unique(name) for name in node.inputs),
-            outputs=tuple(scope.unique(name) for name in node.outputs),
+            inputs=tuple(subgraph.unique(name) for name in node.inputs),
+            outputs=tuple(subgraph.unique(name) for name in node.outputs),
             attributes={k: v for k, v in node.attributes.items() if not isinstance(v, Graph)},
         )
         steps.append(Step(renamed, _entry(node), (), _training_form(renamed, movable), bodies))
@@ -158,7 +160,7 @@ def _compile(scope: Scope, inner: Mapping[Path, Scope], movable: frozenset[str])
     return Program(
         inputs,
         outputs,
-        scope.graph.outputs,
+        subgraph.graph.outputs,
         tuple(replace(step, last=names) for step, names in zip(steps, last, strict=True)),
         frozenset(own),
         frozenset(read - own),

@@ -14,7 +14,7 @@ from wrg_onnx.calibrate.gradient.probe import GradientProbe, parts_within  # noq
 from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
 from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
 from wrg_onnx.data.dataset import DataSet, Sample  # noqa: E402
-from wrg_onnx.data.saliency_map import SaliencyHead  # noqa: E402
+from wrg_onnx.data.saliency_map import SaliencyMap  # noqa: E402
 from wrg_onnx.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 from wrg_onnx.twin.losses import bce_loss, iou_loss  # noqa: E402
@@ -35,7 +35,7 @@ PROBABILITY = (
     f"(float[1,3,16,16] x) => (float[1,1,8,8] y) {{ {LAYERS} z = Conv(b, w3) y = Sigmoid(z) }}"
 )
 LOGIT = f"(float[1,3,16,16] x) => (float[1,1,8,8] y) {{ {LAYERS} y = Conv(b, w3) }}"
-HEAD = SaliencyHead("y", axis=1, channels=1, is_logit=False)
+HEAD = SaliencyMap("y", axis=1, channels=1, is_logit=False)
 IMAGES = [floats(1, 3, 16, 16) for _ in range(2)]
 MASKS = [np.zeros((16, 16), bool) for _ in IMAGES]
 MASKS[0][3:9, 5:12] = True
@@ -65,9 +65,11 @@ def expected(loss_of):
 
 @pytest.fixture
 def collect(measured):
-    def run(units, data, head):
+    def run(units, data, saliency):
         taps = plan_taps(units)
-        return measured(GradientProbe(units.graph, taps, head), taps, data).layers(Kind.GRADIENT)
+        return measured(GradientProbe(units.graph, taps, saliency), taps, data).layers(
+            Kind.GRADIENT
+        )
 
     return run
 
@@ -107,9 +109,9 @@ def test_without_masks_the_models_own_map_is_the_truth(analysed, collect):
 
 def test_logits_go_through_a_sigmoid(analysed, collect):
     units = analysed(LOGIT, WEIGHTS)
-    head = SaliencyHead("y", axis=1, channels=1, is_logit=True)
+    saliency = SaliencyMap("y", axis=1, channels=1, is_logit=True)
     data = dataset(IMAGES, [None, None])
-    found = collect(units, data, head)
+    found = collect(units, data, saliency)
     assert alike(found, expected(lambda _: saliency_loss(lambda p: (p.detach() > 0.5).float())))
 
 
@@ -136,8 +138,8 @@ def test_every_kind_of_head_is_read(analysed, collect, axis, channels):
     body = f"(float[1,3,16,16] x) => (float[{sizes}] y) {{ {LAYERS} z = Conv(b, w) {last} }}"
     constants = {**WEIGHTS, "w": floats(channels, 5, 1, 1), "one": np.array([1])}
     units = analysed(body, constants)
-    head = SaliencyHead("y", axis=axis, channels=channels, is_logit=True)
-    found = collect(units, dataset(IMAGES, MASKS), head)
+    saliency = SaliencyMap("y", axis=axis, channels=channels, is_logit=True)
+    found = collect(units, dataset(IMAGES, MASKS), saliency)
     assert all(layer.values.max() > 0 for layer in found)
 
 
@@ -216,9 +218,9 @@ OPEN = LOGIT.replace("(float[1,3,16,16] x)", "(float[N,3,16,16] x)").replace(
 
 @pytest.fixture
 def rows(analysed):
-    def measure(body, images, masks, head=None, **options):
+    def measure(body, images, masks, saliency=None, **options):
         units = analysed(body, WEIGHTS)
-        probe = GradientProbe(units.graph, plan_taps(units), head, **options)
+        probe = GradientProbe(units.graph, plan_taps(units), saliency, **options)
         return probe.measure([*dataset(images, masks)])
 
     return measure
@@ -243,12 +245,12 @@ def batches_run(monkeypatch):
     return sizes
 
 
-@pytest.mark.parametrize("head", [None, SaliencyHead("y", axis=1, channels=1, is_logit=True)])
-def test_images_together_say_what_each_says_alone(rows, monkeypatch, head):
-    masks = MASKS if head else [None, None]
-    alone = rows(LOGIT, IMAGES, masks, head)
+@pytest.mark.parametrize("saliency", [None, SaliencyMap("y", axis=1, channels=1, is_logit=True)])
+def test_images_together_say_what_each_says_alone(rows, monkeypatch, saliency):
+    masks = MASKS if saliency else [None, None]
+    alone = rows(LOGIT, IMAGES, masks, saliency)
     sizes = batches_run(monkeypatch)
-    together = rows(OPEN, IMAGES, masks, head)
+    together = rows(OPEN, IMAGES, masks, saliency)
     assert sizes[-1] == 2, "both images in one pass"
     assert_alike(together, alone)
     assert not np.allclose(alone[0][Kind.GRADIENT], alone[1][Kind.GRADIENT], rtol=0.01)

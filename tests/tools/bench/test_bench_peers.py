@@ -18,7 +18,7 @@ from peers.summary import ahead, race, summarise
 from peers.tables import markdown, race_text
 from peers.zoo import find_models
 
-ROOT = Path(__file__).parents[3]
+TOOLS = Path(__file__).parents[3] / "tools" / "bench"
 RIGHT = {"removed": 0.6, "same_io": True, "checker": True, "err": 1e-6}
 
 
@@ -28,7 +28,7 @@ def result(tool, model, outcome=Outcome.CUT, removed=0.5, **figures):
 
 def test_wrg_onnx_alone_prunes_the_repositorys_net_and_reports_it(tmp_path):
     found, report = tmp_path / "peers.json", tmp_path / "peers.md"
-    command = [sys.executable, str(ROOT / "tools" / "bench_peers.py"), "--tools", "wrg-onnx",
+    command = [sys.executable, str(TOOLS / "bench_peers.py"), "--tools", "wrg-onnx",
                "--only", "tiny_unet", "--zoo", str(tmp_path / "none"), "--ratio", "0.5",
                "--json", str(found), "--output", str(report)]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -48,7 +48,12 @@ def test_wrg_onnx_alone_prunes_the_repositorys_net_and_reports_it(tmp_path):
 
 
 def test_a_name_that_matches_no_model_is_an_error():
-    command = [sys.executable, str(ROOT / "tools" / "bench_peers.py"), "--only", "nothing"]
+    command = [
+        sys.executable,
+        str(TOOLS / "bench_peers.py"),
+        "--only",
+        "nothing",
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "no model is called 'nothing'" in ended.stderr

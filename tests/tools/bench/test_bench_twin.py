@@ -10,11 +10,11 @@ from torch import nn
 
 from bench_twin import Setting, compare
 
-ROOT = Path(__file__).parents[3]
+TOOLS = Path(__file__).parents[3] / "tools" / "bench"
 
 
 def test_quick_run_prints_a_ratio_for_each_net():
-    command = [sys.executable, str(ROOT / "tools" / "bench_twin.py"), "--quick", "--rounds", "1",
+    command = [sys.executable, str(TOOLS / "bench_twin.py"), "--quick", "--rounds", "1",
                "--batch", "1", "--threads", "1"]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

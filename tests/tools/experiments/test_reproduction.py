@@ -26,7 +26,7 @@ from sod.nets import NetOptions
 from sod.pool import TRAINING, make_pool
 from wrg_onnx.errors import DataError, OutputError, UsageError, WorkerError
 
-ROOT = Path(__file__).parents[3]
+TOOLS = Path(__file__).parents[3] / "tools" / "experiments"
 QUICK = PROFILES["quick"]
 METRICS = ("mae", "max_f", "mean_f", "weighted_f", "s_measure", "max_e")
 
@@ -294,7 +294,7 @@ def test_a_mean_over_fewer_seeds_than_others_have_is_not_drawn(tmp_path):
 
 
 COMMAND = (
-    sys.executable, str(ROOT / "tools" / "reproduce_wrgpruner.py"), "--size", "32", "--width",
+    sys.executable, str(TOOLS / "reproduce_wrgpruner.py"), "--size", "32", "--width",
     "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--device",
     "cpu", "--processes", "1", "--folder", "run",
 )  # fmt: skip

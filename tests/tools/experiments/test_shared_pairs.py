@@ -10,7 +10,7 @@ import pytest
 
 import shared_pairs
 
-ROOT = Path(__file__).parents[3]
+TOOLS = Path(__file__).parents[3] / "tools" / "experiments"
 INDEX = """dataset,name,split,width,height,area_fraction
 SOD300,a,train,8,8,0.2
 SOD300,b,train,8,8,0.05
@@ -59,9 +59,9 @@ def test_a_folder_that_is_there_is_left_alone(pairs):
 
 
 def test_without_the_data_it_says_so(tmp_path):
-    script = tmp_path / "a" / "tools" / "shared_pairs.py"
+    script = tmp_path / "a" / "tools" / "experiments" / "shared_pairs.py"
     script.parent.mkdir(parents=True)
-    script.write_bytes((ROOT / "tools" / "shared_pairs.py").read_bytes())
+    script.write_bytes((TOOLS / "shared_pairs.py").read_bytes())
     found = subprocess.run(
         [sys.executable, str(script), "out"],
         cwd=tmp_path,

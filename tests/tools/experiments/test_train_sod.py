@@ -8,12 +8,12 @@ import pytest
 
 import train_sod as tool
 
-ROOT = Path(__file__).parents[3]
+TOOLS = Path(__file__).parents[3] / "tools" / "experiments"
 
 
 def train_sod(folder, *arguments):
     command = [
-        sys.executable, str(ROOT / "tools" / "train_sod.py"), "--size", "32", "--images", "6",
+        sys.executable, str(TOOLS / "train_sod.py"), "--size", "32", "--images", "6",
         "--held-out", "4", "--steps", "2", "--batch", "2", "--checkpoint", str(folder / "run.pt"),
         "--out", str(folder / "net.onnx"), *arguments,
     ]  # fmt: skip

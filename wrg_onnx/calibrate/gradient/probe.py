@@ -14,7 +14,7 @@ from wrg_onnx.calibrate.gradient.effects import Effects
 from wrg_onnx.calibrate.measurements import Kind, Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
-from wrg_onnx.data.saliency_map import SaliencyHead
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import Graph
 from wrg_onnx.graph.session import RANDOM_SEED
@@ -41,7 +41,7 @@ class GradientProbe:
     Args:
         graph: The model.
         taps: Where to look.
-        head: How to read the saliency map, None if the model has none.
+        saliency: How to read the saliency map, None if the model has none.
         device: Where torch computes.
         mixed: Whether convolutions and products are computed in bfloat16.
         bound_bytes: How many bytes of feature maps are kept for the backward pass. Above it the
@@ -62,13 +62,13 @@ class GradientProbe:
         self,
         graph: Graph,
         taps: Sequence[Tap],
-        head: SaliencyHead | None,
+        saliency: SaliencyMap | None,
         device: str = "cpu",
         *,
         mixed: bool = False,
         bound_bytes: int = MOST_ACTIVATION_BYTES,
     ) -> None:
-        self._graph, self._taps, self._head = graph, tuple(taps), head
+        self._graph, self._taps, self._saliency = graph, tuple(taps), saliency
         self._device, self._mixed, self._bound = torch.device(device), mixed, bound_bytes
         twin = build_twin(widened(graph), trainable=False).eval()
         # Channels last is how convolutions run fastest, on the CPU and on tensor cores; torch has
@@ -122,7 +122,7 @@ class GradientProbe:
         effects = Effects(self._taps, batch.size, self._device)
         through = {tap.tensor: partial(effects.watch, tap) for tap in self._taps}
         values = self._run(batch.feeds, through=through, cuts=self._parts(batch))
-        loss = _loss(values, self._graph, batch, self._head)
+        loss = _loss(values, self._graph, batch, self._saliency)
         if effects.watches_any:
             if not loss.requires_grad:
                 raise StatisticsError(
@@ -183,15 +183,15 @@ def _on(feeds: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
 
 
 def _loss(
-    values: Mapping[str, Tensor], graph: Graph, batch: Batch, head: SaliencyHead | None
+    values: Mapping[str, Tensor], graph: Graph, batch: Batch, saliency: SaliencyMap | None
 ) -> Tensor:
     """Return the sum of the images' losses; a sum, because none depends on another image."""
-    if head is None:
+    if saliency is None:
         outputs = [values[value.name] for value in graph.outputs]
         floats = [output.float() for output in outputs if output.is_floating_point()]
         terms = [0.5 * output.square().mean() for output in floats]
         return batch.size * sum(terms, torch.zeros(()))
-    prediction = probability(values[head.output].float(), head)
+    prediction = probability(values[saliency.output].float(), saliency)
     mask = (prediction.detach() > OBJECT_THRESHOLD).float()
     if batch.mask is not None:
         mask = mask_at(batch.mask, prediction)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from wrg_onnx.graph.model import Attribute, Graph, Node, bodies
-from wrg_onnx.graph.scopes import scopes
+from wrg_onnx.graph.subgraphs import subgraphs
 from wrg_onnx.twin.floats.forms import (
     DEQUANTISE,
     DYNAMIC,
@@ -62,9 +62,9 @@ def dequantise(graph: Graph) -> Dequantised:
     """Do as `dequantised` does, and tell how the constants were stored."""
     if not any(is_quantised(node) for node in _all_nodes(graph)):
         return Dequantised(graph, {})
-    main, *inner = scopes(graph)
+    main, *inner = subgraphs(graph)
     integers: dict[str, Integers] = {}
-    table = {scope.path: scope for scope in inner}
+    table = {subgraph.path: subgraph for subgraph in inner}
     return Dequantised(_rewritten(Rewriting(main, table, integers)), integers)
 
 
@@ -77,7 +77,7 @@ def _all_nodes(graph: Graph) -> Iterable[Node]:
 
 def _rewritten(part: Rewriting) -> Graph:
     """Write every node, and return the new graph."""
-    graph = part.scope.graph
+    graph = part.subgraph.graph
     part.constants = dict(graph.constants)
     for node in graph.nodes:
         form = find_form(node)
@@ -217,8 +217,8 @@ def _bodies(part: Rewriting, node: Node) -> dict[str, Attribute]:
     attributes = dict(node.attributes)
     for name, value in node.attributes.items():
         if isinstance(value, Graph):
-            scope = part.inner[*part.scope.path, (node.index, name)]
-            attributes[name] = _rewritten(Rewriting(scope, part.inner, part.integers, part))
+            subgraph = part.inner[*part.subgraph.path, (node.index, name)]
+            attributes[name] = _rewritten(Rewriting(subgraph, part.inner, part.integers, part))
     return attributes
 
 

@@ -11,7 +11,7 @@ import onnx
 
 from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Attribute, Node
-from wrg_onnx.graph.scopes import Path, Scope
+from wrg_onnx.graph.subgraphs import Path, Subgraph
 from wrg_onnx.twin.floats.forms import DYNAMIC, PASSING
 from wrg_onnx.twin.floats.integers import Integers, Meaning, integer_range, read_integers
 from wrg_onnx.twin.ops.quantised import OWN
@@ -25,7 +25,7 @@ class Rewriting:
     """One graph while its nodes are written anew.
 
     Attributes:
-        scope: The graph.
+        subgraph: The graph.
         inner: The bodies of the model, by path.
         integers: Filled with the constants that became floats.
         outer: The graph around a body.
@@ -34,8 +34,8 @@ class Rewriting:
         meanings: By tensor, how the integers were stored that its floats stand for.
     """
 
-    scope: Scope
-    inner: Mapping[Path, Scope]
+    subgraph: Subgraph
+    inner: Mapping[Path, Subgraph]
     integers: dict[str, Integers]
     outer: Rewriting | None = None
     constants: dict[str, Array] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Rewriting:
     @property
     def opset(self) -> int:
         """The opset of the float operators."""
-        return max(self.scope.graph.opset, FIRST_OPSET)
+        return max(self.subgraph.graph.opset, FIRST_OPSET)
 
     def floats(self, node: Node, name: str, meaning: Meaning) -> str:
         """Return the name of the floats that integers stand for when they are read in one way.
@@ -86,7 +86,7 @@ class Rewriting:
         if integer_range(holder.constants[name].dtype) is None:
             raise refusal(node, f"reads '{name}' of type {holder.constants[name].dtype}")
         found = read_integers(holder.constants[name], scale, zero_point, meaning)
-        self.integers[holder.scope.unique(name)] = found
+        self.integers[holder.subgraph.unique(name)] = found
         holder.constants[name] = found.to_floats()
         holder.meanings[name] = meaning
         return True
@@ -110,8 +110,8 @@ class Rewriting:
         constant = self.constant(name)
         if constant is not None:
             return constant.dtype
-        fed = {value.name: value.dtype for value in self.scope.graph.inputs}
-        maker = self.scope.graph.producers.get(name)
+        fed = {value.name: value.dtype for value in self.subgraph.graph.inputs}
+        maker = self.subgraph.graph.producers.get(name)
         if maker is None:
             outer = None if self.outer is None else self.outer.dtype(name)
             return fed.get(name, outer)

@@ -13,7 +13,7 @@ Path: TypeAlias = tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scope:
+class Subgraph:
     """One graph of a model: the main one, or a body.
 
     Attributes:
@@ -42,8 +42,8 @@ class Flat:
 
     Attributes:
         model: The model as it is.
-        graph: The nodes and constants of all scopes under unique names and indices. A control-flow
-            node has no bodies here; it reads what they return behind its own inputs.
+        graph: The nodes and constants of all subgraphs under unique names and indices. A
+            control-flow node has no bodies here; it reads what they return behind its own inputs.
         entries: What bodies are fed: states and iteration counts.
         inside: The tensors that are not of the main graph.
     """
@@ -54,9 +54,9 @@ class Flat:
     inside: frozenset[str]
 
 
-def scopes(graph: Graph) -> tuple[Scope, ...]:
+def subgraphs(graph: Graph) -> tuple[Subgraph, ...]:
     """List a model's graphs, the main one first, and a body behind those around it."""
-    found = [Scope(graph, (), "", 0, {})]
+    found = [Subgraph(graph, (), "", 0, {})]
     taken = _own_names(graph)
     for outer in found:  # grows while it is walked
         for node in outer.graph.nodes:
@@ -71,7 +71,7 @@ def scopes(graph: Graph) -> tuple[Scope, ...]:
                 last = found[-1]
                 first = last.first + 1 + max((n.index for n in last.graph.nodes), default=0)
                 path = (*outer.path, (node.index, attribute))
-                found.append(Scope(body, path, prefix, first, names))
+                found.append(Subgraph(body, path, prefix, first, names))
     return tuple(found)
 
 
@@ -92,31 +92,35 @@ def flatten(graph: Graph) -> Flat:
     A body's node reads outer tensors as it would in the main graph, so whatever holds for nodes
     holds for it, however often it runs.
     """
-    main, *inner = scopes(graph)
+    main, *inner = subgraphs(graph)
     if not inner:
         return Flat(graph, graph, (), frozenset())
     constants: dict[str, Array] = dict(graph.constants)
-    for scope in inner:
-        constants.update({scope.unique(n): array for n, array in scope.graph.constants.items()})
-    nodes = tuple(_laid(main, {scope.path: scope for scope in inner}))
-    entries = tuple(scope.unique(value.name) for scope in inner for value in scope.graph.inputs)
+    for subgraph in inner:
+        constants.update(
+            {subgraph.unique(n): array for n, array in subgraph.graph.constants.items()}
+        )
+    nodes = tuple(_laid(main, {subgraph.path: subgraph for subgraph in inner}))
+    entries = tuple(
+        subgraph.unique(value.name) for subgraph in inner for value in subgraph.graph.inputs
+    )
     inside = frozenset(s.unique(name) for s in inner for name in _own_names(s.graph))
     flat = replace(graph, nodes=nodes, constants=constants)
     return Flat(graph, flat, entries, inside)
 
 
-def _laid(scope: Scope, inner: Mapping[Path, Scope]) -> Iterator[Node]:
-    for node in scope.graph.nodes:
+def _laid(subgraph: Subgraph, inner: Mapping[Path, Subgraph]) -> Iterator[Node]:
+    for node in subgraph.graph.nodes:
         returned: list[str] = []
         for attribute, body in node.attributes.items():
             if isinstance(body, Graph):
-                within = inner[*scope.path, (node.index, attribute)]
+                within = inner[*subgraph.path, (node.index, attribute)]
                 yield from _laid(within, inner)
                 returned += [within.unique(value.name) for value in body.outputs]
         yield replace(
             node,
-            index=scope.first + node.index,
-            inputs=(*(scope.unique(name) for name in node.inputs), *returned),
-            outputs=tuple(scope.unique(name) for name in node.outputs),
+            index=subgraph.first + node.index,
+            inputs=(*(subgraph.unique(name) for name in node.inputs), *returned),
+            outputs=tuple(subgraph.unique(name) for name in node.outputs),
             attributes={k: v for k, v in node.attributes.items() if not isinstance(v, Graph)},
         )

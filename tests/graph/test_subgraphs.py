@@ -9,7 +9,7 @@ from strategies import build, normal, tensors_of, whole
 
 from wrg_onnx.graph import Edit, bind_sizes, edited, flatten, from_proto, infer_shapes
 from wrg_onnx.graph.model import captured
-from wrg_onnx.graph.scopes import scopes
+from wrg_onnx.graph.subgraphs import subgraphs
 
 TEXT = """net (float[1,4] x, bool c) => (float[1,4] y) {
   h = Mul(x, both)  y = If(c)
@@ -53,7 +53,7 @@ def run(graph, condition):
 
 
 def test_each_scope_holds_its_own_constants(graph):
-    held = {scope.prefix: set(scope.graph.constants) for scope in scopes(graph)}
+    held = {subgraph.prefix: set(subgraph.graph.constants) for subgraph in subgraphs(graph)}
     assert held[""] == {"both", "aside"}
     assert held["if.then_branch/"] == {"inner"}
     assert held["if.else_branch/again.then_branch/"] == {"inner"}
