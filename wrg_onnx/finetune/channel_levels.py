@@ -1,13 +1,15 @@
 """Bring the level of each layer's channels back to what it was in the original.
 
-The channels that were removed shift and shrink what the next layer gives, and each layer adds to
-it. Scale and bias of Conv and BatchNormalization are set so that it is right again.
+A channel's level is its mean and its standard deviation over samples and places. The channels that
+were removed shift and shrink what the next layer gives, and each layer adds to it. Scale and bias
+of Conv and BatchNormalization are set so that it is right again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,7 +28,8 @@ _FLAT = 1e-6
 _CORRECTED = ("Conv", "BatchNormalization")
 """Operators whose inputs 1 and 2 are a scale or weight with the channels first, and a bias."""
 
-Levels = tuple[Tensor, Tensor]
+Levels: TypeAlias = tuple[Tensor, Tensor]
+"""Mean and standard deviation of each channel of a tensor, (C,) each."""
 
 
 @torch.no_grad()
