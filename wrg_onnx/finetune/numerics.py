@@ -1,4 +1,4 @@
-"""What keeps numbers right: repeatable algorithms, rounding to float16, the name of what diverged."""
+"""What keeps numbers right: repeatable algorithms, rounding to float16, naming what diverged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
 from wrg_onnx.graph.check import checker_problem, file_problem
+from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
@@ -41,6 +42,7 @@ __all__ = [
     "open_session",
     "other_sizes",
     "random_feeds",
+    "relative_difference",
     "resolve_provider",
     "save",
     "stored_bytes",

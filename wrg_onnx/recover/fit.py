@@ -9,6 +9,7 @@ import numpy as np
 
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import Array
+from wrg_onnx.graph.difference import gap_and_scale
 from wrg_onnx.recover.layers import Layer
 from wrg_onnx.recover.walk import Walk
 
@@ -70,9 +71,8 @@ def reached(walk: Walk, layers: Sequence[Layer]) -> tuple[Layer, ...]:
 def _is_same(original: Array, found: Array) -> bool:
     if original.shape != found.shape:
         return False
-    wide = original.astype(np.float64)
-    gap = np.abs(wide - found).max(initial=0.0)
-    return bool(gap <= SAME * np.abs(wide).max(initial=0.0))
+    gap, scale = gap_and_scale(original, found)
+    return gap <= SAME * scale
 
 
 def check_finite(layer: str, sums: Array) -> None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wrg_onnx.errors import ValidationError, WrgError
-from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, open_session
+from wrg_onnx.graph import (
+    Array,
+    Edit,
+    Graph,
+    Shape,
+    edited,
+    open_session,
+    relative_difference,
+)
 from wrg_onnx.rewrite.plan import Plan
 from wrg_onnx.rewrite.reference import Reference, run_again, run_masked
 from wrg_onnx.rewrite.steps import rounding_steps
@@ -205,9 +213,7 @@ def _difference(name: str, reference: Array, found: Array) -> float:
     finite = np.isfinite(reference)
     if not np.array_equal(finite, np.isfinite(found)):
         return float("inf")
-    gap = np.abs(reference[finite].astype(np.float64) - found[finite])
-    scale = float(np.abs(reference[finite]).max(initial=0.0))
-    return float(gap.max(initial=0.0)) / scale if scale else float(gap.max(initial=0.0))
+    return relative_difference(reference[finite], found[finite])
 
 
 def _rounding(reference: Reference, name: str) -> float:
