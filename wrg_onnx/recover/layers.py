@@ -204,7 +204,7 @@ def to_matrix(layer: Layer, weight: Array) -> Array:
 
     Returns:
         (G, M / G, D) float64: groups, output channels of a group, and the elements of a patch, in
-        the order that ``patches.strips`` gives them.
+        the order that ``patches.patch_strips`` gives them.
     """
     array = weight.astype(np.float64)
     group = layer.group

@@ -19,7 +19,7 @@ from wrg_onnx.recover.fit import (
 )
 from wrg_onnx.recover.layers import Layer, from_matrix, to_matrix
 from wrg_onnx.recover.moments import Float64Array, Moments, Origin, moments_bytes
-from wrg_onnx.recover.patches import STRIP_BYTES, rows_shape, strips
+from wrg_onnx.recover.patches import STRIP_BYTES, patch_strips, rows_shape
 from wrg_onnx.recover.ridge import solve
 from wrg_onnx.recover.rows import Rows, solve_rows
 from wrg_onnx.recover.walk import Values, Walk
@@ -168,7 +168,7 @@ class _Problem:
         x = np.concatenate(waiting.x)
         goals = [np.concatenate(arrays) for arrays in zip(*waiting.goals, strict=True)]
         shape = self._constants[first.weight].shape
-        for patches, wanted in strips(first, shape, x, goals):
+        for patches, wanted in patch_strips(first, shape, x, goals):
             if isinstance(part, Rows):
                 places = goals[0].size // goals[0].shape[first.axis]
                 share = self._quota * len(waiting.x) * wanted.shape[2] / places
