@@ -35,7 +35,9 @@ def test_the_padding_of_a_convolution(attributes, size, begin, end):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_same_padding_gives_a_place_to_each_stride(size, stride):
     node = node_of("Conv", f'auto_pad = "SAME_UPPER", strides = [{stride}]')
-    assert output_sizes(read_window(node, (3,), (size,)), (size,), ceil=False) == (-(-size // stride),)
+    assert output_sizes(read_window(node, (3,), (size,)), (size,), ceil=False) == (
+        -(-size // stride),
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
+from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.save import check_model_output, save
-from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten
@@ -21,8 +21,8 @@ __all__ = [
     "Flat",
     "Graph",
     "Node",
+    "PartSessions",
     "Provider",
-    "Sections",
     "Session",
     "Shape",
     "Value",

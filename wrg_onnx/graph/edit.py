@@ -10,8 +10,8 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node
-from wrg_onnx.graph.records import Source, read_records
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
+from wrg_onnx.graph.surgeon import Source, read_records
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.model import Array, Graph, captured
-from wrg_onnx.graph.records import Source, read_records
+from wrg_onnx.graph.surgeon import Source, read_records
 
 LARGE_COUNT = 1024
 """Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""

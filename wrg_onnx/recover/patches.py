@@ -10,14 +10,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from wrg_onnx.graph import Array, Node
 from wrg_onnx.graph.window import Window, output_sizes, read_transposed_window, read_window
-from wrg_onnx.recover.layers import Layer
+from wrg_onnx.recover.layers import LinearLayer
 
 STRIP_BYTES = 48 * 2**20
 """How many bytes of patches are made at a time."""
 
 
 def patch_strips(
-    layer: Layer, weight_shape: tuple[int, ...], x: Array, goals: Sequence[Array]
+    layer: LinearLayer, weight_shape: tuple[int, ...], x: Array, goals: Sequence[Array]
 ) -> Iterator[tuple[Array, Array]]:
     """Yield a layer's patches and what they should make, a strip of places at a time.
 
@@ -57,7 +57,7 @@ def patch_strips(
 
 
 def rows_shape(
-    layer: Layer, weight_shape: tuple[int, ...], x_shape: tuple[int, ...]
+    layer: LinearLayer, weight_shape: tuple[int, ...], x_shape: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Return the shape of a layer's output without the axis of its channels.
 

@@ -14,7 +14,7 @@ from wrg_onnx.graph.model import Array, Graph, Node, captured
 from wrg_onnx.graph.session import Provider, Session, start_session
 
 
-class Sections:
+class PartSessions:
     """Makes sessions of parts of one graph; the graph is exported once."""
 
     def __init__(self, graph: Graph, provider: Provider = Provider.CPU) -> None:
