@@ -11,7 +11,7 @@ import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
-from wrg_onnx.graph.surgeon import Source, read_records
+from wrg_onnx.graph.surgeon import Source, read_graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
     header = _with_notes(source.header, edit.metadata)
     source = replace(source, surgeon=surgeon, header=header, aside=aside, exported=[])
-    return read_records(source, name=graph.name, opsets=graph.opsets)
+    return read_graph(source, name=graph.name, opsets=graph.opsets)
 
 
 def _with_notes(header: onnx.ModelProto, notes: Mapping[str, str]) -> onnx.ModelProto:

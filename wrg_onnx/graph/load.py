@@ -15,7 +15,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.model import Array, Graph, captured
-from wrg_onnx.graph.surgeon import Source, read_records
+from wrg_onnx.graph.surgeon import Source, read_graph
 
 LARGE_COUNT = 1024
 """Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""
@@ -99,7 +99,7 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
     }
     fed = frozenset(initializers & set(input_names))
     source = Source(surgeon, header, fed, input_names, aside, as_read)
-    graph = read_records(source, name=name, opsets=opsets)
+    graph = read_graph(source, name=name, opsets=opsets)
     _check_names(graph)
     return graph
 

@@ -1,4 +1,4 @@
-"""Ridge reconstruction of one level of layers: weights whose output is nearest to the original's."""
+"""Ridge reconstruction of one level of layers: weights whose output is near the original's."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ class _Problem:
             check_finite(name, np.concatenate([fit.x, held_out.x, fit.yy, held_out.yy], axis=1))
             solution = solve(fit, held_out, matrix, bias)
             seen = fit.rows + held_out.rows
-        # The layers' outputs stand one after the other on axis 1 of the matrix, (G, sum of M / G, D).
+        # The layers' outputs stand one after the other on axis 1: (G, sum of M / G, D).
         at = 0
         for layer, old in zip(self.layers, self._matrices, strict=True):
             own = slice(at, at + old.shape[1])
