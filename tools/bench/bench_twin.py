@@ -108,14 +108,15 @@ def fold(module: nn.Module) -> None:
 
 def _logits(twin: Twin, image: Tensor) -> Tensor:
     (name,), (output,) = twin.input_names, twin.output_names
-    return twin({name: image})[output]
+    logits: Tensor = twin({name: image})[output]
+    return logits
 
 
 def _step(run: Callable[[Tensor], Tensor], image: Tensor) -> tuple[float, Tensor]:
     """Run forward and backward once; return milliseconds and the gradient of the image."""
     leaf = image.clone().requires_grad_()
     start = time.perf_counter()
-    run(leaf).square().mean().backward()
+    run(leaf).square().mean().backward()  # type: ignore[no-untyped-call]
     passed_ms = 1e3 * (time.perf_counter() - start)
     assert leaf.grad is not None
     return passed_ms, leaf.grad

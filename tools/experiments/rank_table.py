@@ -57,13 +57,13 @@ def effective(values: Float64Array, longer: int) -> Float64Array:  # noqa: ARG00
     total = values.sum(-1, keepdims=True)
     share = values / np.where(total, total, 1)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(-1)
-    return np.where(total[..., 0] > 0, np.exp(entropy), 0)
+    return np.asarray(np.where(total[..., 0] > 0, np.exp(entropy), 0))
 
 
 def stable(values: Float64Array, longer: int) -> Float64Array:  # noqa: ARG001
     """Return the squared Frobenius norm over the squared spectral norm."""
     largest = values[..., 0] ** 2
-    return (values**2).sum(-1) / np.where(largest, largest, 1)
+    return np.asarray((values**2).sum(-1) / np.where(largest, largest, 1))
 
 
 def _above(values: Float64Array, tolerance: float) -> Float64Array:

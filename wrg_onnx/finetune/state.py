@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from wrg_onnx.finetune.checkpoint import load_moments, moments_of, of_part, with_part_names
 from wrg_onnx.finetune.numerics import copied
 from wrg_onnx.finetune.options import EpochResult, FinetuneOptions
 from wrg_onnx.finetune.schedule import average_decay, size_of, weight_groups
@@ -125,19 +126,17 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights, moments and generator states, by name; not copied."""
-        found: dict[str, Tensor] = {
+        parts = {
+            "twin": self.twin.state_dict(),
+            "average": self.average.state_dict(),
+            "best": self.best,
+            "adamw": moments_of(self.optimizer),
+        }
+        return {
             "generator": self.generator.get_state(),
             "torch": torch.random.get_rng_state(),
+            **with_part_names(parts),
         }
-        for kind, weights in (
-            ("twin", self.twin.state_dict()),
-            ("average", self.average.state_dict()),
-            ("best", self.best),
-        ):
-            found.update((f"{kind}/{name}", tensor) for name, tensor in weights.items())
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            found.update((f"adamw/{index}/{name}", tensor) for name, tensor in moments.items())
-        return found
 
     def values(self) -> dict[str, Any]:
         """Return what else there is, of numbers, lists and texts."""
@@ -150,15 +149,10 @@ class TrainingState:
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go to where ``tensors`` and ``values`` were taken, torch's own generator included."""
         device = next(iter(self.twin.parameters_by_name().values())).device
-        self.twin.load_state_dict(_part(tensors, "twin/"))
-        self.average.load_state_dict(_part(tensors, "average/"))
-        self.best = {name: t.to(device) for name, t in _part(tensors, "best/").items()}
-        adamw = self.optimizer.state_dict()
-        adamw["state"] = {}
-        for key, tensor in _part(tensors, "adamw/").items():
-            index, _, name = key.partition("/")
-            adamw["state"].setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict(adamw)
+        self.twin.load_state_dict(of_part(tensors, "twin"))
+        self.average.load_state_dict(of_part(tensors, "average"))
+        self.best = {name: t.to(device) for name, t in of_part(tensors, "best").items()}
+        load_moments(self.optimizer, of_part(tensors, "adamw"))
         for group, size in zip(self.optimizer.param_groups, values["sizes"], strict=True):
             group["size"] = size
         self.scaler.load_state_dict(values["scaler"])
@@ -167,7 +161,3 @@ class TrainingState:
         course = dict(values["course"])
         course["history"] = [EpochResult(**result) for result in course["history"]]
         self.course = Course(**course)
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

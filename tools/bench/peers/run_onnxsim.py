@@ -16,7 +16,8 @@ from onnxsim import (
     apply_structured_pruning_qdq,
     apply_structured_pruning_qoperator,
 )
-from stopwatch import measure
+
+from peers.stopwatch import measure
 
 MOST_SPARSITY = 0.9
 """What wrg-onnx allows as well: a tenth of each layer stays."""

@@ -17,8 +17,9 @@ from pathlib import Path
 import onnx
 import torch
 import torch_pruning
-from stopwatch import measure
 from torch import Tensor, nn
+
+from peers.stopwatch import measure
 
 Inputs = tuple[Tensor, ...]
 

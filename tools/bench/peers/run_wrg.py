@@ -14,8 +14,8 @@ from unittest import mock
 
 import numpy as np
 import onnx
-from stopwatch import measure
 
+from peers.stopwatch import measure
 from wrg_onnx.calibrate.statistics import Statistics
 from wrg_onnx.calibrate.weight.norms import filter_norms
 from wrg_onnx.graph import Graph, from_proto, save
