@@ -2,6 +2,7 @@
 
 ``sparsity`` is onnxsim's own knob, the share of each layer's channels. ``ratio`` asks for a share
 of the parameters: the sparsity is found by bisection, and only the last call counts as work.
+`bench_peers.py` starts it, with the path that it needs.
 """
 
 from __future__ import annotations
