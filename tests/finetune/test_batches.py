@@ -14,7 +14,7 @@ from wrg_onnx.finetune import prepare  # noqa: E402
 from wrg_onnx.finetune.distil import choose_features, distance, measure_targets  # noqa: E402
 from wrg_onnx.finetune.feeding import SampleReader  # noqa: E402
 from wrg_onnx.graph import from_proto  # noqa: E402
-from wrg_onnx.rewrite.kept import KeptChannels  # noqa: E402
+from wrg_onnx.rewrite.kept_channels import KeptChannels  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 from wrg_onnx.twin.batches import has_open_batch, join, joins_alike  # noqa: E402
 

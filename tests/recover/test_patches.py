@@ -11,7 +11,7 @@ from wrg_onnx.graph.load import from_proto
 from wrg_onnx.recover import patches
 from wrg_onnx.recover.layers import find_layers, from_matrix, to_matrix
 from wrg_onnx.recover.patches import patch_strips, rows_shape
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 FORMS = {
     "plain": ("Conv", "", (2, 4, 7, 6), (6, 4, 3, 3)),

@@ -35,7 +35,7 @@ from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import Graph, open_session
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.recover import ReconstructOptions, reconstruct
-from wrg_onnx.rewrite import apply_plan, kept_channels, plan_slices
+from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices
 from wrg_onnx.select import Candidates, Criterion, score, select
 
 TINY = 0.05
@@ -133,7 +133,7 @@ def pruned(bench: Bench, criterion: Criterion, found: Measurements, *, ridge: bo
     graph = apply_plan(bench.model.graph, plan_slices(units, alive))
     if not ridge:
         return graph
-    kept = kept_channels(units, alive)
+    kept = find_kept_channels(units, alive)
     data = bench.samples.calibration
     return reconstruct(bench.model.graph, graph, kept, data, ReconstructOptions()).graph
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.graph import Graph, Node
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import Batch
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wrg_onnx.errors import DataError
 from wrg_onnx.graph import Graph
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import Batch
 

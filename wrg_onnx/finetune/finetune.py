@@ -19,7 +19,7 @@ from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.finetune.train import Trainer
 from wrg_onnx.graph import Array, Edit, Graph, edited
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import join, to_feed
 

@@ -24,7 +24,7 @@ from wrg_onnx.finetune.options import (
     check_teacher,
 )
 from wrg_onnx.graph import Graph, flatten
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import BatchNorm, Twin, build_twin, widened
 from wrg_onnx.twin.batches import Batch, has_open_batch, join, joins_alike
 

@@ -12,7 +12,7 @@ from wrg_onnx.finetune.options import CheckpointFile, FinetuneOptions
 from wrg_onnx.finetune.prepare import Setting
 from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.graph import Graph, digest, fingerprint
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 _NO_MATTER = ("checkpoint", "cache_bytes", "device", "workers")
 """Options that a run may change when it goes on. Of the device it counts what was resolved to."""

@@ -17,7 +17,7 @@ from wrg_onnx.recover.layers import LinearLayer, find_layers
 from wrg_onnx.recover.outcome import TOO_FEW_ROWS, LayerFit, check_finite, check_fits
 from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions
 from wrg_onnx.recover.write_weights import LayerChange, current_bias, write_weights
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wrg_onnx.graph import Array, Graph, Node
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 

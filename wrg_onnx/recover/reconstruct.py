@@ -18,7 +18,7 @@ from wrg_onnx.recover.outcome import LayerFit, Solved, check_fits
 from wrg_onnx.recover.paired_run import DEFAULT_BOUND_BYTES, PairedRun
 from wrg_onnx.recover.ridge_level import solve_level
 from wrg_onnx.recover.write_weights import LayerChange, with_biases, write_weights
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 FEWEST_SAMPLES = 2
 """One to solve on, one to choose the penalty on."""

@@ -19,7 +19,7 @@ from wrg_onnx.graph import (
 )
 from wrg_onnx.rewrite.plan import Plan
 from wrg_onnx.rewrite.reference import Reference, run_again, run_masked
-from wrg_onnx.rewrite.steps import rounding_steps
+from wrg_onnx.rewrite.rounding_steps import rounding_steps
 
 TOLERANCE = 1e-4
 """Largest relative difference that float32 rounding explains in an ordinary network."""

@@ -1,4 +1,9 @@
-"""Which channels of the original a pruned model still has, tensor by tensor."""
+"""Which channels of the original a pruned model still has, tensor by tensor.
+
+A plan says what is kept of each constant, and is gone after the cut. Recovery and fine-tuning hold
+the pruned model's tensors against the original's, maybe much later: they need to know which
+channel of the one is which of the other. A pruned file says it in a note of its metadata.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ MOST_CHANNELS = 1 << 24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptChannels:
-    """The channels of one tensor that are left.
+    """The channels of one tensor that are left: channel k was ``positions[k]`` in the original.
 
     Attributes:
         axis: The axis of the channels, counted from the front.
@@ -49,7 +54,7 @@ class KeptChannels:
         return array if self.is_whole else array.take(self.positions, self.axis)
 
 
-def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
+def find_kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
     """Say for the tensors that layers make which of their channels stay.
 
     Args:
