@@ -96,6 +96,9 @@ def _correct(
     value: Tensor, goal: Levels, node: Node, parameters: Mapping[str, torch.nn.Parameter]
 ) -> Tensor:
     """Set one layer right; return what it gives then."""
+    # y = W x + b has mean m and deviation d, of each channel. With r = d' / d, the layer
+    #   (r W) x + r (b - m) + m'  gives  r (y - m) + m',
+    # which has the wanted mean m' and deviation d'.
     (mean, deviation), (goal_mean, goal_deviation) = _levels(value), goal
     ratio = (goal_deviation / deviation.clamp(min=_FLAT)).clamp(1 / _MOST_RATIO, _MOST_RATIO)
     ratio = torch.where(deviation < _FLAT, torch.ones_like(ratio), ratio)

@@ -118,6 +118,8 @@ def _geometry(draws: Tensor) -> Tensor:
     width, height = (area * skew).sqrt().clamp(max=1), (area / skew).sqrt().clamp(max=1)
     # The crop's centre may go as far as its edge stays inside.
     x, y = (1 - width) * (2 * draws[:, 3] - 1), (1 - height) * (2 * draws[:, 4] - 1)
+    # Each row is (from x, from y, shift): of the place in the image that a pixel is taken from, in
+    # [-1, 1] over the image. A flip looks at the crop from the other side.
     zero = torch.zeros_like(x)
     rows = (torch.stack([width * flip, zero, x], dim=1), torch.stack([zero, height, y], dim=1))
     return torch.stack(rows, dim=1)

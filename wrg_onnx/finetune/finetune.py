@@ -116,6 +116,7 @@ def _set_levels(trainer: Trainer) -> None:
             "the model takes one"
         )
         return
+    # The levels are set in place; only the loss tells whether that was for the better.
     start = copied(state.twin)
     batch = batches[0].to(setting.device)
     count = correct_levels(setting.graph, state.twin, teacher.twin, setting.kept, batch)

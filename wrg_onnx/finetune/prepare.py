@@ -93,6 +93,7 @@ def prepare(
     device = resolve_device(options.device)
     # Its running statistics must not move before training does.
     twin = trainable_twin(student, options).to(device).eval()
+    # A few samples, read once, tell whether samples join, what fits the teacher, and its variances.
     samples = samples_to_measure(data.training)
     notes = list(_notes(student, teacher, data, kept, options))
     known = None

@@ -149,6 +149,7 @@ class TrainingState:
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go to where ``tensors`` and ``values`` were taken, torch's own generator included."""
         device = next(iter(self.twin.parameters_by_name().values())).device
+        # Copied into the tensors that are there, which are on their device and known to AdamW.
         self.twin.load_state_dict(of_part(tensors, "twin"))
         self.average.load_state_dict(of_part(tensors, "average"))
         self.best = {name: t.to(device) for name, t in of_part(tensors, "best").items()}

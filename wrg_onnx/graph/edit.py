@@ -55,6 +55,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     source: Source = graph.source
     surgeon = source.surgeon.copy()
     taken: set[str] = set(source.aside)
+    # By their indices in the flat graph, whatever is put between them later.
     nodes: dict[int, gs.Node] = {}
     for subgraph in subgraphs(graph):
         part = _find(surgeon, subgraph)
@@ -108,6 +109,7 @@ def _find(surgeon: gs.Graph, subgraph: Subgraph) -> gs.Graph:
 def _set_constants(part: gs.Graph, subgraph: Subgraph, constants: Mapping[str, Array]) -> None:
     """Write new values, also into the copies of outer constants that graphsurgeon makes."""
     for name, tensor in part.tensors().items():
+        # An initializer is a Constant of graphsurgeon; what a Constant node makes is a variable.
         values = constants.get(subgraph.unique(name))
         if values is None:
             continue

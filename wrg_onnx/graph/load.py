@@ -77,6 +77,7 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
             raise ModelError(
                 f"'{name}': its local functions cannot be inlined ({one_line(error)})"
             ) from error
+    # Arrays are taken out first, so that no copy of the message carries them along.
     weights = _take_weights(model.graph, name)
     # A fresh copy, because a protobuf arena keeps the memory of cleared fields.
     slim = onnx.ModelProto()
@@ -236,6 +237,7 @@ def _attach(surgeon: gs.Graph, weights: Mapping[str, Array], name: str) -> None:
 
 def _sort(surgeon: gs.Graph, name: str) -> bool:
     """Bring the nodes into topological order; tell whether the file does not have them so."""
+    # Sorting takes time, and may bring nodes that are in order into another one.
     made = {t.name for t in surgeon.inputs}
     for node in surgeon.nodes:
         for tensor in node.inputs:

@@ -128,6 +128,9 @@ def write_message(
 
     Source: https://protobuf.dev/programming-guides/encoding/
     """
+    # model: the other fields | tag, length | graph
+    # graph: the other fields | for each weight: tag, length | initializer
+    # initializer: name, type, dims | tag, length | the array's own bytes
     body = model.graph.SerializeToString()
     tensors = [(_header(name, a).SerializeToString(), a) for name, a in weights.items()]
     prefixes = []
@@ -158,6 +161,7 @@ def _field(number: int, length: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    # 7 bits a byte, the lowest first; the highest bit says that another byte follows.
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -51,6 +51,8 @@ class PartSessions:
         """
         new = dict(constants or {})
         nodes = list(_between(self._graph, set(inputs), outputs))
+        # What the part needs and is not fed: its constants, in their new form if there is one. The
+        # small ones are in the message, the large ones beside it.
         read = {name for node in nodes for name in (*node.inputs, *captured(node))} | set(outputs)
         model = onnx.ModelProto()
         model.ir_version = self._model.ir_version

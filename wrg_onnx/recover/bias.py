@@ -69,6 +69,9 @@ def compensate(
     means = _means(before, sorted(set(sources.values())), data, options, progress)
     parts = PartSessions(before, options.provider)
     changes, fits, left = [], [], Counter(found.left)
+    # A layer makes W x + b of its input x; the channels that are gone made W_lost x of it, whose
+    # mean over samples and places is W_lost (mean x): it goes into b. A tensor whose shape differs
+    # from sample to sample has a mean of each shape, weighed by its number of rows.
     for layer in layers:
         source = sources[layer.target]
         total, rows = np.zeros(layer.width), 0
@@ -118,6 +121,7 @@ def _contribution(
     if node.op != "MatMul" and node.input(2):
         constants[node.input(2)] = np.zeros_like(before.constants[node.input(2)])
     section = parts.open({node.inputs[0]: x.dtype}, [layer.made], constants)
+    # (N, M, places...) or (..., M) -> (M, rows)
     y = layer.kept.of(section.run({node.inputs[0]: x})[layer.made])
     return np.moveaxis(y, layer.axis, 0).reshape(layer.width, -1).astype(np.float64)
 

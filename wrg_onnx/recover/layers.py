@@ -130,6 +130,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Linear
         return "their weights are quantised or computed"
     if _readers(graph, weight) > 1:
         return "they share their weights"
+    # A turned input has its rows on the other axis; with a factor of 0 nothing can be solved for.
     turned = node.op == "Gemm" and node.int("transA", 0)
     empty = node.op == "Gemm" and 0.0 in (_number(node, "alpha"), _number(node, "beta"))
     if turned or empty or source in graph.constants or (node.op == "MatMul" and array.ndim != 2):

@@ -96,6 +96,8 @@ def reconstruct(
             "some, or use --recover bias"
         )
     found = find_layers(pruned, kept)
+    # Every layer gets a bias to solve for. Those that do not change lose it again: what is written
+    # in the end are the changes alone, to the layers as they are in the pruned model.
     ready = with_biases(pruned, found.layers)
     layers = find_layers(ready, kept).layers
     by_target = {layer.target: layer for layer in layers}

@@ -73,6 +73,7 @@ def find_kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels
             continue
         made = next(name for name in node.outputs if name)
         name, axes = without_bias(units.graph, made), units.axes[made]
+        # Which positions stay, on each axis that carries channels.
         masks = {axis: is_alive(axes.at(axis)) for axis in axes.live()}
         cut = [axis for axis, mask in masks.items() if not mask.all()]
         if len(cut) > 1 or not axes.rank:
@@ -95,6 +96,7 @@ def compose(
         first = earlier.get(name)
         if first is None:
             continue
+        # The second cut counts the channels that the first one left.
         follows = len(first.positions) == second.total
         if first.is_whole and second.is_whole:
             joined[name] = second
@@ -145,6 +147,8 @@ def read_note(graph: Graph) -> dict[str, KeptChannels]:
 
 def _runs(positions: IdArray) -> list[list[int]]:
     """Write ascending positions as runs."""
+    # A run starts where the step from the position before is not 1; -2 makes the first one start:
+    # 0 2 3 5 has steps 2 2 1 2, starts at 0, 1 and 3, and lengths 1, 2 and 1.
     starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
     lengths = np.diff(starts, append=len(positions))
     return [[int(positions[s]), int(n)] for s, n in zip(starts, lengths, strict=True)]

@@ -161,6 +161,7 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         tolerance = _tolerance(reference.values[name])
         bound = max(bound, tolerance)
         if error > tolerance:
+            # Measured only here: it takes two more runs of the original.
             noise = _rounding(reference, name)
             if not error <= ROUNDING_FACTOR * noise < float("inf"):
                 raise _failure(
@@ -210,6 +211,7 @@ def _difference(name: str, reference: Array, found: Array) -> float:
         )
     if reference.dtype.kind != "f":
         return float(np.mean(reference != found)) if reference.size else 0.0
+    # An infinity or NaN may stand in both, at the same places; numbers are compared elsewhere.
     finite = np.isfinite(reference)
     if not np.array_equal(finite, np.isfinite(found)):
         return float("inf")
