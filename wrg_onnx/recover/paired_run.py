@@ -95,35 +95,20 @@ class PairedRun:
         targets = [*(layer.target for layer in layers), *shortcuts.values()]
         ahead = [] if most is not None else sorted(self._original.frontier(level + 1))
         wanted = [*targets, *(name for name in ahead if name not in targets)]
+        stash = _Stash(ahead, len(self._data), self._bound)
         original: _Read | None = None
         pruned: _Read | None = None
-        stash: list[Values] | None = None if most is not None else []
-        size = 0.0
         for start in self._starts(most):
             original = original or self._original.reader(start[0], wanted, {})
             pruned = pruned or self._pruned.reader(
                 start[1], [*seen, *shortcuts.values()], self._constants
             )
             values = original(start[0])
-            if stash is not None:
-                stash.append({name: values[name] for name in ahead})
-                size += sum(_bytes(value) for value in stash[-1].values())
-                # Both models' values are held, hence the 2. What all samples will need is judged
-                # by the mean of those so far, size / len(stash).
-                if 2 * size * len(self._data) > self._bound * len(stash):
-                    stash = None
+            stash.add(values)
             found = pruned(start[1])
-            goals = {layer.target: layer.kept.of(values[layer.target]) for layer in layers}
-            for layer in layers:
-                name, goal = shortcuts.get(layer.target, ""), goals[layer.target]
-                if name and values[name].shape == values[layer.target].shape:
-                    other = layer.kept.of(values[name])
-                    # The data may decide how many rows there are; the layer is then left.
-                    if other.shape == found[name].shape:
-                        goals[layer.target] = goal + other - found[name]
-            yield goals, found
-        if stash is not None:
-            self._next = stash
+            yield _goals(layers, shortcuts, values, found), found
+        if most is None and stash.values is not None:
+            self._next = stash.values
 
     def skip(self, layers: Sequence[LinearLayer]) -> None:
         """Run the original through a level whose layers keep their weights."""
@@ -162,6 +147,57 @@ class PairedRun:
     def _is_behind(self, name: str, level: int) -> bool:
         """Tell whether a tensor is made before a level."""
         return self._pruned.depths.get(name, level) < level
+
+
+class _Stash:
+    """What the next levels need of the original, of each sample; as long as there is room for it.
+
+    Attributes:
+        values: One a sample; None once it is known that they will not fit.
+    """
+
+    def __init__(self, names: Sequence[str], samples: int, bound_bytes: int) -> None:
+        self.values: list[Values] | None = []
+        self._names = names
+        self._samples = samples
+        self._bound = bound_bytes
+        self._bytes = 0.0
+
+    def add(self, values: Values) -> None:
+        """Add one sample's tensors, some of which are needed."""
+        if self.values is None:
+            return
+        self.values.append({name: values[name] for name in self._names})
+        self._bytes += sum(_bytes(value) for value in self.values[-1].values())
+        # Both models' values will be held, hence the 2. What all samples need is judged by the mean
+        # of those so far, bytes / number.
+        if 2 * self._bytes * self._samples > self._bound * len(self.values):
+            self.values = None
+
+
+def _goals(
+    layers: Sequence[LinearLayer],
+    shortcuts: Mapping[str, str],
+    original: Values,
+    pruned: Values,
+) -> dict[str, Array]:
+    """Return what the layers are to make of one sample.
+
+    Args:
+        layers: The layers.
+        shortcuts: By a layer's target, what is added to it, where that is made before it.
+        original: The original's values of all of these.
+        pruned: The pruned model's values of the shortcuts.
+    """
+    goals = {layer.target: layer.kept.of(original[layer.target]) for layer in layers}
+    for layer in layers:
+        name = shortcuts.get(layer.target, "")
+        if name and original[name].shape == original[layer.target].shape:
+            other = layer.kept.of(original[name])
+            # The data may decide how many rows there are; the layer is then left.
+            if other.shape == pruned[name].shape:
+                goals[layer.target] = goals[layer.target] + other - pruned[name]
+    return goals
 
 
 def _bytes(value: object) -> float:
