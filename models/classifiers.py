@@ -74,7 +74,8 @@ class ResNet18(nn.Module):
         x = self.maxpool(functional.relu(self.bn1(self.conv1(image))))
         for number in range(1, len(RESNET_STAGES) + 1):
             x = self.get_submodule(f"layer{number}")(x)
-        return self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+        logits: Tensor = self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+        return logits
 
 
 class Bottleneck(nn.Module):
@@ -130,7 +131,8 @@ class ResNet50(nn.Module):
         x = self.maxpool(functional.relu(self.bn1(self.conv1(image))))
         for number in range(1, len(BOTTLENECK_BLOCKS) + 1):
             x = self.get_submodule(f"layer{number}")(x)
-        return self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+        logits: Tensor = self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+        return logits
 
 
 class VGG16(nn.Module):
@@ -161,7 +163,8 @@ class VGG16(nn.Module):
         _draw(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.classifier(self.features(image).flatten(1))
+        logits: Tensor = self.classifier(self.features(image).flatten(1))
+        return logits
 
 
 class InvertedResidual(nn.Module):
@@ -180,7 +183,8 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.shortcut else self.conv(x)
+        y: Tensor = self.conv(x)
+        return x + y if self.shortcut else y
 
 
 class MobileNetV2(nn.Module):
@@ -208,7 +212,8 @@ class MobileNetV2(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = functional.adaptive_avg_pool2d(self.features(image), 1)
-        return self.classifier(x.flatten(1))
+        logits: Tensor = self.classifier(x.flatten(1))
+        return logits
 
 
 def resnet18() -> ResNet18:
@@ -249,5 +254,7 @@ def _draw(net: nn.Module) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, std=0.1)
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
             layer.running_mean.normal_(std=0.1)
             layer.running_var.uniform_(0.5, 1.5)

@@ -53,7 +53,8 @@ class VGG16(nn.Module):
         _draw(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.classifier(self.avgpool(self.features(image)).flatten(1))
+        logits: Tensor = self.classifier(self.avgpool(self.features(image)).flatten(1))
+        return logits
 
 
 class VGG16SOD(nn.Module):

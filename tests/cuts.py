@@ -11,7 +11,7 @@ from strategies import analyse, build
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.graph import Graph, open_session
 from wrg_onnx.recover import Removal
-from wrg_onnx.rewrite import KeptChannels, apply_plan, kept_channels, plan_slices
+from wrg_onnx.rewrite import KeptChannels, apply_plan, find_kept_channels, plan_slices
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def cut(text, weights, gone, **options) -> Cut:
     for (name, axis), positions in gone.items():
         alive[found.labels(name, axis)[positions]] = False
     plan = plan_slices(found.units, alive)
-    kept = kept_channels(found.units, alive)
+    kept = find_kept_channels(found.units, alive)
     return Cut(found.graph, apply_plan(found.graph, plan), kept, plan.kept)
 
 

@@ -58,7 +58,9 @@ def main() -> None:
     drawn = cut = 0
     last: list[onnx.ModelProto] = []
 
-    @settings(max_examples=BATCH, deadline=None, database=None, suppress_health_check=HealthCheck)
+    @settings(
+        max_examples=BATCH, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(networks(), st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.5, 0.8, 1.0]))
     def one_batch(model: onnx.ModelProto, seed: int, share: float) -> None:
         nonlocal drawn, cut

@@ -63,13 +63,13 @@ def data_set(indices, *, has_masks=True):
     return DataSet(readers, "images", len(readers), has_masks)
 
 
-HEAD = SaliencyMap("map", axis=1, channels=1, is_logit=False)
+SALIENCY = SaliencyMap("map", axis=1, channels=1, is_logit=False)
 IMAGE = Preprocessing(
     "image", SIDE, SIDE, 3, "NCHW", np.dtype(np.float32), 1 / 255, (0.4,) * 3, (0.2,) * 3, "rgb"
 )
 
 
-def training_data(*, masks=True, saliency=HEAD, image=IMAGE):
+def training_data(*, masks=True, saliency=SALIENCY, image=IMAGE):
     return TrainingData(
         data_set(range(8), has_masks=masks),
         data_set(range(8, 11), has_masks=masks),

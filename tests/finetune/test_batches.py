@@ -12,9 +12,9 @@ from wrg_onnx.data.dataset import DataSet, Sample  # noqa: E402
 from wrg_onnx.errors import DataError  # noqa: E402
 from wrg_onnx.finetune import prepare  # noqa: E402
 from wrg_onnx.finetune.distil import choose_features, distance, measure_targets  # noqa: E402
-from wrg_onnx.finetune.feeding import Reader  # noqa: E402
+from wrg_onnx.finetune.feeding import SampleReader  # noqa: E402
 from wrg_onnx.graph import from_proto  # noqa: E402
-from wrg_onnx.rewrite.kept import KeptChannels  # noqa: E402
+from wrg_onnx.rewrite.kept_channels import KeptChannels  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 from wrg_onnx.twin.batches import has_open_batch, join, joins_alike  # noqa: E402
 
@@ -36,7 +36,7 @@ def reader(found, *, room=1 << 20, read=None):
         return get
 
     data = DataSet(tuple(map(make, range(len(found)))), "arrays", len(found), has_masks=True)
-    return Reader(data, room)
+    return SampleReader(data, room)
 
 
 def test_samples_join_along_axis_0():
@@ -64,7 +64,7 @@ def test_what_is_kept_is_read_once():
     read = []
     found = reader(samples(4), read=read)
     for _ in range(2):
-        names = [[s.name for s in group] for group in found.groups([[0, 1], [2], [3]])]
+        names = [[s.name for s in group] for group in found.read_groups([[0, 1], [2], [3]])]
         assert names == [["0", "1"], ["2"], ["3"]]
     found.close()
     assert sorted(read) == [0, 1, 2, 3]
@@ -74,7 +74,7 @@ def test_what_has_no_room_is_read_again():
     read = []
     found = reader(samples(2), room=samples(1)[0].feeds["x"].nbytes + 64, read=read)
     for _ in range(2):
-        list(found.groups([[0], [1]]))
+        list(found.read_groups([[0], [1]]))
     found.close()
     assert read == [0, 1, 1]
 
@@ -83,9 +83,9 @@ def test_a_file_that_cannot_be_read_ends_the_run_with_its_name():
     def broken():
         raise DataError("cannot read 'a.png'")
 
-    found = Reader(DataSet((broken,), "images", 1, has_masks=False), 0)
+    found = SampleReader(DataSet((broken,), "images", 1, has_masks=False), 0)
     with pytest.raises(DataError, match=r"cannot read 'a\.png'"):
-        list(found.groups([[0]]))
+        list(found.read_groups([[0]]))
     found.close()
 
 

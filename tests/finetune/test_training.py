@@ -12,10 +12,10 @@ from wrg_onnx.data.dataset import DataSet, Sample  # noqa: E402
 from wrg_onnx.errors import StatisticsError  # noqa: E402
 from wrg_onnx.finetune import BatchNormUse, TrainingData  # noqa: E402
 from wrg_onnx.finetune import finetune as tuning  # noqa: E402
+from wrg_onnx.finetune import step as steps  # noqa: E402
 from wrg_onnx.finetune.finetune import finetune  # noqa: E402
 from wrg_onnx.finetune.numerics import repeatable  # noqa: E402
 from wrg_onnx.finetune.schedule import average_decay, rate_factor, size_of, weight_groups  # noqa: E402
-from wrg_onnx.finetune.train import Trainer  # noqa: E402
 from wrg_onnx.graph import from_proto  # noqa: E402
 from wrg_onnx.rewrite import KeptChannels  # noqa: E402
 from wrg_onnx.twin import Twin, build_twin  # noqa: E402
@@ -82,20 +82,20 @@ def test_the_processor_out_of_memory_is_a_memory_error(kit, monkeypatch):
     def forward(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate ...")
 
-    monkeypatch.setattr(Trainer, "_gradients", forward)
+    monkeypatch.setattr(steps, "_gradients", forward)
     with pytest.raises(MemoryError):
         finetune(kit.student(), None, kit.data(), {}, kit.options())
 
 
 def test_an_operator_without_a_deterministic_form_is_told_and_trained(kit, monkeypatch):
-    whole = Trainer._gradients
+    whole = steps._gradients
 
-    def gradients(self, batches):
+    def gradients(setting, state, batches):
         if torch.are_deterministic_algorithms_enabled():
             raise RuntimeError("put_ does not have a deterministic implementation")
-        return whole(self, batches)
+        return whole(setting, state, batches)
 
-    monkeypatch.setattr(Trainer, "_gradients", gradients)
+    monkeypatch.setattr(steps, "_gradients", gradients)
     tuned = finetune(kit.student(), None, kit.data(), {}, kit.options())
     assert tuned.epochs == 3
     assert any("no deterministic form" in note for note in tuned.notes)
@@ -142,16 +142,16 @@ def test_the_layer_that_overflows_is_named(kit):
 
 
 def test_the_gradient_that_breaks_first_is_named(kit, monkeypatch):
-    whole = Trainer._gradients
+    whole = steps._gradients
 
-    def gradients(self, batches):
-        loss = whole(self, batches)
-        named = self.twin.parameters_by_name()
+    def gradients(setting, state, batches):
+        loss = whole(setting, state, batches)
+        named = state.twin.parameters_by_name()
         for name in ("w1", "b1", "w2"):
             named[name].grad.fill_(torch.nan)
         return loss
 
-    monkeypatch.setattr(Trainer, "_gradients", gradients)
+    monkeypatch.setattr(steps, "_gradients", gradients)
     with pytest.raises(StatisticsError, match="the gradient of 'w2' is NaN"):
         finetune(kit.student(), None, kit.data(), {}, kit.options())
 

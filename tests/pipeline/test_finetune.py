@@ -19,7 +19,7 @@ from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig, R
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import read_note
-from wrg_onnx.rewrite.kept import NOTE
+from wrg_onnx.rewrite.kept_channels import NOTE
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")

@@ -10,8 +10,8 @@ from wrg_onnx.graph import open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.recover import patches
 from wrg_onnx.recover.layers import find_layers, from_matrix, to_matrix
-from wrg_onnx.recover.patches import rows_shape, strips
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.recover.patches import patch_strips, rows_shape
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 FORMS = {
     "plain": ("Conv", "", (2, 4, 7, 6), (6, 4, 3, 3)),
@@ -69,7 +69,7 @@ def test_a_layer_is_its_matrix_times_its_patches(form, strip_bytes, monkeypatch)
     layer, weight, x, y = layer_of(*FORMS[form])
     matrix = to_matrix(layer, weight)
     rows = 0
-    for patch, goal in strips(layer, weight.shape, x, [y, 2 * y]):
+    for patch, goal in patch_strips(layer, weight.shape, x, [y, 2 * y]):
         ones, twos = np.split(goal, 2, axis=1)
         np.testing.assert_allclose(matrix @ patch, ones, atol=1e-5)
         np.testing.assert_array_equal(twos, 2 * ones)

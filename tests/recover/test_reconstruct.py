@@ -9,7 +9,7 @@ from cuts import cut, data_of, error, normal_data, used_in
 from strategies import normal, whole
 
 from wrg_onnx.errors import StatisticsError
-from wrg_onnx.recover import ReconstructOptions, patches, reconstruct, weights
+from wrg_onnx.recover import ReconstructOptions, patches, reconstruct, ridge_level
 from wrg_onnx.recover.ridge import Solution
 
 CHAIN = """net (float[N,3,8,8] x) => (float[N,5,8,8] y) {
@@ -79,7 +79,7 @@ def test_what_a_remaining_channel_knows_is_made_up_for(form):
 def test_solving_from_rows_gives_the_same(form, monkeypatch):
     made = twins(form)
     shape = made.before.inputs[0].shape
-    monkeypatch.setattr(weights, "GRAM_BYTES", 0)
+    monkeypatch.setattr(ridge_level, "GRAM_BYTES", 0)
     found = recovered(made, normal_data(shape, 12))
     assert error(made.before, found.graph, normal_data(shape, 3, seed=1)) < 1e-3
     assert found.fits[0].rows == found.fits[0].seen
@@ -87,8 +87,8 @@ def test_solving_from_rows_gives_the_same(form, monkeypatch):
 
 def test_rows_beyond_the_bound_are_left_out_and_it_is_told(monkeypatch):
     made = twins("conv")
-    monkeypatch.setattr(weights, "GRAM_BYTES", 0)
-    monkeypatch.setattr(weights, "MOST_ROWS", 240)
+    monkeypatch.setattr(ridge_level, "GRAM_BYTES", 0)
+    monkeypatch.setattr(ridge_level, "MOST_ROWS", 240)
     found = recovered(made, normal_data((1, 3, 8, 8), 12))
     assert (found.fits[0].rows, found.fits[0].seen) == (240, 12 * 64)
     assert error(made.before, found.graph, normal_data((1, 3, 8, 8), 3, seed=1)) < 0.02
@@ -235,10 +235,10 @@ def test_samples_may_differ_in_size():
 @pytest.mark.parametrize("strip_bytes", [1, 48 * 2**20])
 def test_the_bound_on_rows_holds_however_they_are_cut_up(strip_bytes, monkeypatch):
     made = twins("conv")
-    monkeypatch.setattr(weights, "GRAM_BYTES", 0)
-    monkeypatch.setattr(weights, "MOST_ROWS", 96)
+    monkeypatch.setattr(ridge_level, "GRAM_BYTES", 0)
+    monkeypatch.setattr(ridge_level, "MOST_ROWS", 96)
     monkeypatch.setattr(patches, "STRIP_BYTES", strip_bytes)
-    monkeypatch.setattr(weights, "STRIP_BYTES", strip_bytes)
+    monkeypatch.setattr(ridge_level, "STRIP_BYTES", strip_bytes)
     found = recovered(made, normal_data((1, 3, 8, 8), 12))
     assert (found.fits[0].rows, found.fits[0].seen) == (96, 12 * 64)
 
@@ -297,7 +297,7 @@ def test_layers_that_are_best_as_they_are_get_no_bias(monkeypatch):
     def keep(_fit, _held_out, matrix, bias):
         return Solution(matrix, bias, None, *[np.ones(bias.shape)] * 3)
 
-    monkeypatch.setattr(weights, "solve", keep)
+    monkeypatch.setattr(ridge_level, "solve", keep)
     found = recovered(made, normal_data(made.before.inputs[0].shape, 4))
     assert [fit.layer for fit in found.fits] == ["y"]
     assert whole(found.graph) == whole(made.pruned)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.recover.moments import Moments, Origin
+from wrg_onnx.recover.gram_sums import GramSums, Origin
 from wrg_onnx.recover.ridge import solve
-from wrg_onnx.recover.rows import Rows, solve_rows
+from wrg_onnx.recover.ridge_dual import Rows, solve_rows
 
 
 def problem(rows, inputs=6, goals=3, groups=1, noise=0.1, seed=0):
@@ -21,7 +21,7 @@ def problem(rows, inputs=6, goals=3, groups=1, noise=0.1, seed=0):
 
 
 def moments(x, y, chunks=1, origin=None):
-    found = Moments.empty(x.shape[0], x.shape[1], y.shape[1], origin or Origin())
+    found = GramSums.empty(x.shape[0], x.shape[1], y.shape[1], origin or Origin())
     for part in np.array_split(np.arange(x.shape[2]), chunks):
         found.add(x[..., part], y[..., part])
     return found

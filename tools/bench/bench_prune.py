@@ -42,7 +42,9 @@ def build_vgg16(path: Path, seed: int = 0) -> None:
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
 
-    def layer(op: str, shape: tuple[int, ...], x: str, name: str, **attributes: object) -> str:
+    def layer(
+        op: str, shape: tuple[int, ...], x: str, name: str, **attributes: int | list[int]
+    ) -> str:
         scale = np.float32(np.sqrt(2 / np.prod(shape[1:])))
         weight = rng.standard_normal(shape, np.float32) * scale
         bias = rng.uniform(0.01, 0.1, shape[0]).astype(np.float32)
@@ -53,7 +55,11 @@ def build_vgg16(path: Path, seed: int = 0) -> None:
             ]
         )
         inputs = [x, f"{name}.weight", f"{name}.bias"]
-        nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
+        node = helper.make_node(op, inputs, [name], name)
+        node.attribute.extend(
+            helper.make_attribute(key, value) for key, value in attributes.items()
+        )
+        nodes.append(node)
         return name
 
     def relu(x: str) -> str:

@@ -20,7 +20,7 @@ import torch
 from wrg_onnx.calibrate.statistics import Statistics
 from wrg_onnx.calibrate.weight.norms import filter_norms
 from wrg_onnx.errors import UnsupportedOperatorError
-from wrg_onnx.graph import Array, Graph, open_session
+from wrg_onnx.graph import Array, Graph, open_session, relative_difference
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.rewrite import apply_plan, compare_with, mask_consumers, plan_slices, run_masked
@@ -31,12 +31,10 @@ ROW = "{:<28}{:>7}{:>10}{:>10}{:>10}{:>10}"
 
 def difference(reference: Mapping[str, Array], found: Mapping[str, Array]) -> float:
     """Return the largest difference relative to the output's largest value."""
-    worst = 0.0
-    for name, values in reference.items():
-        scale = float(np.abs(values).max(initial=0))
-        gap = float(np.abs(values.astype(np.float64) - found[name]).max(initial=0))
-        worst = max(worst, gap / scale if scale else gap)
-    return worst
+    return max(
+        (relative_difference(values, found[name]) for name, values in reference.items()),
+        default=0.0,
+    )
 
 
 def in_float64(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -35,7 +35,7 @@ from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import Graph, open_session
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.recover import ReconstructOptions, reconstruct
-from wrg_onnx.rewrite import apply_plan, kept_channels, plan_slices
+from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices
 from wrg_onnx.select import Candidates, Criterion, score, select
 
 TINY = 0.05
@@ -57,13 +57,13 @@ def effective(values: Float64Array, longer: int) -> Float64Array:  # noqa: ARG00
     total = values.sum(-1, keepdims=True)
     share = values / np.where(total, total, 1)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(-1)
-    return np.where(total[..., 0] > 0, np.exp(entropy), 0)
+    return np.asarray(np.where(total[..., 0] > 0, np.exp(entropy), 0))
 
 
 def stable(values: Float64Array, longer: int) -> Float64Array:  # noqa: ARG001
     """Return the squared Frobenius norm over the squared spectral norm."""
     largest = values[..., 0] ** 2
-    return (values**2).sum(-1) / np.where(largest, largest, 1)
+    return np.asarray((values**2).sum(-1) / np.where(largest, largest, 1))
 
 
 def _above(values: Float64Array, tolerance: float) -> Float64Array:
@@ -133,7 +133,7 @@ def pruned(bench: Bench, criterion: Criterion, found: Measurements, *, ridge: bo
     graph = apply_plan(bench.model.graph, plan_slices(units, alive))
     if not ridge:
         return graph
-    kept = kept_channels(units, alive)
+    kept = find_kept_channels(units, alive)
     data = bench.samples.calibration
     return reconstruct(bench.model.graph, graph, kept, data, ReconstructOptions()).graph
 

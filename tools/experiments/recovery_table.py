@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from shared_pairs import DATA, link
 from wrg_onnx.data.dataset import DataSet, from_directory
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.evaluate.judge import Accuracy, judge
+from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.graph import Graph, Session, open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.choose import choose_units
@@ -37,16 +38,12 @@ from wrg_onnx.pipeline.samples import Samples, find_saliency, gather_samples
 
 SETS = ("SOD300", "DAVIS2016-val")
 SALIENCY = "csnet_L_x2_224"
-PHOTOS = {
+PHOTOS: dict[str, DataOptions] = {
     # What each model was trained to be fed; the default is ImageNet's mean and deviation, RGB.
-    "deeplab_v3_mnv2_dm05_tf": {
-        "scale": 1 / 127.5,
-        "mean": (1.0, 1.0, 1.0),
-        "std": (1.0, 1.0, 1.0),
-    },
-    "PP_OCR_v2_det": {},
-    "yolox_nano": {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "order": "bgr"},
-    "agllnet_256x256": {"scale": 1 / 255, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
+    "deeplab_v3_mnv2_dm05_tf": DataOptions(scale=1 / 127.5, mean=(1.0,) * 3, std=(1.0,) * 3),
+    "PP_OCR_v2_det": DataOptions(),
+    "yolox_nano": DataOptions(scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3, order="bgr"),
+    "agllnet_256x256": DataOptions(scale=1 / 255, mean=(0.0,) * 3, std=(1.0,) * 3),
 }
 TEXT = ("PP_OCR_v2_det",)
 """Models that look for text."""
@@ -144,10 +141,15 @@ def saliency(ratios: tuple[float, ...], samples: int) -> None:
             for method, graph, seconds in bench.recovered(cut):
                 found = [bench.judge(graph, bench.all_of(folder)) for folder in judges.values()]
                 if method is Recovery.NONE:
-                    shown = " | ".join(f"{a.before.mae:.4f} | {a.before.max_f:.4f}" for a in found)
+                    shown = _scores(accuracy.before for accuracy in found)
                     print(f"| {ratio} | unpruned | | {shown} |", flush=True)
-                shown = " | ".join(f"{a.after.mae:.4f} | {a.after.max_f:.4f}" for a in found)
+                shown = _scores(accuracy.after for accuracy in found)
                 print(f"| {ratio} | {method.value} | {seconds:.0f} | {shown} |", flush=True)
+
+
+def _scores(found: Iterable[SaliencyScores | None]) -> str:
+    """Write MAE and max F of each split; all of them have masks."""
+    return " | ".join(f"{one.mae:.4f} | {one.max_f:.4f}" for one in found if one is not None)
 
 
 @main.command()
@@ -164,11 +166,12 @@ def outputs(models: tuple[str, ...], ratio: float, samples: int) -> None:
         print("|---|---|" + "---|" * (len(METHODS) + 1))
         for name in models:
             seen = {one: written[one] if name in TEXT else one for one in (train, val)}
-            data = DataOptions(path=seen[train], samples=samples, **PHOTOS[name])
+            data = replace(PHOTOS[name], path=seen[train], samples=samples)
             bench = Bench.of(name, PruneConfig(ratio, data=data))
             errors: dict[str, list[float]] = {}
             for _, graph, _ in bench.recovered(bench.cut()):
                 for one in bench.judge(graph, bench.all_of(seen[val])).agreement:
+                    assert one.relative_error is not None  # an image fits every one of them
                     errors.setdefault(one.output, []).append(one.relative_error)
             for output, found in errors.items():
                 shown = " | ".join(f"{error:.3f}" for error in found)

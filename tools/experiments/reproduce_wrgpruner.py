@@ -26,10 +26,11 @@ from reproduction.run import Place, run_all  # noqa: E402
 from reproduction.settings import NAMES, PROFILES, Row, Settings  # noqa: E402
 from reproduction.table import document  # noqa: E402
 from sod.folders import check_folders  # noqa: E402
-from sod.training import pick_device  # noqa: E402
 from wrg_onnx.data.preprocess import SMALLEST_SIDE  # noqa: E402
 from wrg_onnx.errors import DataError, UsageError, WrgError  # noqa: E402
 from wrg_onnx.files import check_output  # noqa: E402
+from wrg_onnx.finetune import Device  # noqa: E402
+from wrg_onnx.finetune.prepare import resolve_device  # noqa: E402
 from wrg_onnx.pipeline.config import PruneConfig, Recovery  # noqa: E402
 
 ON_GPU = 4
@@ -68,7 +69,12 @@ def parse() -> argparse.Namespace:
     add("--tune-steps", type=int, help="steps of fine-tuning")
     add("--fold", action="store_true", help="fold batch normalisation before pruning")
     add("--recover", choices=("none", "bias", "ridge"), help="what follows the cut")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (%(default)s)")
+    add(
+        "--device",
+        choices=[device.value for device in Device],
+        default="auto",
+        help="where (%(default)s)",
+    )
     add("--processes", type=int, help="at a time (on the CPU one a core, on CUDA 4)")
     add(
         "--threads",
@@ -205,7 +211,7 @@ def place_for(options: argparse.Namespace) -> Place:
     Raises:
         UsageError: If CUDA is asked for and torch does not have it.
     """
-    device, cores = pick_device(options.device), len(os.sched_getaffinity(0))
+    device, cores = resolve_device(Device(options.device)), len(os.sched_getaffinity(0))
     on_gpu = device.type == "cuda"
     # None alone is the default: 0 was refused.
     processes = options.processes or (min(ON_GPU, cores) if on_gpu else cores)

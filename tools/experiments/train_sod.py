@@ -28,12 +28,14 @@ from sod.folders import check_folders, read_pools  # noqa: E402
 from sod.judging import saliency_maps  # noqa: E402
 from sod.nets import LOADED, NetName, NetOptions, build, load_backbone  # noqa: E402
 from sod.pool import HELD_OUT, TRAINING, Pool, make_pool  # noqa: E402
-from sod.training import Checkpoints, DeviceName, Recipe, pick_device, train  # noqa: E402
+from sod.training import Checkpoints, Recipe, train  # noqa: E402
 from wrg_onnx.data.preprocess import SMALLEST_SIDE  # noqa: E402
 from wrg_onnx.errors import UsageError, WrgError  # noqa: E402
 from wrg_onnx.evaluate.saliency import score_saliency  # noqa: E402
 from wrg_onnx.export.write import ExportOptions, export_module  # noqa: E402
 from wrg_onnx.files import check_output  # noqa: E402
+from wrg_onnx.finetune import Device  # noqa: E402
+from wrg_onnx.finetune.prepare import resolve_device  # noqa: E402
 from wrg_onnx.graph import load  # noqa: E402
 
 NORMALISED, PLAIN = 2e-3, 1e-4
@@ -88,9 +90,10 @@ def parse() -> argparse.Namespace:
     )
     add("--seed", type=int, default=0, help="decides everything (%(default)s)")
     add("--amp", action="store_true", help="mixed precision: float16 on CUDA, bfloat16 on the CPU")
-    add("--device", choices=get_args(DeviceName), default="auto", help="where (%(default)s)")
+    devices = [device.value for device in Device]
+    add("--device", choices=devices, default="auto", help="where (%(default)s)")
     add("--threads", type=int, default=1, help="torch threads on the CPU (%(default)s)")
-    add("--checkpoint", type=Path, help="the state of the run (build/NET.pt)")
+    add("--checkpoint", type=Path, help="the state of the run (build/NET.safetensors)")
     add("--checkpoint-steps", type=int, default=200, help="how often (every %(default)s steps)")
     add("--out", type=Path, required=True, help="the ONNX file to write")
     return parser.parse_args()
@@ -109,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     if options.weights is not None:
         assert isinstance(net, VGG16SOD)
         load_backbone(net, options.weights)
-    recipe, device = recipe_for(options), pick_device(options.device)
+    recipe, device = recipe_for(options), resolve_device(Device(options.device))
     training, held_out = pools(options)
     print(f"{training.content} to train on, {held_out.content} to judge on, "
           f"{time.perf_counter() - start:.0f} s")  # fmt: skip
@@ -161,7 +164,7 @@ def check(options: argparse.Namespace) -> None:
 
 def checkpoint_of(options: argparse.Namespace) -> Path:
     """Return where the state of the run is kept."""
-    return options.checkpoint or Path("build", f"{options.net}.pt")
+    return options.checkpoint or Path("build", f"{options.net}.safetensors")
 
 
 def recipe_for(options: argparse.Namespace) -> Recipe:

@@ -154,6 +154,7 @@ def split(
     """
     if not 0 < validation_fraction < 1:
         raise UsageError(f"validation fraction must be in (0, 1), got {validation_fraction}")
+    # At least 1 for validation, and at least 1 for calibration, which comes first.
     held_out = min(max(round(count * validation_fraction), 1), max(count - 1, 0))
     shuffled = np.random.default_rng(seed).permutation(count)
     return np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out])

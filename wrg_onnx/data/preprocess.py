@@ -190,6 +190,7 @@ def to_feed(image: NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
         picture = picture.convert("L")
     size = (preprocessing.width, preprocessing.height)
     picture = picture.resize(size, Image.Resampling.BILINEAR)
+    # (H, W) of a gray picture becomes (H, W, 1).
     pixels = np.asarray(picture).reshape(
         preprocessing.height, preprocessing.width, preprocessing.channels
     )

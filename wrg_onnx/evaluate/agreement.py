@@ -36,6 +36,8 @@ class OutputAgreement:
     reshaped: int
 
 
+# Not the largest difference, as in `graph.difference`: that is for a proof, where a single wrong
+# element counts. Here all of them together do.
 @dataclass(slots=True)
 class _Sums:
     """Running totals of one output."""

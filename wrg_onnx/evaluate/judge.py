@@ -91,6 +91,7 @@ def judge(
     Returns:
         The scores and the agreement.
     """
+    # All run on a sample before the next one is read: no output is kept.
     sessions = [original, pruned, *([] if cut is None else [cut])]
     scored = saliency is not None and data.has_masks
     totals = [SaliencyTotals() if scored else None for _ in sessions]

@@ -98,12 +98,14 @@ def _balanced_error(errors: NDArray[np.float64], boxes: list[tuple[slice, ...]])
     rest = int(outside.sum())
     if not rest:
         return in_boxes / len(boxes)
+    # Each box weighs 1, and the rest as its area is to that of all boxes together.
     weight = rest / (outside.size - rest)
     return (in_boxes + weight * float(errors[outside].mean())) / (len(boxes) + weight)
 
 
 def _f_curve(steps: NDArray[np.uint8], mask: NDArray[np.bool_], pixels: int) -> NDArray[np.float64]:
     """Return the F-measure of a box in an image of so many pixels, at the thresholds 255 to 0."""
+    # Counts at each of the 256 levels, summed up from the highest: how many pixels reach it.
     hits = np.cumsum(np.bincount(steps[mask], minlength=256)[::-1])
     marked = np.cumsum(np.bincount(steps.ravel(), minlength=256)[::-1])
     marked[-1] = pixels  # threshold 0 is reached outside of the box, too

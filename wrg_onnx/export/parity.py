@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.export.factory import first_names
+from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.session import runtime
 
 TOLERANCE = 1e-4
@@ -26,7 +26,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
+class TorchRun:
     """Random inputs, and what the module makes of them."""
 
     inputs: tuple[Tensor, ...]
@@ -49,13 +49,13 @@ def random_sample(shapes: Sequence[tuple[int, ...]], batch: int | None) -> tuple
 
 def run_module(
     module: nn.Module, shapes: Sequence[tuple[int, ...]], batches: Sequence[int | None]
-) -> tuple[Trial, ...]:
+) -> tuple[TorchRun, ...]:
     """Run the module on random inputs, once at each batch.
 
     Raises:
         ModelError: If the module fails, or gives values that are not finite.
     """
-    trials = []
+    runs = []
     for batch in batches:
         sample = random_sample(shapes, batch)
         try:
@@ -71,16 +71,16 @@ def run_module(
                 f"{type(module).__name__} gives values that are not finite on random inputs of "
                 f"{_shapes(sample)}: its weights are broken, or it needs inputs of another range"
             )
-        trials.append(Trial(sample, tuple(outputs)))
-    return tuple(trials)
+        runs.append(TorchRun(sample, tuple(outputs)))
+    return tuple(runs)
 
 
-def compare_outputs(path: Path, trials: Sequence[Trial], advice: str) -> float:
+def compare_outputs(path: Path, runs: Sequence[TorchRun], advice: str) -> float:
     """Run a file in ONNX Runtime on the inputs that torch had.
 
     Args:
         path: The exported file.
-        trials: From ``run_module``.
+        runs: From ``run_module``.
         advice: What a message about a difference ends with.
 
     Returns:
@@ -102,54 +102,43 @@ def compare_outputs(path: Path, trials: Sequence[Trial], advice: str) -> float:
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise ModelError(f"ONNX Runtime refuses what torch exported: {one_line(error)}") from error
     names = [value.name for value in session.get_inputs()]
-    expected = len(trials[0].inputs)
+    expected = len(runs[0].inputs)
     if len(names) != expected:
         raise ModelError(
             f"the exported model reads {len(names)} inputs ({first_names(names)}), "
             f"expected {expected}: an input without influence is dropped"
         )
-    return max(_largest_difference(session, names, trial, advice) for trial in trials)
+    return max(_largest_difference(session, names, run, advice) for run in runs)
 
 
-def _largest_difference(session: Any, names: Sequence[str], trial: Trial, advice: str) -> float:
-    feeds = {name: x.numpy() for name, x in zip(names, trial.inputs, strict=True)}
+def _largest_difference(session: Any, names: Sequence[str], run: TorchRun, advice: str) -> float:
+    feeds = {name: x.numpy() for name, x in zip(names, run.inputs, strict=True)}
     try:
         found = session.run(None, feeds)
     except Exception as error:
         raise ModelError(
-            f"the exported model fails in ONNX Runtime on inputs of {_shapes(trial.inputs)}: "
+            f"the exported model fails in ONNX Runtime on inputs of {_shapes(run.inputs)}: "
             f"{one_line(error)}{advice}"
         ) from error
-    if len(found) != len(trial.outputs):
+    if len(found) != len(run.outputs):
         raise ModelError(
-            f"the exported model has {len(found)} outputs, the module {len(trial.outputs)}"
+            f"the exported model has {len(found)} outputs, the module {len(run.outputs)}"
         )
     worst = 0.0
-    for index, (ours, theirs) in enumerate(zip(found, trial.outputs, strict=True)):
-        difference = _relative_error(torch.from_numpy(ours), theirs)
+    for index, (ours, theirs) in enumerate(zip(found, run.outputs, strict=True)):
+        wanted = theirs.detach().double().numpy()
+        # Of an output of nearly nothing the distance itself is what counts: a saliency net that
+        # sees no object in noise answers 1e-12 or 1e-4, and ONNX Runtime's sigmoid is right to
+        # 1e-7 there.
+        difference = relative_difference(wanted, ours, least=SMALLEST)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"output {index} of the exported model differs from torch's by "
-                f"{difference:.1e} of its maximum on inputs of {_shapes(trial.inputs)}, "
+                f"{difference:.1e} of its maximum on inputs of {_shapes(run.inputs)}, "
                 f"expected at most {TOLERANCE:.0e}{advice}"
             )
         worst = max(worst, difference)
     return worst
-
-
-def _relative_error(ours: Tensor, theirs: Tensor) -> float:
-    """Return max abs(ours - theirs) / max abs(theirs); infinite where the shapes differ.
-
-    Of an output of nearly nothing the distance itself is what counts: a saliency net that sees no
-    object in noise answers 1e-12 or 1e-4, and ONNX Runtime's sigmoid is right to 1e-7 there.
-    """
-    if ours.shape != theirs.shape:
-        return math.inf
-    if not theirs.numel():
-        return 0.0
-    largest = float(theirs.double().abs().max())
-    distance = float((ours.double() - theirs.double()).abs().max())
-    return distance / max(largest, SMALLEST)
 
 
 def _flatten(output: Any) -> list[Tensor]:

@@ -181,10 +181,10 @@ def export_module(
         ):
             # The final name inside a temporary folder: external data is found by its file's name.
             part = Path(folder, output.name)
-            trials = run_module(module, options.shapes, _batches(options))
+            runs = run_module(module, options.shapes, _batches(options))
             _write(module, part, options)
             opset = _finish(part, options)
-            difference = compare_outputs(part, trials, _advice(options))
+            difference = compare_outputs(part, runs, _advice(options))
             files = sorted(Path(folder).iterdir(), reverse=True)  # the weights come first
             for file in files:
                 check_output(output.with_name(file.name), force=force)

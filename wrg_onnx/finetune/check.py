@@ -7,7 +7,7 @@ import numpy as np
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import ValidationError
 from wrg_onnx.finetune.options import Finetuned
-from wrg_onnx.graph import Array, Graph, open_session
+from wrg_onnx.graph import Graph, open_session, relative_difference
 
 TOLERANCE = 1e-3
 """How far ONNX Runtime may be from the torch twin, relative to the largest value."""
@@ -40,7 +40,10 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
     """
     wanted = tuned.run(sample.feeds)
     found = open_session(tuned.graph).run(sample.feeds)
-    errors = {name: _difference(found[name], values) for name, values in wanted.items()}
+    errors = {
+        name: relative_difference(values, found[name], least=SMALLEST)
+        for name, values in wanted.items()
+    }
     allowed = allowed_error(tuned)
     suspects = [name for name, error in errors.items() if not error <= allowed]
     if suspects:
@@ -49,7 +52,8 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
         start = tuned.start(sample.feeds)
     for name in suspects:
         rounding = max(
-            _difference(found[name], plain[name]), _difference(untrained[name], start[name])
+            relative_difference(plain[name], found[name], least=SMALLEST),
+            relative_difference(start[name], untrained[name], least=SMALLEST),
         )
         tolerance = max(allowed, 2 * rounding)
         if not errors[name] <= tolerance:
@@ -66,13 +70,3 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
 def allowed_error(tuned: Finetuned) -> float:
     """Return how far ONNX Runtime may be from the twin, relative to the largest value."""
     return HALF_TOLERANCE if tuned.is_half else TOLERANCE
-
-
-def _difference(found: Array, wanted: Array) -> float:
-    if found.shape != wanted.shape:
-        return float("inf")
-    if not wanted.size:
-        return 0.0
-    apart = float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max())
-    largest = float(np.abs(wanted.astype(np.float64)).max())
-    return apart / max(largest, SMALLEST)

@@ -16,8 +16,11 @@ from wrg_onnx.finetune.options import CheckpointFile
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
 _FORMAT = "wrg-onnx checkpoint 1"
+
+_ANEW = "start anew with --force and without --resume"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,12 +101,13 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(f"'{path}': cannot be written: {error.strerror or error}")
 
 
-def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
+def read_checkpoint(path: Path, identity: Mapping[str, Any], *, anew: str = _ANEW) -> Checkpoint:
     """Read a checkpoint of this very run.
 
     Args:
         path: The file.
         identity: What this run is.
+        anew: What to do to start anew, in words.
 
     Raises:
         DataError: If the file cannot be read, or is no checkpoint.
@@ -125,8 +129,8 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             error, (ValueError, KeyError)
         ):
             raise DataError(
-                f"'{path}': no checkpoint, or a truncated one ({one_line(error)}); start anew "
-                "without --resume"
+                f"'{path}': no checkpoint, or a truncated one ({one_line(error)}); {anew}, or "
+                "name another file"
             ) from error
         raise
     if not known:
@@ -135,10 +139,36 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         if found.get(name) != value:
             raise UsageError(
                 f"'{path}' is the checkpoint of another run: its {name} is "
-                f"{_shown(found.get(name))}, here it is {_shown(value)}; start anew with --force "
-                "and without --resume, or name another file"
+                f"{_shown(found.get(name))}, here it is {_shown(value)}; {anew}, or name another "
+                "file"
             )
     return Checkpoint(found, state, tensors)
+
+
+def with_part_names(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Put the tensors of several parts, by part and name, under one name each."""
+    return {f"{part}/{name}": t for part, tensors in parts.items() for name, t in tensors.items()}
+
+
+def of_part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors of one part by their own names."""
+    prefix = f"{part}/"
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def moments_of(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return what an optimizer has gathered of each weight, by the weight's number and a name."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}/{name}": t for index, found in state.items() for name, t in found.items()}
+
+
+def load_moments(optimizer: Optimizer, moments: Mapping[str, Tensor]) -> None:
+    """Give an optimizer what ``moments_of`` returned; its groups stay as they are."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in moments.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wrg_onnx.errors import DataError
 from wrg_onnx.graph import Graph
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import Batch
 
@@ -122,6 +122,7 @@ def choose_features(student: Graph, kept: Mapping[str, KeptChannels]) -> tuple[s
         if name in kept and kept[name].axis > 0 and len(kept[name].positions)
     ]
     count = min(MOST_FEATURES, len(usable))
+    # The last of each of `count` parts of equal length.
     return tuple(usable[(k + 1) * len(usable) // count - 1] for k in range(count))
 
 
@@ -149,6 +150,7 @@ def measure_targets(
         for name, one in kept.items()
         if not one.is_whole
     }
+    # Of each tensor the sum of its values, of their squares, and their number.
     sums = {name: torch.zeros(3, dtype=torch.float64) for name in names}
     with torch.no_grad():
         for batch in batches:
@@ -162,6 +164,7 @@ def measure_targets(
     found = {}
     for name, (total, squares, count) in sums.items():
         if count:
+            # var x = mean x^2 - (mean x)^2
             mean, square = total / count, squares / count
             found[name] = float(square - mean**2) if square - mean**2 > _FLAT * square else 0.0
     return Teacher(

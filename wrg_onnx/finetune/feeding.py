@@ -1,4 +1,4 @@
-"""Samples of a training, read ahead and kept while there is room."""
+"""What a step is fed: samples that are read ahead, kept while there is room, changed at random."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AHEAD = 2
 """How many batches are read before they are asked for."""
 
 
-class Reader:
+class SampleReader:
     """Reads samples by index in one thread that runs ahead; keeps them while there is room.
 
     One thread, because reading an image changes Python's warning filters for a moment.
@@ -27,10 +27,10 @@ class Reader:
     def __init__(self, data: DataSet, bound_bytes: int) -> None:
         self._data = data
         self._room = bound_bytes
-        self._kept: dict[int, Sample] = {}
+        self._held: dict[int, Sample] = {}
         self._thread = ThreadPoolExecutor(max_workers=1)
 
-    def groups(self, groups: Sequence[Sequence[int]]) -> Iterator[list[Sample]]:
+    def read_groups(self, groups: Sequence[Sequence[int]]) -> Iterator[list[Sample]]:
         """Yield the samples of each group of indices, in order.
 
         Raises:
@@ -49,7 +49,7 @@ class Reader:
         Raises:
             DataError: If a file cannot be read.
         """
-        for (sample,) in self.groups([[index] for index in range(len(self._data))]):
+        for (sample,) in self.read_groups([[index] for index in range(len(self._data))]):
             yield sample.name, sample.mask is not None
 
     def close(self) -> None:
@@ -60,15 +60,15 @@ class Reader:
         return [self._sample(index) for index in indices]
 
     def _sample(self, index: int) -> Sample:
-        kept = self._kept.get(index)
-        if kept is not None:
-            return kept
+        held = self._held.get(index)
+        if held is not None:
+            return held
         sample = self._data[index]
         arrays = [*sample.feeds.values(), *(() if sample.mask is None else (sample.mask,))]
         size = sum(array.nbytes for array in arrays)
         if size <= self._room:
             self._room -= size
-            self._kept[index] = sample
+            self._held[index] = sample
         return sample
 
 
@@ -102,10 +102,10 @@ def augment(batch: Batch, preprocessing: Preprocessing, generator: Generator) ->
     feed = batch.feeds[preprocessing.input]
     images = feed.float() if preprocessing.layout == "NCHW" else feed.float().movedim(3, 1)
     theta = _geometry(draws)
-    images = _sample(_recoloured(images, preprocessing, draws), theta)
+    images = _resample(_recoloured(images, preprocessing, draws), theta)
     if preprocessing.layout == "NHWC":
         images = images.movedim(1, 3)
-    mask = None if batch.mask is None else (_sample(batch.mask, theta) >= 0.5).float()
+    mask = None if batch.mask is None else (_resample(batch.mask, theta) >= 0.5).float()
     feeds = {**batch.feeds, preprocessing.input: images.contiguous().to(feed.dtype)}
     return replace(batch, feeds=feeds, mask=mask)
 
@@ -118,12 +118,14 @@ def _geometry(draws: Tensor) -> Tensor:
     width, height = (area * skew).sqrt().clamp(max=1), (area / skew).sqrt().clamp(max=1)
     # The crop's centre may go as far as its edge stays inside.
     x, y = (1 - width) * (2 * draws[:, 3] - 1), (1 - height) * (2 * draws[:, 4] - 1)
+    # Each row is (from x, from y, shift): of the place in the image that a pixel is taken from, in
+    # [-1, 1] over the image. A flip looks at the crop from the other side.
     zero = torch.zeros_like(x)
     rows = (torch.stack([width * flip, zero, x], dim=1), torch.stack([zero, height, y], dim=1))
     return torch.stack(rows, dim=1)
 
 
-def _sample(images: Tensor, theta: Tensor) -> Tensor:
+def _resample(images: Tensor, theta: Tensor) -> Tensor:
     # A fixed batch is one image many times: what happens to one of them happens to all.
     theta = theta.expand(images.shape[0], -1, -1)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)

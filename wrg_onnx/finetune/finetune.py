@@ -8,20 +8,18 @@ import numpy as np
 import torch
 
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.finetune.channel_levels import correct_levels
 from wrg_onnx.finetune.checkpoint import check_checkpoint
-from wrg_onnx.finetune.levels import correct_levels
-from wrg_onnx.finetune.numerics import repeatable
+from wrg_onnx.finetune.distributed import check_alike
+from wrg_onnx.finetune.numerics import copied, repeatable
 from wrg_onnx.finetune.options import Finetuned, FinetuneOptions, TrainingData
-from wrg_onnx.finetune.prepare import (
-    prepare,
-    samples_to_measure,
-    trainable_twin,
-)
-from wrg_onnx.finetune.resume import identity, restore, store
-from wrg_onnx.finetune.train import Setting, Trainer
+from wrg_onnx.finetune.prepare import Setting, prepare, samples_to_measure, trainable_twin
+from wrg_onnx.finetune.resume import describe_run, restore, store
+from wrg_onnx.finetune.state import TrainingState
+from wrg_onnx.finetune.train import Trainer
 from wrg_onnx.graph import Array, Edit, Graph, edited
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import join, to_feed
 
@@ -67,25 +65,29 @@ def finetune(
     check_checkpoint(options.checkpoint)
     with repeatable(options.seed):
         setting, twin, notes = prepare(student, teacher, data, kept, options)
+        check_alike(setting.device, options.workers, half=setting.half)
         average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
-        trainer = Trainer(setting, twin, average)
-        trainer.course.notes += notes
+        state = TrainingState.start(twin, average, options, half=setting.half)
+        state.course.notes += notes
+        trainer = Trainer(setting, state)
         file = options.checkpoint
         try:
-            run = {} if file is None else identity(trainer, teacher)
+            run = {}
+            if file is not None:
+                run = describe_run(setting, teacher, trainer.describe_samples())
             if file is not None and file.resume and file.path.exists():
-                restore(trainer, file, run)
+                restore(state, file, run)
             else:
                 trainer.judge()
                 _set_levels(trainer)
             while not trainer.is_done:
-                trainer.epoch(progress)
+                trainer.train_epoch(progress)
                 if file is not None and not options.workers.index:
-                    store(trainer, file, run)
+                    store(state, file, run)
         finally:
             trainer.close()
-        average.load_state_dict(trainer.best)
-    course = trainer.course
+        average.load_state_dict(state.best)
+    course = state.course
     return Finetuned(
         graph=edited(student, Edit(constants=_in_the_files_types(setting, average))),
         history=tuple(course.history),
@@ -102,7 +104,8 @@ def finetune(
 
 def _set_levels(trainer: Trainer) -> None:
     """Start from layers at the teacher's levels, if that lowers the held-out loss."""
-    setting, course = trainer.setting, trainer.course
+    setting, state = trainer.setting, trainer.state
+    course = state.course
     teacher = setting.objective.teacher
     if teacher is None or not setting.kept:
         return
@@ -113,23 +116,23 @@ def _set_levels(trainer: Trainer) -> None:
             "the model takes one"
         )
         return
-    start = {name: value.clone() for name, value in trainer.twin.state_dict().items()}
+    # The levels are set in place; only the loss tells whether that was for the better.
+    start = copied(state.twin)
     batch = batches[0].to(setting.device)
-    count = correct_levels(setting.graph, trainer.twin, teacher.twin, setting.kept, batch)
+    count = correct_levels(setting.graph, state.twin, teacher.twin, setting.kept, batch)
     if not count:
         return
-    trainer.average.load_state_dict(trainer.twin.state_dict())
+    state.average.load_state_dict(state.twin.state_dict())
     before = course.history[0].held_out_loss
     after = trainer.judge().held_out_loss
     change = f"held-out loss {before:.4f} -> {after:.4f}"
     if after < before:
-        trainer.measure_sizes()
+        state.measure_sizes()
         course.notes.append(
             f"before training {count} layers were set to the teacher's levels: {change}"
         )
         return
-    trainer.twin.load_state_dict(start)
-    trainer.average.load_state_dict(start)
+    state.restart_from(start)
     course.notes.append(
         f"setting {count} layers to the teacher's levels did not help ({change}), so training "
         "starts without"

@@ -1,4 +1,4 @@
-"""Make torch repeat itself, and leave it afterwards as it was."""
+"""What keeps numbers right: repeatable algorithms, rounding to float16, naming what diverged."""
 
 from __future__ import annotations
 

@@ -121,6 +121,8 @@ class Objective:
             UsageError: If the user's loss does not give a scalar with a gradient.
             DataError: If a tensor of the teacher has another shape than the student's.
         """
+        # From the masks, by the user's function or ours, and from the teacher. `check_sources` saw
+        # to it that there is one of them.
         terms = []
         if self.own is not None:
             own = {name: values[name] for name in self.outputs}

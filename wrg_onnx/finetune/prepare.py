@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,9 +23,8 @@ from wrg_onnx.finetune.options import (
     TrainingData,
     check_teacher,
 )
-from wrg_onnx.finetune.train import Setting
 from wrg_onnx.graph import Graph, flatten
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import BatchNorm, Twin, build_twin, widened
 from wrg_onnx.twin.batches import Batch, has_open_batch, join, joins_alike
 
@@ -35,6 +35,39 @@ _MOST_BYTES = 2**25
 """How large they may be together: levels are measured on all at once."""
 
 _TRAINABLE = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """What does not change while a model is trained.
+
+    Attributes:
+        graph: The student.
+        data: What it is trained on.
+        options: How.
+        objective: What is made small.
+        device: Where.
+        joins: Whether the model takes several samples at once.
+        half: Whether the forward pass is in float16 where torch thinks it safe.
+        kept: The channels that the student still has of the teacher's tensors, by tensor, where
+            the two fit.
+        half_weights: The constants that the file holds in float16; they train in float32.
+    """
+
+    graph: Graph
+    data: TrainingData
+    options: FinetuneOptions
+    objective: Objective
+    device: torch.device
+    joins: bool
+    half: bool = False
+    kept: Mapping[str, KeptChannels] = field(default_factory=dict)
+    half_weights: frozenset[str] = frozenset()
+
+    @property
+    def steps(self) -> int:
+        """How many steps all epochs have."""
+        return self.options.epochs * -(-len(self.data.training) // self.options.batch)
 
 
 def prepare(
@@ -60,6 +93,7 @@ def prepare(
     device = resolve_device(options.device)
     # Its running statistics must not move before training does.
     twin = trainable_twin(student, options).to(device).eval()
+    # A few samples, read once, tell whether samples join, what fits the teacher, and its variances.
     samples = samples_to_measure(data.training)
     notes = list(_notes(student, teacher, data, kept, options))
     known = None

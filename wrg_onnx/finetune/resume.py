@@ -1,43 +1,43 @@
-"""From a trainer to a checkpoint and back."""
+"""Going on from a checkpoint: what makes two runs the same one, and how its state is kept."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from wrg_onnx.finetune.checkpoint import (
-    Checkpoint,
-    read_checkpoint,
-    write_checkpoint,
-)
-from wrg_onnx.finetune.options import CheckpointFile, EpochResult, FinetuneOptions
-from wrg_onnx.finetune.train import Course, Trainer
+from wrg_onnx.finetune.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from wrg_onnx.finetune.options import CheckpointFile, FinetuneOptions
+from wrg_onnx.finetune.prepare import Setting
+from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.graph import Graph, digest, fingerprint
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 _NO_MATTER = ("checkpoint", "cache_bytes", "device", "workers")
 """Options that a run may change when it goes on. Of the device it counts what was resolved to."""
 
 
-def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
+def describe_run(
+    setting: Setting, teacher: Graph | None, samples: Iterable[tuple[str, bool]]
+) -> dict[str, Any]:
     """Say what a run must have in common with one that it goes on from.
 
-    Raises:
-        DataError: If a sample cannot be read.
+    Args:
+        setting: What is trained, and how.
+        teacher: What is learned from; None for nothing.
+        samples: The name of each training and held-out sample, and whether it has a mask.
+
+    Returns:
+        By name: numbers, texts, booleans and None.
     """
-    setting = trainer.setting
     return {
         "model": fingerprint(setting.graph),
         "teacher": None if teacher is None else fingerprint(teacher),
         "channels of the teacher": _channels(setting.kept),
         "training samples": len(setting.data.training),
         "held-out samples": len(setting.data.held_out),
-        "data": digest(*trainer.describe_samples()),
+        "data": digest(*samples),
         "preprocessing": digest(setting.data.preprocessing),
         "saliency map": digest(setting.data.saliency),
         "device": setting.device.type,
@@ -45,62 +45,34 @@ def identity(trainer: Trainer, teacher: Graph | None) -> dict[str, Any]:
     }
 
 
-def store(trainer: Trainer, file: CheckpointFile, run: Mapping[str, Any]) -> None:
+def store(state: TrainingState, file: CheckpointFile, run: Mapping[str, Any]) -> None:
     """Write the state of a run.
+
+    Args:
+        state: The state.
+        file: Where to.
+        run: From ``describe_run``.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    tensors: dict[str, Tensor] = {
-        "generator": trainer.generator.get_state(),
-        "torch": torch.random.get_rng_state(),
-    }
-    for kind, weights in (
-        ("twin", trainer.twin.state_dict()),
-        ("average", trainer.average.state_dict()),
-        ("best", trainer.best),
-    ):
-        tensors.update((f"{kind}/{name}", tensor) for name, tensor in weights.items())
-    for index, moments in trainer.optimizer.state_dict()["state"].items():
-        tensors.update((f"adamw/{index}/{name}", tensor) for name, tensor in moments.items())
-    state = {
-        "course": dataclasses.asdict(trainer.course),
-        "scaler": trainer.scaler.state_dict(),
-        "sizes": trainer.sizes,
-    }
-    write_checkpoint(file.path, Checkpoint(run, state, tensors))
+    write_checkpoint(file.path, Checkpoint(run, state.values(), state.tensors()))
 
 
-def restore(trainer: Trainer, file: CheckpointFile, run: Mapping[str, Any]) -> None:
-    """Bring a trainer to where a checkpoint was written.
+def restore(state: TrainingState, file: CheckpointFile, run: Mapping[str, Any]) -> None:
+    """Bring a state to where a checkpoint was written.
+
+    Args:
+        state: Changed in place.
+        file: Where from.
+        run: From ``describe_run``, of the run that goes on.
 
     Raises:
         DataError: If the file cannot be read, or is no checkpoint.
         UsageError: If it is of another run.
     """
     found = read_checkpoint(file.path, run)
-    tensors = found.tensors
-    trainer.twin.load_state_dict(_part(tensors, "twin/"))
-    trainer.average.load_state_dict(_part(tensors, "average/"))
-    device = trainer.setting.device
-    trainer.best = {name: t.to(device) for name, t in _part(tensors, "best/").items()}
-    adamw = trainer.optimizer.state_dict()
-    adamw["state"] = {}
-    for key, tensor in _part(tensors, "adamw/").items():
-        index, _, name = key.partition("/")
-        adamw["state"].setdefault(int(index), {})[name] = tensor
-    trainer.optimizer.load_state_dict(adamw)
-    trainer.sizes = found.state["sizes"]
-    trainer.scaler.load_state_dict(found.state["scaler"])
-    trainer.generator.set_state(tensors["generator"])
-    torch.random.set_rng_state(tensors["torch"])
-    course = dict(found.state["course"])
-    course["history"] = [EpochResult(**result) for result in course["history"]]
-    trainer.course = Course(**course)
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+    state.load(found.tensors, found.state)
 
 
 def _plain(options: FinetuneOptions) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
 from wrg_onnx.graph.check import checker_problem, file_problem
+from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
+from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.save import check_model_output, save
-from wrg_onnx.graph.section import Sections
 from wrg_onnx.graph.session import Provider, Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten
@@ -20,8 +21,8 @@ __all__ = [
     "Flat",
     "Graph",
     "Node",
+    "PartSessions",
     "Provider",
-    "Sections",
     "Session",
     "Shape",
     "Value",
@@ -41,6 +42,7 @@ __all__ = [
     "open_session",
     "other_sizes",
     "random_feeds",
+    "relative_difference",
     "resolve_provider",
     "save",
     "stored_bytes",

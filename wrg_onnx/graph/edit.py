@@ -10,8 +10,8 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node
-from wrg_onnx.graph.records import Source, read_records
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
+from wrg_onnx.graph.surgeon import Source, read_graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     source: Source = graph.source
     surgeon = source.surgeon.copy()
     taken: set[str] = set(source.aside)
+    # By their indices in the flat graph, whatever is put between them later.
     nodes: dict[int, gs.Node] = {}
     for subgraph in subgraphs(graph):
         part = _find(surgeon, subgraph)
@@ -85,7 +86,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
     header = _with_notes(source.header, edit.metadata)
     source = replace(source, surgeon=surgeon, header=header, aside=aside, exported=[])
-    return read_records(source, name=graph.name, opsets=graph.opsets)
+    return read_graph(source, name=graph.name, opsets=graph.opsets)
 
 
 def _with_notes(header: onnx.ModelProto, notes: Mapping[str, str]) -> onnx.ModelProto:
@@ -108,6 +109,7 @@ def _find(surgeon: gs.Graph, subgraph: Subgraph) -> gs.Graph:
 def _set_constants(part: gs.Graph, subgraph: Subgraph, constants: Mapping[str, Array]) -> None:
     """Write new values, also into the copies of outer constants that graphsurgeon makes."""
     for name, tensor in part.tensors().items():
+        # An initializer is a Constant of graphsurgeon; what a Constant node makes is a variable.
         values = constants.get(subgraph.unique(name))
         if values is None:
             continue

@@ -134,6 +134,7 @@ def other_sizes(inputs: tuple[Value, ...], shapes: Mapping[str, Shape]) -> dict[
 def _default_size(value: Value, axis: int, image_size: int) -> int:
     if axis == 0:
         return 1
+    # An image is (N, C, H, W), or (N, H, W, C) where only that leaves 1 or 3 channels.
     shape = value.shape or ()
     spatial = (2, 3) if len(shape) != 4 or shape[1] in (1, 3) or shape[3] not in (1, 3) else (1, 2)
     return image_size if len(shape) == 4 and axis in spatial else DEFAULT_SIZE

@@ -15,7 +15,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.model import Array, Graph, captured
-from wrg_onnx.graph.records import Source, read_records
+from wrg_onnx.graph.surgeon import Source, read_graph
 
 LARGE_COUNT = 1024
 """Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""
@@ -77,6 +77,7 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
             raise ModelError(
                 f"'{name}': its local functions cannot be inlined ({one_line(error)})"
             ) from error
+    # Arrays are taken out first, so that no copy of the message carries them along.
     weights = _take_weights(model.graph, name)
     # A fresh copy, because a protobuf arena keeps the memory of cleared fields.
     slim = onnx.ModelProto()
@@ -99,7 +100,7 @@ def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
     }
     fed = frozenset(initializers & set(input_names))
     source = Source(surgeon, header, fed, input_names, aside, as_read)
-    graph = read_records(source, name=name, opsets=opsets)
+    graph = read_graph(source, name=name, opsets=opsets)
     _check_names(graph)
     return graph
 
@@ -236,6 +237,7 @@ def _attach(surgeon: gs.Graph, weights: Mapping[str, Array], name: str) -> None:
 
 def _sort(surgeon: gs.Graph, name: str) -> bool:
     """Bring the nodes into topological order; tell whether the file does not have them so."""
+    # Sorting takes time, and may bring nodes that are in order into another one.
     made = {t.name for t in surgeon.inputs}
     for node in surgeon.nodes:
         for tensor in node.inputs:

@@ -13,7 +13,7 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 
 from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.model import Array, Graph
-from wrg_onnx.graph.records import Source
+from wrg_onnx.graph.surgeon import Source
 
 KEPT_BYTES = 1 << 22
 """The largest message that a graph keeps for the next time it is asked for."""
@@ -128,6 +128,9 @@ def write_message(
 
     Source: https://protobuf.dev/programming-guides/encoding/
     """
+    # model: the other fields | tag, length | graph
+    # graph: the other fields | for each weight: tag, length | initializer
+    # initializer: name, type, dims | tag, length | the array's own bytes
     body = model.graph.SerializeToString()
     tensors = [(_header(name, a).SerializeToString(), a) for name, a in weights.items()]
     prefixes = []
@@ -158,6 +161,7 @@ def _field(number: int, length: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    # 7 bits a byte, the lowest first; the highest bit says that another byte follows.
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -169,6 +169,7 @@ def captured(node: Node) -> set[str]:
     names: set[str] = set()
     for body in bodies(node):
         inner = {value.name for value in body.inputs} | set(body.constants)
+        # All that the body makes or holds, before anything is looked for in it.
         for child in body.nodes:
             inner.update(child.outputs)
         for child in body.nodes:

@@ -71,6 +71,7 @@ def _shapes_in_bodies(
 
     What control flow makes, and what a body is fed, are inputs there.
     """
+    # Sizes that are values, such as those of a Reshape, do not propagate into bodies.
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
     del flat.graph.node[:], flat.graph.value_info[:], flat.graph.output[:]
@@ -80,6 +81,7 @@ def _shapes_in_bodies(
         types = {v.name: v for v in (*part.input, *part.output, *part.value_info)}
         fed = [] if subgraph is None else [value.name for value in part.input]
         for node in part.node:
+            # Control flow is left out: what it makes is given, as is what bodies are fed.
             if any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
                 fed += node.output
             elif subgraph is None or node.output[0] not in subgraph.graph.constants:

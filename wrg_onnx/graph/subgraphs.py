@@ -68,6 +68,7 @@ def subgraphs(graph: Graph) -> tuple[Subgraph, ...]:
                 for name in sorted(_own_names(body)):
                     names[name] = _free(prefix + name, taken)
                     taken.add(names[name])
+                # Behind the highest index so far: the indices of all graphs are then different.
                 last = found[-1]
                 first = last.first + 1 + max((n.index for n in last.graph.nodes), default=0)
                 path = (*outer.path, (node.index, attribute))
@@ -93,6 +94,7 @@ def flatten(graph: Graph) -> Flat:
     holds for it, however often it runs.
     """
     main, *inner = subgraphs(graph)
+    # Most models have no bodies, and are flat as they are.
     if not inner:
         return Flat(graph, graph, (), frozenset())
     constants: dict[str, Array] = dict(graph.constants)

@@ -21,8 +21,8 @@ from wrg_onnx.rewrite import (
     apply_plan,
     combine,
     compare_with,
+    find_kept_channels,
     has_branches,
-    kept_channels,
     plan_slices,
     run_masked,
 )
@@ -70,7 +70,7 @@ def cut_model(model: Model, chosen: Chosen, seed: int, clock: Clock) -> Cut:
         pruned = apply_plan(model.graph, plan)
     with clock.stage("validate"):
         equivalence = combine([compare_with(reference, pruned) for reference in references])
-    kept = kept_channels(model.units, selection.alive)
+    kept = find_kept_channels(model.units, selection.alive)
     return Cut(model, chosen, pruned, plan.kept, kept, equivalence)
 
 

@@ -1,7 +1,7 @@
 """Least squares: change surviving weights so that each layer makes again what it made."""
 
 from wrg_onnx.recover.bias import Removal, compensate
-from wrg_onnx.recover.fit import LayerFit
+from wrg_onnx.recover.outcome import LayerFit
 from wrg_onnx.recover.reconstruct import (
     FEWEST_SAMPLES,
     Reconstruction,

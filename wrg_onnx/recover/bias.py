@@ -10,14 +10,14 @@ import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.graph import Array, Graph, Sections, open_session
+from wrg_onnx.graph import Array, Graph, PartSessions, open_session
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.recover.fit import TOO_FEW_ROWS, LayerFit, check_finite, check_fits
-from wrg_onnx.recover.layers import Layer, find_layers
-from wrg_onnx.recover.moments import Float64Array
+from wrg_onnx.recover.gram_sums import Float64Array
+from wrg_onnx.recover.layers import LinearLayer, find_layers
+from wrg_onnx.recover.outcome import TOO_FEW_ROWS, LayerFit, check_finite, check_fits
 from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions
-from wrg_onnx.recover.write_back import Change, current_bias, write_back
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.recover.write_weights import LayerChange, current_bias, write_weights
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,15 +67,18 @@ def compensate(
     layers = [layer for layer in found.layers if _lost(before, layer, slices).any()]
     sources = {layer.target: before.producers[layer.made].inputs[0] for layer in layers}
     means = _means(before, sorted(set(sources.values())), data, options, progress)
-    sections = Sections(before, options.provider)
+    parts = PartSessions(before, options.provider)
     changes, fits, left = [], [], Counter(found.left)
+    # A layer makes W x + b of its input x; the channels that are gone made W_lost x of it, whose
+    # mean over samples and places is W_lost (mean x): it goes into b. A tensor whose shape differs
+    # from sample to sample has a mean of each shape, weighed by its number of rows.
     for layer in layers:
         source = sources[layer.target]
         total, rows = np.zeros(layer.width), 0
         for mean in means[source]:
             if not mean.total.size:
                 continue
-            part = _contribution(before, sections, layer, mean.value(), slices)
+            part = _contribution(before, parts, layer, mean.value(), slices)
             total += part.sum(axis=1) * mean.count
             rows += part.shape[1] * mean.count
         if not rows:
@@ -87,13 +90,13 @@ def compensate(
         with np.errstate(over="ignore"):  # told below
             new = (bias + added).astype(bias.dtype)
         check_fits(layer.target, new)
-        changes.append(Change(layer, None, new))
+        changes.append(LayerChange(layer, None, new))
         fits.append(LayerFit(layer.target, None, None, None, rows, rows))
-    return Reconstruction(write_back(pruned, changes), tuple(fits), dict(left))
+    return Reconstruction(write_weights(pruned, changes), tuple(fits), dict(left))
 
 
 def _lost(
-    before: Graph, layer: Layer, slices: Mapping[str, tuple[IdArray | None, ...]]
+    before: Graph, layer: LinearLayer, slices: Mapping[str, tuple[IdArray | None, ...]]
 ) -> BoolArray:
     """Return which positions are gone on the axis of a layer's weight that is summed over."""
     axis = layer.input_axis
@@ -105,8 +108,8 @@ def _lost(
 
 def _contribution(
     before: Graph,
-    sections: Sections,
-    layer: Layer,
+    parts: PartSessions,
+    layer: LinearLayer,
     x: Array,
     slices: Mapping[str, tuple[IdArray | None, ...]],
 ) -> Float64Array:
@@ -117,7 +120,8 @@ def _contribution(
     constants = {layer.weight: weight}
     if node.op != "MatMul" and node.input(2):
         constants[node.input(2)] = np.zeros_like(before.constants[node.input(2)])
-    section = sections.open({node.inputs[0]: x.dtype}, [layer.made], constants)
+    section = parts.open({node.inputs[0]: x.dtype}, [layer.made], constants)
+    # (N, M, places...) or (..., M) -> (M, rows)
     y = layer.kept.of(section.run({node.inputs[0]: x})[layer.made])
     return np.moveaxis(y, layer.axis, 0).reshape(layer.width, -1).astype(np.float64)
 

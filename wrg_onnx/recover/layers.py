@@ -1,4 +1,4 @@
-"""The layers whose weights can be solved for: those whose output is linear in them."""
+"""The layers whose weights can be solved for, because their output is linear in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wrg_onnx.graph import Array, Graph, Node
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -26,8 +26,8 @@ FUSED = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """One layer of the pruned model.
+class LinearLayer:
+    """One layer of the pruned model, whose output is its weight times its input, plus a bias.
 
     Attributes:
         node: Its node.
@@ -82,7 +82,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class FoundLayers:
     """What can be solved for in a model, and what cannot.
 
     Attributes:
@@ -90,11 +90,11 @@ class Layers:
         left: How many layers are left as they are, by reason.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LinearLayer, ...]
     left: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> Layers:
+def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> FoundLayers:
     """Find the Conv, ConvTranspose, Gemm and MatMul nodes with a constant weight.
 
     Args:
@@ -115,14 +115,14 @@ def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> Layers:
         if node.op == "MatMul" and node.inputs[1] not in graph.constants:
             continue  # of two activations
         found = _layer(graph, node, kept)
-        if isinstance(found, Layer):
+        if isinstance(found, LinearLayer):
             layers.append(found)
         else:
             left[found] += 1
-    return Layers(tuple(layers), dict(left))
+    return FoundLayers(tuple(layers), dict(left))
 
 
-def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer | str:
+def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> LinearLayer | str:
     """Describe a node as a layer, or say why it is none."""
     source, weight = node.inputs[:2]
     array = graph.constants.get(weight)
@@ -130,6 +130,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
         return "their weights are quantised or computed"
     if _readers(graph, weight) > 1:
         return "they share their weights"
+    # A turned input has its rows on the other axis; with a factor of 0 nothing can be solved for.
     turned = node.op == "Gemm" and node.int("transA", 0)
     empty = node.op == "Gemm" and 0.0 in (_number(node, "alpha"), _number(node, "beta"))
     if turned or empty or source in graph.constants or (node.op == "MatMul" and array.ndim != 2):
@@ -148,7 +149,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Layer 
     channels = kept.get(made, kept.get(target))
     if channels is None:
         return "it is not known what their output has kept"
-    return Layer(
+    return LinearLayer(
         node, source, weight, made, target, bias, place, width, _shortcut(graph, target), channels
     )
 
@@ -195,7 +196,7 @@ def _number(node: Node, name: str) -> float:
     return float(value) if isinstance(value, (int, float)) else 1.0
 
 
-def to_matrix(layer: Layer, weight: Array) -> Array:
+def to_matrix(layer: LinearLayer, weight: Array) -> Array:
     """View a weight as the matrix that its patches are multiplied with.
 
     Args:
@@ -204,8 +205,11 @@ def to_matrix(layer: Layer, weight: Array) -> Array:
 
     Returns:
         (G, M / G, D) float64: groups, output channels of a group, and the elements of a patch, in
-        the order that ``patches.strips`` gives them.
+        the order that ``patches.patch_strips`` gives them.
     """
+    # A Conv's weight is (M, C / G, K...): its rows are those of the matrix already, the groups one
+    # after the other. A ConvTranspose's is (C, M / G, K...), seen from the input: it is divided
+    # into groups along C, its taps are turned round, and C / G and M / G change places.
     array = weight.astype(np.float64)
     group = layer.group
     if layer.node.op == "Conv":
@@ -219,7 +223,7 @@ def to_matrix(layer: Layer, weight: Array) -> Array:
     return layer.alpha * array[None]
 
 
-def from_matrix(layer: Layer, matrix: Array, like: Array) -> Array:
+def from_matrix(layer: LinearLayer, matrix: Array, like: Array) -> Array:
     """Bring a solved matrix into the form of the file's weight.
 
     Args:

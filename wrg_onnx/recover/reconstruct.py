@@ -11,16 +11,23 @@ import numpy as np
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import Array, Graph, Provider
+from wrg_onnx.graph.difference import gap_and_scale
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.recover.fit import LayerFit, Solved, check_fits, reached
-from wrg_onnx.recover.layers import Layer, find_layers
-from wrg_onnx.recover.walk import DEFAULT_BOUND_BYTES, Walk
-from wrg_onnx.recover.weights import solve_weights
-from wrg_onnx.recover.write_back import Change, with_biases, write_back
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.recover.layers import LinearLayer, find_layers
+from wrg_onnx.recover.outcome import LayerFit, Solved, check_fits
+from wrg_onnx.recover.paired_run import DEFAULT_BOUND_BYTES, PairedRun
+from wrg_onnx.recover.ridge_level import solve_level
+from wrg_onnx.recover.write_weights import LayerChange, with_biases, write_weights
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 FEWEST_SAMPLES = 2
 """One to solve on, one to choose the penalty on."""
+
+_LOOKED_AT = 8
+"""How many samples tell whether a layer is reached: a blank one need not."""
+
+_SAME = 1e-5
+"""A layer whose output differs by less than this is reached by no removed channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,49 +96,69 @@ def reconstruct(
             "some, or use --recover bias"
         )
     found = find_layers(pruned, kept)
+    # Every layer gets a bias to solve for. Those that do not change lose it again: what is written
+    # in the end are the changes alone, to the layers as they are in the pruned model.
     ready = with_biases(pruned, found.layers)
     layers = find_layers(ready, kept).layers
     by_target = {layer.target: layer for layer in layers}
-    walk = Walk(original, ready, layers, data, provider=options.provider,
+    run = PairedRun(original, ready, layers, data, provider=options.provider,
                 bound_bytes=options.bound_bytes)  # fmt: skip
     rng = np.random.default_rng(options.seed)
     constants = dict(ready.constants)
     fits: list[LayerFit] = []
     left = Counter(found.left)
     done = 0
-    for number, level in enumerate(walk.levels):
-        solved = _solve(walk, level, constants, rng)
+    for number, level in enumerate(run.levels):
+        solved = _solve(run, level, constants, rng)
         for fit in solved.fits:
             for name in _names(by_target, by_target[fit.layer]):
                 check_fits(fit.layer, solved.constants.get(name))
         constants |= solved.constants
         fits += solved.fits
         left.update(solved.left)
-        walk.advance(number, solved.constants)
+        run.advance(number, solved.constants)
         done += len(level)
         progress("recover", done, len(layers))
     changes = [
-        Change(layer, constants[layer.weight], constants[by_target[layer.target].bias])
+        LayerChange(layer, constants[layer.weight], constants[by_target[layer.target].bias])
         for layer in found.layers
         if any(constants[name] is not ready.constants[name] for name in _names(by_target, layer))
     ]
-    return Reconstruction(write_back(pruned, changes), tuple(fits), dict(left))
+    return Reconstruction(write_weights(pruned, changes), tuple(fits), dict(left))
 
 
-def _names(layers: Mapping[str, Layer], layer: Layer) -> tuple[str, str]:
+def _names(layers: Mapping[str, LinearLayer], layer: LinearLayer) -> tuple[str, str]:
     """Return the names of a layer's weight and bias once each has a bias of its own."""
     return layers[layer.target].weight, layers[layer.target].bias
 
 
 def _solve(
-    walk: Walk,
-    level: Sequence[Layer],
+    run: PairedRun,
+    level: Sequence[LinearLayer],
     constants: Mapping[str, Array],
     rng: np.random.Generator,
 ) -> Solved:
     """Solve for the layers of a level that a removed channel reaches."""
-    layers = reached(walk, level)
+    layers = _reached(run, level)
     if not layers:
-        walk.skip(level)
+        run.skip(level)
         return Solved({})
-    return solve_weights(walk, layers, constants, rng)
+    return solve_level(run, layers, constants, rng)
+
+
+def _reached(run: PairedRun, layers: Sequence[LinearLayer]) -> tuple[LinearLayer, ...]:
+    """Return the layers whose output is no longer the original's, judged by a few samples."""
+    targets = [layer.target for layer in layers]
+    differ: set[str] = set()
+    for originals, found in run.pairs(layers, targets, most=_LOOKED_AT):
+        differ |= {name for name in targets if not _is_same(originals[name], found[name])}
+        if len(differ) == len(layers):
+            break
+    return tuple(layer for layer in layers if layer.target in differ)
+
+
+def _is_same(original: Array, found: Array) -> bool:
+    if original.shape != found.shape:
+        return False
+    gap, scale = gap_and_scale(original, found)
+    return gap <= _SAME * scale

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from wrg_onnx.graph.threads import one_blas_thread
-from wrg_onnx.recover.moments import Float64Array, Moments
+from wrg_onnx.recover.gram_sums import Float64Array, GramSums
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """What is tried, times the mean variance of the inputs."""
@@ -44,8 +44,8 @@ class Solution:
 
 
 def solve(
-    fit: Moments,
-    held_out: Moments,
+    fit: GramSums,
+    held_out: GramSums,
     matrix: Float64Array,
     bias: Float64Array,
     penalties: Sequence[float] = PENALTIES,
@@ -87,15 +87,19 @@ def solve(
 
 
 def _solutions(
-    moments: Moments, matrix: Float64Array, penalties: Sequence[float]
+    sums: GramSums, matrix: Float64Array, penalties: Sequence[float]
 ) -> Iterator[tuple[float, Float64Array]]:
     """Yield the minimum of the penalised error for each penalty.
 
     One that is too small for the rounding of the Gram matrix, of which fewer rows than inputs leave
     some directions empty, is left out.
     """
-    gram = moments.covariance_x()
-    residual = moments.covariance_yx() - matrix @ gram
+    # With x and y about their means, W0 the weights as they are and W = W0 + V, the minimum over V
+    # of  mean |y - W0 x - V x|^2 + p |V|^2  is where its derivative is 0:
+    #   V (cov(x, x) + p I) = cov(y, x) - W0 cov(x, x),
+    # (M, D) times (D, D) on the left, for each group. The right side does not depend on p.
+    gram = sums.covariance_x()
+    residual = sums.covariance_yx() - matrix @ gram
     diagonal = np.einsum("gdd->gd", gram)
     scale = float(diagonal.mean()) or 1.0
     for penalty in penalties:

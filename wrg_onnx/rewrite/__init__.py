@@ -1,7 +1,13 @@
 """From a plan to a smaller graph, and the proof that it is right."""
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
-from wrg_onnx.rewrite.kept import KeptChannels, compose, kept_channels, read_note, with_note
+from wrg_onnx.rewrite.kept_channels import (
+    KeptChannels,
+    compose,
+    find_kept_channels,
+    read_note,
+    with_note,
+)
 from wrg_onnx.rewrite.plan import Plan, plan_slices
 from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
 from wrg_onnx.rewrite.validate import (
@@ -22,8 +28,8 @@ __all__ = [
     "combine",
     "compare_with",
     "compose",
+    "find_kept_channels",
     "has_branches",
-    "kept_channels",
     "mask_consumers",
     "plan_slices",
     "read_note",

@@ -35,6 +35,7 @@ def _sliced(array: Array, kept: Sequence[IdArray | None]) -> Array:
     lengths = [n if k is None else len(k) for n, k in zip(array.shape, kept, strict=True)]
     rows = np.arange(len(array)) if kept[0] is None else kept[0]
     out = np.empty(lengths, array.dtype)
+    # As many rows as fill a chunk: a row has nbytes / len(array) bytes.
     step = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
     for start in range(0, len(rows), step):
         part = array[rows[start : start + step]]
@@ -65,6 +66,7 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     masked: dict[str, Array] = {}
     constants = flatten(graph).graph.constants
     operands: dict[tuple[int, int], Array | None] = dict(_masked_operands(graph, plan))
+    # Per unit: whether two activations are summed up over it.
     contracted = np.zeros(units.count, bool)
     contracted[units.labels[units.is_contracted]] = True
     for slot in units.slots:
@@ -73,6 +75,8 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
         gone = (consumed | contracted[own]) & ~plan.alive[own]
         if not gone.any():
             continue
+        # One reader's view of a shared vector is masked by itself; a constant with several axes to
+        # mask is copied once and masked axis by axis.
         array = constants[slot.name].copy() if slot.reader else masked.get(slot.name)
         if array is None:
             array = masked[slot.name] = constants[slot.name].copy()
@@ -97,6 +101,7 @@ def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
     places: dict[tuple[int, int], _Place] = {}
     for index, analysed in plan.units.nodes.items():
         present = [operand for operand in analysed.call.inputs if operand is not None]
+        # A node of weights alone makes another weight, which is masked where it is read.
         is_computed = all(operand.is_weight for operand in present) and not analysed.quantised
         if is_computed or analysed.call.node.op in CONTROL:
             continue

@@ -57,6 +57,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
     for name, slots in units.slots_of.items():
         if name in divided and slots[0].reader is not None:
             continue  # whoever still reads it keeps it whole
+        # A slot is one axis of a constant; its positions name units, which are alive or not.
         cut = {slot.axis: alive[units.slot_units(slot)] for slot in slots}
         if all(mask.all() for mask in cut.values()):
             continue
@@ -64,6 +65,7 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
             None if axis not in cut or cut[axis].all() else np.flatnonzero(cut[axis])
             for axis in range(units.axes[name].rank)
         )
+    # What counts channels is derived anew by each operator's rule, from the ids that are left.
     look = alive_ids(units, alive)
     attributes: dict[int, Mapping[str, Attribute | None]] = {}
     sizes, copies = meet_demands(units, look)
@@ -92,6 +94,7 @@ def _own_vectors(units: Units, alive: BoolArray) -> dict[Reader, Array]:
         masks = [alive[units.slot_units(slot)] for slot in slots]
         if all(np.array_equal(mask, masks[0]) for mask in masks):
             continue
+        # The first slot is that of the readers without ids of their own, if there are any.
         named = masks[0] if slots[0].reader is None else np.ones(slots[0].size, bool)
         vector = units.constants[name]
         for slot, mask in zip(slots, masks, strict=True):

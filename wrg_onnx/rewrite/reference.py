@@ -104,6 +104,7 @@ def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:
         DataError: As ``run_masked``.
     """
     plan = reference.plan
+    # Outputs first, then layers; each by the name that it has where rounding steps are left out.
     names = [value.name for value in reference.graph.outputs]
     layers = _watched_layers(plan.units, GIVEN_BYTES if by_layer else WATCHED_BYTES)
     names += [name for name in layers if name not in names]
@@ -158,6 +159,7 @@ def _watched_layers(units: Units, most: int) -> list[str]:
     makers = [node for node in units.graph.nodes if units.nodes[node.index].makes_channels]
     made = [next(name for name in node.outputs if name) for node in makers]
     sizes = {name: 4 * math.prod(units.axes[name].shape) for name in made}
+    # The last layer always, whatever its size; of the others the small ones, which cost little.
     *others, last = sizes or ("",)
     chosen = [last] if last else []
     held = sizes.get(last, 0)

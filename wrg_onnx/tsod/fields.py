@@ -20,6 +20,8 @@ def smooth_noise(
     rng: np.random.Generator, height: int, width: int, cell_height: float, cell_width: float
 ) -> Float32Array:
     """Return smooth value noise, (H, W) in [0, 1], from a random grid of cells in pixels."""
+    # Pixel (y, x) lies in cell (rows[y], columns[x]); it is mixed of the cell's four corners on the
+    # grid, first along x, then along y.
     rows, row_part = _cells(height, max(cell_height, 1.0))
     columns, column_part = _cells(width, max(cell_width, 1.0))
     grid = rng.random((int(rows[-1]) + 2, int(columns[-1]) + 2), dtype=np.float32)
@@ -36,6 +38,7 @@ def _cells(length: int, cell: float) -> tuple[NDArray[np.intp], Float32Array]:
 
 def octaves(rng: np.random.Generator, height: int, width: int, cell: float) -> Float32Array:
     """Return four octaves of noise, (H, W) in [0, 1), the coarsest of ``cell`` pixels."""
+    # Half of 1 + 1/2 + 1/4 + 1/8: the sum of the octaves lies around 0.
     total = np.full((height, width), -0.9375, np.float32)
     for size in (1.0, 0.5, 0.25, 0.125):
         total += smooth_noise(rng, height, width, cell * size, cell * size) * np.float32(size)

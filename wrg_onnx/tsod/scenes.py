@@ -130,6 +130,7 @@ def _sizes(rng: np.random.Generator, area: int) -> list[int]:
     spare = total - count * least
     if count == 1 or spare < 0:
         return [total]
+    # Each gets the least, and a random part of what is spare; rounding is made up for by the first.
     parts = np.floor(rng.dirichlet(np.full(count, 4.0)) * spare).astype(int) + least
     parts[0] += total - parts.sum()
     return sorted((int(part) for part in parts), reverse=True)

@@ -80,6 +80,7 @@ def place(rng: np.random.Generator, height: int, width: int) -> Float32Array:
     row, column, angle = 0.12 + 0.76 * row, 0.12 + 0.76 * column, 2 * math.pi * angle
     rows = np.arange(height, dtype=np.float32)[:, None] - np.float32(row * height)
     columns = np.arange(width, dtype=np.float32) - np.float32(column * width)
+    # A pixel's place as the turned shape sees it: along its length, and across.
     cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     shape = list(SHAPES)[rng.integers(len(SHAPES))]
     return SHAPES[shape](rng, columns * cos + rows * sin, rows * cos - columns * sin)
@@ -92,6 +93,7 @@ def coverage(gauge: Float32Array, pixels: int, softness: float) -> Float32Array:
     whatever its form and however much of it lies outside the frame.
     """
     pixels = max(pixels, 1)
+    # Half-way between the last pixel inside and the first one outside.
     border = np.partition(gauge, (pixels - 1, pixels), axis=None)[pixels - 1 : pixels + 1].mean()
     covered: Float32Array = (border - gauge) / np.float32(softness) + np.float32(0.5)
     return np.clip(covered, 0, 1)

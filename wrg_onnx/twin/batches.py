@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.graph import Array, Graph
+from wrg_onnx.graph.difference import gap_and_scale
 
 _CLOSE = 1e-3
 """Relative difference below which a joined batch computes what its samples do by themselves."""
@@ -142,7 +143,5 @@ def _stacked(joined: Tensor, parts: Sequence[Tensor]) -> bool:
     expected = torch.cat(list(parts))
     if joined.shape != expected.shape:
         return False
-    if not joined.numel():
-        return True
-    apart = (joined.double() - expected.double()).abs().max()
-    return bool(apart <= _CLOSE * expected.double().abs().max())
+    gap, scale = gap_and_scale(*(value.double().cpu().numpy() for value in (expected, joined)))
+    return gap <= _CLOSE * scale

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from sod.checkpoint import read_checkpoint, save_checkpoint
 from sod.nets import NetOptions, build
 from sod.pool import HELD_OUT, TRAINING, make_pool
-from sod.training import Checkpoints, Recipe, pick_device, rate_at, train
-from wrg_onnx.errors import DataError, OutputError, StatisticsError, UsageError
+from sod.training import Checkpoints, Recipe, rate_at, train
+from wrg_onnx.errors import DataError, StatisticsError, UsageError
+from wrg_onnx.finetune.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 NETS = [NetOptions("vgg16_sod", 0.05), NetOptions("small_unet", 0.1)]
 
@@ -24,6 +24,10 @@ def weights(net):
 
 def are_equal(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def stored(path):
+    return read_checkpoint(path, {})
 
 
 class StoppedError(Exception):
@@ -52,10 +56,10 @@ def test_the_same_seed_gives_the_same_weights(pool, options):
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(pool, tmp_path, options, amp):
     recipe = Recipe(steps=6, batch=2, amp=amp)
     unbroken = weights(train(build(options, 0), pool, recipe))
-    kept = Checkpoints(tmp_path / "run.pt", every=2)
+    kept = Checkpoints(tmp_path / "run.safetensors", every=2)
     with pytest.raises(StoppedError):
         train(build(options, 0), pool, recipe, checkpoints=kept, log=stop_after(5), log_steps=1)
-    assert torch.load(kept.path, weights_only=True)["step"] == 4
+    assert stored(kept.path).state["step"] == 4
     steps = []
     log = lambda done, _: steps.append(done)  # noqa: E731
     resumed = train(build(options, 0), pool, recipe, checkpoints=kept, log=log, log_steps=1)
@@ -64,7 +68,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(pool, tmp_path, optio
 
 
 def test_a_run_that_is_done_is_not_trained_again(pool, tmp_path):
-    kept, recipe = Checkpoints(tmp_path / "run.pt"), Recipe(steps=2, batch=2)
+    kept, recipe = Checkpoints(tmp_path / "run.safetensors"), Recipe(steps=2, batch=2)
     first = weights(train(build(NETS[0], 0), pool, recipe, checkpoints=kept))
     log = stop_after(2)
     assert are_equal(
@@ -81,7 +85,7 @@ def test_a_run_that_is_done_is_not_trained_again(pool, tmp_path):
     ],
 )
 def test_the_checkpoint_of_another_run_is_refused(pool, tmp_path, change, name):
-    kept = Checkpoints(tmp_path / "run.pt")
+    kept = Checkpoints(tmp_path / "run.safetensors")
     train(build(NETS[0], 0), pool, Recipe(steps=1, batch=1), checkpoints=kept)
     options, seed, fields = change()
     with pytest.raises(UsageError, match=f"of another run: its {name} is"):
@@ -89,7 +93,7 @@ def test_the_checkpoint_of_another_run_is_refused(pool, tmp_path, change, name):
 
 
 def test_a_checkpoint_of_other_images_is_refused(pool, tmp_path):
-    kept, recipe = Checkpoints(tmp_path / "run.pt"), Recipe(steps=1, batch=1)
+    kept, recipe = Checkpoints(tmp_path / "run.safetensors"), Recipe(steps=1, batch=1)
     train(build(NETS[0], 0), pool, recipe, checkpoints=kept)
     other = make_pool(12, 32, seed=0, stream=HELD_OUT)
     with pytest.raises(UsageError, match="its images is"):
@@ -98,13 +102,13 @@ def test_a_checkpoint_of_other_images_is_refused(pool, tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"not torch", None])
 def test_a_file_that_is_no_checkpoint_is_refused(pool, tmp_path, content):
-    path = tmp_path / "run.pt"
+    path = tmp_path / "run.safetensors"
     if content is None:
-        save_checkpoint(path, {}, 1, {})
+        write_checkpoint(path, Checkpoint({}, {}, {"net/x": torch.zeros(99)}))
         path.write_bytes(path.read_bytes()[:200])
     else:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"run\.pt': no checkpoint"):
+    with pytest.raises(DataError, match=r"run\.safetensors': no checkpoint, .*; remove it"):
         train(build(NETS[0], 0), pool, Recipe(steps=1), checkpoints=Checkpoints(path))
 
 
@@ -155,17 +159,13 @@ def test_an_option_out_of_its_range_is_refused(wrong, message):
         Recipe(**wrong)
 
 
-def test_cuda_is_refused_where_there_is_none(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto") == torch.device("cpu")
-    with pytest.raises(UsageError, match="finds no NVIDIA GPU"):
-        pick_device("cuda")
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no NVIDIA GPU")
 def test_mixed_precision_trains_on_cuda_and_goes_on_from_its_checkpoint(pool, tmp_path):
-    kept, recipe = Checkpoints(tmp_path / "run.pt", every=2), Recipe(steps=6, batch=4, amp=True)
+    kept, recipe = (
+        Checkpoints(tmp_path / "run.safetensors", every=2),
+        Recipe(steps=6, batch=4, amp=True),
+    )
     losses, device = [], torch.device("cuda")
     with pytest.raises(StoppedError):
         train(
@@ -178,48 +178,15 @@ def test_mixed_precision_trains_on_cuda_and_goes_on_from_its_checkpoint(pool, tm
     )  # fmt: skip
     assert [done for done, _ in losses] == [5, 6]
     assert all(value.isfinite().all() and value.device.type == "cpu" for value in weights(net))
-    assert torch.load(kept.path, weights_only=True)["state"]["scaler"]["scale"] > 0
-
-
-@pytest.mark.parametrize(
-    "saved",
-    [
-        torch.zeros(3),
-        {"run": None, "step": 1, "state": {}},
-        {"run": {}, "step": "one", "state": {}},
-        {"run": {}, "step": 1, "state": None},
-        {"run": {}},
-        [1, 2],
-    ],
-    ids=["tensor", "no run", "text step", "no state", "no step", "list"],
-)
-def test_what_torch_saved_and_is_no_checkpoint_is_told(tmp_path, saved):
-    path = tmp_path / "run.pt"
-    torch.save(saved, path)
-    with pytest.raises(DataError, match=r"run\.pt': no checkpoint of this script"):
-        read_checkpoint(path, {"seed": 0})
-
-
-@pytest.mark.parametrize("content", [b"\x80\x05.", b"", b"text", b"\x80\x02h\x00."])
-def test_bytes_that_are_no_checkpoint_are_told(tmp_path, content):
-    path = tmp_path / "run.pt"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"run\.pt': no checkpoint of this script"):
-        read_checkpoint(path, {"seed": 0})
+    assert stored(kept.path).state["scaler"]["scale"] > 0
 
 
 def test_a_checkpoint_whose_state_is_not_of_the_net_is_told(tmp_path, pool):
-    path, recipe = tmp_path / "run.pt", Recipe(2, batch=2)
+    path, recipe = tmp_path / "run.safetensors", Recipe(2, batch=2)
     net = build(NetOptions("small_unet", 0.1), 0)
     train(net, pool, recipe, checkpoints=Checkpoints(path))
-    saved = torch.load(path, weights_only=True)
-    torch.save(saved | {"state": saved["state"] | {"net": {"x": torch.zeros(1)}}}, path)
+    found = stored(path)
+    write_checkpoint(path, Checkpoint(found.identity, found.state, {"net/x": torch.zeros(1)}))
     again = build(NetOptions("small_unet", 0.1), 0)
-    with pytest.raises(DataError, match="its state does not fit the net"):
+    with pytest.raises(DataError, match="its state does not fit the net; remove it"):
         train(again, pool, recipe, checkpoints=Checkpoints(path))
-
-
-def test_a_checkpoint_without_a_place_is_told(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"run\.pt': cannot be written: "):
-        save_checkpoint(tmp_path / "file" / "run.pt", {}, 1, {})

@@ -14,8 +14,9 @@ TOOLS = Path(__file__).parents[3] / "tools" / "experiments"
 def train_sod(folder, *arguments):
     command = [
         sys.executable, str(TOOLS / "train_sod.py"), "--size", "32", "--images", "6",
-        "--held-out", "4", "--steps", "2", "--batch", "2", "--checkpoint", str(folder / "run.pt"),
-        "--out", str(folder / "net.onnx"), *arguments,
+        "--held-out", "4", "--steps", "2", "--batch", "2",
+        "--checkpoint", str(folder / "run.safetensors"), "--out", str(folder / "net.onnx"),
+        *arguments,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
@@ -48,7 +49,7 @@ def test_a_net_is_trained_exported_and_judged(tmp_path, net):
     ("arguments", "message"),
     [
         (("--checkpoint", "net.onnx"), "--checkpoint and --out are one file"),
-        (("--checkpoint", "file/run.pt"), "is not a folder that can be written to"),
+        (("--checkpoint", "file/run.safetensors"), "is not a folder that can be written to"),
         (("--checkpoint", "folder"), "'folder' is a folder"),
         (("--out", "file/net.onnx"), "is not a folder that can be written to"),
         (("--seed", "-1"), "seed must be at least 0, got -1"),

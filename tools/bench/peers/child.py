@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[3]
+BENCH = Path(__file__).parents[1]
+"""Where `peers` is found, by this process and by those it starts."""
 
 MEMORY_WORDS = ("MemoryError", "bad_alloc", "Cannot allocate memory", "Failed to allocate memory",
                 "can't allocate memory", "Unable to allocate")  # fmt: skip
@@ -75,7 +77,7 @@ class Ended:
 def run(command: Sequence[str], limits: Limits) -> Ended:
     """Run a command to its end or its limit; time and peak memory are the kernel's.
 
-    The process sees this checkout's package and models, whatever is installed.
+    The process sees this checkout's package, models and `peers`, whatever is installed.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
@@ -109,7 +111,8 @@ def run(command: Sequence[str], limits: Limits) -> Ended:
 
 
 def _environment() -> Mapping[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"}
+    path = os.pathsep.join((str(ROOT), str(BENCH)))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "COLUMNS": "200"}
 
 
 def _text(stream: IO[bytes]) -> str:

@@ -2,6 +2,7 @@
 
 ``sparsity`` is onnxsim's own knob, the share of each layer's channels. ``ratio`` asks for a share
 of the parameters: the sparsity is found by bisection, and only the last call counts as work.
+`bench_peers.py` starts it, with the path that it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from onnxsim import (
     apply_structured_pruning_qdq,
     apply_structured_pruning_qoperator,
 )
-from stopwatch import measure
+
+from peers.stopwatch import measure
 
 MOST_SPARSITY = 0.9
 """What wrg-onnx allows as well: a tenth of each layer stays."""

@@ -3,7 +3,7 @@
 It prunes torch modules. SOURCE is a factory, ``module:function``, with the input's SHAPE; or an
 ONNX file, which onnx2torch turns into a module where it can. OUTPUT and, beside it, the unpruned
 module as the same exporter writes it (``.reference.onnx``) are what the check compares. Prints one
-JSON line.
+JSON line. `bench_peers.py` starts it, with the path that it needs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 import onnx
 import torch
 import torch_pruning
-from stopwatch import measure
 from torch import Tensor, nn
+
+from peers.stopwatch import measure
 
 Inputs = tuple[Tensor, ...]
 

@@ -1,7 +1,8 @@
 """Prune with wrg-onnx, no proof: `python run_wrg.py MODEL OUTPUT RATIO` prints one JSON line.
 
 The stages of `wrg-onnx prune --criterion l1`, timed apart from reading and writing the file. The
-ratio is the wanted one, or the most that the model allows.
+ratio is the wanted one, or the most that the model allows. `bench_peers.py` starts it, with the
+path that it needs.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from unittest import mock
 
 import numpy as np
 import onnx
-from stopwatch import measure
 
+from peers.stopwatch import measure
 from wrg_onnx.calibrate.statistics import Statistics
 from wrg_onnx.calibrate.weight.norms import filter_norms
 from wrg_onnx.graph import Graph, from_proto, save

@@ -55,9 +55,8 @@ def draw(rows: Sequence[Row], results: Sequence[Result], path: Path) -> None:
         raise MissingPackageError("matplotlib", purpose="plots", extra="plots") from error
     metrics = list(results[0].after)
     lines = -(-len(metrics) // COLUMNS)
-    # Identifiers come from this text, and not from where objects lie in memory.
-    settings = {"svg.hashsalt": "wrg-onnx", "svg.fonttype": "none", "font.size": 9}
-    with mpl.rc_context(settings):
+    # Identifiers come from this salt, and not from where objects lie in memory.
+    with mpl.rc_context({"svg.hashsalt": "wrg-onnx", "svg.fonttype": "none", "font.size": 9}):
         size = (PANEL[0] * COLUMNS, PANEL[1] * lines + 0.7)
         sheet = Figure(figsize=size, facecolor="white", layout="constrained")
         panels = sheet.subplots(lines, COLUMNS, squeeze=False).ravel()

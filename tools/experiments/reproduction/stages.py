@@ -54,7 +54,8 @@ class AsNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Run the graph; (N, 3, H, W) -> (N, 1, H, W)."""
-        return self.twin({INPUT: image})[self.twin.output_names[0]]
+        saliency: Tensor = self.twin({INPUT: image})[self.twin.output_names[0]]
+        return saliency
 
 
 class Stopwatch:
@@ -114,7 +115,7 @@ def make_base(settings: Settings, folder: Path, seed: int, device: torch.device,
         assert isinstance(net, VGG16SOD)
         load_backbone(net, Path(settings.weights))
         recipe = replace(recipe, backbone=LOADED)
-    kept = Checkpoints(path.with_name("base.pt"))
+    kept = Checkpoints(path.with_name("base.safetensors"))
     train(net, training, recipe, device=device, checkpoints=kept, log=log)
     shape = (1, 3, settings.size, settings.size)
     export_module(net, path, ExportOptions((shape,), fold=settings.fold), force=True)

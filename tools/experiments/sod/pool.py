@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.data.dataset import Sample, from_directory
-from wrg_onnx.data.preprocess import MASK_THRESHOLD, Preprocessing, default_preprocessing
+from wrg_onnx.data.preprocess import Preprocessing, default_preprocessing
 from wrg_onnx.errors import DataError
 from wrg_onnx.finetune.feeding import augment
 from wrg_onnx.graph.model import Value
 from wrg_onnx.tsod import generate
+from wrg_onnx.tsod.pictures import MASK_THRESHOLD
 from wrg_onnx.twin.batches import Batch
 
 TRAINING, HELD_OUT, ORDER = 0, 1, 2
@@ -60,7 +61,7 @@ class Pool:
         """A hash of all pixels."""
         found = hashlib.sha256(f"{tuple(self.images.shape)} {self.have_an_up}".encode())
         for part in (self.images, self.masks):
-            found.update(np.ascontiguousarray(part))
+            found.update(np.ascontiguousarray(part).tobytes())
         return found.hexdigest()
 
     def take(self, indices: Sequence[int]) -> Pool:

@@ -1,30 +1,49 @@
-"""The training loop: BCE + IoU + SSIM, AdamW, mixed precision, a checkpoint to go on from."""
+"""Training a net from scratch: BCE + IoU + SSIM, AdamW, mixed precision, a checkpoint.
+
+Fine-tuning (`wrg_onnx.finetune`) has a loop of its own, and the two share what is the same: the
+loss, repeatable algorithms, the choice of the device, augmentation and the checkpoint's file. The
+rest differs in what it is for. Here a torch module learns for a number of steps on batches that
+are drawn with repetition, each from its step's number, at one learning rate for all weights, and
+the last weights count. There the twin of an ONNX file, already trained, goes through its samples
+epoch by epoch, at rates in proportion to each weight's size; averaged weights are judged on
+samples held out, the best epoch wins, and a teacher may take part.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
-from sod.checkpoint import Run, read_checkpoint, save_checkpoint
 from sod.nets import BACKBONE
 from sod.pool import ORDER, Pool, draw_batch
 from wrg_onnx.errors import DataError, StatisticsError, UsageError
+from wrg_onnx.finetune.checkpoint import (
+    Checkpoint,
+    load_moments,
+    moments_of,
+    of_part,
+    read_checkpoint,
+    with_part_names,
+    write_checkpoint,
+)
 from wrg_onnx.finetune.numerics import repeatable
 from wrg_onnx.twin.losses import saliency_loss
 
-DeviceName: TypeAlias = Literal["auto", "cpu", "cuda"]
 Log: TypeAlias = Callable[[int, float], object]
 """Told the steps done, and the mean loss since it was last told."""
+
+_ANEW = "remove it"
+"""How a run starts anew whose checkpoint does not fit."""
 
 HALF = {"cpu": torch.bfloat16, "cuda": torch.float16}
 """What mixed precision computes in; bfloat16 has float32's range and needs no scaling."""
@@ -91,18 +110,6 @@ class Checkpoints:
     every: int = 200
 
 
-def pick_device(name: DeviceName) -> torch.device:
-    """Return where to train; ``auto`` is CUDA where torch has it.
-
-    Raises:
-        UsageError: If CUDA is asked for and torch does not have it.
-    """
-    has_cuda = torch.cuda.is_available()
-    if name == "cuda" and not has_cuda:
-        raise UsageError("device 'cuda': this torch finds no NVIDIA GPU; use --device cpu")
-    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
-
-
 def train(  # noqa: PLR0913 - where, how often and to whom it is told are apart from the recipe
     net: nn.Module,
     pool: Pool,
@@ -137,7 +144,8 @@ def train(  # noqa: PLR0913 - where, how often and to whom it is told are apart 
         DataError: If it cannot be read.
     """
     run = {} if checkpoints is None else _identity(net, pool, recipe, device)
-    net.to(device, memory_format=torch.channels_last).train()
+    # The stubs of torch do not know this form of `to`.
+    net.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     course = _Course(net, recipe, device)
     first = 0 if checkpoints is None else course.resume(checkpoints.path, run)
     total, since = torch.zeros((), device=device), first
@@ -157,8 +165,9 @@ def train(  # noqa: PLR0913 - where, how often and to whom it is told are apart 
                     log(done, loss)
                 total, since = torch.zeros_like(total), done
             if checkpoints is not None and (done % checkpoints.every == 0 or is_last):
-                save_checkpoint(checkpoints.path, run, done, course.state())
-    return net.to("cpu", memory_format=torch.contiguous_format).eval()
+                write_checkpoint(checkpoints.path, course.checkpoint(run, done))
+    net.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return net.eval()
 
 
 class _Course:
@@ -191,32 +200,33 @@ class _Course:
         # In float32: half precision has too few digits for the logarithms near 0 and 1.
         loss = saliency_loss(saliency.float(), mask)
         self.optimiser.zero_grad()
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         return loss.detach()
 
-    def state(self) -> dict[str, Any]:
-        """Return all that a run needs to go on."""
-        parts = {"net": self.net, "optimiser": self.optimiser, "scaler": self.scaler}
-        return {name: part.state_dict() for name, part in parts.items()}
+    def checkpoint(self, run: Mapping[str, Any], step: int) -> Checkpoint:
+        """Return all that a run needs to go on after so many steps."""
+        parts = {"net": self.net.state_dict(), "adamw": moments_of(self.optimiser)}
+        state = {"step": step, "scaler": self.scaler.state_dict()}
+        return Checkpoint(run, state, with_part_names(parts))
 
-    def resume(self, path: Path, run: Run) -> int:
+    def resume(self, path: Path, run: Mapping[str, Any]) -> int:
         """Go to where a checkpoint was written, if there is one; return the steps done."""
         if not path.exists():
             return 0
-        step, state = read_checkpoint(path, run)
+        found = read_checkpoint(path, run, anew=_ANEW)
         try:
-            self.net.load_state_dict(state["net"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.scaler.load_state_dict(state["scaler"])
+            self.net.load_state_dict(of_part(found.tensors, "net"))
+            load_moments(self.optimiser, of_part(found.tensors, "adamw"))
+            self.scaler.load_state_dict(found.state["scaler"])
+            return int(found.state["step"])
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
-                f"'{path}': its state does not fit the net; remove it, or name another file"
+                f"'{path}': its state does not fit the net; {_ANEW}, or name another file"
             ) from error
-        return step
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
@@ -228,7 +238,7 @@ def rate_at(step: int, recipe: Recipe) -> float:
     return recipe.rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _identity(net: nn.Module, pool: Pool, recipe: Recipe, device: torch.device) -> Run:
+def _identity(net: nn.Module, pool: Pool, recipe: Recipe, device: torch.device) -> dict[str, Any]:
     start = hashlib.sha256()
     for name, tensor in net.state_dict().items():
         start.update(f"{name} {tuple(tensor.shape)}".encode())

@@ -1,4 +1,9 @@
-"""Which channels of the original a pruned model still has, tensor by tensor."""
+"""Which channels of the original a pruned model still has, tensor by tensor.
+
+A plan says what is kept of each constant, and is gone after the cut. Recovery and fine-tuning hold
+the pruned model's tensors against the original's, maybe much later: they need to know which
+channel of the one is which of the other. A pruned file says it in a note of its metadata.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ MOST_CHANNELS = 1 << 24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptChannels:
-    """The channels of one tensor that are left.
+    """The channels of one tensor that are left: channel k was ``positions[k]`` in the original.
 
     Attributes:
         axis: The axis of the channels, counted from the front.
@@ -49,7 +54,7 @@ class KeptChannels:
         return array if self.is_whole else array.take(self.positions, self.axis)
 
 
-def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
+def find_kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
     """Say for the tensors that layers make which of their channels stay.
 
     Args:
@@ -68,6 +73,7 @@ def kept_channels(units: Units, alive: BoolArray) -> dict[str, KeptChannels]:
             continue
         made = next(name for name in node.outputs if name)
         name, axes = without_bias(units.graph, made), units.axes[made]
+        # Which positions stay, on each axis that carries channels.
         masks = {axis: is_alive(axes.at(axis)) for axis in axes.live()}
         cut = [axis for axis, mask in masks.items() if not mask.all()]
         if len(cut) > 1 or not axes.rank:
@@ -90,6 +96,7 @@ def compose(
         first = earlier.get(name)
         if first is None:
             continue
+        # The second cut counts the channels that the first one left.
         follows = len(first.positions) == second.total
         if first.is_whole and second.is_whole:
             joined[name] = second
@@ -140,6 +147,8 @@ def read_note(graph: Graph) -> dict[str, KeptChannels]:
 
 def _runs(positions: IdArray) -> list[list[int]]:
     """Write ascending positions as runs."""
+    # A run starts where the step from the position before is not 1; -2 makes the first one start:
+    # 0 2 3 5 has steps 2 2 1 2, starts at 0, 1 and 3, and lengths 1, 2 and 1.
     starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
     lengths = np.diff(starts, append=len(positions))
     return [[int(positions[s]), int(n)] for s, n in zip(starts, lengths, strict=True)]

@@ -32,6 +32,8 @@ def add_up(twin: Twin, loss: float, workers: Workers) -> float:
     """
     if workers.count == 1:
         return loss
+    # One flat vector goes round: of each weight its gradient and whether there is one, then the
+    # loss. The sum is taken in float64, and rounded once.
     parameters = list(twin.parameters_by_name().values())
     parts = []
     for one in parameters:

@@ -1,4 +1,4 @@
-"""From an onnx-graphsurgeon graph to the records of ``model.py``."""
+"""What onnx-graphsurgeon holds of a model, and the records of ``model.py`` read off it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Source:
     exported: list[tuple[onnx.ModelProto, tuple[str, ...]]] = field(default_factory=list)
 
 
-def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
+def read_graph(source: Source, *, name: str, opsets: Mapping[str, int]) -> Graph:
     """Read the records off an onnx-graphsurgeon graph."""
-    graph = _read_graph(source, source.surgeon, name, dict(opsets), {})
+    graph = _read_part(source, source.surgeon, name, dict(opsets), {})
     constants = {**graph.constants, **source.aside}
     return replace(
         graph,
@@ -48,7 +48,7 @@ def read_records(source: Source, *, name: str, opsets: Mapping[str, int]) -> Gra
     )
 
 
-def _read_graph(
+def _read_part(
     source: Source,
     surgeon: gs.Graph,
     name: str,
@@ -68,7 +68,7 @@ def _read_graph(
 
     def attribute(value: Any) -> Attribute:
         if isinstance(value, gs.Graph):
-            return _read_graph(source, value, name, opsets, visible)
+            return _read_part(source, value, name, opsets, visible)
         return _attribute(value)
 
     for index, node in enumerate(surgeon.nodes):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.graph import Array, Edit, Graph, edited
-from wrg_onnx.recover.layers import Layer
+from wrg_onnx.recover.layers import LinearLayer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Change:
+class LayerChange:
     """New values of one layer.
 
     Attributes:
@@ -21,12 +21,12 @@ class Change:
         bias: Its bias.
     """
 
-    layer: Layer
+    layer: LinearLayer
     weight: Array | None
     bias: Array
 
 
-def write_back(graph: Graph, changes: Iterable[Change]) -> Graph:
+def write_weights(graph: Graph, changes: Iterable[LayerChange]) -> Graph:
     """Return a copy of the graph with new values.
 
     A bias goes where the old one is. A layer that shares its bias gets one of its own, and so does
@@ -48,13 +48,13 @@ def write_back(graph: Graph, changes: Iterable[Change]) -> Graph:
     return edited(graph, Edit(constants, operands=operands, biases=biases))
 
 
-def with_biases(graph: Graph, layers: Sequence[Layer]) -> Graph:
+def with_biases(graph: Graph, layers: Sequence[LinearLayer]) -> Graph:
     """Give each layer a bias of its own, with the values of the one that it shares, or zeros."""
-    changes = (Change(x, None, current_bias(graph, x)) for x in layers if not x.bias)
-    return write_back(graph, changes)
+    changes = (LayerChange(x, None, current_bias(graph, x)) for x in layers if not x.bias)
+    return write_weights(graph, changes)
 
 
-def current_bias(graph: Graph, layer: Layer) -> Array:
+def current_bias(graph: Graph, layer: LinearLayer) -> Array:
     """Return a layer's bias; zeros if it has none."""
     if layer.place is not None:
         index, position = layer.place

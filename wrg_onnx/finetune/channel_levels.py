@@ -1,19 +1,21 @@
 """Bring the level of each layer's channels back to what it was in the original.
 
-The channels that were removed shift and shrink what the next layer gives, and each layer adds to
-it. Scale and bias of Conv and BatchNormalization are set so that it is right again.
+A channel's level is its mean and its standard deviation over samples and places. The channels that
+were removed shift and shrink what the next layer gives, and each layer adds to it. Scale and bias
+of Conv and BatchNormalization are set so that it is right again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from wrg_onnx.graph import Graph, Node
-from wrg_onnx.rewrite.kept import KeptChannels
+from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import Batch
 
@@ -26,7 +28,8 @@ _FLAT = 1e-6
 _CORRECTED = ("Conv", "BatchNormalization")
 """Operators whose inputs 1 and 2 are a scale or weight with the channels first, and a bias."""
 
-Levels = tuple[Tensor, Tensor]
+Levels: TypeAlias = tuple[Tensor, Tensor]
+"""Mean and standard deviation of each channel of a tensor, (C,) each."""
 
 
 @torch.no_grad()
@@ -93,6 +96,9 @@ def _correct(
     value: Tensor, goal: Levels, node: Node, parameters: Mapping[str, torch.nn.Parameter]
 ) -> Tensor:
     """Set one layer right; return what it gives then."""
+    # y = W x + b has mean m and deviation d, of each channel. With r = d' / d, the layer
+    #   (r W) x + r (b - m) + m'  gives  r (y - m) + m',
+    # which has the wanted mean m' and deviation d'.
     (mean, deviation), (goal_mean, goal_deviation) = _levels(value), goal
     ratio = (goal_deviation / deviation.clamp(min=_FLAT)).clamp(1 / _MOST_RATIO, _MOST_RATIO)
     ratio = torch.where(deviation < _FLAT, torch.ones_like(ratio), ratio)

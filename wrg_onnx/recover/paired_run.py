@@ -1,9 +1,9 @@
-"""A walk through the original and the pruned model side by side, layer after layer.
+"""The original and the pruned model run side by side, one level of layers after the other.
 
 The level of a layer is the number of layers on the longest way to it, so that layers of one level
 do not depend on each other. What the levels behind need of those before is held for all samples
 where it fits into memory: then each layer is computed once in both models. Where it does not fit,
-the walk starts again from the last values that did.
+both models run again from the last values that did.
 """
 
 from __future__ import annotations
@@ -16,23 +16,29 @@ from typing import TypeAlias
 import numpy as np
 
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.graph import Array, Graph, Provider, Sections
+from wrg_onnx.graph import Array, Graph, PartSessions, Provider
 from wrg_onnx.graph.model import captured
-from wrg_onnx.recover.layers import Layer
+from wrg_onnx.recover.layers import LinearLayer
 
 Values: TypeAlias = Mapping[str, Array]
 
 DEFAULT_BOUND_BYTES = 1 << 30
 
 
-class Walk:
-    """Where the walk is, and what it holds."""
+class PairedRun:
+    """Runs both models up to a level, and holds what the levels behind it need.
+
+    For each of ``levels``: ask for ``pairs`` as often as need be, or ``skip``; then ``advance``.
+
+    Attributes:
+        levels: The layers by level, those nearest to the inputs first.
+    """
 
     def __init__(
         self,
         original: Graph,
         pruned: Graph,
-        layers: Sequence[Layer],
+        layers: Sequence[LinearLayer],
         data: DataSet,
         *,
         provider: Provider = Provider.CPU,
@@ -48,15 +54,15 @@ class Walk:
             provider: Where ONNX Runtime computes.
             bound_bytes: How many bytes of tensors are held between levels.
         """
-        self._original = _Side.of(original, layers, provider)
-        self._pruned = _Side.of(pruned, layers, provider)
+        self._original = _LevelledModel.of(original, layers, provider)
+        self._pruned = _LevelledModel.of(pruned, layers, provider)
         self._data = data
         self._bound = bound_bytes
         self._constants: dict[str, Array] = {}
         self._held: list[tuple[Values, Values]] | None = None
         self._next: list[Values] | None = None
         depths = self._pruned.depths
-        self.levels: tuple[tuple[Layer, ...], ...] = tuple(
+        self.levels: tuple[tuple[LinearLayer, ...], ...] = tuple(
             tuple(layer for layer in layers if depths[layer.target] == depth)
             for depth in sorted({depths[layer.target] for layer in layers})
         )
@@ -66,7 +72,7 @@ class Walk:
         return len(self._data)
 
     def pairs(
-        self, layers: Sequence[Layer], seen: Sequence[str], *, most: int | None = None
+        self, layers: Sequence[LinearLayer], seen: Sequence[str], *, most: int | None = None
     ) -> Iterator[tuple[Values, Values]]:
         """Run both models up to some layers of one level, sample by sample.
 
@@ -89,36 +95,22 @@ class Walk:
         targets = [*(layer.target for layer in layers), *shortcuts.values()]
         ahead = [] if most is not None else sorted(self._original.frontier(level + 1))
         wanted = [*targets, *(name for name in ahead if name not in targets)]
+        stash = _Stash(ahead, len(self._data), self._bound)
         original: _Read | None = None
         pruned: _Read | None = None
-        stash: list[Values] | None = None if most is not None else []
-        size = 0.0
         for start in self._starts(most):
             original = original or self._original.reader(start[0], wanted, {})
             pruned = pruned or self._pruned.reader(
                 start[1], [*seen, *shortcuts.values()], self._constants
             )
             values = original(start[0])
-            if stash is not None:
-                stash.append({name: values[name] for name in ahead})
-                size += sum(_bytes(value) for value in stash[-1].values())
-                # Both models' values are held; what the rest will need is judged by those so far.
-                if 2 * size * len(self._data) > self._bound * len(stash):
-                    stash = None
+            stash.add(values)
             found = pruned(start[1])
-            goals = {layer.target: layer.kept.of(values[layer.target]) for layer in layers}
-            for layer in layers:
-                name, goal = shortcuts.get(layer.target, ""), goals[layer.target]
-                if name and values[name].shape == values[layer.target].shape:
-                    other = layer.kept.of(values[name])
-                    # The data may decide how many rows there are; the layer is then left.
-                    if other.shape == found[name].shape:
-                        goals[layer.target] = goal + other - found[name]
-            yield goals, found
-        if stash is not None:
-            self._next = stash
+            yield _goals(layers, shortcuts, values, found), found
+        if most is None and stash.values is not None:
+            self._next = stash.values
 
-    def skip(self, layers: Sequence[Layer]) -> None:
+    def skip(self, layers: Sequence[LinearLayer]) -> None:
         """Run the original through a level whose layers keep their weights."""
         for _ in self.pairs(layers, []):
             pass
@@ -157,6 +149,57 @@ class Walk:
         return self._pruned.depths.get(name, level) < level
 
 
+class _Stash:
+    """What the next levels need of the original, of each sample; as long as there is room for it.
+
+    Attributes:
+        values: One a sample; None once it is known that they will not fit.
+    """
+
+    def __init__(self, names: Sequence[str], samples: int, bound_bytes: int) -> None:
+        self.values: list[Values] | None = []
+        self._names = names
+        self._samples = samples
+        self._bound = bound_bytes
+        self._bytes = 0.0
+
+    def add(self, values: Values) -> None:
+        """Add one sample's tensors, some of which are needed."""
+        if self.values is None:
+            return
+        self.values.append({name: values[name] for name in self._names})
+        self._bytes += sum(_bytes(value) for value in self.values[-1].values())
+        # Both models' values will be held, hence the 2. What all samples need is judged by the mean
+        # of those so far, bytes / number.
+        if 2 * self._bytes * self._samples > self._bound * len(self.values):
+            self.values = None
+
+
+def _goals(
+    layers: Sequence[LinearLayer],
+    shortcuts: Mapping[str, str],
+    original: Values,
+    pruned: Values,
+) -> dict[str, Array]:
+    """Return what the layers are to make of one sample.
+
+    Args:
+        layers: The layers.
+        shortcuts: By a layer's target, what is added to it, where that is made before it.
+        original: The original's values of all of these.
+        pruned: The pruned model's values of the shortcuts.
+    """
+    goals = {layer.target: layer.kept.of(original[layer.target]) for layer in layers}
+    for layer in layers:
+        name = shortcuts.get(layer.target, "")
+        if name and original[name].shape == original[layer.target].shape:
+            other = layer.kept.of(original[name])
+            # The data may decide how many rows there are; the layer is then left.
+            if other.shape == pruned[name].shape:
+                goals[layer.target] = goals[layer.target] + other - pruned[name]
+    return goals
+
+
 def _bytes(value: object) -> float:
     """Return the size of a tensor; of a sequence, which no part can be fed, infinity."""
     return value.nbytes if isinstance(value, np.ndarray) else math.inf
@@ -166,42 +209,52 @@ _Read: TypeAlias = Callable[[Values], Values]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Side:
-    """One of the two models.
+class _LevelledModel:
+    """One of the two models, with the level of each of its tensors.
 
     Attributes:
-        sections: Makes sessions of its parts.
+        parts: Makes sessions of its parts.
         depths: The level at which each tensor is made; 0 before the first layer.
-        last: The last level at which each tensor is read on the way to a layer.
+        last_read: The last level at which each tensor is read on the way to a layer.
     """
 
-    sections: Sections
+    parts: PartSessions
     depths: Mapping[str, int]
-    last: Mapping[str, int]
+    last_read: Mapping[str, int]
 
     @classmethod
-    def of(cls, graph: Graph, layers: Sequence[Layer], provider: Provider) -> _Side:
+    def of(cls, graph: Graph, layers: Sequence[LinearLayer], provider: Provider) -> _LevelledModel:
+        """Find the levels of a model's tensors.
+
+        Args:
+            graph: The model.
+            layers: The layers, of the pruned model; the original has their tensors by the same
+                names, but for a bias that the pruned one got behind a layer.
+            provider: Where ONNX Runtime computes.
+        """
         made = {name for node in graph.nodes for name in node.outputs}
         steps = {layer.made if layer.made in made else layer.target for layer in layers}
+        # Forwards: a node is at the level of the deepest tensor that it reads, a layer one behind.
         depths = {value.name: 0 for value in graph.inputs}
         for node in graph.nodes:
             read = [depths[n] for n in {*node.inputs, *captured(node)} if n in depths]
             depth = max(read, default=0) + bool(steps.intersection(node.outputs))
             depths.update({name: depth for name in node.outputs if name})
+        # Backwards: what leads to no layer is not needed; what does is read at its reader's level.
         needed = {layer.target for layer in layers}
-        last: dict[str, int] = {}
+        last_read: dict[str, int] = {}
         for node in reversed(graph.nodes):
             if needed.isdisjoint(node.outputs):
                 continue
             depth = max(depths[name] for name in node.outputs if name)
             for name in {*node.inputs, *captured(node)} & depths.keys():
                 needed.add(name)
-                last[name] = max(last.get(name, 0), depth)
-        return cls(Sections(graph, provider), depths, last)
+                last_read[name] = max(last_read.get(name, 0), depth)
+        return cls(PartSessions(graph, provider), depths, last_read)
 
     def frontier(self, level: int) -> Iterator[str]:
         """Yield the tensors that are made before a level and read at or behind it."""
-        return (name for name, last in self.last.items() if self.depths[name] < level <= last)
+        return (name for name, last in self.last_read.items() if self.depths[name] < level <= last)
 
     def reader(self, start: Values, names: Sequence[str], constants: Values) -> _Read:
         """Return a function from what is held of a sample to some tensors of it."""
@@ -210,7 +263,7 @@ class _Side:
         if not rest:
             return lambda values: {name: values[name] for name in held}
         types: dict[str, np.dtype[np.generic]] = {k: v.dtype for k, v in start.items()}
-        session = self.sections.open(types, rest, constants)
+        session = self.parts.open(types, rest, constants)
         fed = [value.name for value in session.engine.get_inputs()]
 
         def read(values: Values) -> Values:

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from wrg_onnx.data.workers import Alone  # noqa: E402
 from wrg_onnx.errors import UsageError  # noqa: E402
-from wrg_onnx.finetune.sharing import check_alike, shares  # noqa: E402
+from wrg_onnx.finetune.distributed import check_alike, shares  # noqa: E402
 from wrg_onnx.twin.batches import Batch  # noqa: E402
 
 

@@ -1,23 +1,14 @@
-"""What solving for the layers of one level gives."""
+"""What became of the layers: new constants, how well they do, and why others keep their own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import Array
-from wrg_onnx.recover.layers import Layer
-from wrg_onnx.recover.walk import Walk
-
-MOST_TRIALS = 8
-"""How many samples tell whether a layer is reached: a blank one need not."""
-
-SAME = 1e-5
-"""A layer whose output differs by less than this is reached by no removed channel."""
-
 
 ROWS_DIFFER = "how many rows they read depends on the data"
 TOO_FEW_ROWS = "the samples give them too few rows"
@@ -54,25 +45,6 @@ class Solved:
     constants: Mapping[str, Array]
     fits: tuple[LayerFit, ...] = ()
     left: Mapping[str, int] = field(default_factory=dict)
-
-
-def reached(walk: Walk, layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the layers whose output is no longer the original's, judged by a few samples."""
-    targets = [layer.target for layer in layers]
-    differ: set[str] = set()
-    for originals, found in walk.pairs(layers, targets, most=MOST_TRIALS):
-        differ |= {name for name in targets if not _is_same(originals[name], found[name])}
-        if len(differ) == len(layers):
-            break
-    return tuple(layer for layer in layers if layer.target in differ)
-
-
-def _is_same(original: Array, found: Array) -> bool:
-    if original.shape != found.shape:
-        return False
-    wide = original.astype(np.float64)
-    gap = np.abs(wide - found).max(initial=0.0)
-    return bool(gap <= SAME * np.abs(wide).max(initial=0.0))
 
 
 def check_finite(layer: str, sums: Array) -> None:

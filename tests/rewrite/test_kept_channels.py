@@ -8,7 +8,7 @@ from strategies import normal
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Edit, edited, load, save
 from wrg_onnx.rewrite import KeptChannels, compose, read_note, with_note
-from wrg_onnx.rewrite.kept import NOTE
+from wrg_onnx.rewrite.kept_channels import NOTE
 
 
 def kept(positions, total, axis=1):

@@ -9,7 +9,7 @@ from strategies import analyse, build, draw_alive, normal
 from wrg_onnx.errors import ValidationError
 from wrg_onnx.graph import Edit, edited
 from wrg_onnx.rewrite import apply_plan, compare_with, plan_slices, run_masked
-from wrg_onnx.rewrite.steps import rounding_steps
+from wrg_onnx.rewrite.rounding_steps import rounding_steps
 
 WEIGHTS = {
     "wa": normal(16, 3, 1, 1), "wb": normal(8, 16, 1, 1), "wc": normal(2, 8, 1, 1),

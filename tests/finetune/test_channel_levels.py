@@ -8,7 +8,7 @@ from strategies import build, normal
 
 torch = pytest.importorskip("torch")
 
-from wrg_onnx.finetune.levels import correct_levels  # noqa: E402
+from wrg_onnx.finetune.channel_levels import correct_levels  # noqa: E402
 from wrg_onnx.graph import from_proto  # noqa: E402
 from wrg_onnx.rewrite import KeptChannels  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402

@@ -1,4 +1,8 @@
-"""The sums that a least-squares problem is solved from, gathered a chunk of rows at a time."""
+"""The sums that a least-squares problem is solved from, gathered a chunk of rows at a time.
+
+Its normal equations need no row by itself: the Gram matrix of the inputs and their products with
+the goals do.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ class Origin:
 
 
 @dataclass(slots=True, eq=False)
-class Moments:
+class GramSums:
     """Sums over rows of inputs x and goals y, group by group, counted from an origin.
 
     Attributes:
@@ -48,7 +52,7 @@ class Moments:
     yy: Float64Array
 
     @classmethod
-    def empty(cls, groups: int, inputs: int, goals: int, origin: Origin) -> Moments:
+    def empty(cls, groups: int, inputs: int, goals: int, origin: Origin) -> GramSums:
         """Return the sums over no rows; sums that are to be joined share their origin."""
         shapes = ((inputs,), (goals,), (inputs, inputs), (goals, inputs), (goals,))
         return cls(origin, 0, *(np.zeros((groups, *shape)) for shape in shapes))
@@ -73,10 +77,10 @@ class Moments:
             self.yy += np.square(y).sum(axis=2, dtype=np.float64)
         self.rows += x.shape[2]
 
-    def joined(self, other: Moments) -> Moments:
+    def joined(self, other: GramSums) -> GramSums:
         """Return the sums over the rows of both."""
         assert self.origin is other.origin
-        return Moments(
+        return GramSums(
             self.origin,
             self.rows + other.rows,
             self.x + other.x,
@@ -115,12 +119,16 @@ class Moments:
             matrix: (G, M, D).
             bias: (G, M).
         """
+        # With x and y about their means, W the matrix and one output at a time,
+        #   mean (y - W x)^2 = var y - 2 W cov(x, y) + W cov(x, x) W'
+        #                    = var y + (W cov(x, x) - 2 cov(y, x)) W';
+        # what the bias is off the one that suits the means comes on top, squared.
         left = matrix @ self.covariance_x() - 2 * self.covariance_yx()
         centred = self.variance_y() + np.einsum("gmd,gmd->gm", left, matrix)
         gap = self.intercept(matrix) - bias
         return np.asarray(np.maximum(centred, 0) + np.square(gap))
 
 
-def moments_bytes(groups: int, inputs: int) -> int:
+def gram_bytes(groups: int, inputs: int) -> int:
     """Return the memory of the Gram matrices, fit and held-out, and of one factorisation."""
     return 8 * groups * inputs * inputs * 4

@@ -14,7 +14,7 @@ from wrg_onnx.graph.model import Array, Graph, Node, captured
 from wrg_onnx.graph.session import Provider, Session, start_session
 
 
-class Sections:
+class PartSessions:
     """Makes sessions of parts of one graph; the graph is exported once."""
 
     def __init__(self, graph: Graph, provider: Provider = Provider.CPU) -> None:
@@ -51,6 +51,8 @@ class Sections:
         """
         new = dict(constants or {})
         nodes = list(_between(self._graph, set(inputs), outputs))
+        # What the part needs and is not fed: its constants, in their new form if there is one. The
+        # small ones are in the message, the large ones beside it.
         read = {name for node in nodes for name in (*node.inputs, *captured(node))} | set(outputs)
         model = onnx.ModelProto()
         model.ir_version = self._model.ir_version

@@ -1,4 +1,4 @@
-"""Ridge reconstruction: the weights whose output is nearest to the original's."""
+"""Ridge reconstruction of one level of layers: weights whose output is near the original's."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wrg_onnx.graph import Array
-from wrg_onnx.recover.fit import (
+from wrg_onnx.recover.gram_sums import Float64Array, GramSums, Origin, gram_bytes
+from wrg_onnx.recover.layers import LinearLayer, from_matrix, to_matrix
+from wrg_onnx.recover.outcome import (
     ROWS_DIFFER,
     TOO_FEW_ROWS,
     LayerFit,
     Solved,
     check_finite,
 )
-from wrg_onnx.recover.layers import Layer, from_matrix, to_matrix
-from wrg_onnx.recover.moments import Float64Array, Moments, Origin, moments_bytes
-from wrg_onnx.recover.patches import STRIP_BYTES, rows_shape, strips
+from wrg_onnx.recover.paired_run import PairedRun, Values
+from wrg_onnx.recover.patches import STRIP_BYTES, patch_strips, rows_shape
 from wrg_onnx.recover.ridge import solve
-from wrg_onnx.recover.rows import Rows, solve_rows
-from wrg_onnx.recover.walk import Values, Walk
+from wrg_onnx.recover.ridge_dual import Rows, solve_rows
 
 HELD_OUT_EVERY = 4
 """Every fourth sample chooses the penalty; of fewer samples, the last one."""
@@ -39,13 +39,13 @@ _GEOMETRY = (
 )  # fmt: skip
 
 
-def solve_weights(
-    walk: Walk, layers: Sequence[Layer], constants: Values, rng: np.random.Generator
+def solve_level(
+    run: PairedRun, layers: Sequence[LinearLayer], constants: Values, rng: np.random.Generator
 ) -> Solved:
     """Solve for the weights and biases whose output is nearest to the original's.
 
     Args:
-        walk: At the level of the layers; of at least two samples.
+        run: At the level of the layers; of at least two samples.
         layers: Layers of one level.
         constants: The weights and biases as they are, by name.
         rng: Chooses rows where not all are used.
@@ -60,12 +60,13 @@ def solve_weights(
     fits: list[LayerFit] = []
     left = Counter[str]()
     problems = [
-        _Problem(members, constants, len(walk), rng) for members in _designs(layers, constants)
+        _Problem(members, constants, len(run), rng)
+        for members in _sharing_patches(layers, constants)
     ]
     for part in _passes(problems):
         members = [layer for problem in part for layer in problem.layers]
         sources = list(dict.fromkeys(layer.source for layer in members))
-        for index, (originals, found) in enumerate(walk.pairs(members, sources)):
+        for index, (originals, found) in enumerate(run.pairs(members, sources)):
             for problem in part:
                 goals = tuple(originals[layer.target] for layer in problem.layers)
                 problem.add(index, found[problem.layers[0].source], goals)
@@ -78,9 +79,11 @@ def solve_weights(
     return Solved(new, tuple(fits), left)
 
 
-def _designs(layers: Sequence[Layer], constants: Values) -> list[tuple[Layer, ...]]:
+def _sharing_patches(
+    layers: Sequence[LinearLayer], constants: Values
+) -> list[tuple[LinearLayer, ...]]:
     """Join the layers that read the same patches of one tensor, such as queries, keys, values."""
-    found: dict[tuple[object, ...], list[Layer]] = {}
+    found: dict[tuple[object, ...], list[LinearLayer]] = {}
     for layer in layers:
         key: tuple[object, ...] = (layer.source,)
         if layer.node.op in ("Conv", "ConvTranspose"):
@@ -116,7 +119,7 @@ class _Problem:
 
     def __init__(
         self,
-        layers: tuple[Layer, ...],
+        layers: tuple[LinearLayer, ...],
         constants: Values,
         samples: int,
         rng: np.random.Generator,
@@ -127,7 +130,7 @@ class _Problem:
         self._matrices = [to_matrix(layer, constants[layer.weight]) for layer in layers]
         groups, _, inputs = self._matrices[0].shape
         outputs = sum(matrix.shape[1] for matrix in self._matrices)
-        self.gram_bytes = moments_bytes(groups, inputs)
+        self.gram_bytes = gram_bytes(groups, inputs)
         self._sizes = (groups, inputs, outputs)
         self._rng = rng
         self._quota = 0  # of rows from each sample, where the layer is solved for from rows
@@ -135,7 +138,7 @@ class _Problem:
             rows = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
             self._quota = max(1, rows // samples)
             self.gram_bytes = 0
-        self._parts: tuple[Moments, Moments] | tuple[Rows, Rows] | None = None
+        self._parts: tuple[GramSums, GramSums] | tuple[Rows, Rows] | None = None
         self._waiting = (_Waiting(), _Waiting())
         self._differs = False  # whether the original makes another number of rows
 
@@ -168,8 +171,10 @@ class _Problem:
         x = np.concatenate(waiting.x)
         goals = [np.concatenate(arrays) for arrays in zip(*waiting.goals, strict=True)]
         shape = self._constants[first.weight].shape
-        for patches, wanted in strips(first, shape, x, goals):
+        for patches, wanted in patch_strips(first, shape, x, goals):
             if isinstance(part, Rows):
+                # The quota is for each sample: a strip gets the share of it that it has of the
+                # places of all samples that waited.
                 places = goals[0].size // goals[0].shape[first.axis]
                 share = self._quota * len(waiting.x) * wanted.shape[2] / places
                 part.add(patches, wanted, math.ceil(share))
@@ -178,14 +183,14 @@ class _Problem:
         waiting.x.clear()
         waiting.goals.clear()
 
-    def _sums(self) -> tuple[Moments, Moments] | tuple[Rows, Rows]:
+    def _sums(self) -> tuple[GramSums, GramSums] | tuple[Rows, Rows]:
         """Return the sums to solve on, and those held out; made when they are first needed."""
         if self._parts is None and self._quota:
             self._parts = (Rows(self._rng), Rows(self._rng))
         elif self._parts is None:
             origin = Origin()
             self._parts = (
-                Moments.empty(*self._sizes, origin), Moments.empty(*self._sizes, origin)
+                GramSums.empty(*self._sizes, origin), GramSums.empty(*self._sizes, origin)
             )  # fmt: skip
         return self._parts
 
@@ -210,10 +215,11 @@ class _Problem:
                 check_finite(name, part)
             solution = solve_rows(fit, held_out, matrix, bias)
             seen = fit.seen + held_out.seen
-        elif isinstance(fit, Moments) and isinstance(held_out, Moments):
+        elif isinstance(fit, GramSums) and isinstance(held_out, GramSums):
             check_finite(name, np.concatenate([fit.x, held_out.x, fit.yy, held_out.yy], axis=1))
             solution = solve(fit, held_out, matrix, bias)
             seen = fit.rows + held_out.rows
+        # The layers' outputs stand one after the other on axis 1: (G, sum of M / G, D).
         at = 0
         for layer, old in zip(self.layers, self._matrices, strict=True):
             own = slice(at, at + old.shape[1])
@@ -229,7 +235,7 @@ class _Problem:
                 fit.rows + held_out.rows, seen,
             )  # fmt: skip
 
-    def _bias(self, layer: Layer) -> Float64Array:
+    def _bias(self, layer: LinearLayer) -> Float64Array:
         bias = layer.beta * self._constants[layer.bias].astype(np.float64)
         return np.asarray(bias.reshape(layer.group, -1))
 

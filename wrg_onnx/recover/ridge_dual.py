@@ -1,4 +1,4 @@
-"""Ridge regression from the rows themselves, where a layer reads too much for a Gram matrix."""
+"""Ridge regression in its dual form: from rows, where a layer reads too much for a Gram matrix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import linalg
 
 from wrg_onnx.graph import Array
 from wrg_onnx.graph.threads import one_blas_thread
-from wrg_onnx.recover.moments import Float64Array
+from wrg_onnx.recover.gram_sums import Float64Array
 from wrg_onnx.recover.ridge import PENALTIES, Solution
 
 
@@ -102,7 +102,16 @@ def solve_rows(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kernel:
-    """A problem by rows: what the weights as they are leave, and how alike the rows are."""
+    """A problem by rows: what the weights as they are leave, and how alike the rows are.
+
+    Attributes:
+        weights: (M, D), as they are.
+        centred: (rows, D) float32, the inputs about their means.
+        mean_x: (D,), the means of the inputs.
+        mean_y: (M,), the means of the goals.
+        residual: (rows, M), the centred goals less what the weights make of the centred inputs.
+        kernel: (rows, rows), the products of the centred inputs with each other.
+    """
 
     weights: Float64Array
     centred: Array
@@ -128,6 +137,11 @@ class _Kernel:
                 continue
 
     def _solve(self, penalty: float) -> Float64Array:
+        # With X (rows, D) the centred inputs and R (rows, M) the residual, the change V of the
+        # weights solves  V (X'X + n p I) = R'X.  Since  (X'X + c I) X' = X' (XX' + c I),
+        #   V = A'X  with  (XX' + n p I) A = R:
+        # a (rows, rows) system in place of a (D, D) one. n is the number of rows: the error is a
+        # mean over them.
         rows, inputs = self.centred.shape
         ridged = self.kernel.copy()
         # The mean variance of the inputs is the kernel's trace over rows and inputs.

@@ -5,7 +5,7 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.errors import ModelError
-from wrg_onnx.graph import Sections, open_session
+from wrg_onnx.graph import PartSessions, open_session
 from wrg_onnx.graph.load import from_proto
 
 F32 = np.dtype(np.float32)
@@ -23,7 +23,7 @@ def graph():
 def test_a_section_computes_what_the_whole_does_there(graph):
     x = normal(1, 3, 6, 6)
     whole = open_session(graph, outputs=["y", "z"]).run({"x": x})
-    section = Sections(graph).open({"y": F32}, ["z"])
+    section = PartSessions(graph).open({"y": F32}, ["z"])
     assert [value.name for value in section.engine.get_inputs()] == ["y"]
     found = section.run({"y": whole["y"]})["z"]
     np.testing.assert_allclose(found, whole["z"], atol=1e-5)
@@ -32,14 +32,14 @@ def test_a_section_computes_what_the_whole_does_there(graph):
 def test_a_section_takes_new_values_of_constants(graph):
     y = np.abs(normal(1, 40, 6, 6))
     zero = np.zeros((40, 40, 1, 1), np.float32)
-    found = Sections(graph).open({"y": F32}, ["z"], {"v": zero}).run({"y": y})["z"]
+    found = PartSessions(graph).open({"y": F32}, ["z"], {"v": zero}).run({"y": y})["z"]
     np.testing.assert_array_equal(found, y)
 
 
 def test_a_constant_node_takes_a_new_value_too():
     text = """net (float[1,2] x) => (float[1,2] y) {
         c = Constant<value = float[2] {1.0, 2.0}>()  y = Add(x, c) }"""
-    sections = Sections(from_proto(build(text, {}), name="m"))
+    sections = PartSessions(from_proto(build(text, {}), name="m"))
     x = np.zeros((1, 2), np.float32)
     assert sections.open({"x": F32}, ["y"]).run({"x": x})["y"].tolist() == [[1, 2]]
     new = {"c": np.array([3, 4], np.float32)}
@@ -52,7 +52,7 @@ def test_a_body_reads_what_the_section_is_fed():
         y = If(b) <then_branch = t () => (float[2] p) { p = Add(h, c) },
                    else_branch = e () => (float[2] q) { q = Identity(h) }> }"""
     graph = from_proto(build(text, {"c": np.ones(2, np.float32)}), name="m")
-    section = Sections(graph).open({"h": F32, "b": np.dtype(bool)}, ["y"])
+    section = PartSessions(graph).open({"h": F32, "b": np.dtype(bool)}, ["y"])
     feeds = {"h": np.zeros(2, np.float32), "b": np.array(True)}
     assert section.run(feeds)["y"].tolist() == [1, 1]
 
@@ -63,7 +63,7 @@ def test_an_absent_input_is_not_an_absent_output_of_an_earlier_node():
     weights = {"w": normal(1, 24, 4), "r": normal(1, 24, 6), "six": np.float32(0.5)}
     model = build(text, weights)
     model.graph.node[0].output[0] = model.graph.node[2].input[1] = ""
-    section = Sections(from_proto(model, name="m")).open({"h": F32}, ["y"])
+    section = PartSessions(from_proto(model, name="m")).open({"h": F32}, ["y"])
     assert [value.name for value in section.engine.get_inputs()] == ["h"]
     found = section.run({"h": np.full((1, 1, 6), 2, np.float32)})["y"]
     np.testing.assert_array_equal(found, np.full((1, 1, 6), 0.5))
@@ -71,4 +71,4 @@ def test_an_absent_input_is_not_an_absent_output_of_an_earlier_node():
 
 def test_a_tensor_that_nothing_feeds_is_an_error(graph):
     with pytest.raises(ModelError, match="up to 'z'"):
-        Sections(graph).open({"s": F32}, ["z"])
+        PartSessions(graph).open({"s": F32}, ["z"])
