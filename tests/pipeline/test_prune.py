@@ -242,6 +242,6 @@ def test_gradients_in_bfloat16_are_others_and_kept_apart(tiny_unet, tmp_path):
         for path in tmp_path.glob("*.npz"):
             kept.setdefault(path, amp)
     assert sorted(kept.values()) == [False, True]
-    rows = [np.load(path)["gradient"] for path in kept]
+    rows = [np.load(path)["factor.gradient"] for path in kept]
     # Effects cancel in the mean over places, rounding does not: in sum it is near, not one by one.
     assert 0 < np.abs(rows[0] - rows[1]).sum() < 0.2 * rows[0].sum()
