@@ -13,7 +13,7 @@ import wrg_onnx
 ROOT = Path(wrg_onnx.__file__).parent
 FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
 PUBLIC = {
-    "select": "Budget Candidates Criterion Scope Scores Selection UnitValues criteria "
+    "select": "Budget Candidates Criterion Scope Scores Selection UnitValues all_criteria "
     "criterion_names expected_jaccard largest_ratio per_unit register_criterion removal_order "
     "score select",
     "calibrate": "ACTIVATION BATCH_SCALE BoolArray Cache CacheReport CertaintyFunction "

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
+from registries import own_copies
 
 from wrg_onnx.calibrate import Measurements, Tap
 from wrg_onnx.calibrate.measurements import Probe
@@ -14,6 +15,12 @@ from wrg_onnx.channels import Units, find_units
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import bind_sizes, infer_shapes
 from wrg_onnx.graph.load import from_proto
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a test registers be forgotten behind it."""
+    own_copies(monkeypatch)
 
 
 @pytest.fixture

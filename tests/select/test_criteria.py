@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -17,7 +20,7 @@ from wrg_onnx.calibrate import (
 )
 from wrg_onnx.calibrate import L1 as L1_NORM
 from wrg_onnx.calibrate import L2 as L2_NORM
-from wrg_onnx.select import Criterion, criteria, score
+from wrg_onnx.select import Criterion, all_criteria, criterion_names, register_criterion, score
 
 # The geometric mean of each is 1, as a layer's is after scaling.
 W = np.array([0.5, 1.0, 2.0])
@@ -76,7 +79,7 @@ def test_a_score_is_the_product_of_the_criterions_factors(criterion):
 
 
 def test_every_criterion_has_a_formula_here():
-    assert {*FORMULAS, Criterion.RANDOM} == set(criteria())
+    assert {*FORMULAS, Criterion.RANDOM} == set(all_criteria())
 
 
 def test_a_missing_factor_is_the_mean_and_the_unit_is_marked():
@@ -119,7 +122,44 @@ def test_a_criterion_says_what_it_needs(criterion, maps, gradient):
 @pytest.mark.parametrize(("name", "criterion"), [("hrank", "r"), ("taylor", "g")])
 def test_papers_names_are_further_names(name, criterion):
     assert Criterion(name) is Criterion(criterion)
-    assert name not in {criterion.name for criterion in criteria()}
+    assert name not in {criterion.name for criterion in all_criteria()}
+
+
+def test_names_are_listed_in_order_and_other_names_last():
+    assert criterion_names() == (
+        "sel", "w", "r", "g", "wr", "wg", "rg", "l1", "l2", "fpgm", "act", "bn", "random",
+        "hrank", "taylor",
+    )  # fmt: skip
+
+
+def by_pickle(criterion):
+    return pickle.loads(pickle.dumps(criterion))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, by_pickle])
+def test_copies_of_a_criterion_are_itself(copied):
+    assert copied(Criterion.SEL) is Criterion.SEL
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_registered_criterion_is_found_and_scores_by_its_factors():
+    found = register_criterion("mine", (WEIGHT, ACTIVATION), other_names=("also",))
+    assert Criterion("mine") is Criterion("also") is found
+    assert all_criteria()[-1] is found
+    assert (found.needs_maps, found.needs_gradient) == (True, False)
+    np.testing.assert_allclose(score(found, STATISTICS, 3, rng()).values, W * ACT)
+
+
+@pytest.mark.parametrize(
+    "names", [("sel", ()), ("hrank", ()), ("mine", ("w",)), ("mine", ("taylor",))]
+)
+@pytest.mark.usefixtures("own_registry")
+def test_a_name_that_is_taken_is_refused(names):
+    name, others = names
+    before = all_criteria()
+    with pytest.raises(ValueError, match=r"there is a criterion '.*' already"):
+        register_criterion(name, (WEIGHT,), other_names=others)
+    assert all_criteria() == before
 
 
 def test_an_unknown_name_is_no_criterion():

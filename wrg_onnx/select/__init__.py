@@ -13,7 +13,7 @@ from wrg_onnx.select.choose import (
 from wrg_onnx.select.criteria import (
     Criterion,
     Scores,
-    criteria,
+    all_criteria,
     criterion_names,
     register_criterion,
     score,
@@ -21,7 +21,7 @@ from wrg_onnx.select.criteria import (
 from wrg_onnx.select.scaling import UnitValues, per_unit
 
 __all__ = [
-    "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection", "UnitValues", "criteria",
-    "criterion_names", "expected_jaccard", "largest_ratio", "per_unit", "register_criterion",
-    "removal_order", "score", "select",
+    "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection", "UnitValues",
+    "all_criteria", "criterion_names", "expected_jaccard", "largest_ratio", "per_unit",
+    "register_criterion", "removal_order", "score", "select",
 ]  # fmt: skip

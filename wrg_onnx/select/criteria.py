@@ -68,7 +68,7 @@ class Criterion:
 
     def __new__(cls, name: str) -> Criterion:  # noqa: PYI034 - finds one, makes none
         """Find the criterion of a name, or another name of it."""
-        for criterion in criteria():
+        for criterion in all_criteria():
             if name == criterion.name or name in criterion.other_names:
                 return criterion
         raise ValueError(f"{name!r} is not a valid Criterion")
@@ -96,7 +96,7 @@ class Criterion:
 _REGISTERED: list[Criterion] = []
 
 
-def criteria() -> tuple[Criterion, ...]:
+def all_criteria() -> tuple[Criterion, ...]:
     """List the criteria in the order in which they were registered, ours first.
 
     All that looks for one comes by here, so this is the place where those that other packages bring
@@ -107,7 +107,7 @@ def criteria() -> tuple[Criterion, ...]:
 
 def criterion_names() -> tuple[str, ...]:
     """List all names that ``Criterion`` finds: first the criteria's own, then the other ones."""
-    known = criteria()
+    known = all_criteria()
     others = (other for criterion in known for other in criterion.other_names)
     return (*(criterion.name for criterion in known), *others)
 
