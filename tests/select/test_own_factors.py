@@ -14,11 +14,12 @@ from wrg_onnx.calibrate import map_factor, of_filters, weights_factor
 from wrg_onnx.cli import main
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.select import register_criterion
+from wrg_onnx.select import Criterion, register_criterion
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
-TINY_UNET = Path(__file__).parents[2] / "models" / "tiny_unet.onnx"
+ROOT = Path(__file__).parents[2]
+TINY_UNET = ROOT / "models" / "tiny_unet.onnx"
 BODY = """<ir_version: 8, opset_import: ["": 17]> g
 (float[batch,3,16,16] x) => (float[batch,2,16,16] y) {
     c = Conv(x, w, b)  a = Relu(c)  y = Conv(a, u)
@@ -104,6 +105,15 @@ def test_the_command_line_takes_what_was_registered_before_it_runs(register, mod
     assert "|random|spread-energy|hrank|" in "".join(
         CliRunner().invoke(main, ["prune", "--help"]).stdout.split()
     )
+
+
+def test_the_example_of_the_documentation_works():
+    text = (ROOT / "docs" / "calibration.md").read_text("utf-8")
+    example = text.partition("## Factors of your own")[2].partition("```python")[2]
+    exec(example.partition("```")[0], {})  # noqa: S102 - our own documentation
+    found = Criterion("we")
+    assert [factor.name for factor in found.factors] == ["weight", "energy"]
+    assert found.needs_maps
 
 
 def test_what_was_not_registered_is_refused(model):

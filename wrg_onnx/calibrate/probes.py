@@ -59,7 +59,9 @@ class StoredProbe:
     def notes(self) -> Iterator[str]:
         """Yield what a user should know of it."""
         if self.is_beside_gpu:
-            yield f"the {self.factors[-1].name} was taken on the CPU: this torch finds no GPU"
+            # The first of several is the activation, which comes with the others unasked.
+            for factor in self.factors[1:] or self.factors:
+                yield f"the {factor.name} was taken on the CPU: this torch finds no GPU"
         if self.store is not None and self.store.problem:
             yield self.store.problem
 
