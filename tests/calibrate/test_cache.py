@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate import ACTIVATION, Cache, cache_limit
-from wrg_onnx.calibrate import cache as cache_module
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.errors import OutputError, UsageError
 
@@ -154,9 +153,22 @@ def test_a_file_that_another_run_removed_is_no_error(tmp_path, clock, monkeypatc
 
 def test_a_file_that_goes_before_it_is_removed_is_no_error(tmp_path, clock, monkeypatch):
     path = keep(Cache(tmp_path), "one")
-    monkeypatch.setattr(cache_module, "_is_ours", lambda _: path.unlink(missing_ok=True) is None)
+    (listed,) = Cache(tmp_path).files()
+    path.unlink()
+    monkeypatch.setattr(Cache, "_named", lambda _: iter([listed]))
+    monkeypatch.setattr(Cache, "files", lambda _: [listed])
     Cache(tmp_path, limit=0, now=clock).shrink("f" * 64)
     assert names(tmp_path) == set()
+
+
+def test_files_that_are_not_ours_count_for_nothing(tmp_path, clock):
+    size = size_of_one(tmp_path)
+    folder = tmp_path / "kept"
+    cache = Cache(folder, limit=2 * size, now=clock)
+    first = keep(cache, "a")
+    (folder / f"{'1' * 32}.npz").write_bytes(b"x" * 5 * size)
+    second = keep(cache, "b")
+    assert names(folder) == {first.name, second.name, f"{'1' * 32}.npz"}
 
 
 def test_a_file_that_goes_while_it_is_listed_is_left_out(tmp_path, monkeypatch):

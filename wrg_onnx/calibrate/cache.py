@@ -126,12 +126,14 @@ class Cache:
         Raises:
             OSError: If a file cannot be removed.
         """
-        named = list(self._named())
-        size = sum(file.size for file in named)
-        for file in sorted(named, key=lambda file: (file.used, file.path.name)):
+        if sum(file.size for file in self._named()) <= self.limit:
+            return  # without a look into any of them
+        ours = sorted(self.files(), key=lambda file: (file.used, file.path.name))
+        size = sum(file.size for file in ours)
+        for file in ours:
             if size <= self.limit:
                 return
-            if not file.path.name.startswith(key[:NAME_LENGTH]) and _is_ours(file.path):
+            if not file.path.name.startswith(key[:NAME_LENGTH]):
                 file.path.unlink(missing_ok=True)
                 size -= file.size
 
