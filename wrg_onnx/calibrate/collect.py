@@ -128,6 +128,8 @@ def _passes(
     try:
         while done < len(data):
             wanted = max(options.least, int(np.ceil(done * GROWTH)))
+            # Up to whole blocks, counted from the first image: a block is of one process, and on a
+            # GPU its images are measured together.
             stop = min(len(data), -(-wanted // block) * block)
             fresh = {factor: np.zeros((stop - done, width)) for factor in factors}
             for start in range(done, stop, block):

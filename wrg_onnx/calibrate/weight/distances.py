@@ -41,6 +41,9 @@ def _distances(filters: Filters) -> Float64Array:
     sums = np.zeros(filters.count)
     step = max(1, min(BLOCK_ELEMENTS // max(1, filters.elements), math.isqrt(BLOCK_ELEMENTS)))
     blocks = [slice(start, start + step) for start in range(0, filters.count, step)]
+    # The distances are a symmetric matrix (filters, filters), of which only one block of rows and
+    # columns is there at a time: those on and right of the diagonal. A block off the diagonal
+    # counts twice, by rows for the filters `here` and by columns for those `there`.
     for place, here in enumerate(blocks):
         first = filters.rows(here).astype(np.float64)
         distances = _between(first, first)
@@ -59,6 +62,7 @@ def _between(first: Float64Array, second: Float64Array) -> Float64Array:
     They come from products, which is many times faster than differences. What that loses is less
     than float32 weights tell apart.
     """
+    # (n, m): |a - b|^2 = |a|^2 + |b|^2 - 2 a b, for each row a of `first` and b of `second`.
     mine, others = (np.einsum("ij,ij->i", rows, rows) for rows in (first, second))
     apart: Float64Array = first @ second.T
     apart *= -2
