@@ -13,10 +13,16 @@ import wrg_onnx
 ROOT = Path(wrg_onnx.__file__).parent
 FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
 PUBLIC = {
-    "select": "Budget Candidates Criterion OTHER_NAMES Scope Scores Selection UnitValues "
-    "expected_jaccard largest_ratio per_unit removal_order score select",
+    "select": "Budget Candidates Criterion Scope Scores Selection UnitValues all_criteria "
+    "criterion_names expected_jaccard largest_ratio per_unit register_criterion removal_order "
+    "score select",
+    "calibrate": "ACTIVATION BATCH_SCALE BoolArray Cache CacheReport CertaintyFunction "
+    "CollectOptions Collected DISTANCE Factor Float64Array GRADIENT IntArray L1 L2 LayerValues "
+    "Measurements RANK Source Statistics Tap WEIGHT all_factors cache_folder cache_limit "
+    "channels_first collect map_factor measure_weights of_filters plan_taps weights_factor",
     "report": "BenchReport FinetuneReport InspectReport PruneReport ValidateReport bench_text "
-    "export_text filter_text finetune_text inspect_text make_text prune_text to_json validate_text",
+    "cache_text export_text filter_text finetune_text inspect_text make_text prune_text to_json "
+    "validate_text",
     "recover": "FEWEST_SAMPLES LayerFit ReconstructOptions Reconstruction Removal compensate "
     "reconstruct",
     "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "

@@ -7,13 +7,20 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
+from registries import own_copies
 
-from wrg_onnx.calibrate.measurements import Measurements, Probe
-from wrg_onnx.calibrate.taps import Tap
+from wrg_onnx.calibrate import Measurements, Tap
+from wrg_onnx.calibrate.measurements import Probe
 from wrg_onnx.channels import Units, find_units
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import bind_sizes, infer_shapes
 from wrg_onnx.graph.load import from_proto
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a test registers be forgotten behind it."""
+    own_copies(monkeypatch)
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def measured() -> Callable[[Probe, tuple[Tap, ...], DataSet], Measurements]:
 
     def measure(probe: Probe, taps: tuple[Tap, ...], data: DataSet) -> Measurements:
         rows = [row for sample in data for row in probe.measure([sample])]
-        stacked = {kind: np.stack([row[kind] for row in rows]) for kind in probe.kinds}
+        stacked = {f: np.stack([row[f] for row in rows]) for f in probe.factors}
         return Measurements(taps, stacked, len(data))
 
     return measure

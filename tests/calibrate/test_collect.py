@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import probes
-from wrg_onnx.calibrate.collect import CollectOptions, collect
-from wrg_onnx.calibrate.probes import Wanted
+from wrg_onnx.calibrate import (
+    ACTIVATION,
+    BATCH_SCALE,
+    DISTANCE,
+    GRADIENT,
+    L1,
+    L2,
+    RANK,
+    WEIGHT,
+    CollectOptions,
+    collect,
+    probes,
+)
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import MissingPackageError, StatisticsError
 from wrg_onnx.graph import Provider
@@ -39,52 +48,52 @@ def refuse():
     raise AssertionError("an image was read")
 
 
-NORMS = {"weight", "weight_l2", "weight_l1"}
+def options(*factors, **more):
+    return CollectOptions(frozenset(factors), **more)
+
+
 UNREAD = DataSet((refuse,), "images", 1, has_masks=False)
 
 
 @pytest.mark.parametrize(
-    ("options", "measured"),
+    ("wanted", "measured"),
     [
-        (CollectOptions(), set()),
-        (CollectOptions(weights=True), NORMS),
-        (CollectOptions(distances=True), {"distance"}),
-        (CollectOptions(batch_scales=True), {"batch_scale"}),
-        (CollectOptions(wanted=Wanted(ranks=True)), {"rank", "activation"}),
-        (CollectOptions(wanted=Wanted(activations=True)), {"activation"}),
-        (CollectOptions(wanted=Wanted(gradients=True)), {"gradient"}),
-        (CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True)),
-         {*NORMS, "rank", "activation", "gradient"}),
-        (CollectOptions(distances=True, wanted=Wanted(activations=True)),
-         {"distance", "activation"}),
+        (set(), set()),
+        ({WEIGHT}, {WEIGHT}),
+        ({L1, L2}, {L1, L2}),
+        ({DISTANCE}, {DISTANCE}),
+        ({BATCH_SCALE}, {BATCH_SCALE}),
+        ({RANK}, {RANK, ACTIVATION}),
+        ({ACTIVATION}, {ACTIVATION}),
+        ({GRADIENT}, {GRADIENT}),
+        ({WEIGHT, RANK, GRADIENT}, {WEIGHT, RANK, ACTIVATION, GRADIENT}),
+        ({DISTANCE, ACTIVATION}, {DISTANCE, ACTIVATION}),
     ],
-)  # fmt: skip
-def test_only_what_is_asked_for_is_measured(units, options, measured):
-    found = collect(units, images(), options).statistics
-    kinds = {field.name for field in dataclasses.fields(found)} - {"images"}
-    assert {kind for kind in kinds if getattr(found, kind)} == measured
-    of_images = {"rank", "activation", "gradient"}
-    assert found.images == (2 if measured & of_images else 0)
+)
+def test_only_what_is_asked_for_is_measured(units, wanted, measured):
+    found = collect(units, images(), options(*wanted)).statistics
+    assert set(found.factors) == measured
+    assert all(found.of(factor) for factor in measured)
+    assert found.images == (2 if any(factor.source.needs_data for factor in measured) else 0)
 
 
 def test_weights_alone_read_no_image(units):
-    assert collect(units, UNREAD, CollectOptions(weights=True)).statistics.images == 0
-    options = CollectOptions(weights=True, wanted=Wanted(ranks=True))
-    assert collect(units, None, options).statistics.rank == ()
+    assert collect(units, UNREAD, options(WEIGHT)).statistics.images == 0
+    assert set(collect(units, None, options(WEIGHT, RANK)).statistics.factors) == {WEIGHT}
 
 
 def test_without_torch_a_gradient_is_refused_before_any_image_is_read(units, monkeypatch):
     monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradient.probe", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingPackageError, match=r"wrg-onnx\[torch\].*--criterion wr"):
-        collect(units, UNREAD, CollectOptions(wanted=Wanted(ranks=True, gradients=True)))
+        collect(units, UNREAD, options(RANK, GRADIENT))
 
 
 def test_an_import_that_fails_inside_torch_is_not_called_missing(units, monkeypatch):
     monkeypatch.delitem(sys.modules, "wrg_onnx.calibrate.gradient.probe", raising=False)
     monkeypatch.setitem(sys.modules, "wrg_onnx.twin", None)
     with pytest.raises(ImportError) as caught:
-        collect(units, UNREAD, CollectOptions(wanted=Wanted(gradients=True)))
+        collect(units, UNREAD, options(GRADIENT))
     assert not isinstance(caught.value, MissingPackageError)
 
 
@@ -102,31 +111,31 @@ def test_without_a_feature_map_one_line_names_the_way_out(analysed):
     table, weight = (RNG.standard_normal(s).astype("f") for s in ((9, 8), (8, 2)))
     units = analysed(body, {"t": table, "w": weight})
     with pytest.raises(StatisticsError, match="--criterion l1"):
-        collect(units, UNREAD, CollectOptions(wanted=Wanted(activations=True)))
+        collect(units, UNREAD, options(ACTIVATION))
 
 
 def test_blocks_of_images_change_no_number(units, monkeypatch):
-    options = CollectOptions(wanted=Wanted(ranks=True, gradients=True), least=2)
+    asked = options(RANK, GRADIENT, least=2)
     data = images(11)
-    one_by_one = collect(units, data, options).statistics
+    one_by_one = collect(units, data, asked).statistics
     monkeypatch.setattr(probes, "BLOCK_ON_CPU", 4)
     told = []
-    found = collect(units, data, options, progress=lambda *step: told.append(step[1:])).statistics
+    found = collect(units, data, asked, progress=lambda *step: told.append(step[1:])).statistics
     assert told == [(4, 11), (8, 11), (11, 11)]
     assert found.images == one_by_one.images == 11
-    for field in ("rank", "activation", "gradient"):
-        pairs = zip(getattr(found, field), getattr(one_by_one, field), strict=True)
+    for factor in (RANK, ACTIVATION, GRADIENT):
+        pairs = zip(found.of(factor), one_by_one.of(factor), strict=True)
         assert all(np.allclose(a.values, b.values, rtol=1e-5) for a, b in pairs)
 
 
 def test_a_model_without_anything_to_remove_needs_no_image(analysed):
     units = analysed("(float[1,3] x) => (float[1,3] y) { y = Relu(x) }")
-    options = CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True))
-    assert collect(units, UNREAD, options).statistics.images == 0
+    asked = options(WEIGHT, RANK, GRADIENT)
+    assert collect(units, UNREAD, asked).statistics.images == 0
 
 
 def test_gradients_on_the_cpu_beside_a_gpu_are_told(units, monkeypatch):
     monkeypatch.setattr(probes, "resolve_provider", lambda _: Provider.CUDA)
     monkeypatch.setattr(probes, "_torch_has_a_gpu", lambda: False)
-    found = collect(units, images(), CollectOptions(wanted=Wanted(gradients=True)))
+    found = collect(units, images(), options(GRADIENT))
     assert found.notes == ("the gradient was taken on the CPU: this torch finds no GPU",)

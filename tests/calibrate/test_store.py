@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate.measurements import Kind
+from wrg_onnx.calibrate import ACTIVATION, RANK, Cache
 from wrg_onnx.calibrate.store import Store, digest_of
 from wrg_onnx.data.dataset import Sample
 
-KINDS = (Kind.RANK, Kind.ACTIVATION)
-ROW = {Kind.RANK: np.array([0.5, 1.0, 0.0]), Kind.ACTIVATION: np.array([2.0, 1e9, 0.0])}
+FACTORS = (ACTIVATION, RANK)
+ROW = {RANK: np.array([0.5, 1.0, 0.0]), ACTIVATION: np.array([2.0, 1e9, 0.0])}
 
 
-def opened(folder, key=("a model",), kinds=KINDS, channels=3):
-    return Store(folder, key, kinds, channels)
+def opened(folder, key=("a model",), factors=FACTORS, channels=3):
+    return Store(Cache(folder), key, factors, channels)
 
 
 def filled(folder):
@@ -31,8 +32,8 @@ def test_rows_are_found_again_bit_for_bit(tmp_path):
     again = opened(tmp_path / "new" / "folder")
     assert len(again) == 1
     assert not again.problem
-    for kind in KINDS:
-        np.testing.assert_array_equal(again.get("one")[kind], ROW[kind])
+    for factor in FACTORS:
+        np.testing.assert_array_equal(again.get("one")[factor], ROW[factor])
     assert again.get("two") is None
 
 
@@ -47,7 +48,7 @@ def test_rows_are_added_to_those_that_are_there(tmp_path):
 
 def test_processes_have_files_of_their_own_and_read_all(tmp_path):
     for process in (0, 1, 2):
-        store = Store(tmp_path, ("a model",), KINDS, 3, process)
+        store = Store(Cache(tmp_path), ("a model",), FACTORS, 3, process)
         store.put(f"image {process}", ROW)
         store.flush()
     assert len(list(tmp_path.iterdir())) == 3
@@ -55,9 +56,15 @@ def test_processes_have_files_of_their_own_and_read_all(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"key": ("another",)}, {"kinds": (Kind.ACTIVATION,)}, {"key": ("a model", "x")}]
+    "other",
+    [
+        {"key": ("another",)},
+        {"factors": (ACTIVATION,)},
+        {"key": ("a model", "x")},
+        {"factors": (ACTIVATION, dataclasses.replace(RANK, version=RANK.version + 1))},
+    ],
 )
-def test_other_models_and_options_have_files_of_their_own(tmp_path, other):
+def test_other_models_options_and_versions_of_a_formula_have_files_of_their_own(tmp_path, other):
     first = filled(tmp_path)
     second = opened(tmp_path, **other)
     assert second.path != first.path
@@ -70,7 +77,7 @@ def arrays_of(path):
 
 
 def spoil_length(arrays):
-    arrays["rank"] = arrays["rank"][:, :2]
+    arrays["factor.rank"] = arrays["factor.rank"][:, :2]
 
 
 def spoil_key(arrays):
@@ -78,19 +85,19 @@ def spoil_key(arrays):
 
 
 def spoil_range(arrays):
-    arrays["rank"] = arrays["rank"] + 1
+    arrays["factor.rank"] = arrays["factor.rank"] + 1
 
 
 def spoil_sign(arrays):
-    arrays["activation"] = -arrays["activation"]
+    arrays["factor.activation"] = -arrays["factor.activation"]
 
 
 def spoil_nan(arrays):
-    arrays["activation"] = arrays["activation"] * np.nan
+    arrays["factor.activation"] = arrays["factor.activation"] * np.nan
 
 
 def spoil_type(arrays):
-    arrays["rank"] = arrays["rank"].astype(np.float32)
+    arrays["factor.rank"] = arrays["factor.rank"].astype(np.float32)
 
 
 def spoil_count(arrays):
@@ -146,7 +153,7 @@ def test_a_folder_that_cannot_be_made_costs_a_note_and_no_result(tmp_path):
     store.put("one", ROW)
     store.flush()
     assert "cannot keep statistics" in store.problem
-    np.testing.assert_array_equal(store.get("one")[Kind.RANK], ROW[Kind.RANK])
+    np.testing.assert_array_equal(store.get("one")[RANK], ROW[RANK])
 
 
 def test_an_image_is_known_by_what_is_fed_and_by_its_mask():

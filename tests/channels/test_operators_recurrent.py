@@ -16,8 +16,7 @@ from operator_cases import (
 )
 from strategies import analyse, compare, draw_alive, masked, normal, whole
 
-from wrg_onnx.calibrate.taps import channels_first, plan_taps
-from wrg_onnx.calibrate.weight.norms import filter_norms
+from wrg_onnx.calibrate import L2, channels_first, measure_weights, plan_taps
 from wrg_onnx.channels import Limits, mac_terms, total_cost
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
@@ -188,7 +187,7 @@ def test_batch_may_come_first(op):
 def test_every_hidden_unit_has_a_norm_and_a_place_in_a_feature_map():
     units = analyse(network(plain("LSTM", 14, directions=2, direction=BOTH))).units
     hidden = set(units.of(units.axes["r"].at(2)).tolist())
-    normed = {layer.layer: set(layer.units.tolist()) for layer in filter_norms(units).l2}
+    normed = {layer.layer: set(layer.units.tolist()) for layer in measure_weights(L2, units)}
     assert normed["w"] == normed["r"] == hidden
     tap = {tap.tensor: tap for tap in plan_taps(units)}["l"]
     assert set(tap.units.tolist()) == hidden

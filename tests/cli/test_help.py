@@ -10,7 +10,7 @@ from wrg_onnx.cli import main
 
 def test_the_commands_are_those_recorded_here():
     assert sorted(main.commands) == [
-        "bench", "export", "finetune", "inspect", "prune", "tsod", "validate",
+        "bench", "cache", "export", "finetune", "inspect", "prune", "tsod", "validate",
     ]  # fmt: skip
     assert sorted(main.commands["tsod"].commands) == ["filter", "make"]
 

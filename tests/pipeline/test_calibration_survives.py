@@ -45,7 +45,7 @@ def rows_in(cache):
     total = 0
     for file in cache.glob("*.npz"):
         with np.load(file) as archive:
-            total += len(archive["images"]) if "gradient" in archive.files else 0
+            total += len(archive["images"]) if "factor.gradient" in archive.files else 0
     return total
 
 

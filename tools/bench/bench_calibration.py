@@ -29,10 +29,17 @@ from typing import TypeVar
 import numpy as np
 
 from bench_prune import build_vgg16
-from wrg_onnx.calibrate.collect import CollectOptions, collect
-from wrg_onnx.calibrate.probes import Wanted
-from wrg_onnx.calibrate.statistics import BoolArray, LayerValues, Statistics
-from wrg_onnx.calibrate.taps import Tap, channels_first, plan_taps
+from wrg_onnx.calibrate import (
+    RANK,
+    BoolArray,
+    CollectOptions,
+    LayerValues,
+    Statistics,
+    Tap,
+    channels_first,
+    collect,
+    plan_taps,
+)
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
@@ -80,7 +87,7 @@ def as_hrank(model: Model, taps: tuple[Tap, ...], data: DataSet) -> Statistics:
         print(f"  HRank: {tap.tensor} done", file=sys.stderr, flush=True)
         side = max(1, min(maps.shape[1:]))
         layers.append(LayerValues(tap.tensor, tap.units, total / len(data) / side))
-    return Statistics(rank=layers, images=len(data))
+    return Statistics({RANK: layers}, len(data))
 
 
 def removed_by(model: Model, statistics: Statistics, ratio: float) -> BoolArray:
@@ -118,10 +125,10 @@ def main() -> None:
 
     plain(model, data.take(range(2)))
     _, forward = timed(lambda: plain(model, data))
-    wrg = CollectOptions(weights=True, wanted=Wanted(ranks=True, gradients=True))
+    wrg = CollectOptions(frozenset(Criterion.SEL.factors))
     _, whole = timed(lambda: collect(model.units, data, wrg))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    ranks = CollectOptions(wanted=Wanted(ranks=True))
+    ranks = CollectOptions(frozenset({RANK}))
     ours, ours_seconds = timed(lambda: collect(model.units, data, ranks))
     step = (config.ratio, config.floor)
     samples = Samples(data, gathered.validation, gathered.preprocessing)

@@ -27,10 +27,9 @@ import torch
 
 from bench_calibration import jaccard
 from bench_prune import build_vgg16
+from wrg_onnx.calibrate import GRADIENT, BoolArray, Measurements, Statistics, plan_taps
 from wrg_onnx.calibrate.gradient.probe import GradientProbe
-from wrg_onnx.calibrate.measurements import Kind, Measurements, Row
-from wrg_onnx.calibrate.statistics import BoolArray, Statistics
-from wrg_onnx.calibrate.taps import plan_taps
+from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.errors import WrgError
 from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
@@ -46,7 +45,7 @@ FLOOR = 0.1
 
 def removed_by(model: Model, found: Measurements, ratio: float) -> BoolArray:
     """Return which units the gradients remove."""
-    statistics = Statistics(gradient=found.layers(Kind.GRADIENT), images=found.images)
+    statistics = Statistics({GRADIENT: found.layers(GRADIENT)}, found.images)
     scores = score(Criterion.G, statistics, model.units.count, np.random.default_rng(0))
     candidates = Candidates(model.units.removable, model.units.group, FLOOR)
     budget = model.budget(BudgetKind.PARAMS)
@@ -84,7 +83,7 @@ def compare(path: Path, images: int, ratio: float) -> str:
     took = {name: float(np.median(values)) for name, values in seconds.items()}
     removed = {}
     for name in ("float32", "bfloat16"):
-        table = {Kind.GRADIENT: np.stack([row[Kind.GRADIENT] for row in rows[name]])}
+        table = {GRADIENT: np.stack([row[GRADIENT] for row in rows[name]])}
         removed[name] = removed_by(model, Measurements(taps, table, len(rows[name])), ratio)
     times = " | ".join(
         f"{took[name] / took['float32']:.2f}" for name in ("channels first", "parts", "bfloat16")

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wrg_onnx.calibrate.statistics import Statistics
-from wrg_onnx.calibrate.weight.norms import filter_norms
+from wrg_onnx.calibrate import L1, Statistics, measure_weights
 from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph import Array, Graph, open_session, relative_difference
 from wrg_onnx.pipeline.analyse import analyse
@@ -52,7 +51,7 @@ def measure(path: Path, ratio: float) -> tuple[str, ...]:
     """Prune one model and return its row."""
     model = analyse(path, DataOptions())
     units = model.units
-    statistics = Statistics(weight_l1=filter_norms(units).l1)
+    statistics = Statistics({L1: measure_weights(L1, units)})
     scores = score(Criterion.L1, statistics, units.count, np.random.default_rng(0))
     candidates = Candidates(units.removable, units.group)
     budget = model.budget(BudgetKind.PARAMS)

@@ -27,10 +27,17 @@ import numpy as np
 
 from recovery_table import SALIENCY, SETS, Bench
 from shared_pairs import ALL_SETS, DATA, link
-from wrg_onnx.calibrate.measurements import Kind, Measurements
-from wrg_onnx.calibrate.statistics import Float64Array, Statistics
-from wrg_onnx.calibrate.taps import Tap, channels_first, plan_taps
-from wrg_onnx.calibrate.weight.norms import filter_norms
+from wrg_onnx.calibrate import (
+    RANK,
+    WEIGHT,
+    Float64Array,
+    Measurements,
+    Statistics,
+    Tap,
+    channels_first,
+    measure_weights,
+    plan_taps,
+)
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.graph import Graph, open_session
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
@@ -92,14 +99,14 @@ def measure(graph: Graph, taps: Sequence[Tap], data: DataSet) -> dict[str, Measu
             rows[name].append(np.concatenate(parts))
         print(f"  {number} of {len(data)} images", file=sys.stderr, flush=True)
     return {
-        name: Measurements(tuple(taps), {Kind.RANK: np.stack(found)}, len(data))
+        name: Measurements(tuple(taps), {RANK: np.stack(found)}, len(data))
         for name, found in rows.items()
     }
 
 
 def spread(found: Measurements) -> str:
     """Show the mean, and the spread within a layer."""
-    layers = found.layers(Kind.RANK)
+    layers = found.layers(RANK)
     mean = np.mean([layer.values.mean() for layer in layers])
     within = [layer.values.std() / layer.values.mean() for layer in layers if layer.values.any()]
     return f"{mean:.3f}, {np.median(within):.3f}"
@@ -116,7 +123,7 @@ def print_spreads(bench: Bench, taps: Sequence[Tap], samples: int, scratch: Path
         data = bench.all_of(folder)
         order = np.random.default_rng(0).permutation(len(data))[:samples]
         found = measure(bench.model.graph, taps, data.take(order))
-        ranks = np.concatenate([layer.values for layer in found["rank"].layers(Kind.RANK)])
+        ranks = np.concatenate([layer.values for layer in found["rank"].layers(RANK)])
         shown = " | ".join(spread(found[measure]) for measure in MEASURES)
         print(f"| {name} | {shown} | {np.mean(ranks > 0.995):.0%} |", flush=True)
 
@@ -124,8 +131,8 @@ def print_spreads(bench: Bench, taps: Sequence[Tap], samples: int, scratch: Path
 def pruned(bench: Bench, criterion: Criterion, found: Measurements, *, ridge: bool) -> Graph:
     """Prune by one measure."""
     units, config = bench.model.units, bench.config
-    weight = filter_norms(units).scaled
-    statistics = Statistics(weight=weight, rank=found.layers(Kind.RANK), images=found.images)
+    factors = {WEIGHT: measure_weights(WEIGHT, units), RANK: found.layers(RANK)}
+    statistics = Statistics(factors, found.images)
     scores = score(criterion, statistics, units.count, np.random.default_rng(0))
     candidates = Candidates(units.removable, units.group, config.floor)
     budget = bench.model.budget(config.budget)
@@ -167,7 +174,7 @@ def main() -> None:
                     scores = [bench.judge(result, bench.all_of(j)).after for j in judges.values()]
                     shown = " | ".join(f"{s.mae:.4f} | {s.max_f:.4f}" for s in scores if s)
                     recovery = "ridge" if ridge else "none"
-                    print(f"| {name} | {criterion.value} | {recovery} | {shown} |", flush=True)
+                    print(f"| {name} | {criterion.name} | {recovery} | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

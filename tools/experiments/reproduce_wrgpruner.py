@@ -169,10 +169,10 @@ def chosen_rows(settings: Settings, names: Sequence[str] | None) -> tuple[Row, .
     """
     if names is None:
         return settings.rows
-    known = {name for row in settings.rows for name in (row.criterion.value, *row.also)}
+    known = {name for row in settings.rows for name in (row.criterion.name, *row.also)}
     if not known.issuperset(names):
         raise UsageError("criterion 'bn' needs batch normalisation in the file: leave out --fold")
-    return tuple(row for row in settings.rows if {row.criterion.value, *row.also} & {*names})
+    return tuple(row for row in settings.rows if {row.criterion.name, *row.also} & {*names})
 
 
 def settings_for(options: argparse.Namespace) -> Settings:

@@ -6,40 +6,26 @@ image said. A row is small: a number per channel of each layer.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from wrg_onnx.calibrate.factor import Factor
 from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
 
-
-class Kind(enum.Enum):
-    """What is measured of a feature map."""
-
-    RANK = "rank"
-    ACTIVATION = "activation"
-    GRADIENT = "gradient"
-
-
-def map_kinds(*, ranks: bool) -> tuple[Kind, ...]:
-    """Return what a run measures, with ranks or without."""
-    return (Kind.RANK, Kind.ACTIVATION) if ranks else (Kind.ACTIVATION,)
-
-
-Row = Mapping[Kind, Float64Array]
-"""For each kind (channels of all taps,) float64, one tap after the other."""
+Row = Mapping[Factor, Float64Array]
+"""For each factor (channels of all taps,) float64, one tap after the other."""
 
 
 class Probe(Protocol):
     """Something that measures a model on images."""
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def factors(self) -> tuple[Factor, ...]:
         """What it measures."""
 
     def measure(self, samples: Sequence[Sample]) -> list[Row]:
@@ -56,24 +42,24 @@ class Measurements:
 
     Attributes:
         taps: Where.
-        rows: For each kind (images, channels of all taps) float64.
+        rows: For each factor (images, channels of all taps) float64.
         images: How many images.
     """
 
     taps: tuple[Tap, ...]
-    rows: Mapping[Kind, Float64Array]
+    rows: Mapping[Factor, Float64Array]
     images: int
 
-    def layers(self, kind: Kind, times: Float64Array | None = None) -> tuple[LayerValues, ...]:
+    def layers(self, factor: Factor, times: Float64Array | None = None) -> tuple[LayerValues, ...]:
         """Return the means over the images, by layer.
 
         Args:
-            kind: What was measured; none of it gives no layers.
+            factor: What was measured; none of it gives no layers.
             times: (images,) float64, how often each image counts; once each if None.
         """
-        if kind not in self.rows:
+        if factor not in self.rows:
             return ()
-        whole = self.rows[kind]
+        whole = self.rows[factor]
         mean = whole.mean(0) if times is None else times @ whole / times.sum()
         return tuple(
             LayerValues(tap.tensor, tap.units, values)
@@ -81,8 +67,8 @@ class Measurements:
         )
 
 
-def channels_of(taps: Sequence[Tap]) -> int:
-    """Return the length of a row."""
+def row_length(taps: Sequence[Tap]) -> int:
+    """Return how many numbers a row holds: one for each channel of each tap."""
     return sum(len(tap.units) for tap in taps)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 
-from wrg_onnx.calibrate.measurements import Kind, Probe, Row, channels_of, map_kinds
-from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource
+from wrg_onnx.calibrate.factor import Factor, Source, from_source
+from wrg_onnx.calibrate.measurements import Probe, Row, row_length
+from wrg_onnx.calibrate.options import CollectOptions
+from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource, measured_with
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
@@ -23,40 +24,13 @@ BLOCK_ON_GPU, BLOCK_ON_CPU = 8, 1
 """How many images a probe gets at a time; on a CPU more gain nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is measured on images, and how.
-
-    Attributes:
-        ranks: Ranks of feature maps.
-        activations: Mean absolute activations of feature maps.
-        gradients: A backward pass.
-        provider: Where ONNX Runtime computes.
-        bound_bytes: How many bytes of feature maps are held at a time; None for what suits the
-            device.
-        cache: A folder where what was measured is kept; None for none.
-        mixed: Whether gradients are computed in bfloat16 where torch thinks it safe.
-    """
-
-    ranks: bool = False
-    activations: bool = False
-    gradients: bool = False
-    provider: Provider = Provider.AUTO
-    bound_bytes: int | None = None
-    cache: Path | None = None
-    mixed: bool = False
-
-    def __bool__(self) -> bool:
-        return self.ranks or self.activations or self.gradients
-
-
 @dataclass(slots=True, eq=False)
-class Instrument:
-    """A probe that is made when it is first needed, and what it measured before.
+class StoredProbe:
+    """A probe that is made when it is first needed, and the store of what it measured before.
 
     Attributes:
         make: Makes the probe.
-        kinds: What it measures.
+        factors: What it measures.
         block: How many images it likes to see at once.
         store: What was measured before; None if nothing is kept.
         is_beside_gpu: Whether ONNX Runtime computes on a GPU, and this cannot.
@@ -64,7 +38,7 @@ class Instrument:
     """
 
     make: Callable[[], Probe]
-    kinds: tuple[Kind, ...]
+    factors: tuple[Factor, ...]
     block: int
     store: Store | None
     is_beside_gpu: bool = False
@@ -85,7 +59,9 @@ class Instrument:
     def notes(self) -> Iterator[str]:
         """Yield what a user should know of it."""
         if self.is_beside_gpu:
-            yield f"the {self.kinds[0].value} was taken on the CPU: this torch finds no GPU"
+            # The first of several is the activation, which comes with the others unasked.
+            for factor in self.factors[1:] or self.factors:
+                yield f"the {factor.name} was taken on the CPU: this torch finds no GPU"
         if self.store is not None and self.store.problem:
             yield self.store.problem
 
@@ -95,62 +71,54 @@ class Instrument:
         return self.probe
 
 
-def instruments_for(
-    graph: Graph,
-    taps: tuple[Tap, ...],
-    saliency: SaliencyMap | None,
-    wanted: Wanted,
-    process: int,
-) -> list[Instrument]:
-    """List the instruments, the gradient first: a missing twin should be known soon.
+def probes_for(
+    graph: Graph, taps: tuple[Tap, ...], saliency: SaliencyMap | None, options: CollectOptions
+) -> list[StoredProbe]:
+    """List the probes, the gradient first: a missing twin should be known soon.
 
     Args:
         graph: The model.
         taps: Where to look.
         saliency: How to read the saliency map, None if the model has none.
-        wanted: What is measured, and how.
-        process: Which process of the run this is.
+        options: Which factors, and how.
 
     Returns:
-        The instruments. Those that have measured nothing before have their probes made.
+        The probes. Those that have measured nothing before are made.
 
     Raises:
         MissingPackageError: If gradients are needed and torch is not installed.
         UnsupportedOperatorError: If gradients are needed and an operator has no twin.
     """
-    made: list[Instrument] = []
-    key = (
-        ("",)
-        if wanted.cache is None
-        else (_version("wrg-onnx"), fingerprint(graph), *_places(taps))
-    )
-
-    provider = resolve_provider(wanted.provider)
+    listed: list[StoredProbe] = []
+    cache = options.cache
+    key = ("",) if cache is None else (_version("wrg-onnx"), fingerprint(graph), *_places(taps))
+    provider = resolve_provider(options.provider)
     on_gpu = provider is Provider.CUDA and _torch_has_a_gpu()
     beside_gpu = provider is Provider.CUDA and not on_gpu
     device = "cuda" if on_gpu else "cpu"
 
-    def add(make: Callable[[], Probe], kinds: tuple[Kind, ...], *further: str) -> None:
+    def add(make: Callable[[], Probe], factors: tuple[Factor, ...], *further: str) -> None:
         store = None
-        if wanted.cache is not None:
-            store = Store(wanted.cache, (*key, *further), kinds, channels_of(taps), process)
+        if cache is not None:
+            length, process = row_length(taps), options.workers.index
+            store = Store(cache, (*key, *further), factors, length, process)
         block = BLOCK_ON_GPU if on_gpu else BLOCK_ON_CPU
-        made.append(Instrument(make, kinds, block, store, beside_gpu))
+        listed.append(StoredProbe(make, factors, block, store, beside_gpu))
 
-    if wanted.gradients:
-        make = partial(_gradient_probe, graph, taps, saliency, device, mixed=wanted.mixed)
-        further = (repr(saliency), device, str(wanted.mixed), _version("torch"))
-        add(make, (Kind.GRADIENT,), *further)
-    if wanted.ranks or wanted.activations:
-        kinds = map_kinds(ranks=wanted.ranks)
+    gradients = from_source(options.factors, Source.BACKWARD)
+    if gradients:
+        make = partial(_gradient_probe, graph, taps, saliency, device, mixed=options.mixed)
+        add(make, gradients, repr(saliency), device, str(options.mixed), _version("torch"))
+    of_maps = from_source(options.factors, Source.MAPS)
+    if of_maps:
         make = partial(
-            _map_probe, graph, taps, provider, wanted.bound_bytes, on_gpu=on_gpu, ranks=wanted.ranks
+            _map_probe, graph, taps, of_maps, provider, options.bound_bytes, on_gpu=on_gpu
         )
-        add(make, kinds, provider.value, device, runtime().__version__)
-    for instrument in made:
-        if instrument.store is None or not len(instrument.store):
-            instrument.ready()
-    return made
+        add(make, measured_with(of_maps), provider.value, device, runtime().__version__)
+    for probe in listed:
+        if probe.store is None or not len(probe.store):
+            probe.ready()
+    return listed
 
 
 def _places(taps: Sequence[Tap]) -> Iterator[str]:
@@ -170,20 +138,20 @@ def _gradient_probe(
 def _map_probe(
     graph: Graph,
     taps: Sequence[Tap],
+    wanted: Sequence[Factor],
     provider: Provider,
     bound_bytes: int | None,
     *,
     on_gpu: bool,
-    ranks: bool,
 ) -> Probe:
     if not on_gpu:
         source = MapSource(graph, taps, provider, bound_bytes or DEFAULT_BOUND_BYTES)
-        return MapProbe(source, ranks=ranks)
+        return MapProbe(source, wanted)
     from wrg_onnx.calibrate.rank.device_maps import BOUND_BYTES, DeviceMapProbe
 
     # The maps of all images of a block are held together.
     share = (bound_bytes or BOUND_BYTES) // BLOCK_ON_GPU
-    return DeviceMapProbe(MapSource(graph, taps, provider, share), ranks=ranks)
+    return DeviceMapProbe(MapSource(graph, taps, provider, share), wanted)
 
 
 def _torch_has_a_gpu() -> bool:

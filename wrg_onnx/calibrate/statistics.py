@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wrg_onnx.calibrate.factor import Factor
 
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -15,7 +17,7 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerValues:
-    """One statistic along the channels of one layer.
+    """One factor along the channels of one layer.
 
     Attributes:
         layer: The tensor that it was taken from, for reports.
@@ -38,26 +40,16 @@ class LayerValues:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """All statistics of a model, by layer.
+    """What was measured of a model.
 
     Attributes:
-        weight: L2 norm of each filter, times what scales its channel right behind it.
-        weight_l2: L2 norm of each filter as it is in the file.
-        weight_l1: L1 norm of each filter as it is in the file.
-        distance: Sum of each filter's Euclidean distances to the other filters of its layer.
-        batch_scale: abs of the scale (gamma) of each batch normalisation.
-        rank: Mean numerical rank of each feature map over min(height, width), in [0, 1].
-        gradient: abs of the mean over positions of gradient x activation of each feature map.
-        activation: Mean absolute activation of each feature map.
-        images: How many images the last three were averaged over.
+        factors: The values of each factor that was measured, by layer.
+        images: How many images those that need images were averaged over.
     """
 
-    weight: Sequence[LayerValues] = ()
-    weight_l2: Sequence[LayerValues] = ()
-    weight_l1: Sequence[LayerValues] = ()
-    distance: Sequence[LayerValues] = ()
-    batch_scale: Sequence[LayerValues] = ()
-    rank: Sequence[LayerValues] = ()
-    gradient: Sequence[LayerValues] = ()
-    activation: Sequence[LayerValues] = ()
+    factors: Mapping[Factor, Sequence[LayerValues]] = field(default_factory=dict)
     images: int = 0
+
+    def of(self, factor: Factor) -> Sequence[LayerValues]:
+        """Return the values of one factor, by layer; none if it was not measured."""
+        return self.factors.get(factor, ())

@@ -11,7 +11,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.cache import NAME_LENGTH, Cache
+from wrg_onnx.calibrate.factor import Factor
+from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import DataError
 from wrg_onnx.files import renamed
@@ -20,7 +22,7 @@ from wrg_onnx.tsod.pictures import load_arrays
 FLUSH_SECONDS = 10.0
 """How much work a run that is killed may lose."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Store:
@@ -31,9 +33,9 @@ class Store:
     as nothing; ``problem`` says so.
 
     Args:
-        folder: Where the files are; made when there is something to write.
-        key: What else the rows depend on: model, taps, versions, and so on.
-        kinds: What a row holds.
+        cache: The folder where the files are. It is kept within its limit whenever this writes.
+        key: What the rows depend on beside the factors: model, taps, versions, and so on.
+        factors: What a row holds. Rows of other versions of them are not read.
         channels: How long it is.
         process: Which process of the run this is.
 
@@ -44,22 +46,23 @@ class Store:
 
     def __init__(
         self,
-        folder: Path,
+        cache: Cache,
         key: Sequence[str],
-        kinds: Sequence[Kind],
+        factors: Sequence[Factor],
         channels: int,
         process: int = 0,
     ) -> None:
-        text = "\n".join([str(_FORMAT), *(kind.value for kind in kinds), *key])
+        text = "\n".join([str(_FORMAT), *map(str, factors), *key])
         self._key = hashlib.sha256(text.encode()).hexdigest()
-        self._kinds, self._channels = tuple(kinds), channels
-        name = self._key[:32]
-        self.path = folder / (f"{name}.{process}.npz" if process else f"{name}.npz")
+        self._cache, self._channels = cache, channels
+        self._arrays = {factor: f"factor.{factor.name}" for factor in factors}
+        name = self._key[:NAME_LENGTH]
+        self.path = cache.folder / (f"{name}.{process}.npz" if process else f"{name}.npz")
         self.problem = ""
         self._rows: dict[str, Row] = {}
         self._written = time.monotonic()
         self._is_behind = False
-        for path in sorted(folder.glob(f"{name}*.npz")):
+        for path in sorted(cache.folder.glob(f"{name}*.npz")):
             self._read(path)
 
     def __len__(self) -> int:
@@ -82,13 +85,16 @@ class Store:
             return
         self._written, self._is_behind = time.monotonic(), False
         arrays: dict[str, NDArray[np.generic]] = {
-            kind.value: np.stack([row[kind] for row in self._rows.values()]) for kind in self._kinds
+            array: np.stack([row[factor] for row in self._rows.values()])
+            for factor, array in self._arrays.items()
         }
         arrays |= {"key": np.array(self._key), "images": np.array(list(self._rows))}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with renamed(self.path) as part, part.open("wb") as stream:
                 np.savez(stream, **cast("Any", arrays))  # `allow_pickle` is newer than NumPy 2.0
+            self._cache.touch(self.path)
+            self._cache.shrink(self._key)
         except OSError as error:
             self.problem = f"cannot keep statistics in '{self.path}': {error.strerror}"
 
@@ -96,30 +102,34 @@ class Store:
         try:
             arrays = load_arrays(path)
         except DataError as error:
-            self.problem = f"{error}; the statistics are taken anew"
+            if path.exists():  # another run may have removed it since it was listed
+                self.problem = f"{error}; the statistics are taken anew"
             return
         if not self._is_ours(arrays):
             self.problem = f"'{path}' does not hold statistics of this model; they are taken anew"
             return
+        self._cache.touch(path)
         for number, digest in enumerate(arrays["images"]):
             self._rows[str(digest)] = {
-                kind: np.array(arrays[kind.value][number]) for kind in self._kinds
+                factor: np.array(arrays[array][number]) for factor, array in self._arrays.items()
             }
 
     def _is_ours(self, arrays: Mapping[str, NDArray[np.generic]]) -> bool:
-        if set(arrays) != {"key", "images", *(kind.value for kind in self._kinds)}:
+        if set(arrays) != {"key", "images", *self._arrays.values()}:
             return False
         key, images = arrays["key"], arrays["images"]
         if key.shape != () or str(key) != self._key or images.ndim != 1 or images.dtype.kind != "U":
             return False
-        return all(self._is_sound(arrays[kind.value], kind, len(images)) for kind in self._kinds)
+        return all(
+            self._is_sound(arrays[array], factor, len(images))
+            for factor, array in self._arrays.items()
+        )
 
-    def _is_sound(self, rows: NDArray[np.generic], kind: Kind, images: int) -> bool:
+    def _is_sound(self, rows: NDArray[np.generic], factor: Factor, images: int) -> bool:
         if rows.dtype != np.float64 or rows.shape != (images, self._channels):
             return False
-        largest = 1.0 if kind is Kind.RANK else np.finfo(np.float64).max
         values = rows.astype(np.float64, copy=False)
-        return bool(((values >= 0) & (values <= largest)).all())
+        return bool(((values >= 0) & (values <= factor.most)).all())
 
 
 def digest_of(sample: Sample) -> str:

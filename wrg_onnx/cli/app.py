@@ -10,6 +10,7 @@ import click
 
 from wrg_onnx import __version__
 from wrg_onnx.cli.bench import bench_command
+from wrg_onnx.cli.cache import cache_command
 from wrg_onnx.cli.export import export_command
 from wrg_onnx.cli.finetune import finetune_command
 from wrg_onnx.cli.inspect import inspect_command
@@ -55,5 +56,6 @@ for command in (
     export_command,
     finetune_command,
     tsod_command,
+    cache_command,
 ):
     main.add_command(command)

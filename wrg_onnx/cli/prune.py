@@ -8,6 +8,7 @@ from typing import Any
 import click
 import platformdirs
 
+from wrg_onnx.cli.criterion import CriterionChoice
 from wrg_onnx.cli.options import (
     MODEL,
     EnumChoice,
@@ -23,7 +24,7 @@ from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune, share_calibration
 from wrg_onnx.report import prune_text
-from wrg_onnx.select import OTHER_NAMES, Criterion, Scope
+from wrg_onnx.select import Criterion, Scope
 
 EXAMPLES = """\b
 Examples:
@@ -44,7 +45,7 @@ Examples:
     help="The quantity that the ratio speaks of.",
 )  # fmt: skip
 @click.option(
-    "--criterion", type=EnumChoice(Criterion, OTHER_NAMES), default=Criterion.SEL.value,
+    "--criterion", type=CriterionChoice(), default=Criterion.SEL.name,
     show_default=True,
     help="How a channel's worth is scored: w is the norm of its filter, r the rank of its map, g "
     "what its removal does to the loss; sel, wr, wg and rg are products. HRank's criterion is r, "

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate.collect import Collected, CollectOptions, collect
-from wrg_onnx.calibrate.probes import Wanted
-from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, Statistics
+from wrg_onnx.calibrate import (
+    BoolArray,
+    Cache,
+    Collected,
+    CollectOptions,
+    Float64Array,
+    Statistics,
+    cache_limit,
+    collect,
+)
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
@@ -79,19 +86,11 @@ def _collect(
     clock: Clock,
 ) -> Collected:
     """Measure as many images as it takes for the selection to be certain."""
-    parts = config.criterion.parts
     options = CollectOptions(
-        weights=bool({"w", "l1", "l2"} & set(parts)),
-        distances="fpgm" in parts,
-        batch_scales="bn" in parts,
-        wanted=Wanted(
-            ranks="r" in parts,
-            activations="act" in parts,
-            gradients=config.criterion.needs_gradient,
-            provider=config.provider,
-            cache=config.cache,
-            mixed=config.amp,
-        ),
+        frozenset(config.criterion.factors),
+        provider=config.provider,
+        mixed=config.amp,
+        cache=None if config.cache is None else Cache(config.cache, cache_limit()),
         enough=config.certainty,
         workers=config.workers,
     )

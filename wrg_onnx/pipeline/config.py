@@ -143,7 +143,7 @@ class PruneConfig:
             raise UsageError("--epochs is for --recover finetune")
         if self.amp and not self.criterion.needs_gradient:
             raise UsageError(
-                f"--amp is for gradients, and --criterion {self.criterion.value} takes none: leave "
+                f"--amp is for gradients, and --criterion {self.criterion.name} takes none: leave "
                 "it out, or choose a criterion with a gradient, such as sel"
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wrg_onnx.calibrate.collect import Collected
+from wrg_onnx.calibrate import Collected
 from wrg_onnx.graph import other_sizes
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
@@ -29,7 +29,7 @@ def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
     if missing:
         yield (
             f"{missing} of {int(removable.sum())} units could not be measured by "
-            f"'{config.criterion.value}' and were taken as average"
+            f"'{config.criterion.name}' and were taken as average"
         )
 
 

@@ -97,7 +97,7 @@ def prune(
     return PruneReport(
         model=str(path),
         output=None if output is None else str(output),
-        criterion=config.criterion.value,
+        criterion=config.criterion.name,
         budget=config.budget.value,
         scope=config.scope.value,
         ratio=config.ratio,

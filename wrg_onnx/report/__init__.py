@@ -1,6 +1,7 @@
 """The result as JSON and as terminal text."""
 
 from wrg_onnx.report.as_json import to_json
+from wrg_onnx.report.cache import cache_text
 from wrg_onnx.report.records import (
     BenchReport,
     FinetuneReport,
@@ -25,6 +26,7 @@ __all__ = [
     "PruneReport",
     "ValidateReport",
     "bench_text",
+    "cache_text",
     "export_text",
     "filter_text",
     "finetune_text",

@@ -10,11 +10,18 @@ from wrg_onnx.select.choose import (
     removal_order,
     select,
 )
-from wrg_onnx.select.criteria import OTHER_NAMES, Criterion, Scores, score
+from wrg_onnx.select.criteria import (
+    Criterion,
+    Scores,
+    all_criteria,
+    criterion_names,
+    register_criterion,
+    score,
+)
 from wrg_onnx.select.scaling import UnitValues, per_unit
 
 __all__ = [
-    "OTHER_NAMES", "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection",
-    "UnitValues", "expected_jaccard", "largest_ratio", "per_unit", "removal_order", "score",
-    "select",
+    "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection", "UnitValues",
+    "all_criteria", "criterion_names", "expected_jaccard", "largest_ratio", "per_unit",
+    "register_criterion", "removal_order", "score", "select",
 ]  # fmt: skip

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.statistics import Float64Array, IntArray
-
-BoolArray = NDArray[np.bool_]
+from wrg_onnx.calibrate import BoolArray, Float64Array, IntArray
 
 NEAR_ENOUGH = 0.005
 """How far from the asked ratio the order of the scores is followed strictly."""

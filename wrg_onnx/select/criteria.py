@@ -1,85 +1,158 @@
-"""From statistics to a unit's score: higher means keep."""
+"""From statistics to a unit's score: higher means keep. A criterion is a product of factors."""
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.statistics import Float64Array, Statistics
-from wrg_onnx.select.scaling import factors
+from wrg_onnx.calibrate import (
+    ACTIVATION,
+    BATCH_SCALE,
+    DISTANCE,
+    GRADIENT,
+    L1,
+    L2,
+    RANK,
+    WEIGHT,
+    Factor,
+    Float64Array,
+    Statistics,
+)
+from wrg_onnx.select.scaling import per_unit
 
 
-class Criterion(enum.Enum):
-    """A formula from statistics to saliency.
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class Criterion:
+    """A formula from statistics to saliency. ``Criterion(name)`` finds the one of a name.
+
+    There is one of each, so ``is`` compares them, as with the members of an enum; but
+    ``register_criterion`` adds others.
 
     ``SEL`` is the salient energy level: the product of the factors W, R and G. Its parts are
     criteria of their own, so that a user sees what each buys. The others are baselines: ``L1`` and
     ``L2``, norms of filters; ``FPGM``, a filter's distances to the others of its layer; ``ACT``,
-    mean activation; ``BN``, the scale of the batch normalisation behind it; ``RANDOM``. A criterion
-    has the names in ``OTHER_NAMES``, too: ``Criterion("hrank")`` is ``Criterion.R``, and
-    ``Criterion("taylor")`` is ``Criterion.G``.
+    mean activation; ``BN``, the scale of the batch normalisation behind it; ``RANDOM``, which looks
+    at nothing. A criterion has what papers call it for other names: ``Criterion("hrank")`` is
+    ``Criterion.R``, and ``Criterion("taylor")`` is ``Criterion.G``.
+
+    Attributes:
+        name: What commands and reports call it.
+        factors: What is multiplied; without any the scores are random.
+        other_names: Further names that find it.
+
+    Raises:
+        ValueError: If there is none of that name.
     """
 
-    SEL = "sel"
-    W = "w"
-    R = "r"
-    G = "g"
-    WR = "wr"
-    WG = "wg"
-    RG = "rg"
-    L1 = "l1"
-    L2 = "l2"
-    FPGM = "fpgm"
-    ACT = "act"
-    BN = "bn"
-    RANDOM = "random"
+    name: str
+    factors: tuple[Factor, ...]
+    other_names: tuple[str, ...]
 
-    @classmethod
-    def _missing_(cls, value: object) -> Criterion | None:
-        return OTHER_NAMES.get(str(value))
+    SEL: ClassVar[Criterion]
+    W: ClassVar[Criterion]
+    R: ClassVar[Criterion]
+    G: ClassVar[Criterion]
+    WR: ClassVar[Criterion]
+    WG: ClassVar[Criterion]
+    RG: ClassVar[Criterion]
+    L1: ClassVar[Criterion]
+    L2: ClassVar[Criterion]
+    FPGM: ClassVar[Criterion]
+    ACT: ClassVar[Criterion]
+    BN: ClassVar[Criterion]
+    RANDOM: ClassVar[Criterion]
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The statistics that are multiplied."""
-        return _PARTS[self]
+    def __new__(cls, name: str) -> Criterion:  # noqa: PYI034 - finds one, makes none
+        """Find the criterion of a name, or another name of it."""
+        for criterion in all_criteria():
+            if name == criterion.name or name in criterion.other_names:
+                return criterion
+        raise ValueError(f"{name!r} is not a valid Criterion")
+
+    def __reduce__(self) -> tuple[type[Criterion], tuple[str]]:
+        """Have copies and pickles be the one of this name."""
+        return Criterion, (self.name,)
 
     @property
     def needs_maps(self) -> bool:
         """Whether feature maps must be looked at."""
-        return bool({"r", "act"} & set(self.parts))
+        return any(factor.source.needs_maps for factor in self.factors)
 
     @property
     def needs_gradient(self) -> bool:
         """Whether a backward pass is needed."""
-        return "g" in self.parts
+        return any(factor.source.needs_gradient for factor in self.factors)
 
     @property
     def needs_data(self) -> bool:
         """Whether images are needed at all."""
-        return self.needs_maps or self.needs_gradient
+        return any(factor.source.needs_data for factor in self.factors)
 
 
-OTHER_NAMES = {"hrank": Criterion.R, "taylor": Criterion.G}
-"""What a paper calls a criterion, for those who look for that name."""
+_REGISTERED: list[Criterion] = []
 
-_PARTS = {
-    Criterion.SEL: ("w", "r", "g"),
-    Criterion.W: ("w",),
-    Criterion.R: ("r",),
-    Criterion.G: ("g",),
-    Criterion.WR: ("w", "r"),
-    Criterion.WG: ("w", "g"),
-    Criterion.RG: ("r", "g"),
-    Criterion.L1: ("l1",),
-    Criterion.L2: ("l2",),
-    Criterion.FPGM: ("fpgm",),
-    Criterion.ACT: ("act",),
-    Criterion.BN: ("bn",),
-    Criterion.RANDOM: (),
-}
+
+def all_criteria() -> tuple[Criterion, ...]:
+    """List the criteria in the order in which they were registered, ours first.
+
+    All that looks for one comes by here, so this is the place where those that other packages bring
+    along will be imported, once there is an entry point for them.
+    """
+    return tuple(_REGISTERED)
+
+
+def criterion_names() -> tuple[str, ...]:
+    """List all names that ``Criterion`` finds: first the criteria's own, then the other ones."""
+    known = all_criteria()
+    others = (other for criterion in known for other in criterion.other_names)
+    return (*(criterion.name for criterion in known), *others)
+
+
+def register_criterion(
+    name: str, factors: Sequence[Factor], *, other_names: Sequence[str] = ()
+) -> Criterion:
+    """Add a criterion: ``Criterion`` finds it, and ``--criterion`` takes it.
+
+    Args:
+        name: What commands and reports call it.
+        factors: What is multiplied: ours, or what ``calibrate.map_factor`` or
+            ``calibrate.weights_factor`` gave; without any the scores are random.
+        other_names: Further names that find it.
+
+    Returns:
+        The criterion.
+
+    Raises:
+        ValueError: If there is one of these names.
+    """
+    for taken in (name, *other_names):
+        if taken in criterion_names():
+            raise ValueError(f"there is a criterion '{taken}' already")
+    criterion = object.__new__(Criterion)
+    fields = {"name": name, "factors": tuple(factors), "other_names": tuple(other_names)}
+    for field, value in fields.items():
+        object.__setattr__(criterion, field, value)  # frozen from now on
+    _REGISTERED.append(criterion)
+    return criterion
+
+
+Criterion.SEL = register_criterion("sel", (WEIGHT, RANK, GRADIENT))
+Criterion.W = register_criterion("w", (WEIGHT,))
+Criterion.R = register_criterion("r", (RANK,), other_names=("hrank",))
+Criterion.G = register_criterion("g", (GRADIENT,), other_names=("taylor",))
+Criterion.WR = register_criterion("wr", (WEIGHT, RANK))
+Criterion.WG = register_criterion("wg", (WEIGHT, GRADIENT))
+Criterion.RG = register_criterion("rg", (RANK, GRADIENT))
+Criterion.L1 = register_criterion("l1", (L1,))
+Criterion.L2 = register_criterion("l2", (L2,))
+Criterion.FPGM = register_criterion("fpgm", (DISTANCE,))
+Criterion.ACT = register_criterion("act", (ACTIVATION,))
+Criterion.BN = register_criterion("bn", (BATCH_SCALE,))
+Criterion.RANDOM = register_criterion("random", ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +188,7 @@ def score(
 
     Args:
         criterion: The formula.
-        statistics: What was measured; the criterion's parts must be among it.
+        statistics: What was measured; the criterion's factors must be among it.
         count: Number of units.
         rng: Draws the scores of the random criterion.
 
@@ -130,12 +203,12 @@ def score(
     "Filter Pruning via Geometric Median", CVPR 2019, arXiv:1811.00250. BN: Liu et al., "Learning
     Efficient Convolutional Networks through Network Slimming", ICCV 2017, arXiv:1708.06519.
     """
-    if criterion is Criterion.RANDOM:
+    if not criterion.factors:
         return Scores(rng.random(count), np.zeros(count, bool))
-    known = factors(statistics, count)
     values = np.ones(count)
     unmeasured = np.zeros(count, bool)
-    for part in criterion.parts:
-        values *= known[part].values
-        unmeasured |= ~known[part].measured
+    for factor in criterion.factors:
+        found = per_unit(statistics.of(factor), count)
+        values *= found.values
+        unmeasured |= ~found.measured
     return Scores(values, unmeasured)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.statistics import Float64Array, LayerValues, Statistics
+from wrg_onnx.calibrate import Float64Array, LayerValues
 
 LEAST_SHARE = 0.01
 """What a layer's dead channels count as in its geometric mean, as a share of its mean."""
@@ -16,7 +16,7 @@ LEAST_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitValues:
-    """One statistic per unit, each layer scaled to geometric mean 1.
+    """One factor per unit, each layer scaled to geometric mean 1.
 
     Attributes:
         values: (units,) float64; 1, the geometric mean, where a unit was not measured.
@@ -31,7 +31,7 @@ def per_unit(layers: Sequence[LayerValues], count: int) -> UnitValues:
     """Scale each layer by its geometric mean, and average over the layers that a unit passes.
 
     Args:
-        layers: The statistic, by layer.
+        layers: The factor, by layer.
         count: Number of units.
 
     Returns:
@@ -60,17 +60,3 @@ def _scaled(values: Float64Array) -> Float64Array:
         return values
     typical = float(np.exp(np.log(np.maximum(values, LEAST_SHARE * mean)).mean()))
     return values / typical
-
-
-def factors(statistics: Statistics, count: int) -> Mapping[str, UnitValues]:
-    """Return every statistic per unit, by its letter or name."""
-    return {
-        "w": per_unit(statistics.weight, count),
-        "r": per_unit(statistics.rank, count),
-        "g": per_unit(statistics.gradient, count),
-        "l2": per_unit(statistics.weight_l2, count),
-        "l1": per_unit(statistics.weight_l1, count),
-        "fpgm": per_unit(statistics.distance, count),
-        "act": per_unit(statistics.activation, count),
-        "bn": per_unit(statistics.batch_scale, count),
-    }

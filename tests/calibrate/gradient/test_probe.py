@@ -9,10 +9,9 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional as tf  # noqa: E402
 
-from wrg_onnx.calibrate.gradient.effects import Effects  # noqa: E402
+from wrg_onnx.calibrate import GRADIENT, plan_taps  # noqa: E402
+from wrg_onnx.calibrate.gradient.first_order import FirstOrderEffects  # noqa: E402
 from wrg_onnx.calibrate.gradient.probe import GradientProbe, parts_within  # noqa: E402
-from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
-from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
 from wrg_onnx.data.dataset import DataSet, Sample  # noqa: E402
 from wrg_onnx.data.saliency_map import SaliencyMap  # noqa: E402
 from wrg_onnx.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
@@ -67,9 +66,7 @@ def expected(loss_of):
 def collect(measured):
     def run(units, data, saliency):
         taps = plan_taps(units)
-        return measured(GradientProbe(units.graph, taps, saliency), taps, data).layers(
-            Kind.GRADIENT
-        )
+        return measured(GradientProbe(units.graph, taps, saliency), taps, data).layers(GRADIENT)
 
     return run
 
@@ -203,7 +200,7 @@ def test_a_gpu_finds_what_the_cpu_does(analysed):
     units = analysed(PROBABILITY, WEIGHTS)
     taps, sample = plan_taps(units), dataset(IMAGES, MASKS)[0]
     rows = [
-        GradientProbe(units.graph, taps, HEAD, device).measure([sample])[0][Kind.GRADIENT]
+        GradientProbe(units.graph, taps, HEAD, device).measure([sample])[0][GRADIENT]
         for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3)
@@ -229,8 +226,8 @@ def rows(analysed):
 def assert_alike(found, wanted, rtol=1e-4):
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
-        assert set(one) == set(other) == {Kind.GRADIENT}
-        np.testing.assert_allclose(one[Kind.GRADIENT], other[Kind.GRADIENT], rtol=rtol, atol=1e-9)
+        assert set(one) == set(other) == {GRADIENT}
+        np.testing.assert_allclose(one[GRADIENT], other[GRADIENT], rtol=rtol, atol=1e-9)
 
 
 def batches_run(monkeypatch):
@@ -253,7 +250,7 @@ def test_images_together_say_what_each_says_alone(rows, monkeypatch, saliency):
     together = rows(OPEN, IMAGES, masks, saliency)
     assert sizes[-1] == 2, "both images in one pass"
     assert_alike(together, alone)
-    assert not np.allclose(alone[0][Kind.GRADIENT], alone[1][Kind.GRADIENT], rtol=0.01)
+    assert not np.allclose(alone[0][GRADIENT], alone[1][GRADIENT], rtol=0.01)
 
 
 def test_a_model_that_mixes_its_images_gets_them_one_by_one(rows, monkeypatch):
@@ -269,7 +266,7 @@ def test_parts_that_are_computed_twice_give_the_same_numbers(rows, bound):
     whole = rows(LOGIT, IMAGES, [None, None])
     parts = rows(LOGIT, IMAGES, [None, None], bound_bytes=bound)
     for one, other in zip(parts, whole, strict=True):
-        np.testing.assert_array_equal(one[Kind.GRADIENT], other[Kind.GRADIENT])
+        np.testing.assert_array_equal(one[GRADIENT], other[GRADIENT])
 
 
 def test_parts_keep_less(analysed):
@@ -322,7 +319,7 @@ def test_bfloat16_is_near(rows):
     whole = rows(LOGIT, IMAGES, [None, None])
     mixed = rows(LOGIT, IMAGES, [None, None], mixed=True)
     assert_alike(mixed, whole, rtol=0.1)
-    assert not np.array_equal(mixed[0][Kind.GRADIENT], whole[0][Kind.GRADIENT])
+    assert not np.array_equal(mixed[0][GRADIENT], whole[0][GRADIENT])
 
 
 def test_a_float16_model_is_computed_in_float32(analysed):
@@ -334,8 +331,8 @@ def test_a_float16_model_is_computed_in_float32(analysed):
         [Sample("s", {"x": image}, None)]
     )
     # The gradients are about 1e-12: in float16 all of them would be zero.
-    assert 0 < row[Kind.GRADIENT].max() < 1e-7
-    assert (row[Kind.GRADIENT] > 0).all()
+    assert 0 < row[GRADIENT].max() < 1e-7
+    assert (row[GRADIENT] > 0).all()
 
 
 def test_effects_of_opposite_sign_cancel_within_an_image(analysed):
@@ -345,11 +342,11 @@ def test_effects_of_opposite_sign_cancel_within_an_image(analysed):
         {"w": floats(2, 3, 1, 1), "v": floats(2, 2, 1, 1)},
     )
     (tap,) = plan_taps(units)
-    effects = Effects([tap], 1, torch.device("cpu"))
+    effects = FirstOrderEffects([tap], 1, torch.device("cpu"))
     sign = torch.ones(1, 2, 4, 4)
     sign[:, 1, :2] = -1
     effects.take((effects.watch(tap, torch.ones(1, 2, 4, 4)) * sign).sum())
-    np.testing.assert_array_equal(effects.rows()[0][Kind.GRADIENT], [1, 0])
+    np.testing.assert_array_equal(effects.rows()[0][GRADIENT], [1, 0])
 
 
 def test_channels_last_say_the_same(analysed):
@@ -370,7 +367,7 @@ def test_channels_last_say_the_same(analysed):
         (found[axis],) = GradientProbe(units.graph, taps, HEAD).measure(
             [*dataset(IMAGES[:1], MASKS[:1])]
         )
-    np.testing.assert_allclose(found[3][Kind.GRADIENT], found[1][Kind.GRADIENT], rtol=1e-4)
+    np.testing.assert_allclose(found[3][GRADIENT], found[1][GRADIENT], rtol=1e-4)
 
 
 def test_a_fixed_batch_of_one_image_says_what_the_image_says(rows, analysed):
@@ -380,7 +377,7 @@ def test_a_fixed_batch_of_one_image_says_what_the_image_says(rows, analysed):
     sample = Sample("s", {"x": np.repeat(IMAGES[0], 2, axis=0)}, MASKS[0])
     (twice,) = GradientProbe(units.graph, plan_taps(units), HEAD).measure([sample])
     # The loss is a mean over the batch, so each of two images has half the gradient.
-    np.testing.assert_allclose(2 * twice[Kind.GRADIENT], wanted[Kind.GRADIENT], rtol=1e-4)
+    np.testing.assert_allclose(2 * twice[GRADIENT], wanted[GRADIENT], rtol=1e-4)
 
 
 # --- several axes ---------------------------------------------------------------------------------
@@ -397,8 +394,8 @@ def test_volumes_have_gradients(analysed):
     together = probe.measure(samples)
     alone = [probe.measure([sample])[0] for sample in samples]
     for one, other in zip(together, alone, strict=True):
-        assert one[Kind.GRADIENT].min() > 0
-        np.testing.assert_allclose(one[Kind.GRADIENT], other[Kind.GRADIENT], rtol=1e-4)
+        assert one[GRADIENT].min() > 0
+        np.testing.assert_allclose(one[GRADIENT], other[GRADIENT], rtol=1e-4)
 
 
 def test_windows_in_place_of_the_batch_belong_to_their_image(analysed):
@@ -418,7 +415,7 @@ def test_windows_in_place_of_the_batch_belong_to_their_image(analysed):
     assert probe._joins
     for one, sample in zip(together, samples, strict=True):
         (alone,) = probe.measure([sample])
-        np.testing.assert_allclose(one[Kind.GRADIENT], alone[Kind.GRADIENT], rtol=1e-4)
+        np.testing.assert_allclose(one[GRADIENT], alone[GRADIENT], rtol=1e-4)
 
 
 def test_images_of_several_sizes_go_one_by_one_and_later_ones_together(analysed):
@@ -439,7 +436,7 @@ def test_cudnn_stays_on_and_rounds_no_operand_in_either_pass(analysed, monkeypat
         cudnn = torch.backends.cudnn
         seen.append((cudnn.enabled, cudnn.allow_tf32))
 
-    monkeypatch.setattr(Effects, "_note", note)
+    monkeypatch.setattr(FirstOrderEffects, "_note", note)
     before = torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32
     units = analysed(LOGIT, WEIGHTS)
     GradientProbe(units.graph, plan_taps(units), None).measure([*dataset(IMAGES[:1], [None])])

@@ -7,10 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from wrg_onnx.calibrate.measurements import Kind  # noqa: E402
+from wrg_onnx.calibrate import ACTIVATION, RANK, plan_taps  # noqa: E402
 from wrg_onnx.calibrate.rank.device_maps import DeviceMapProbe  # noqa: E402
 from wrg_onnx.calibrate.rank.maps import MapProbe, MapSource  # noqa: E402
-from wrg_onnx.calibrate.taps import plan_taps  # noqa: E402
 from wrg_onnx.data.dataset import Sample  # noqa: E402
 from wrg_onnx.errors import StatisticsError  # noqa: E402
 from wrg_onnx.graph import Provider  # noqa: E402
@@ -51,18 +50,18 @@ def test_lent_maps_say_what_arrays_do(analysed, kind, bound):
     units = analysed(BODIES[kind], used)
     source = MapSource(units.graph, plan_taps(units), bound_bytes=bound)
     samples = [image(), image(), image()]
-    probes = (MapProbe(source, ranks=True), DeviceMapProbe(source, ranks=True))
+    probes = (MapProbe(source, [RANK]), DeviceMapProbe(source, [RANK]))
     expected, found = (probe.measure(samples) for probe in probes)
     assert len(found) == 3
     for one, other in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(other[Kind.RANK], one[Kind.RANK])
-        np.testing.assert_allclose(other[Kind.ACTIVATION], one[Kind.ACTIVATION], rtol=1e-6)
+        np.testing.assert_array_equal(other[RANK], one[RANK])
+        np.testing.assert_allclose(other[ACTIVATION], one[ACTIVATION], rtol=1e-6)
 
 
 def test_the_image_with_a_hole_is_named(analysed):
     units = analysed(BODIES["maps"], {"w": WEIGHTS["w"], "v": WEIGHTS["v"]})
-    probe = DeviceMapProbe(MapSource(units.graph, plan_taps(units)), ranks=False)
-    assert probe.kinds == (Kind.ACTIVATION,)
+    probe = DeviceMapProbe(MapSource(units.graph, plan_taps(units)), [ACTIVATION])
+    assert probe.factors == (ACTIVATION,)
     with pytest.raises(StatisticsError, match="'a' of 'bad' holds NaN or infinity"):
         probe.measure([image(), image("bad", hole=np.nan)])
 
@@ -74,10 +73,10 @@ def test_sequences_of_several_lengths_are_taken(analysed):
     )
     source = MapSource(units.graph, plan_taps(units))
     samples = [Sample("s", {"x": floats(1, 3, n)}, None) for n in (20, 30)]
-    expected, found = (p(source, ranks=True).measure(samples) for p in (MapProbe, DeviceMapProbe))
+    expected, found = (p(source, [RANK]).measure(samples) for p in (MapProbe, DeviceMapProbe))
     for one, other in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(other[Kind.RANK], one[Kind.RANK])
-    assert DeviceMapProbe(source, ranks=True).measure([]) == []
+        np.testing.assert_array_equal(other[RANK], one[RANK])
+    assert DeviceMapProbe(source, [RANK]).measure([]) == []
 
 
 @pytest.mark.gpu
@@ -85,9 +84,9 @@ def test_sequences_of_several_lengths_are_taken(analysed):
 def test_a_gpu_says_what_the_cpu_does(analysed):
     units = analysed(BODIES["maps"], {"w": WEIGHTS["w"], "v": WEIGHTS["v"]})
     taps, samples = plan_taps(units), [image(), image()]
-    expected = MapProbe(MapSource(units.graph, taps), ranks=True).measure(samples)
+    expected = MapProbe(MapSource(units.graph, taps), [RANK]).measure(samples)
     source = MapSource(units.graph, taps, Provider.CUDA)
-    found = DeviceMapProbe(source, ranks=True).measure(samples)
+    found = DeviceMapProbe(source, [RANK]).measure(samples)
     for one, other in zip(expected, found, strict=True):
-        np.testing.assert_allclose(other[Kind.ACTIVATION], one[Kind.ACTIVATION], rtol=1e-5)
-        np.testing.assert_allclose(other[Kind.RANK], one[Kind.RANK], atol=0.1)
+        np.testing.assert_allclose(other[ACTIVATION], one[ACTIVATION], rtol=1e-5)
+        np.testing.assert_allclose(other[RANK], one[RANK], atol=0.1)

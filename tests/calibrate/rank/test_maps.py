@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate.measurements import Kind
+from wrg_onnx.calibrate import ACTIVATION, RANK, channels_first, plan_taps
 from wrg_onnx.calibrate.rank.maps import MapProbe, MapSource
-from wrg_onnx.calibrate.taps import channels_first, plan_taps
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import open_session
@@ -43,10 +42,10 @@ IMAGES = [floats(1, 3, 12, 10) for _ in range(3)]
 def test_means_are_those_of_a_direct_computation(units, measured):
     taps = plan_taps(units)
     assert [tap.tensor for tap in taps] == ["a", "b"]
-    found = measured(MapProbe(MapSource(units.graph, taps), ranks=True), taps, dataset(*IMAGES))
+    found = measured(MapProbe(MapSource(units.graph, taps), [RANK]), taps, dataset(*IMAGES))
     session = open_session(units.graph, outputs=["a", "b"])
     runs = [session.run({"x": image}) for image in IMAGES]
-    pairs = zip(taps, found.layers(Kind.RANK), found.layers(Kind.ACTIVATION), strict=True)
+    pairs = zip(taps, found.layers(RANK), found.layers(ACTIVATION), strict=True)
     for tap, rank, activation in pairs:
         maps = np.concatenate([channels_first(tap, run[tap.tensor]) for run in runs])
         ranks = np.array([[np.linalg.matrix_rank(m) for m in image] for image in maps])
@@ -61,11 +60,9 @@ def test_means_are_those_of_a_direct_computation(units, measured):
 
 def test_images_count_as_often_as_they_are_drawn(units, measured):
     taps = plan_taps(units)
-    probe = MapProbe(MapSource(units.graph, taps), ranks=False)
-    weighted = measured(probe, taps, dataset(*IMAGES)).layers(
-        Kind.ACTIVATION, np.array([2.0, 0.0, 1.0])
-    )
-    drawn = measured(probe, taps, dataset(IMAGES[0], IMAGES[0], IMAGES[2])).layers(Kind.ACTIVATION)
+    probe = MapProbe(MapSource(units.graph, taps), [ACTIVATION])
+    weighted = measured(probe, taps, dataset(*IMAGES)).layers(ACTIVATION, np.array([2.0, 0.0, 1.0]))
+    drawn = measured(probe, taps, dataset(IMAGES[0], IMAGES[0], IMAGES[2])).layers(ACTIVATION)
     for one, other in zip(weighted, drawn, strict=True):
         np.testing.assert_allclose(one.values, other.values, rtol=1e-12)
 
@@ -74,24 +71,24 @@ def test_a_small_bound_gives_the_same_numbers(units):
     taps = plan_taps(units)
     sample = dataset(IMAGES[0])[0]
     whole, parts = (
-        MapProbe(MapSource(units.graph, taps, bound_bytes=bound), ranks=True).measure([sample])[0]
+        MapProbe(MapSource(units.graph, taps, bound_bytes=bound), [RANK]).measure([sample])[0]
         for bound in (2**30, 1)
     )
-    for kind in (Kind.RANK, Kind.ACTIVATION):
-        np.testing.assert_array_equal(whole[kind], parts[kind])
+    for factor in (RANK, ACTIVATION):
+        np.testing.assert_array_equal(whole[factor], parts[factor])
 
 
 def test_ranks_are_taken_only_when_asked_for(units):
-    probe = MapProbe(MapSource(units.graph, plan_taps(units)), ranks=False)
-    assert probe.kinds == (Kind.ACTIVATION,)
-    assert list(probe.measure([dataset(IMAGES[0])[0]])[0]) == [Kind.ACTIVATION]
+    probe = MapProbe(MapSource(units.graph, plan_taps(units)), [ACTIVATION])
+    assert probe.factors == (ACTIVATION,)
+    assert list(probe.measure([dataset(IMAGES[0])[0]])[0]) == [ACTIVATION]
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
 def test_a_hole_names_the_feature_map_and_the_image(units, hole):
     image = floats(1, 3, 12, 10)
     image[0, 0, 0, 0] = hole
-    probe = MapProbe(MapSource(units.graph, plan_taps(units)), ranks=True)
+    probe = MapProbe(MapSource(units.graph, plan_taps(units)), [RANK])
     with pytest.raises(StatisticsError, match="'a' of 's' holds NaN or infinity"):
         probe.measure([dataset(image)[0]])
 
@@ -113,20 +110,20 @@ def test_integer_maps_are_measured_from_their_zero_point(analysed, measured):
     )
     taps = plan_taps(units)
     assert [(tap.tensor, tap.zero_point) for tap in taps] == [("c", 100), ("a", 128)]
-    found = measured(MapProbe(MapSource(units.graph, taps), ranks=True), taps, dataset(IMAGES[0]))
+    found = measured(MapProbe(MapSource(units.graph, taps), [RANK]), taps, dataset(IMAGES[0]))
     values = open_session(units.graph, outputs=["c", "a"]).run({"x": IMAGES[0]})
     means = {
         "c": np.abs(values["c"].astype(float) - 100).mean(axis=(0, 2, 3)),
         "a": values["a"].mean(axis=(0, 2, 3), dtype=np.float64),
     }
-    for layer in found.layers(Kind.ACTIVATION):
+    for layer in found.layers(ACTIVATION):
         np.testing.assert_allclose(layer.values, means[layer.layer], rtol=1e-6)
 
 
 def test_a_map_with_random_numbers_does_not_depend_on_what_came_before(analysed):
     noisy = BODY.replace("a = Relu(c)", "n = RandomNormalLike(c)  m = Add(c, n)  a = Relu(m)")
     units = analysed(noisy, WEIGHTS)
-    probe = MapProbe(MapSource(units.graph, plan_taps(units)), ranks=True)
+    probe = MapProbe(MapSource(units.graph, plan_taps(units)), [RANK])
     first, _, again = probe.measure([*dataset(IMAGES[0], IMAGES[1], IMAGES[0])])
-    for kind in probe.kinds:
-        np.testing.assert_array_equal(first[kind], again[kind])
+    for factor in probe.factors:
+        np.testing.assert_array_equal(first[factor], again[factor])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate.weight.gains import filter_gains
-from wrg_onnx.calibrate.weight.norms import filter_norms
+from wrg_onnx.calibrate.weight.norms import scaled_norms
 
 RNG = np.random.default_rng(0)
 
@@ -241,7 +241,7 @@ def test_scaled_norms_are_those_of_the_folded_file(analysed, op, shape, spread):
         f"{head}  a = Add(c, p)  y = Conv(a, v) }}",
         {"w": folded.astype(np.float32), "v": last, "p": PER_CHANNEL},
     )
-    mine, theirs = ({n.layer: n.values for n in filter_norms(u).scaled} for u in (apart, joined))
+    mine, theirs = ({n.layer: n.values for n in scaled_norms(u)} for u in (apart, joined))
     np.testing.assert_allclose(mine["w"], theirs["w"], rtol=1e-5)
 
 

@@ -1,12 +1,13 @@
-"""What filters say by themselves: their norms, and how far they are from each other."""
+"""W and the norms of filters as they are, of every kind of layer and of quantised ones."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate.weight import norms as norms_module
-from wrg_onnx.calibrate.weight.norms import filter_distances, filter_norms
+from wrg_onnx.calibrate.weight import filters
+from wrg_onnx.calibrate.weight.filters import of_filters
+from wrg_onnx.calibrate.weight.norms import l1_norms, l2_norms, scaled_norms
 
 RNG = np.random.default_rng(0)
 
@@ -21,7 +22,7 @@ def by_name(layers):
 
 @pytest.mark.parametrize("chunk", [1, 30, 1 << 22])
 def test_filters_of_convolutions_and_products_are_normed_per_output(analysed, monkeypatch, chunk):
-    monkeypatch.setattr(norms_module, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(filters, "CHUNK_ELEMENTS", chunk)
     constants = {
         "w1": floats(6, 3, 3, 3), "b1": floats(6), "t": floats(6, 5, 2, 2),
         "d": floats(5, 1, 3, 3), "m": floats(5, 7), "f": floats(2, 7),
@@ -37,8 +38,7 @@ def test_filters_of_convolutions_and_products_are_normed_per_output(analysed, mo
         }""",
         constants,
     )
-    norms = filter_norms(units)
-    scaled, l2, l1 = by_name(norms.scaled), by_name(norms.l2), by_name(norms.l1)
+    scaled, l2, l1 = (by_name(norms(units)) for norms in (scaled_norms, l2_norms, l1_norms))
     axes = {"w1": 0, "t": 1, "d": 0, "m": 1, "f": 0}
     assert set(scaled) == set(l2) == set(l1) == set(axes)  # a bias is no filter
     for name, axis in axes.items():
@@ -56,14 +56,14 @@ def test_float16_filters_do_not_overflow(analysed):
         }""",
         {"w": weight, "v": floats(2, 4, 1, 1).astype(np.float16)},
     )
-    l2 = by_name(filter_norms(units).l2)
+    l2 = by_name(l2_norms(units))
     np.testing.assert_allclose(l2["w"], np.linalg.norm(weight.astype(float).reshape(4, -1), axis=1))
 
 
 def norms_of(analysed, body, constants, opset=21):
     units = analysed(f"(float[1,3,8,8] x) => (float[1,2,8,8] y) {{ {body}  y = Conv(a, v) }}",
                      {"v": floats(2, 4, 1, 1), **constants}, opset)  # fmt: skip
-    return by_name(filter_norms(units).l1)
+    return by_name(l1_norms(units))
 
 
 def dequantised_norms(weight, zero_point, scale):
@@ -75,7 +75,7 @@ def dequantised_norms(weight, zero_point, scale):
 def test_filters_behind_dequantisation_are_normed_as_what_they_stand_for(
     analysed, monkeypatch, chunk
 ):
-    monkeypatch.setattr(norms_module, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(filters, "CHUNK_ELEMENTS", chunk)
     w = RNG.integers(0, 256, (4, 3, 1, 1)).astype(np.uint8)
     scale, zero = np.float32([0.1, 0.4, 0.2, 0.3]), np.uint8([100, 128, 130, 7])
     body = "d = DequantizeLinear<axis = 0>(w, s, z)  a = Conv(x, d)"
@@ -108,73 +108,13 @@ def test_integers_of_unknown_meaning_are_left_out(analysed):
     assert set(found) == {"v"}
 
 
-PAIR = """(float[1,3,8,8] x) => (float[1,2,8,8] y) {
-    c = Conv(x, w)  a = Relu(c)  y = Conv(a, v)
-}"""
-
-
-def summed_distances(rows):
-    """Written out, filter by filter."""
-    rows = rows.astype(float).reshape(len(rows), -1)
-    return [sum(np.linalg.norm(row - other) for other in rows) for row in rows]
-
-
-def test_distances_of_three_filters_are_those_of_a_triangle(analysed):
-    corners = np.float32([[0, 0, 7], [3, 0, 7], [0, 4, 7]]).reshape(3, 3, 1, 1)
-    units = analysed(PAIR, {"w": corners, "v": floats(2, 3, 1, 1)})
-    found = by_name(filter_distances(units))
-    np.testing.assert_allclose(found["w"], [3 + 4, 3 + 5, 4 + 5])
-
-
-@pytest.mark.parametrize("bound", [1, 30, 1 << 23])
-def test_distances_do_not_depend_on_how_many_filters_are_looked_at_at_a_time(
-    analysed, monkeypatch, bound
-):
-    monkeypatch.setattr(norms_module, "BLOCK_ELEMENTS", bound)
-    constants = {"w": floats(7, 3, 3, 3), "t": floats(7, 5, 2, 2), "v": floats(2, 5, 1, 1)}
+@pytest.mark.parametrize("chunk", [1, 1 << 22])
+def test_any_function_of_filters_is_taken_layer_by_layer(analysed, monkeypatch, chunk):
+    monkeypatch.setattr(filters, "CHUNK_ELEMENTS", chunk)
+    constants = {"w": floats(4, 3, 1, 1), "v": floats(2, 4, 1, 1)}
     units = analysed(
-        """(float[1,3,8,8] x) => (float[1,2,12,12] y) {
-            c = Conv(x, w)  a = ConvTranspose<strides=[2,2]>(c, t)  y = Conv(a, v)
-        }""",
-        constants,
+        "(float[1,3,8,8] x) => (float[1,2,8,8] y) { a = Conv(x, w)  y = Conv(a, v) }", constants
     )
-    found = by_name(filter_distances(units))
-    np.testing.assert_allclose(found["w"], summed_distances(constants["w"]), rtol=1e-12)
-    np.testing.assert_allclose(
-        found["t"], summed_distances(np.moveaxis(constants["t"], 1, 0)), rtol=1e-12
-    )
-
-
-def test_a_layer_that_cannot_be_pruned_is_spared_its_distances(analysed):
-    units = analysed(PAIR, {"w": floats(4, 3, 1, 1), "v": floats(2, 4, 1, 1)})
-    assert set(by_name(filter_distances(units))) == {"w"}  # "v" makes the output
-
-
-def test_equal_filters_are_at_no_distance_that_counts(analysed):
-    one = floats(1, 3, 1, 1)
-    units = analysed(PAIR, {"w": one.repeat(4, axis=0), "v": floats(2, 4, 1, 1)})
-    assert by_name(filter_distances(units))["w"].max() < 1e-6 * np.linalg.norm(one)
-
-
-def test_distances_of_float16_filters_do_not_overflow(analysed):
-    weight = np.float16([[6e4, 0, 0], [-6e4, 0, 0]]).reshape(2, 3, 1, 1)
-    units = analysed(
-        PAIR.replace("float[", "float16["), {"w": weight, "v": floats(2, 2, 1, 1).astype("e")}
-    )
-    np.testing.assert_allclose(by_name(filter_distances(units))["w"], summed_distances(weight))
-
-
-def test_distances_of_quantised_filters_are_those_of_what_they_stand_for(analysed):
-    w = RNG.integers(0, 256, (4, 3, 1, 1)).astype(np.uint8)
-    scale, zero = np.float32([0.1, 0.4, 0.2, 0.3]), np.uint8([100, 128, 130, 7])
-    units = analysed(
-        """(float[1,3,8,8] x) => (float[1,2,8,8] y) {
-            d = DequantizeLinear<axis = 0>(w, s, z)  a = Conv(x, d)  y = Conv(a, v)
-        }""",
-        {"w": w, "s": scale, "z": zero, "v": floats(2, 4, 1, 1)},
-        21,
-    )
-    real = (w.astype(float) - zero.reshape(4, 1, 1, 1)) * scale.reshape(4, 1, 1, 1)
-    np.testing.assert_allclose(
-        by_name(filter_distances(units))["w"], summed_distances(real), rtol=1e-6
-    )
+    found = by_name(of_filters(units, lambda rows: np.abs(rows).max(axis=1)))
+    for name, weight in constants.items():
+        np.testing.assert_array_equal(found[name], np.abs(weight).max(axis=(1, 2, 3)))

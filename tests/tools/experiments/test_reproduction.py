@@ -60,8 +60,8 @@ def test_criteria_of_one_formula_share_a_row():
 def test_a_net_without_scales_has_no_row_for_them():
     plain = replace(QUICK, net=NetOptions("vgg16_sod", 0.125))
     for settings in (plain, replace(QUICK, fold=True)):
-        assert "bn" not in [row.criterion.value for row in settings.rows]
-    assert "bn" in [row.criterion.value for row in QUICK.rows]
+        assert "bn" not in [row.criterion.name for row in settings.rows]
+    assert "bn" in [row.criterion.name for row in QUICK.rows]
 
 
 def test_each_seed_has_one_control_and_every_criterion_at_every_ratio():
@@ -244,7 +244,7 @@ def test_the_same_results_draw_the_same_bytes(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib (the extra 'plots') is not installed")
     from reproduction.plots import draw
 
-    names = [row.criterion.value for row in QUICK.rows]
+    names = [row.criterion.name for row in QUICK.rows]
     results = [result(CONTROL, seed, 0.95) for seed in (0, 1)] + [
         result(name, seed, 0.9 - ratio * 0.1 * k / len(names), ratio=ratio)
         for k, name in enumerate(names)

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, parser
 from operator_cases import network
 from twin_cases import operator_cases
 
+from wrg_onnx.calibrate import GRADIENT, plan_taps
 from wrg_onnx.calibrate.gradient.probe import GradientProbe
-from wrg_onnx.calibrate.measurements import Kind, by_tap
-from wrg_onnx.calibrate.taps import plan_taps
+from wrg_onnx.calibrate.measurements import by_tap
 from wrg_onnx.channels import find_units
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import UnsupportedOperatorError
@@ -262,6 +262,6 @@ def test_a_quantised_model_has_gradients_at_its_taps(shufflenet):
     units = find_units(shufflenet, shapes)
     taps = plan_taps(units)
     sample = Sample("drawn", {"input": image(1, 3, 224, 224)}, None)
-    row = GradientProbe(shufflenet, taps, None).measure([sample])[0][Kind.GRADIENT]
+    row = GradientProbe(shufflenet, taps, None).measure([sample])[0][GRADIENT]
     assert len(taps) > 50
     assert sum(values.any() for values in by_tap(taps, row)) > 50

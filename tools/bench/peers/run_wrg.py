@@ -17,8 +17,7 @@ import numpy as np
 import onnx
 
 from peers.stopwatch import measure
-from wrg_onnx.calibrate.statistics import Statistics
-from wrg_onnx.calibrate.weight.norms import filter_norms
+from wrg_onnx.calibrate import L1, Statistics, measure_weights
 from wrg_onnx.graph import Graph, from_proto, save
 from wrg_onnx.graph.message import to_proto
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
@@ -43,7 +42,7 @@ def prune(graph: Graph, ratio: float) -> tuple[Graph, float, float]:
     # Rounded down, so that the command accepts it too.
     most = math.floor(1000 * largest_ratio(candidates, budget)) / 1000
     wanted = min(ratio, most)
-    statistics = Statistics(weight_l1=filter_norms(model.units).l1)
+    statistics = Statistics({L1: measure_weights(L1, model.units)})
     rng = np.random.default_rng(0)
     scores = score(Criterion.L1, statistics, model.units.count, rng)
     selection = select(candidates, scores.values, budget, wanted, Scope.GLOBAL)

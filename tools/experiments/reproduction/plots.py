@@ -72,7 +72,7 @@ def draw(rows: Sequence[Row], results: Sequence[Result], path: Path) -> None:
 
 
 def _panel(panel: Axes, metric: str, rows: Sequence[Row], results: Sequence[Result]) -> None:
-    names = {row.criterion.value for row in rows}
+    names = {row.criterion.name for row in rows}
     cuts = [r for r in results if r.criterion in names]
     seeds = {ratio: _seeds(cuts, ratio) for ratio in sorted({r.ratio for r in cuts})}
     control = [r for r in results if r.criterion == CONTROL]
@@ -80,13 +80,13 @@ def _panel(panel: Axes, metric: str, rows: Sequence[Row], results: Sequence[Resu
         level = figures(control, "after")[metric].mean
         panel.axhline(level, color="#555555", linewidth=1, label=f"{CONTROL}, tuned")
     for row in rows:
-        mine = [r for r in cuts if r.criterion == row.criterion.value]
+        mine = [r for r in cuts if r.criterion == row.criterion.name]
         if not mine:
             continue
         found = [_point(mine, ratio, metric, every) for ratio, every in seeds.items()]
         means = [one.mean for one in found]
-        panel.plot([*seeds], means, label=row.label, **_style(row.criterion.value))
-        if row.criterion.value == "sel":
+        panel.plot([*seeds], means, label=row.label, **_style(row.criterion.name))
+        if row.criterion.name == "sel":
             low = [one.mean - one.spread for one in found]
             high = [one.mean + one.spread for one in found]
             panel.fill_between([*seeds], low, high, color="black", alpha=0.12, linewidth=0)

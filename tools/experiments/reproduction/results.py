@@ -42,7 +42,7 @@ class Cell:
     @property
     def name(self) -> str:
         """What its file and the log call it."""
-        what = CONTROL if self.row is None else f"{self.row.criterion.value}-{self.ratio:g}"
+        what = CONTROL if self.row is None else f"{self.row.criterion.name}-{self.ratio:g}"
         return f"seed{self.seed}/{what}"
 
 

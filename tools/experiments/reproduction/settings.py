@@ -37,7 +37,7 @@ class Row:
     @property
     def label(self) -> str:
         """What the table calls it, such as ``"g = taylor"``."""
-        return " = ".join((self.criterion.value, *self.also))
+        return " = ".join((self.criterion.name, *self.also))
 
 
 def rows_of(names: Sequence[str]) -> tuple[Row, ...]:
@@ -49,7 +49,7 @@ def rows_of(names: Sequence[str]) -> tuple[Row, ...]:
     rows: dict[tuple[object, ...], Row] = {}
     for name in names:
         criterion = Criterion(name)
-        formula = criterion.parts or (criterion,)
+        formula = criterion.factors or (criterion,)
         row = rows.get(formula)
         rows[formula] = Row(criterion) if row is None else Row(row.criterion, (*row.also, name))
     return tuple(rows.values())

@@ -157,7 +157,7 @@ def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device)
     return Result(
         seed=cell.seed,
         ratio=cell.ratio,
-        criterion=CONTROL if cell.row is None else cell.row.criterion.value,
+        criterion=CONTROL if cell.row is None else cell.row.criterion.name,
         removed=removed,
         before=before,
         after=after,
@@ -171,7 +171,7 @@ def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device)
 
 def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Graph]:
     """Prune the net as ``wrg-onnx prune`` does; return the removed share and the result."""
-    output = base.with_name(f"{row.criterion.value}-{cell.ratio:g}.onnx")
+    output = base.with_name(f"{row.criterion.name}-{cell.ratio:g}.onnx")
     config = PruneConfig(
         cell.ratio,
         criterion=row.criterion,

@@ -115,7 +115,7 @@ def _all(words: Iterable[str]) -> str:
 
 def _by_row(settings: Settings, results: Iterable[Result]) -> dict[str, list[Result]]:
     """Group results by the label of their row, in the order of the rows."""
-    labels = {row.criterion.value: row.label for row in settings.rows}
+    labels = {row.criterion.name: row.label for row in settings.rows}
     found: dict[str, list[Result]] = {label: [] for label in labels.values()}
     for result in results:
         if result.criterion in labels:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.gradient.effects import Effects
-from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.factor import GRADIENT
+from wrg_onnx.calibrate.gradient.first_order import FirstOrderEffects
+from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.data.saliency_map import SaliencyMap
@@ -56,7 +57,7 @@ class GradientProbe:
     2016, arXiv:1604.06174.
     """
 
-    kinds = (Kind.GRADIENT,)
+    factors = (GRADIENT,)
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class GradientProbe:
             return values
 
     def _measure(self, batch: Batch) -> list[Row]:
-        effects = Effects(self._taps, batch.size, self._device)
+        effects = FirstOrderEffects(self._taps, batch.size, self._device)
         through = {tap.tensor: partial(effects.watch, tap) for tap in self._taps}
         values = self._run(batch.feeds, through=through, cuts=self._parts(batch))
         loss = _loss(values, self._graph, batch, self._saliency)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from wrg_onnx.calibrate.measurements import Kind, Row, map_kinds
+from wrg_onnx.calibrate.factor import Factor
+from wrg_onnx.calibrate.measurements import Row
+from wrg_onnx.calibrate.rank.activation import ACTIVATION
 from wrg_onnx.calibrate.rank.device_ranks import device_ranks
-from wrg_onnx.calibrate.rank.maps import MapSource, hole
-from wrg_onnx.calibrate.rank.ranks import matrix_sides
+from wrg_onnx.calibrate.rank.maps import MapSource, measured_with, not_finite
+from wrg_onnx.calibrate.rank.ranks import RANK, sequence_matrix
+from wrg_onnx.calibrate.registry import measure_maps
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
@@ -25,57 +28,74 @@ class DeviceMapProbe:
     """Looks at the tapped feature maps of several images at a time, on the GPU.
 
     ONNX Runtime leaves its outputs there and lends them to torch. The model runs once per image;
-    the ranks of all images' maps are taken together.
+    the ranks of all images' maps are taken together. A factor that has no form for the device, as
+    one that a user registered, gets the maps as arrays, on the CPU.
 
     Args:
         source: Where the maps come from.
-        ranks: Whether to take ranks.
+        wanted: Factors of maps that are wanted.
+
+    Attributes:
+        factors: What is measured: ``measured_with`` them.
     """
 
-    def __init__(self, source: MapSource, *, ranks: bool) -> None:
+    def __init__(self, source: MapSource, wanted: Iterable[Factor]) -> None:
         self._source = source
-        self.kinds = map_kinds(ranks=ranks)
+        self.factors = measured_with(wanted)
 
     def measure(self, samples: Sequence[Sample]) -> list[Row]:
-        """Return the ranks, each over the most it could be, and the mean absolute activations.
+        """Return what the factors' functions give for the maps of each image.
 
         Raises:
             StatisticsError: If a feature map is not finite; it names the tensor.
         """
         if not samples:
             return []
-        found: dict[Kind, list[Float64Array]] = {kind: [] for kind in self.kinds}
+        found: dict[Factor, list[Float64Array]] = {factor: [] for factor in self.factors}
         for part in self._source.parts:
             lent = [self._source.lend(sample, part) for sample in samples]
             for tap in part:
                 maps = [_channels_first(tap, from_dlpack(one.pop(tap.tensor))) for one in lent]
-                for kind, values in self._look(tap, maps, samples).items():
-                    found[kind].append(values)
-        whole = {kind: np.concatenate(values, axis=1) for kind, values in found.items()}
-        return [{kind: rows[n] for kind, rows in whole.items()} for n in range(len(samples))]
-
-    def _look(
-        self, tap: Tap, maps: Sequence[Tensor], samples: Sequence[Sample]
-    ) -> dict[Kind, Float64Array]:
-        """Return for each kind (images, C)."""
-        means = torch.stack([one.abs().mean(dim=(0, 2, 3), dtype=torch.float64) for one in maps])
-        mean = np.asarray(means.cpu().numpy(), np.float64)
-        for sample, row in zip(samples, mean, strict=True):
-            if not np.isfinite(row).all():
-                raise hole(tap, sample)
-        found = {Kind.ACTIVATION: mean}
-        if Kind.RANK in self.kinds:
-            share = torch.stack(_shares([_matrices(one) for one in maps]))
-            found[Kind.RANK] = np.asarray(share.cpu().numpy(), np.float64)
-        return found
+                for factor in self.factors:
+                    values = _values(factor, maps, tap)
+                    _check_finite(values, tap, samples)
+                    found[factor].append(values)
+        # For each factor, per tap (images, C) -> (images, channels of all taps).
+        whole = {factor: np.concatenate(values, axis=1) for factor, values in found.items()}
+        return [{factor: rows[n] for factor, rows in whole.items()} for n in range(len(samples))]
 
 
-def _shares(matrices: Sequence[Tensor]) -> list[Tensor]:
+def _values(factor: Factor, maps: Sequence[Tensor], tap: Tap) -> Float64Array:
+    """Measure a factor on the maps of each image, (images, C)."""
+    on_device = _ON_DEVICE.get(factor)
+    if on_device is None:
+        return np.stack([measure_maps(factor, one.cpu().numpy(), tap.tensor) for one in maps])
+    return np.asarray(torch.stack(on_device(maps)).cpu().numpy(), np.float64)
+
+
+def _check_finite(values: Float64Array, tap: Tap, samples: Sequence[Sample]) -> None:
+    for sample, row in zip(samples, values, strict=True):
+        if not np.isfinite(row).all():
+            raise not_finite(tap, sample)
+
+
+def _means(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Return the mean absolute activation of each channel, (C,) of each image."""
+    return [one.abs().mean(dim=(0, 2, 3), dtype=torch.float64) for one in maps]
+
+
+def _shares(maps: Sequence[Tensor]) -> list[Tensor]:
     """Return the mean rank of each channel over the most it could be, (C,) of each image."""
+    matrices = [_matrices(one) for one in maps]
     if len({one.shape[2:] for one in matrices}) > 1:
-        return [share for one in matrices for share in _shares([one])]
-    ranks = torch.split(device_ranks(torch.cat(list(matrices))), [len(one) for one in matrices])
+        return [share for one in maps for share in _shares([one])]
+    # The maps of all images, (N, C, rows, columns) each, are one batch of matrices along N.
+    ranks = torch.split(device_ranks(torch.cat(matrices)), [len(one) for one in matrices])
     return [one.mean(dim=0) / min(matrices[0].shape[2:]) for one in ranks]
+
+
+_ON_DEVICE = {ACTIVATION: _means, RANK: _shares}
+"""The forms of factors for maps that lie on the device: a list of (N, C, H, W) to one of (C,)."""
 
 
 def _channels_first(tap: Tap, value: Tensor) -> Tensor:
@@ -88,9 +108,9 @@ def _channels_first(tap: Tap, value: Tensor) -> Tensor:
 
 def _matrices(maps: Tensor) -> Tensor:
     """View maps as ``ranks.matrix_view`` does."""
-    sides = matrix_sides(tuple(maps.shape[2:]))
-    if sides is None:
+    matrix = sequence_matrix(tuple(maps.shape[2:]))
+    if matrix is None:
         return maps
-    flat = maps.flatten(2)[:, :, sides.skipped :]
-    padded = torch.nn.functional.pad(flat, (0, sides.rows * sides.columns - flat.shape[2]))
-    return padded.reshape(*maps.shape[:2], sides.rows, sides.columns)
+    flat = maps.flatten(2)[:, :, matrix.skipped :]
+    padded = torch.nn.functional.pad(flat, (0, matrix.rows * matrix.columns - flat.shape[2]))
+    return padded.reshape(*maps.shape[:2], matrix.rows, matrix.columns)

@@ -48,6 +48,10 @@ def positive_eigenvalues(matrices: Float64Array) -> IntArray:
             ctypes.byref(lower), ctypes.byref(length), matrix.ctypes.data, ctypes.byref(length),
             pivot.ctypes.data, work.ctypes.data, ctypes.byref(room), ctypes.byref(failed),
         )  # fmt: skip
+    # A pivot above 0 says that D has a block of 1 x 1 at this place, whose sign is that of its one
+    # number. Two pivots below 0 in a row belong to one block of 2 x 2, which has one positive and
+    # one negative eigenvalue. So, for each of the N matrices, over its n places:
+    #     positive = (number of positive 1 x 1 blocks) + (number of places in 2 x 2 blocks) / 2.
     diagonal = np.diagonal(matrices, axis1=1, axis2=2)
     single = pivots > 0
     return np.asarray(((diagonal > 0) & single).sum(1) + (~single).sum(1) // 2, np.int64)
@@ -69,6 +73,11 @@ def largest_eigenvalues(matrices: Float64Array) -> tuple[Float64Array, BoolArray
     Source: Parlett, "The Symmetric Eigenvalue Problem", 1998, sections 11.7 (the error of a Ritz
     value is at most the square of its residual over the gap) and 14.
     """
+    # N matrices of (n, n); the basis of each is (n, WIDTH) vectors, the same at first. `left` holds
+    # the numbers of those that are not settled yet: matrices, basis and found shrink to them.
+    #     image   (N, n, WIDTH)   what the matrices make of the basis
+    #     values  (N, WIDTH)      Ritz values, rising, and `turns` (N, WIDTH, WIDTH) their vectors
+    #                             in the basis
     count, size = matrices.shape[:2]
     basis = np.random.default_rng(size).standard_normal((1, size, WIDTH))
     basis[:, :, 0] = 1

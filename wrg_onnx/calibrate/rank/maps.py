@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wrg_onnx.calibrate.measurements import Kind, Row, map_kinds
-from wrg_onnx.calibrate.rank.ranks import matrix_view, numerical_ranks
+from wrg_onnx.calibrate.factor import Factor, Source, from_source
+from wrg_onnx.calibrate.measurements import Row
+from wrg_onnx.calibrate.rank.activation import ACTIVATION
+from wrg_onnx.calibrate.registry import measure_maps
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
 from wrg_onnx.data.dataset import Sample
@@ -88,15 +90,18 @@ class MapProbe:
 
     Args:
         source: Where the maps come from.
-        ranks: Whether to take ranks, which cost about as much as the run itself.
+        wanted: Factors of maps that are wanted.
+
+    Attributes:
+        factors: What is measured: ``measured_with`` them.
     """
 
-    def __init__(self, source: MapSource, *, ranks: bool) -> None:
+    def __init__(self, source: MapSource, wanted: Iterable[Factor]) -> None:
         self._source = source
-        self.kinds = map_kinds(ranks=ranks)
+        self.factors = measured_with(wanted)
 
     def measure(self, samples: Sequence[Sample]) -> list[Row]:
-        """Return the ranks, each over the most it could be, and the mean absolute activations.
+        """Return what the factors' functions give for the maps of each image.
 
         Raises:
             StatisticsError: If a feature map is not finite; it names the tensor.
@@ -104,23 +109,30 @@ class MapProbe:
         return [self._measure(sample) for sample in samples]
 
     def _measure(self, sample: Sample) -> Row:
-        found: dict[Kind, list[Float64Array]] = {kind: [] for kind in self.kinds}
+        found: dict[Factor, list[Float64Array]] = {factor: [] for factor in self.factors}
         for part in self._source.parts:
             arrays = self._source.run(sample, part)
             for tap in part:
                 maps = _maps(tap, arrays.pop(tap.tensor))
-                mean = np.abs(maps).mean(axis=(0, 2, 3), dtype=np.float64)
-                if not np.isfinite(mean).all():
-                    raise hole(tap, sample)
-                found[Kind.ACTIVATION].append(mean)
-                if Kind.RANK in found:
-                    matrices = matrix_view(np.ascontiguousarray(maps, np.float32))
-                    ranks = numerical_ranks(matrices).mean(axis=0)
-                    found[Kind.RANK].append(ranks / min(matrices.shape[2:]))
-        return {kind: np.concatenate(values) for kind, values in found.items()}
+                for factor in self.factors:
+                    values = measure_maps(factor, maps, tap.tensor)
+                    if not np.isfinite(values).all():
+                        raise not_finite(tap, sample)
+                    found[factor].append(values)
+        return {factor: np.concatenate(values) for factor, values in found.items()}
 
 
-def hole(tap: Tap, sample: Sample) -> StatisticsError:
+def measured_with(wanted: Iterable[Factor]) -> tuple[Factor, ...]:
+    """Return all that is measured where some factors of maps are wanted.
+
+    The mean activation comes first, whether it is wanted or not: it costs next to nothing once a
+    map is there, tells whether the map is finite, and another criterion may want it later.
+    """
+    others = from_source({*wanted} - {ACTIVATION}, Source.MAPS)
+    return (ACTIVATION, *others)
+
+
+def not_finite(tap: Tap, sample: Sample) -> StatisticsError:
     """Return the error of a feature map that is not finite."""
     return StatisticsError(
         f"feature map '{tap.tensor}' of '{sample.name}' holds NaN or infinity; "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.rank.inertia import largest_eigenvalues, positive_eigenvalues
+from wrg_onnx.calibrate.registry import map_factor
 from wrg_onnx.calibrate.statistics import Float64Array, IntArray
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import Array
@@ -23,9 +24,27 @@ SMALL = 40
 """Below this side the eigenvalues are as fast as the inertia."""
 
 
+def rank_shares(maps: Array) -> Float64Array:
+    """Take the mean rank of each channel's maps over the most that it could be.
+
+    Args:
+        maps: (N, C, H, W) floats, as ``taps.channels_first`` gives them.
+
+    Returns:
+        (C,) float64 in [0, 1]. The ranks are added up before they are divided, so that equal sums
+        stay equal.
+
+    Raises:
+        StatisticsError: If a map holds a NaN or an infinity.
+    """
+    matrices = matrix_view(np.ascontiguousarray(maps, np.float32))
+    ranks = numerical_ranks(matrices).mean(axis=0)
+    return np.asarray(ranks / min(matrices.shape[2:]))
+
+
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """The matrix in which a sequence is laid.
+class SequenceMatrix:
+    """The matrix in which a sequence is laid, row by row.
 
     Attributes:
         skipped: How many elements in front are left out.
@@ -38,22 +57,24 @@ class Sides:
     columns: int
 
 
-def matrix_sides(sides: tuple[int, ...]) -> Sides | None:
+def sequence_matrix(height_width: tuple[int, ...]) -> SequenceMatrix | None:
     """Tell how maps become matrices.
 
     Args:
-        sides: Height and width; a sequence has a side of 1.
+        height_width: Of the maps; a sequence has a side of 1.
 
     Returns:
         The matrix that a sequence is laid in; None for what is one already, or a single number.
     """
-    length = max(sides)
-    if min(sides) > 1 or length == 1:
+    length = max(height_width)
+    if min(height_width) > 1 or length == 1:
         return None
+    # A class token and a square of patches: length = 1 + side^2. Two elements are no such thing.
     skipped = int(length > 2 and math.isqrt(length - 1) ** 2 == length - 1)
     length -= skipped
+    # In integers, columns = ceil(sqrt(length)) and rows = ceil(length / columns).
     columns = math.isqrt(length - 1) + 1
-    return Sides(skipped, -(-length // columns), columns)
+    return SequenceMatrix(skipped, -(-length // columns), columns)
 
 
 def matrix_view(maps: Array) -> Array:
@@ -70,13 +91,15 @@ def matrix_view(maps: Array) -> Array:
     Returns:
         (N, C, rows, columns).
     """
-    sides = matrix_sides(maps.shape[2:])
-    if sides is None:
+    matrix = sequence_matrix(maps.shape[2:])
+    if matrix is None:
         return maps
-    flat = maps.reshape(*maps.shape[:2], -1)[:, :, sides.skipped :]
-    missing = sides.rows * sides.columns - flat.shape[2]
+    # (N, C, L, 1) or (N, C, 1, L) -> (N, C, L) -> without the class token -> zeros up to
+    # rows * columns -> (N, C, rows, columns): token l stands at (l // columns, l % columns).
+    flat = maps.reshape(*maps.shape[:2], -1)[:, :, matrix.skipped :]
+    missing = matrix.rows * matrix.columns - flat.shape[2]
     padded = np.pad(flat, ((0, 0), (0, 0), (0, missing)))
-    return padded.reshape(*maps.shape[:2], sides.rows, sides.columns)
+    return padded.reshape(*maps.shape[:2], matrix.rows, matrix.columns)
 
 
 def numerical_ranks(maps: Array) -> Float64Array:
@@ -117,7 +140,11 @@ def numerical_ranks(maps: Array) -> Float64Array:
 
 
 def _count(wide: Array) -> IntArray:
-    """Return the ranks of (maps, short side, long side)."""
+    """Return the ranks of (maps, short, long), int64 (maps,)."""
+    # With A one map, (short, long), and s its singular values in falling order:
+    #     gram = A A^T, (short, short), has the eigenvalues s^2,
+    #     s_i > s_0 * long * eps   <=>   s_i^2 > s_0^2 * tolerance,   tolerance = (long * eps)^2.
+    # So `gram - s_0^2 * tolerance * I` has as many positive eigenvalues as A has rank.
     exact = wide.astype(np.float64)
     gram = exact @ exact.swapaxes(1, 2)
     tolerance = (wide.shape[2] * np.finfo(np.float32).eps) ** 2
@@ -128,7 +155,6 @@ def _count(wide: Array) -> IntArray:
     if not settled.all():
         ranks[~settled] = _above(np.linalg.eigvalsh(gram[~settled]), tolerance)
         gram, largest = gram[settled], largest[settled]
-    # What lies above the threshold is positive once the threshold is taken off.
     diagonal = np.arange(gram.shape[1])
     gram[:, diagonal, diagonal] -= (largest * tolerance)[:, None]
     ranks[settled] = positive_eigenvalues(gram)
@@ -136,5 +162,10 @@ def _count(wide: Array) -> IntArray:
 
 
 def _above(eigenvalues: NDArray[np.floating], tolerance: float) -> IntArray:
+    """Count the eigenvalues, (maps, short) in rising order, above a share of the largest."""
     threshold = eigenvalues[:, -1:].clip(min=0) * tolerance
     return np.asarray(((eigenvalues > threshold) & (eigenvalues > 0)).sum(axis=-1), np.int64)
+
+
+RANK = map_factor("rank", rank_shares, version=1, most=1.0)
+"""R."""

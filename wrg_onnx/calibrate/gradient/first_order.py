@@ -1,4 +1,4 @@
-"""Gradient x activation of feature maps, reduced as the backward pass comes by."""
+"""G of each channel: gradient x activation, reduced as the backward pass comes by."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.measurements import Kind, Row
+from wrg_onnx.calibrate.factor import GRADIENT
+from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.errors import StatisticsError
 
 
-class Effects:
-    """What the backward pass of one batch says of each tap.
+class FirstOrderEffects:
+    """What removing each channel would do to the loss of one batch, to first order.
 
     Args:
         taps: Where to look.
@@ -64,13 +65,18 @@ class Effects:
                     f"the gradient at '{name}' holds NaN or infinity; use a criterion without "
                     "gradient, such as --criterion wr"
                 )
-        return [{Kind.GRADIENT: row} for row in np.concatenate([*self._found.values()], axis=1)]
+        return [{GRADIENT: row} for row in np.concatenate([*self._found.values()], axis=1)]
 
     def _note(self, tap: Tap, value: Tensor, gradient: Tensor) -> None:
         effect = value * gradient
         if effect.itemsize < 4:
             effect = effect.float()
-        # All axes of an image but the channels are places, windows in the batch's place too.
+        # To (images, C, places). All axes of an image but the channels are places, and so are
+        # windows, which stand in the batch's place, those of one image after each other:
+        #     channels first            (C, images * windows, ...)
+        #     the second axis divided   (C, images, windows, ...)
+        #     the images first          (images, C, windows, ...), and all behind C is places.
+        # One image has no such order: its channels may stand on axis 0 themselves.
         places = effect.movedim(tap.axis, 0)
         if self._size > 1:
             places = torch.unflatten(places, 1, (self._size, -1)).movedim(1, 0).flatten(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate.weight.gains import batch_scales
+from wrg_onnx.calibrate.weight.batch_scales import batch_scales
 from wrg_onnx.errors import StatisticsError
 
 RNG = np.random.default_rng(0)

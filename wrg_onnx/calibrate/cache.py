@@ -1,0 +1,196 @@
+"""The folder of kept statistics: what is in it, and how large it may grow."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from wrg_onnx.errors import OutputError, UnreadableError, UsageError
+from wrg_onnx.tsod.pictures import reading
+
+LIMIT_BYTES = 2 * 2**30
+
+LIMIT_VARIABLE = "WRG_ONNX_CACHE_LIMIT"
+"""The environment variable that sets another limit."""
+
+KEY_LENGTH, NAME_LENGTH = 64, 32
+"""Hexadecimal digits of a file's key, and how many of them its name begins with."""
+
+_NAME = re.compile(rf"([0-9a-f]{{{NAME_LENGTH}}})(\.\d+)?\.npz")
+
+_UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder."""
+    return platformdirs.user_cache_path("wrg-onnx")
+
+
+def cache_limit() -> int:
+    """Return how large the folder may grow: 2 GiB, or what the environment says.
+
+    Raises:
+        UsageError: If the environment says no size.
+    """
+    text = os.environ.get(LIMIT_VARIABLE)
+    if text is None:
+        return LIMIT_BYTES
+    number = re.fullmatch(r"(\d+) ?(|KiB|MiB|GiB)", text.strip())
+    if number is None:
+        raise UsageError(
+            f"{LIMIT_VARIABLE} must be a size such as 500MiB, 2GiB or a number of bytes, "
+            f"got '{text}'"
+        )
+    return int(number[1]) * _UNITS[number[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of kept statistics.
+
+    Attributes:
+        path: Where it is.
+        size: In bytes.
+        used: When it was read or written last, in seconds since 1970.
+    """
+
+    path: Path
+    size: int
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What is in the folder, or was taken out of it.
+
+    Attributes:
+        folder: The folder.
+        files: How many files of kept statistics it holds.
+        file_bytes: Their size.
+        limit_bytes: How large they may grow together.
+        removed_files: How many were removed just now.
+        removed_bytes: Their size.
+    """
+
+    folder: str
+    files: int
+    file_bytes: int
+    limit_bytes: int
+    removed_files: int = 0
+    removed_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A folder of kept statistics.
+
+    Several runs may use one at a time: a file that another run has removed is no error.
+
+    Attributes:
+        folder: Made when there is something to write.
+        limit: How many bytes its files may have together.
+        now: Tells the time, in seconds since 1970.
+    """
+
+    folder: Path
+    limit: int = LIMIT_BYTES
+    now: Callable[[], float] = time.time
+
+    def files(self) -> list[KeptFile]:
+        """List the files that are ours by name and key, in the order of their names."""
+        return [file for file in self._named() if _is_ours(file.path)]
+
+    def touch(self, path: Path) -> None:
+        """Note that a file was used just now."""
+        moment = self.now()
+        try:
+            os.utime(path, (moment, moment))
+        except OSError:
+            # It is gone, or the folder may be read and not written to. Then its age does not
+            # matter either: nothing here can remove it.
+            return
+
+    def shrink(self, key: str) -> None:
+        """Remove the files that were used longest ago, until the others are within the limit.
+
+        Args:
+            key: Its files are in use, and stay.
+
+        Raises:
+            OSError: If a file cannot be removed.
+        """
+        if sum(file.size for file in self._named()) <= self.limit:
+            return  # without a look into any of them
+        ours = sorted(self.files(), key=lambda file: (file.used, file.path.name))
+        size = sum(file.size for file in ours)
+        for file in ours:
+            if size <= self.limit:
+                return
+            if not file.path.name.startswith(key[:NAME_LENGTH]):
+                file.path.unlink(missing_ok=True)
+                size -= file.size
+
+    def clear(self) -> tuple[KeptFile, ...]:
+        """Remove the files that are ours, and nothing else.
+
+        Returns:
+            What was removed.
+
+        Raises:
+            OutputError: If a file cannot be removed.
+        """
+        found = self.files()
+        for file in found:
+            try:
+                file.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot remove '{file.path}': {error.strerror}") from error
+        return tuple(found)
+
+    def report(self, removed: tuple[KeptFile, ...] = ()) -> CacheReport:
+        """Say what is in the folder.
+
+        Args:
+            removed: What was removed just now.
+        """
+        found = self.files()
+        return CacheReport(
+            folder=str(self.folder),
+            files=len(found),
+            file_bytes=sum(file.size for file in found),
+            limit_bytes=self.limit,
+            removed_files=len(removed),
+            removed_bytes=sum(file.size for file in removed),
+        )
+
+    def _named(self) -> Iterator[KeptFile]:
+        """Yield the files that have names like ours."""
+        for path in sorted(self.folder.glob("*.npz")):
+            if not _NAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+                continue
+            try:
+                found = path.stat()
+            except FileNotFoundError:  # another run has just removed it
+                continue
+            yield KeptFile(path, found.st_size, found.st_mtime)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file holds the key that its name begins with."""
+    try:
+        # Given a path, NumPy would leave the file open where the archive is broken.
+        with reading(path), path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile) or "key" not in archive.files:
+                return False
+            key = str(archive["key"])
+    except UnreadableError:  # broken, gone, or none of ours
+        return False
+    return len(key) == KEY_LENGTH and key.startswith(path.name[:NAME_LENGTH])

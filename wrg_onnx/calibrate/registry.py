@@ -1,0 +1,126 @@
+"""Which function measures which factor. A factor of your own is a function and one call here.
+
+    def energy(maps):
+        return np.square(maps, dtype=np.float64).mean(axis=(2, 3))
+
+    ENERGY = map_factor("energy", energy, version=1)
+
+Our own factors are registered by the same calls, each beside its function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.calibrate.factor import GRADIENT, LARGEST, Factor, Source
+from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.channels import Units
+from wrg_onnx.errors import StatisticsError
+from wrg_onnx.graph import Array
+
+OfWeights: TypeAlias = Callable[[Units], Sequence[LayerValues]]
+"""Takes the analysis of a model; gives not negative numbers for the channels of its layers.
+``weight.filters.of_filters`` makes them from a function of one layer's filters."""
+
+OfMaps: TypeAlias = Callable[[Array], NDArray[np.floating[Any]]]
+"""Takes the maps of one layer that one image gives, (N, C, H, W) floats, and gives not negative
+numbers: (N, C), of which the mean over N is taken, or (C,), where the function does that itself.
+N is 1 unless the model divides its image, such as into windows."""
+
+_OF_WEIGHTS: dict[Factor, OfWeights] = {}
+_OF_MAPS: dict[Factor, OfMaps] = {}
+
+
+def weights_factor(name: str, measure: OfWeights, *, version: int) -> Factor:
+    """Register a factor that weights alone give.
+
+    Args:
+        name: What reports call it.
+        measure: Measures it.
+        version: Grows with every change of ``measure``.
+
+    Returns:
+        The factor: a part for criteria.
+
+    Raises:
+        ValueError: If there is a factor of that name.
+    """
+    factor = _new(Factor(name, version, Source.WEIGHTS))
+    _OF_WEIGHTS[factor] = measure
+    return factor
+
+
+def map_factor(name: str, measure: OfMaps, *, version: int, most: float = LARGEST) -> Factor:
+    """Register a factor of feature maps.
+
+    Args:
+        name: What reports call it.
+        measure: Measures it on the maps of one layer and one image.
+        version: Grows with every change of ``measure``: what was kept of others is not read.
+        most: The largest number that it can give.
+
+    Returns:
+        The factor: a part for criteria.
+
+    Raises:
+        ValueError: If there is a factor of that name.
+    """
+    factor = _new(Factor(name, version, Source.MAPS, most))
+    _OF_MAPS[factor] = measure
+    return factor
+
+
+def all_factors() -> tuple[Factor, ...]:
+    """List all factors that there are."""
+    return (*_OF_WEIGHTS, *_OF_MAPS, GRADIENT)
+
+
+def measure_weights(factor: Factor, units: Units) -> Sequence[LayerValues]:
+    """Measure a factor of the weights.
+
+    Args:
+        factor: Which.
+        units: The analysis of the model.
+    """
+    return _OF_WEIGHTS[factor](units)
+
+
+def measure_maps(factor: Factor, maps: Array, tensor: str) -> Float64Array:
+    """Measure a factor on the maps of one layer and one image.
+
+    Args:
+        factor: Which.
+        maps: (N, C, H, W) floats.
+        tensor: Where they come from, for errors.
+
+    Returns:
+        (C,) float64, not negative, which may be NaN or infinite where the maps are.
+
+    Raises:
+        StatisticsError: If the factor's function gives anything else.
+    """
+    values = np.asarray(_OF_MAPS[factor](maps), np.float64)
+    if values.shape == maps.shape[:2]:
+        values = values.mean(axis=0)
+    if values.shape != maps.shape[1:2]:
+        raise StatisticsError(
+            f"factor '{factor.name}' gave numbers of shape {values.shape} for the maps of "
+            f"'{tensor}', of shape {maps.shape}: expected {maps.shape[:2]} or {maps.shape[1:2]}"
+        )
+    wrong = values[~((values >= 0) & (values <= factor.most))]
+    if len(wrong) and np.isfinite(maps).all():
+        raise StatisticsError(
+            f"factor '{factor.name}' gave {wrong[0]:g} for a map of '{tensor}': expected a number "
+            f"from 0 to {factor.most:g}"
+        )
+    return values
+
+
+def _new(factor: Factor) -> Factor:
+    if factor.name in {known.name for known in all_factors()}:
+        raise ValueError(f"there is a factor '{factor.name}' already")
+    return factor
