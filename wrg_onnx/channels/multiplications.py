@@ -8,9 +8,9 @@ from functools import partial
 from typing import TypeAlias
 
 from wrg_onnx.channels.axes import Axes
-from wrg_onnx.channels.rules.attention import qkv_sizes
-from wrg_onnx.channels.rules.einsum import places_by_label
+from wrg_onnx.channels.heads import qkv_sizes
 from wrg_onnx.channels.rules.fused import turned
+from wrg_onnx.channels.rules.linear import places_by_label
 from wrg_onnx.channels.units import Analysed
 
 Factors: TypeAlias = Sequence[tuple[Axes, Sequence[int]]]

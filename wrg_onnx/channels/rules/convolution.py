@@ -127,3 +127,44 @@ def derive_group(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     if not _is_depthwise(inputs_per_group, groups):
         return Derived()
     return Derived(attributes={"group": int(alive(call.axes(0).at(1)).sum())})
+
+
+@op_rule("CausalConvWithState", since=27)
+def couple_causal_conv(call: Call) -> Coupling:
+    """Tie the channels to their kernels, biases and states, as a depthwise convolution does.
+
+    Shapes:
+        X (N, C, L), W (C, 1, k), B (C), past (N, C, k-1) -> Y (N, C, L), present (N, C, k-1).
+
+    Source: https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html
+    """
+    x, w = call.axes(0), call.axes(1)
+    channels, reason = x.at(1), "convolves over this axis"
+    ties = [Tie(channels, w.at(0))]
+    frozen = freeze_axes(x, [0, 2], reason) + freeze_axes(w, [2], "")
+    bias, past = call.optional(2), call.optional(3)
+    if bias is not None:
+        ties.append(Tie(channels, bias.axes.at(0)))
+    if past is not None:
+        ties.append(Tie(channels, past.axes.at(1)))
+        frozen += freeze_axes(past.axes, [0, 2], reason)
+    outputs = tuple(Axes(s, (None, channels, None)[: len(s)]) for s in call.output_shapes)
+    return Coupling(outputs, tuple(ties), frozen, filters=(w.at(0),))
+
+
+@op_rule("Col2Im", since=18)
+def couple_col2im(call: Call) -> Coupling:
+    """Tie the columns that are folded into one channel.
+
+    Shapes:
+        X (N, C*k, L), image size (r), block size (r) -> Y (N, C, ...), k positions in a block.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Col2Im.html
+    """
+    x, shape = call.axes(), call.output_shapes[0]
+    columns = x.at(1).reshape(shape[1], -1).T
+    frozen = freeze_axes(x, [2], "folds this axis into an image")
+    for operand in call.inputs[1:]:
+        frozen += () if operand is None else freeze_axes(operand.axes, [0], "")
+    ids = (x.ids[0], columns[0], *(None,) * (len(shape) - 2))
+    return Coupling((Axes(shape, ids),), tie_rows(columns.reshape(-1), len(columns)), frozen)

@@ -20,12 +20,14 @@ from wrg_onnx.channels.axes import (
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.rules.convolution import couple_conv, derive_group
 from wrg_onnx.channels.rules.linear import couple_gemm, couple_product
-from wrg_onnx.channels.rules.pointwise import UNARY, freeze_dropped
-from wrg_onnx.channels.rules.spatial import POOLED
-from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary, freeze_dropped
+from wrg_onnx.channels.rules.pooling import POOLED
+from wrg_onnx.channels.table import MICROSOFT, Derived, derivation, op_rule
+from wrg_onnx.channels.traits import traits_named
 from wrg_onnx.graph import Shape
 
-MICROSOFT = "com.microsoft"
+op_rule("Gelu", "QuickGelu", since=1, domain=MICROSOFT)(couple_unary)
+op_rule("BiasAdd", "BiasGelu", "FastGelu", since=1, domain=MICROSOFT)(couple_nary)
 
 
 @op_rule("FusedConv", since=1, domain=MICROSOFT)
@@ -185,7 +187,7 @@ def _add(made: Coupling, term: Operand | None) -> Coupling:
 def _activated(call: Call, made: Coupling) -> Coupling:
     """Freeze the output where the fused activation is not one that treats every element alike."""
     activation = call.node.str("activation", "")
-    if not activation or activation in UNARY:
+    if not activation or traits_named(activation).is_pointwise:
         return made
     y = made.outputs[0]
     return made.also(frozen=freeze_axes(y, range(y.rank), f"applies {activation} over this axis"))

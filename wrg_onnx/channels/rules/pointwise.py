@@ -1,26 +1,25 @@
-"""Operators that treat every element alike: channels pass through, operands meet."""
+"""Arithmetic, comparison and logic, one element at a time: channels pass through, operands meet."""
 
 from __future__ import annotations
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, broadcast, freeze_axes
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
-UNARY = (
+_UNARY = (
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitCast", "BitwiseNot", "Cast",
-    "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid",
-    "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Not",
-    "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
-    "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "Ceil", "Clip", "Cos", "Cosh", "Erf", "Exp", "Floor", "Identity", "IsInf", "IsNaN", "Log",
+    "Neg", "Not", "Reciprocal", "Round", "Sign", "Sin", "Sinh", "Sqrt", "Tan",
 )  # fmt: skip
-NARY = (
+_NARY = (
     "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "CastLike", "Div", "Equal",
     "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or",
-    "PRelu", "Pow", "Sub", "Sum", "SwiGLU", "Where", "Xor",
+    "Pow", "Sub", "Sum", "Where", "Xor",
 )  # fmt: skip
+op_traits(Traits(is_pointwise=True), *_UNARY, *_NARY)
 
 
-@op_rule(*UNARY, since=1)
-@op_rule("Gelu", "QuickGelu", since=1, domain="com.microsoft")
+@op_rule(*_UNARY, since=1)
 def couple_unary(call: Call) -> Coupling:
     """Pass the channels through; further inputs are scalars.
 
@@ -30,8 +29,7 @@ def couple_unary(call: Call) -> Coupling:
     return Coupling(outputs=(call.axes(),))
 
 
-@op_rule(*NARY, since=1)
-@op_rule("BiasAdd", "BiasGelu", "FastGelu", since=1, domain="com.microsoft")
+@op_rule(*_NARY, since=1)
 def couple_nary(call: Call) -> Coupling:
     """Tie the operands where they meet, with ONNX's broadcasting.
 
@@ -64,17 +62,3 @@ def freeze_dropped(x: Axes, training: Operand | None) -> tuple[Freeze, ...]:
     if training is None or (training.value is not None and not training.value.any()):
         return ()
     return freeze_axes(x, range(x.rank), "draws random numbers for this axis")
-
-
-@op_rule("Shape", since=1)
-def couple_shape(call: Call) -> Coupling:
-    """Read sizes only; what they are used for is followed element by element."""
-    return Coupling((Axes.inert(call.output_shapes[0]),), dropped=(call.axes().flat(),))
-
-
-@op_rule("Size", since=1)
-def couple_size(call: Call) -> Coupling:
-    """Freeze what is counted: the number of elements is data."""
-    x = call.axes()
-    frozen = freeze_axes(x, range(x.rank), "counts the elements of this axis")
-    return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)

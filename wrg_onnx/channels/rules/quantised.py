@@ -26,7 +26,6 @@ RUN_TIME_ZERO = "takes the zero point of a weight from values computed at run ti
 
 
 @op_rule("QuantizeLinear", since=10)
-@op_rule("QuantizeLinear", since=1, domain="com.microsoft")
 def couple_quantise(call: Call) -> Coupling:
     """Pass the channels through; a scale and zero point per position of ``axis`` follow it.
 
@@ -40,7 +39,6 @@ def couple_quantise(call: Call) -> Coupling:
 
 
 @op_rule("DequantizeLinear", since=10)
-@op_rule("DequantizeLinear", since=1, domain="com.microsoft")
 def couple_dequantise(call: Call) -> Coupling:
     """Pass the channels through; a scale and zero point per position of ``axis`` follow it.
 

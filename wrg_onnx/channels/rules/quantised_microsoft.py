@@ -7,17 +7,24 @@ from dataclasses import replace
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Quantised, Tie, freeze_axes
 from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.rules.activation import couple_softmax, couple_softmax_flattened
 from wrg_onnx.channels.rules.convolution import couple_conv, derive_group
-from wrg_onnx.channels.rules.dividing import couple_concat
 from wrg_onnx.channels.rules.linear import couple_gemm, couple_matmul
-from wrg_onnx.channels.rules.normalisation import couple_softmax, couple_softmax_flattened
 from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary
-from wrg_onnx.channels.rules.quantised import WHOLE_RANGE, row_axis, with_parameters
+from wrg_onnx.channels.rules.pooling import couple_pool
+from wrg_onnx.channels.rules.quantised import (
+    WHOLE_RANGE,
+    couple_dequantise,
+    couple_quantise,
+    row_axis,
+    with_parameters,
+)
 from wrg_onnx.channels.rules.reduction import couple_reduce
-from wrg_onnx.channels.rules.spatial import couple_pool
-from wrg_onnx.channels.table import Derived, Rule, derivation, op_rule
+from wrg_onnx.channels.rules.reshape import couple_concat
+from wrg_onnx.channels.table import MICROSOFT, Derived, Rule, derivation, op_rule
 
-MICROSOFT = "com.microsoft"
+op_rule("QuantizeLinear", since=1, domain=MICROSOFT)(couple_quantise)
+op_rule("DequantizeLinear", since=1, domain=MICROSOFT)(couple_dequantise)
 PACKED = "packs this axis in blocks"
 
 

@@ -15,7 +15,6 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STEPS = "steps over this axis"
 RUN_TIME = "gets its weights at run time"
 FROM_OUTSIDE = "starts from a state that keeps its width"
-
 # Positions of the inputs. A GRU and an RNN have those up to the initial state.
 X, W, R, BIAS, LENGTHS, INITIAL_H, INITIAL_C, PEEPHOLES = range(8)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wrg_onnx.channels.table import MICROSOFT
 from wrg_onnx.graph.model import Node
-from wrg_onnx.twin.table import MICROSOFT
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,18 @@ from torch.nn import functional
 
 from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
-from wrg_onnx.twin.ops.recurrent_kernels import DEFAULTS, fits_kernel, run_kernel
+from wrg_onnx.twin.kernels.recurrent import DEFAULTS, fits_kernel, run_kernel
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 Activation: TypeAlias = Callable[[Tensor], Tensor]
 States: TypeAlias = tuple[Tensor, ...]
 """(N, H) each: the hidden state, and the cell of an LSTM."""
-
 Cell: TypeAlias = Callable[[Tensor, States], States]
 """From the input's share of the gates, (N, g*H), and the states to the next states."""
-
 # By lower case, since ONNX Runtime takes either: the function and its default alpha and beta.
 _ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], tuple[float, ...]]] = {
     "relu": (torch.relu, ()),

@@ -13,6 +13,7 @@ from wrg_onnx.twin.attributes import number
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 DEFAULTS = {
     "LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",),
 }  # fmt: skip

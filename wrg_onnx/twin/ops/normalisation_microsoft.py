@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wrg_onnx.channels.table import MICROSOFT
 from wrg_onnx.twin.attributes import number, optional
-from wrg_onnx.twin.table import MICROSOFT, twin_op
+from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node

@@ -1,4 +1,4 @@
-"""Operators that move elements without looking at them."""
+"""Operators that lay the elements out anew without looking at them."""
 
 from __future__ import annotations
 
@@ -129,10 +129,3 @@ def space_to_depth(node: Node, x: Tensor) -> Tensor:
     order = (0, 3, 5, 1, 2, 4) if node.str("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
     blocks = blocks.permute(order)
     return blocks.reshape(n, b * b * c, h // b, w // b)
-
-
-@twin_op("Trilu", since=14, host=(1,))
-def trilu(node: Node, x: Tensor, operand: Tensor | None = None) -> Tensor:
-    """Keep one triangle of the last two axes, from the k-th diagonal on."""
-    k = 0 if operand is None else integers(operand)[0]
-    return x.triu(k) if node.int("upper", 1) else x.tril(k)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from wrg_onnx.channels.table import MICROSOFT
 from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
 from wrg_onnx.twin.ops.attention import (
@@ -22,10 +23,11 @@ from wrg_onnx.twin.ops.attention import (
     rotate,
     split_heads,
 )
-from wrg_onnx.twin.table import MICROSOFT, twin_op
+from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
+
 
 _MASKED = -10000.0
 

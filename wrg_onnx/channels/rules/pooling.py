@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, freeze_axes
 from wrg_onnx.channels.table import op_rule
 
 POOLED = "pools over this axis"
@@ -32,3 +32,19 @@ def couple_pool(call: Call) -> Coupling:
         ids = (*x.ids[:2], *(None,) * (len(shape) - 2))
         outputs.append(Axes(shape, ids) if position == 0 else Axes.inert(shape))
     return Coupling(tuple(outputs), frozen=frozen)
+
+
+@op_rule("MaxUnpool", since=9)
+def couple_max_unpool(call: Call) -> Coupling:
+    """Freeze all: the indices number positions through all channels.
+
+    Shapes:
+        X (N, C, ...), indices (N, C, ...), shape (r) -> Y (N, C, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__MaxUnpool.html
+    """
+    frozen: tuple[Freeze, ...] = ()
+    for position in (0, 1):
+        axes = call.axes(position)
+        frozen += freeze_axes(axes, range(axes.rank), "numbers its positions through all channels")
+    return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)

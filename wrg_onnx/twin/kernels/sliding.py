@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SlidingWindow:
     """How a kernel slides over the spatial axes; one entry per axis.
 
     Attributes:
@@ -39,7 +39,7 @@ class Window:
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
 
-def read_window(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> Window:
+def read_window(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> SlidingWindow:
     """Read strides, dilations and padding off a node; ``auto_pad`` is resolved.
 
     Args:
@@ -53,19 +53,19 @@ def read_window(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> Wind
     auto_pad = node.str("auto_pad", "NOTSET")
     if auto_pad in ("NOTSET", ""):
         pads = node.ints("pads", (0,) * (2 * rank))
-        return Window(tuple(kernel), strides, dilations, pads[:rank], pads[rank:])
+        return SlidingWindow(tuple(kernel), strides, dilations, pads[:rank], pads[rank:])
     if auto_pad == "VALID":
-        return Window(tuple(kernel), strides, dilations, (0,) * rank, (0,) * rank)
+        return SlidingWindow(tuple(kernel), strides, dilations, (0,) * rank, (0,) * rank)
     totals = [
         max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
         for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
     ]
     small, large = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
     begins, ends = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
-    return Window(tuple(kernel), strides, dilations, begins, ends)
+    return SlidingWindow(tuple(kernel), strides, dilations, begins, ends)
 
 
-def output_sizes(window: Window, sizes: Sequence[int], *, ceil: bool) -> tuple[int, ...]:
+def output_sizes(window: SlidingWindow, sizes: Sequence[int], *, ceil: bool) -> tuple[int, ...]:
     """Return how many windows fit on each axis.
 
     Args:

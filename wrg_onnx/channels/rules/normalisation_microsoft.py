@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
 from wrg_onnx.channels.rules.normalisation import NORMALISED
-from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.table import MICROSOFT, op_rule
 from wrg_onnx.graph import Shape
-
-MICROSOFT = "com.microsoft"
 
 
 @op_rule("SkipLayerNormalization", since=1, domain=MICROSOFT)

@@ -1,4 +1,4 @@
-"""Tensors from shapes and numbers."""
+"""Tensors made of shapes and numbers, and the shapes themselves."""
 
 from __future__ import annotations
 
