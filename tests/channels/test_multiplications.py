@@ -11,7 +11,7 @@ from rule_calls import axes, call
 from strategies import analyse, build, normal
 
 from wrg_onnx.channels import mac_terms, total_cost
-from wrg_onnx.channels.multiplications import multiplications
+from wrg_onnx.channels.costs import multiplications
 from wrg_onnx.channels.units import Analysed
 
 

@@ -11,21 +11,22 @@ from wrg_onnx.channels.costs import (
 from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
-from wrg_onnx.channels.rules.control import CONTROL
 from wrg_onnx.channels.solve import find_units
+from wrg_onnx.channels.traits import LayerForm, Traits, traits_of
 from wrg_onnx.channels.units import Reason, Slot, Units, is_parameter
 
 __all__ = [
-    "CONTROL",
     "INERT",
     "Axes",
     "BoolArray",
     "CostTerm",
     "IdArray",
+    "LayerForm",
     "Limits",
     "Quantised",
     "Reason",
     "Slot",
+    "Traits",
     "Units",
     "alive_ids",
     "count_parameters",
@@ -35,4 +36,5 @@ __all__ = [
     "meet_demands",
     "parameter_terms",
     "total_cost",
+    "traits_of",
 ]

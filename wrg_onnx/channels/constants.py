@@ -8,17 +8,10 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import IdArray
+from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Reader, Slot
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.model import captured
-
-_PER_CHANNEL = frozenset(
-    {("Conv", 2), ("ConvTranspose", 2), ("Gemm", 2)}
-    | {(op, position) for op in ("Add", "Sub", "Mul", "Div", "PRelu") for position in (0, 1)}
-    | {(f"{kind}Normalization", position) for kind in ("Instance", "Layer") for position in (1, 2)}
-    | {("BatchNormalization", position) for position in (1, 2, 3, 4)}
-)  # fmt: skip
-"""Operands that hold one number per channel and contract nothing: biases, scales, statistics."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,10 +67,10 @@ def _readers(graph: Graph) -> dict[str, list[Reader]]:
     """Find the nodes that read a constant as one number per channel."""
     found: dict[str, list[Reader]] = {}
     for node in graph.nodes:
-        for position, name in enumerate(node.inputs):
-            per_channel = not node.domain and (node.op, position) in _PER_CHANNEL
+        for position in traits_of(node).per_channel:
+            name = node.input(position)
             # What a caller may feed has one value for all its readers.
-            if per_channel and name in graph.constants and name not in graph.fed_constants:
+            if name in graph.constants and name not in graph.fed_constants:
                 found.setdefault(name, []).append((node.index, position))
     return found
 

@@ -8,13 +8,15 @@ computes as before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, Tie, freeze_axes
 from wrg_onnx.channels.ids import INERT, Alive, IdArray
 from wrg_onnx.channels.table import Derived
+from wrg_onnx.channels.traits import Factors, all_axes
+from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Attribute, Shape
 
 SHARED = "shares these keys and values between all heads"
@@ -121,3 +123,36 @@ def derive_heads(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:
     if "qkv_hidden_sizes" in node.attributes:
         attributes["qkv_hidden_sizes"] = tuple(n * left // number for n in qkv_sizes(call))
     return Derived(attributes=attributes)
+
+
+def count_attention(analysed: Analysed, *, past: int) -> Iterator[Factors]:
+    """Attend with queries, keys and values that come projected.
+
+    Args:
+        analysed: The node.
+        past: The input position of past keys.
+    """
+    call = analysed.call
+    q, y, packed = call.axes(0), analysed.outputs[0], call.optional(1) is None
+    keys, cached = q if packed else call.axes(1), call.optional(past)
+    length = keys.shape[2 if keys.rank == 4 else 1]
+    length += 0 if cached is None else cached.axes.shape[2]
+    if packed and q.rank == 3:
+        # queries stand before keys and values, and are as many as the output's columns
+        q = Axes(y.shape, (None, None, q.at(2)[: y.shape[2]]))
+    elif packed:
+        q = Axes((*q.shape[:3], q.shape[4]), (*q.ids[:3], q.ids[4]))
+    yield from count_scores(q, y, length)
+
+
+def count_scores(q: Axes, y: Axes, length: int) -> Iterator[Factors]:
+    """Multiply each query with each key, and each weight with its value.
+
+    Args:
+        q: The queries.
+        y: What attention gives.
+        length: How many keys there are.
+    """
+    keys = all_axes(Axes.inert((length,)))
+    yield [all_axes(q), keys]
+    yield [all_axes(y), keys]

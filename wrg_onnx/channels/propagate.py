@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ledger import Ledger
-from wrg_onnx.channels.rules.control import CONTROL
+from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
-    compute_sizes,
     constant_sizes,
     from_source,
-    used_up,
 )
 from wrg_onnx.channels.table import Rule, find_rule
+from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Analysed, Reader
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
 from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishes
@@ -94,7 +93,7 @@ def propagate(
     axes.update({name: Axes.inert(reading.shapes.get(name, ())) for name in flat.entries})
     for node in graph.nodes:
         call = _call(node, graph, known, reading, ledger)
-        is_control = node.op in CONTROL and not node.domain
+        is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
         coupling = _ask(call, graph.name) if is_control or has_shapes else _refuse(call, NO_SHAPE)
         ledger.record(call, coupling, fed)

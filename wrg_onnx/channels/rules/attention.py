@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie, freeze_axes, tie_rows
 from wrg_onnx.channels.heads import (
     carry,
+    count_attention,
     derive_heads,
     follow_heads,
     lay_out_heads,
@@ -20,6 +23,7 @@ from wrg_onnx.channels.heads import (
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.rules.linear import TWO_ACTIVATIONS
 from wrg_onnx.channels.table import derivation, op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 
 @op_rule("Attention", since=23)
@@ -106,3 +110,6 @@ def couple_linear_attention(call: Call) -> Coupling:
     outputs = [Axes(y, (None, None, np.tile(channels, queries)))]
     outputs += [Axes(s, (None, None, None, channels)[: len(s)]) for s in present]
     return Coupling(tuple(outputs), tuple(ties), frozen)
+
+
+op_traits(Traits(multiplications=partial(count_attention, past=4)), "Attention")

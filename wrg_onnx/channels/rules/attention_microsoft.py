@@ -5,11 +5,16 @@ Source: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
-from wrg_onnx.channels.axes import Call, Coupling, Tie
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie
 from wrg_onnx.channels.heads import (
     carry,
+    count_attention,
+    count_scores,
     derive_heads,
     follow_heads,
     freeze_tables,
@@ -22,6 +27,8 @@ from wrg_onnx.channels.heads import (
 )
 from wrg_onnx.channels.rules.linear import contract
 from wrg_onnx.channels.table import MICROSOFT, derivation, op_rule
+from wrg_onnx.channels.traits import Factors, Traits, all_axes, op_traits
+from wrg_onnx.channels.units import Analysed
 
 
 @op_rule("Attention", since=1, domain=MICROSOFT)
@@ -136,3 +143,27 @@ derivation(
     "Attention", "GroupQueryAttention", "MultiHeadAttention", "RotaryEmbedding",
     since=1, domain=MICROSOFT,
 )(derive_heads)  # fmt: skip
+
+
+def _count_packed(analysed: Analysed) -> Iterator[Factors]:
+    """Project to queries, keys and values, then attend."""
+    call = analysed.call
+    x, w, past = call.axes(0), call.axes(1), call.optional(4)
+    yield [all_axes(x), (w, [1])]
+    queries = w.at(1)[: qkv_sizes(call)[0]]
+    length = x.shape[1] + (0 if past is None else past.axes.shape[3])
+    q = Axes((*x.shape[:2], len(queries)), (None, None, queries))
+    yield from count_scores(q, analysed.outputs[0], length)
+
+
+op_traits(Traits(multiplications=_count_packed), "Attention", domain=MICROSOFT)
+op_traits(
+    Traits(multiplications=partial(count_attention, past=3)),
+    "GroupQueryAttention",
+    domain=MICROSOFT,
+)
+op_traits(
+    Traits(multiplications=partial(count_attention, past=6)),
+    "MultiHeadAttention",
+    domain=MICROSOFT,
+)

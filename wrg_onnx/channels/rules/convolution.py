@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes, tie_rows
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import Factors, LayerForm, Traits, all_axes, op_traits
+from wrg_onnx.channels.units import Analysed
 
 CONVOLVED = "convolves over this axis"
 OFFSETS = "reads offsets from this axis"
@@ -168,3 +170,30 @@ def couple_col2im(call: Call) -> Coupling:
         frozen += () if operand is None else freeze_axes(operand.axes, [0], "")
     ids = (x.ids[0], columns[0], *(None,) * (len(shape) - 2))
     return Coupling((Axes(shape, ids),), tie_rows(columns.reshape(-1), len(columns)), frozen)
+
+
+def count_convolution(analysed: Analysed, *, channels_last: bool = False) -> Iterator[Factors]:
+    """Apply the whole weight at each position of the output.
+
+    Args:
+        analysed: The node.
+        channels_last: Whether the channels are on the last axis; its attribute may say so, too.
+    """
+    y = analysed.outputs[0]
+    channels_last = channels_last or bool(analysed.call.node.int("channels_last", 0))
+    places = range(y.rank - 1) if channels_last else (0, *range(2, y.rank))
+    yield [all_axes(analysed.call.axes(1)), (y, places)]
+
+
+def _count_transposed(analysed: Analysed) -> Iterator[Factors]:
+    """Apply the whole weight at each position of the input."""
+    x = analysed.call.axes(0)
+    yield [all_axes(analysed.call.axes(1)), (x, (0, *range(2, x.rank)))]
+
+
+op_traits(Traits(layer=LayerForm.LINEAR), "Conv", "ConvTranspose")
+op_traits(Traits(layer=LayerForm.SAMPLED), "DeformConv")
+op_traits(Traits(multiplications=count_convolution), "Conv", "DeformConv")
+op_traits(Traits(multiplications=_count_transposed), "ConvTranspose")
+op_traits(Traits(per_channel=(2,)), "Conv", "ConvTranspose")
+op_traits(Traits(scale_and_bias=True), "Conv")

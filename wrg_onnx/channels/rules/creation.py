@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, freeze_axes
+from wrg_onnx.channels.sizes import MOST_ELEMENTS, Size, SizeRule, Sizes, fill_sizes
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
+from wrg_onnx.graph import Node
 
 
 @op_rule("Shape", since=1)
@@ -43,3 +50,21 @@ def couple_one_hot(call: Call) -> Coupling:
             frozen += freeze_axes(operand.axes, range(operand.axes.rank), "")
     made = Axes(shape, (*index.ids[:axis], None, *index.ids[axis:]))
     return Coupling((made,), frozen=frozen)
+
+
+def _repeat(node: Node, operands: Sequence[Sizes]) -> Sizes | None:
+    """Evaluate ConstantOfShape, where it makes a vector of a length that never changes."""
+    shape = operands[0]
+    if len(shape) != 1 or shape[0].ids or shape[0].is_open:
+        return None
+    length = int(shape[0].value)
+    if not 0 <= length <= MOST_ELEMENTS:
+        return None
+    value = node.attributes.get("value")
+    number = value.reshape(-1)[0].item() if isinstance(value, np.ndarray) else 0.0
+    return fill_sizes((length,), [Size(number)] * length)
+
+
+op_traits(Traits(sizes=SizeRule(_repeat)), "ConstantOfShape")
+op_traits(Traits(ignores_elements=True), "Shape", "Size")
+op_traits(Traits(every_position_alike=True), "Shape")

@@ -19,8 +19,10 @@ from wrg_onnx.channels.axes import (
 )
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.regroup import regroup
+from wrg_onnx.channels.sizes import Numbers, Sizes, by_moving
 from wrg_onnx.channels.table import Derived, derivation, op_rule
-from wrg_onnx.graph import Array
+from wrg_onnx.channels.traits import Traits, op_traits
+from wrg_onnx.graph import Array, Node
 
 PICKED = "picks positions of this axis"
 AS_INDEX = "reads positions from this axis"
@@ -246,3 +248,15 @@ def derive_compress(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Deriv
     if own is None or alive(own).all():
         return Derived()
     return Derived(operands={1: condition[alive(own[: len(condition)])]})
+
+
+def _pick(_node: Node, operands: Sequence[Sizes], numbers: Numbers) -> Sizes:
+    """Evaluate a Gather from a vector."""
+    index = np.array(numbers[1], int).reshape(operands[1].shape)
+    return np.asarray(np.take(operands[0], index, axis=0), dtype=object)
+
+
+op_traits(Traits(moves_elements=True), "Gather", "GatherElements")
+op_traits(
+    Traits(keeps_zeros=True, zero_at_zero=True, sizes=by_moving(_pick), look_ups={1: 0}), "Gather"
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from wrg_onnx.channels.axes import (
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Factors, LayerForm, Traits, all_axes, op_traits
+from wrg_onnx.channels.units import Analysed
 
 TWO_ACTIVATIONS = "contracts two activations over this axis"
 
@@ -231,3 +233,41 @@ def couple_det(call: Call) -> Coupling:
     x = call.axes()
     frozen = freeze_axes(x, [x.rank - 2, x.rank - 1], "takes determinants over this axis")
     return Coupling((Axes(call.output_shapes[0], x.ids[:-2]),), frozen=frozen)
+
+
+def count_gemm(analysed: Analysed) -> Iterator[Factors]:
+    """Multiply each element of the left matrix once for each column of the right one."""
+    call = analysed.call
+    outer = 0 if call.node.int("transB", 0) else 1
+    yield [all_axes(call.axes(0)), (call.axes(1), [outer])]
+
+
+def count_matmul(analysed: Analysed) -> Iterator[Factors]:
+    """Sum one inner axis up for each element of the output."""
+    yield from count_product(analysed, analysed.call.axes(0))
+
+
+def count_product(analysed: Analysed, a: Axes) -> Iterator[Factors]:
+    """Count a matrix product whose left operand some operator turns.
+
+    Args:
+        analysed: The node.
+        a: The axes of the left matrices as they are multiplied, (..., M, K) or (K).
+    """
+    if a.rank > 1:
+        yield [all_axes(analysed.outputs[0]), (a, [a.rank - 1])]
+    else:
+        yield [all_axes(analysed.call.axes(1))]
+
+
+def _count_einsum(analysed: Analysed) -> Iterator[Factors]:
+    """Multiply one axis for each letter, wherever it stands."""
+    if len(analysed.call.inputs) > 1:
+        places = [found[0] for found in places_by_label(analysed.call)[0].values()]
+        yield [(place.operand.axes, [place.axis]) for place in places]
+
+
+op_traits(Traits(layer=LayerForm.LINEAR), "Gemm", "MatMul")
+op_traits(Traits(multiplications=count_gemm, per_channel=(2,)), "Gemm")
+op_traits(Traits(multiplications=count_matmul, every_position_alike=True), "MatMul")
+op_traits(Traits(multiplications=_count_einsum), "Einsum")

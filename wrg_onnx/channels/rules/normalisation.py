@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast, freeze_axes
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits
 
 NORMALISED = "normalises over this axis"
 
@@ -151,3 +154,35 @@ def couple_mean_variance(call: Call) -> Coupling:
     x = call.axes()
     axes = [axis % x.rank for axis in call.node.ints("axes", (0, 2, 3))]
     return Coupling((x,), frozen=freeze_axes(x, axes, NORMALISED))
+
+
+def _scale_by_statistics(question: ScaleQuestion) -> ChannelScale | None:
+    """Take the scale of a BatchNormalization over the deviation that it divides by."""
+    node, constants = question.node, question.constants
+    if question.place or question.axis != 1 or node.int("training_mode", 0):
+        return None
+    scale, variance = constants[1], constants[4]
+    if scale is None or variance is None:
+        return None
+    if scale.ndim != 1 or variance.ndim != 1:  # opset 7 has a form with one of each per place
+        return None
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    assert isinstance(epsilon, float), node
+    spread = variance.astype(np.float64) + epsilon
+    if not (spread > 0).all():
+        return None
+    return ChannelScale(np.abs(scale.astype(np.float64)) / np.sqrt(spread), question.axis)
+
+
+op_traits(
+    Traits(
+        continues_layer=True,
+        zero_at_zero=True,
+        per_channel=(1, 2, 3, 4),
+        scale_and_bias=True,
+        gain=_scale_by_statistics,
+    ),
+    "BatchNormalization",
+)
+op_traits(Traits(per_channel=(1, 2)), "InstanceNormalization", "LayerNormalization")
+op_traits(Traits(every_position_alike=True), "LayerNormalization")

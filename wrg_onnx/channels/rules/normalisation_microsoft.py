@@ -8,6 +8,7 @@ from __future__ import annotations
 from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
 from wrg_onnx.channels.rules.normalisation import NORMALISED
 from wrg_onnx.channels.table import MICROSOFT, op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 from wrg_onnx.graph import Shape
 
 
@@ -90,3 +91,6 @@ def couple_group_norm(call: Call) -> Coupling:
             frozen += freeze_axes(operand.axes, range(operand.axes.rank), NORMALISED)
     outputs = tuple(x if shape else Axes.inert(shape) for shape in call.output_shapes)
     return Coupling(outputs, frozen=frozen)
+
+
+op_traits(Traits(look_ups={0: 2, 1: 4, 8: 3}), "EmbedLayerNormalization", domain=MICROSOFT)

@@ -7,6 +7,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, freeze_axes
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 
 @op_rule("Pad", since=1)
@@ -83,3 +84,6 @@ def couple_center_crop_pad(call: Call) -> Coupling:
         demands=tuple(demands),
         dropped=(call.axes(1).flat(),),
     )
+
+
+op_traits(Traits(moves_elements=True), "Pad")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, freeze_axes
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 POOLED = "pools over this axis"
 
@@ -48,3 +49,6 @@ def couple_max_unpool(call: Call) -> Coupling:
         axes = call.axes(position)
         frozen += freeze_axes(axes, range(axes.rank), "numbers its positions through all channels")
     return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)
+
+
+op_traits(Traits(moves_elements=True), "MaxPool")

@@ -6,6 +6,7 @@ from wrg_onnx.channels.axes import Call, Coupling
 from wrg_onnx.channels.couplings import freeze_whole
 from wrg_onnx.channels.rules.creation import couple_made_from_shape
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 op_rule("RandomNormal", "RandomUniform", since=1)(couple_made_from_shape)
 
@@ -20,3 +21,10 @@ def couple_random(call: Call) -> Coupling:
         X (...) -> Y (...).
     """
     return freeze_whole(call, "draws random numbers for this axis")
+
+
+op_traits(
+    Traits(draws_random=True),
+    "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
+)  # fmt: skip

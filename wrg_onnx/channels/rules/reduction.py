@@ -8,6 +8,7 @@ from __future__ import annotations
 from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
 from wrg_onnx.channels.couplings import freeze_along, freeze_whole
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 REDUCED = "reduces over this axis"
 
@@ -95,3 +96,7 @@ def couple_top_k(call: Call) -> Coupling:
     """
     axis = call.node.axis("axis", rank=call.axes().rank, default=-1)
     return freeze_along(call, [axis], "ranks the values along this axis")
+
+
+op_traits(Traits(every_position_alike=True), "ReduceMax", "ReduceMean", "ReduceSum")
+op_traits(Traits(sums_mask=True), "CumSum")

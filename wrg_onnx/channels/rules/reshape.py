@@ -20,7 +20,18 @@ from wrg_onnx.channels.axes import (
 )
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.regroup import regroup
+from wrg_onnx.channels.sizes import (
+    ALL_MOVED,
+    Numbers,
+    Place,
+    SizeRule,
+    Sizes,
+    by_moving,
+    fill_sizes,
+)
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits
+from wrg_onnx.graph import Node
 
 
 @op_rule("Reshape", since=5)
@@ -273,3 +284,54 @@ def couple_space_to_depth(call: Call) -> Coupling:
     ids = None if x.ids[1] is None else repeat(x.ids[1], block * block)
     frozen = freeze_axes(x, (2, 3), "moves this axis into others")
     return Coupling((Axes(call.output_shapes[0], (x.ids[0], ids, None, None)),), frozen=frozen)
+
+
+def _join(node: Node, operands: Sequence[Sizes]) -> Sizes:
+    """Evaluate Concat of vectors."""
+    places = ((node.index, position, 0) for position in range(len(operands)))
+    return np.concatenate([_entering(*pair) for pair in zip(operands, places, strict=True)])
+
+
+def _entering(sizes: Sizes, place: Place) -> Sizes:
+    """Note that a number which is the same at all input sizes can be written into a Concat."""
+    flat = np.atleast_1d(sizes)
+    if len(flat) != 1 or flat[0].is_open or flat[0].source is not None:
+        return flat
+    return fill_sizes((1,), [replace(flat[0], source=place)])
+
+
+def _squeeze(_node: Node, operands: Sequence[Sizes], _numbers: Numbers) -> Sizes:
+    return operands[0].reshape(()) if operands[0].size == 1 else operands[0]
+
+
+def _unsqueeze(_node: Node, operands: Sequence[Sizes], _numbers: Numbers) -> Sizes | None:
+    return operands[0].reshape(1) if operands[0].ndim == 0 else None
+
+
+def _reshape(_node: Node, operands: Sequence[Sizes], numbers: Numbers) -> Sizes | None:
+    fits = len(operands) == 2 and len(numbers[1]) <= 1
+    return operands[0].reshape(numbers[1]) if fits else None
+
+
+def _permute_scale(question: ScaleQuestion) -> ChannelScale:
+    order = question.node.ints("perm", tuple(reversed(range(question.rank))))
+    return ChannelScale(np.ones(1), order.index(question.axis))
+
+
+op_traits(Traits(moves_elements=True), "Concat", "DepthToSpace", "SpaceToDepth")
+op_traits(
+    Traits(moves_elements=True, keeps_zeros=True),
+    "Expand", "Flatten", "Reshape", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
+op_traits(
+    Traits(zero_at_zero=True),
+    "Concat", "Expand", "Reshape", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
+op_traits(Traits(keeps_numbers=True), "Flatten", "Reshape", "Squeeze", "Unsqueeze")
+op_traits(Traits(every_position_alike=True), "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+op_traits(Traits(reads_sizes=True), "Expand", "Reshape", "Split", "Tile")
+op_traits(Traits(sizes=SizeRule(_join, moved=ALL_MOVED)), "Concat")
+op_traits(Traits(sizes=by_moving(_squeeze)), "Squeeze")
+op_traits(Traits(sizes=by_moving(_unsqueeze)), "Unsqueeze")
+op_traits(Traits(sizes=by_moving(_reshape)), "Reshape")
+op_traits(Traits(gain=_permute_scale), "Transpose")

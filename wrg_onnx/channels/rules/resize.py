@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, freeze_axes
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 RESIZED = "resizes this axis"
 
@@ -75,3 +76,6 @@ def _resize(call: Call, same: Sequence[int], sized: Mapping[int, int]) -> Coupli
         if axis in same and x.ids[axis] is not None
     )
     return Coupling((Axes(shape, ids),), frozen=freeze_axes(x, changed, RESIZED), demands=demands)
+
+
+op_traits(Traits(reads_sizes=True), "Resize", "Upsample")

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, freeze_axes
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.channels.sizes import Numbers, Sizes, by_moving
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
+from wrg_onnx.graph import Node
 
 RUN_TIME = "slices this axis at bounds computed at run time"
 
@@ -134,3 +137,25 @@ def couple_reverse_sequence(call: Call) -> Coupling:
     time = call.node.axis("time_axis", rank=rank, default=0)
     batch = call.node.axis("batch_axis", rank=rank, default=1)
     return freeze_along(call, [time, batch], "reverses sequences along this axis")
+
+
+def _take_range(node: Node, operands: Sequence[Sizes], numbers: Numbers) -> Sizes:
+    """Evaluate a Slice of a vector."""
+    first = operands[0]
+    if len(operands) < 3:
+        return first[node.ints("starts")[0] : node.ints("ends")[0]]
+    step = numbers[4][0] if len(operands) > 4 else 1
+    past_front = step < 0 and numbers[2][0] < -len(first)
+    return first[numbers[1][0] : None if past_front else numbers[2][0] : step]
+
+
+op_traits(
+    Traits(
+        moves_elements=True,
+        keeps_zeros=True,
+        zero_at_zero=True,
+        reads_sizes=True,
+        sizes=by_moving(_take_range),
+    ),
+    "Slice",
+)

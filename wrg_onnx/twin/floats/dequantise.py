@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
+from wrg_onnx.channels import traits_of
 from wrg_onnx.graph.model import Attribute, Graph, Node, bodies
 from wrg_onnx.graph.subgraphs import subgraphs
 from wrg_onnx.twin.floats.forms import (
     DEQUANTISE,
     DYNAMIC,
     DYNAMIC_PRODUCT,
-    PASSING,
     QUANTISE,
-    SIZES,
     Form,
     Operand,
     find_form,
@@ -182,10 +181,11 @@ def _pass(part: Rewriting, node: Node) -> None:
     """Write a node that is not quantised: on what integers stand for if it moves them about."""
     known = {name: part.known(name) for name in node.inputs if name}
     first = known.get(node.input(0))
-    if not any(known.values()) or node.op in SIZES:
+    traits = traits_of(node)
+    if not any(known.values()) or traits.ignores_elements:
         part.nodes.append(replace(node, attributes=_bodies(part, node)))
         return
-    if node.op not in PASSING or node.domain or first is None or part.is_spread(first):
+    if not traits.moves_elements or first is None or part.is_spread(first):
         inputs = [part.floats(node, n, RAW) if known.get(n) else n for n in node.inputs]
         part.nodes.append(replace(node, inputs=tuple(inputs), attributes=_bodies(part, node)))
         return

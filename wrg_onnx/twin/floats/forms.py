@@ -77,16 +77,6 @@ DEQUANTISE = "DequantizeLinear"
 DYNAMIC = "DynamicQuantizeLinear"
 DYNAMIC_PRODUCT = "DynamicQuantizeMatMul"
 
-PASSING = frozenset({
-    "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements",
-    "Identity", "MaxPool", "Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
-    "Transpose", "Unsqueeze",
-})  # fmt: skip
-"""Operators that move integers about, or choose among them: what they stand for stays."""
-
-SIZES = frozenset({"Shape", "Size"})
-"""Operators that look at no element."""
-
 
 def find_form(node: Node) -> Form | None:
     """Return what a node is in floats, None for one that computes with no quantised operand."""

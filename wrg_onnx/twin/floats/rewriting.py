@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from wrg_onnx.channels import traits_of
 from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Attribute, Node
 from wrg_onnx.graph.subgraphs import Path, Subgraph
-from wrg_onnx.twin.floats.forms import DYNAMIC, PASSING
+from wrg_onnx.twin.floats.forms import DYNAMIC
 from wrg_onnx.twin.floats.integers import Integers, Meaning, integer_range, read_integers
 from wrg_onnx.twin.ops.quantised import OWN
 
@@ -119,7 +120,7 @@ class Rewriting:
             return np.dtype(np.uint8)
         if maker.op == "Cast":
             return onnx.helper.tensor_dtype_to_np_dtype(maker.int("to"))
-        return self.dtype(maker.inputs[0]) if maker.op in PASSING else None
+        return self.dtype(maker.inputs[0]) if traits_of(maker).moves_elements else None
 
     def known(self, name: str) -> Meaning | None:
         """Return how the integers were stored that a tensor's floats stand for, if they do."""
