@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels import Axes, BoolArray, IdArray, Quantised, alive_ids, traits_of
-from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session, random_feeds
+from wrg_onnx.channels import (
+    Axes,
+    BoolArray,
+    IdArray,
+    Quantised,
+    alive_ids,
+    random_feeds,
+    traits_of,
+)
+from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session
 from wrg_onnx.rewrite.plan import Plan
 
 CHUNK_BYTES = 16 * 2**20

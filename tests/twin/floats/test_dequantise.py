@@ -27,7 +27,7 @@ from wrg_onnx.twin import build_twin, dequantised
 from wrg_onnx.twin.floats.forms import is_quantised
 from wrg_onnx.twin.ops.quantised import stand_for
 
-MODEL = Path(__file__).parents[3] / "shared" / "data" / "models" / "shufflenet_v2_12_int8.onnx"
+MODEL = Path(__file__).parents[4] / "shared" / "data" / "models" / "shufflenet_v2_12_int8.onnx"
 CASES = operator_cases("test_operators_quantised")
 
 # A tensor that ONNX Runtime rounds from another float32: sums of integers in another order, or
