@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from wrg_onnx.twin.forms import Form, IntegerOperand, Step, float_form
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
@@ -118,3 +119,22 @@ def spread(parameter: Tensor, shape: torch.Size, axis: int, block: int) -> Tenso
     if block and parameter.shape[axis] != shape[axis]:
         parameter = parameter.repeat_interleave(block, axis).narrow(axis, 0, shape[axis])
     return parameter
+
+
+CONVOLUTION_FORM = Form(
+    "Conv", (IntegerOperand(0, 1, 2), IntegerOperand(3, 4, 5, 0)), (6, 7), bias=8
+)
+
+float_form(Step.ROUND, "QuantizeLinear")
+float_form(Step.READ, "DequantizeLinear")
+float_form(Step.ROUND_BY_RANGE, "DynamicQuantizeLinear")
+float_form(CONVOLUTION_FORM, "QLinearConv")
+float_form(Form("Conv", (IntegerOperand(0, None, 2), IntegerOperand(1, None, 3, 0))), "ConvInteger")
+float_form(
+    Form("MatMul", (IntegerOperand(0, 1, 2, -2), IntegerOperand(3, 4, 5, -1)), (6, 7)),
+    "QLinearMatMul",
+)
+float_form(
+    Form("MatMul", (IntegerOperand(0, None, 2, -2), IntegerOperand(1, None, 3, -1))),
+    "MatMulInteger",
+)
