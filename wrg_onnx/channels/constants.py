@@ -9,7 +9,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.traits import traits_of
-from wrg_onnx.channels.units import Reader, Slot
+from wrg_onnx.channels.units import Port, Slot
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.model import captured
 
@@ -26,7 +26,7 @@ class Constants:
 
     slots: tuple[Slot, ...]
     axes: dict[str, Axes]
-    copies: dict[Reader, Axes]
+    copies: dict[Port, Axes]
 
 
 def number_constants(graph: Graph) -> Constants:
@@ -42,7 +42,7 @@ def number_constants(graph: Graph) -> Constants:
     readers = _readers(graph)
     for name, array in sorted(graph.constants.items()):
         single = readers.get(name, []) if _is_vector(array) else []
-        rest: list[Reader | None] = [None] if _has_others(graph, name, single) else []
+        rest: list[Port | None] = [None] if _has_others(graph, name, single) else []
         for reader in [*rest, *single] if len(rest) + len(single) > 1 else [None]:
             ids: list[IdArray | None] = []
             for axis, size in enumerate(array.shape):
@@ -63,9 +63,9 @@ def _is_vector(array: Array) -> bool:
     return array.dtype.kind == "f" and array.ndim > 0 and array.size == max(array.shape) > 1
 
 
-def _readers(graph: Graph) -> dict[str, list[Reader]]:
+def _readers(graph: Graph) -> dict[str, list[Port]]:
     """Find the nodes that read a constant as one number per channel."""
-    found: dict[str, list[Reader]] = {}
+    found: dict[str, list[Port]] = {}
     for node in graph.nodes:
         for position in traits_of(node).per_channel:
             name = node.input(position)
@@ -75,7 +75,7 @@ def _readers(graph: Graph) -> dict[str, list[Reader]]:
     return found
 
 
-def _has_others(graph: Graph, name: str, single: list[Reader]) -> bool:
+def _has_others(graph: Graph, name: str, single: list[Port]) -> bool:
     """Tell whether anything but those readers needs the constant under its name."""
     nodes = graph.consumers.get(name, ())
     count = sum(node.inputs.count(name) for node in nodes)

@@ -29,7 +29,17 @@ def qkv_sizes(call: Call) -> tuple[int, ...]:
 
 
 def heads_in_block(ids: IdArray, number: int) -> tuple[IdArray, list[Tie]]:
-    """Read the heads off an axis that lies head by head; tie the positions of each to its first."""
+    """Read the heads off an axis that lies head by head; tie the positions of each to its first.
+
+    Args:
+        ids: (h*d,), of h heads with d positions each.
+        number: h.
+
+    Returns:
+        (h,), one id per head, and the ties inside the heads.
+    """
+    # Position p is in head p // d: seen as (h, d), column 0 holds the id of each head, and repeated
+    # d times it lies beside the axis (h*d), position by position.
     heads = ids.reshape(number, -1)[:, 0]
     return heads, [Tie(heads.repeat(len(ids) // number), ids)]
 
@@ -37,7 +47,16 @@ def heads_in_block(ids: IdArray, number: int) -> tuple[IdArray, list[Tie]]:
 def heads_in_blocks(
     ids: IdArray, sizes: Sequence[int], counts: Sequence[int]
 ) -> tuple[list[IdArray], list[Tie]]:
-    """Read the heads off consecutive blocks of an axis: those of Q, K and V."""
+    """Read the heads off consecutive blocks of an axis: those of queries, keys and values.
+
+    Args:
+        ids: (sum of the sizes,).
+        sizes: How long each block is.
+        counts: How many heads each block has.
+
+    Returns:
+        The heads of each block, (count,) each, and the ties inside all heads.
+    """
     heads, ties = [], []
     for block, count in zip(np.split(ids, np.cumsum(sizes)[:-1]), counts, strict=True):
         own, inside = heads_in_block(block, count)
@@ -47,7 +66,15 @@ def heads_in_blocks(
 
 
 def read_heads(axes: Axes, number: int) -> tuple[IdArray, list[Tie]]:
-    """Read the heads off an operand by its rank: (B, S, h*d), (B, h, S, d) or (B, S, h, n, d)."""
+    """Read the heads off an operand by its rank: (B, S, h*d), (B, h, S, d) or (B, S, h, n, d).
+
+    Args:
+        axes: The operand's.
+        number: h, for the first form.
+
+    Returns:
+        (h,), one id per head, and the ties inside the heads.
+    """
     if axes.rank == 3:
         return heads_in_block(axes.at(2), number)
     return axes.at(1 if axes.rank == 4 else 2), []
@@ -56,7 +83,18 @@ def read_heads(axes: Axes, number: int) -> tuple[IdArray, list[Tie]]:
 def share_heads(
     queries: IdArray, keys: IdArray, values: IdArray
 ) -> tuple[list[Tie], tuple[Freeze, ...]]:
-    """Tie each head of keys and values to its query heads; a single one serves what is left."""
+    """Tie each head of keys and values to its query heads; a single one serves what is left.
+
+    Args:
+        queries: (h,), one id per head.
+        keys: (g,), with h a multiple of g.
+        values: (g,).
+
+    Returns:
+        The ties, and what is frozen.
+    """
+    # Query head q reads key head q // (h / g): keys repeated h / g times lie beside the queries.
+    # A key head goes with all its query heads, so that h / g stays, as every runtime demands.
     if len(keys) == 1 < len(queries):
         return [], (Freeze(keys, SHARED), Freeze(values, SHARED))
     ratio = len(queries) // len(keys)

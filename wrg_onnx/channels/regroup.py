@@ -23,7 +23,14 @@ MERGED = "merges this axis with another that carries channels"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Axes of the input, and those of the output with as many elements."""
+    """Axes of the input, and those of the output with as many elements.
+
+    Attributes:
+        x: The axes of the whole input.
+        inner: Which of them are in the block.
+        outer: The axes of the node's output that are in it.
+        dims: Their sizes.
+    """
 
     x: Axes
     inner: list[int]
@@ -99,6 +106,10 @@ def _blocks(left: Shape, right: Shape) -> Iterator[tuple[list[int], list[int]]]:
 
 
 def _carry(call: Call, block: _Block) -> _Carried:
+    """Carry the ids of one block to its output axes.
+
+    Of several live input axes the one with most units goes on; the others are frozen.
+    """
     x, inner, dims = block.x, block.inner, block.dims
     live = [axis for axis in inner if x.ids[axis] is not None]
     if not live:
@@ -109,12 +120,17 @@ def _carry(call: Call, block: _Block) -> _Carried:
     others = [x.at(axis) for axis in live if axis != chosen]
     # On a trial pass the factors of an axis are alive side by side, and meet again here.
     frozen = () if call.fresh else tuple(Freeze(ids, MERGED) for ids in others)
-    # grid: one id per position of the block, first in the input's dims, then in the output's
+    # The block is m_0 x ... x m_p positions in the input and n_0 x ... x n_q in the output: as many,
+    # in the same order. grid (n_0, ..., n_q) holds the id of each: those of the chosen axis (m_c),
+    # the same at all positions of the other input axes, read in the output's dims.
     own = x.at(chosen)
     spread = own.reshape([-1 if axis == chosen else 1 for axis in inner])
     grid = np.broadcast_to(spread, [x.shape[axis] for axis in inner]).reshape(dims)
     if not dims:
         return _Carried((), frozen=(*frozen, Freeze(own, "drops this axis")))
+    # Does one output axis k alone say which id it is? Then its line (n_k) laid along axis k and
+    # repeated over the others is the grid itself. So it is where axes of length 1 come and go,
+    # where inert axes are merged or split, and where a Flatten merges channels with pixels.
     for axis in range(len(dims)):
         line = _line(grid, axis)
         if np.array_equal(np.broadcast_to(_along(line, axis, len(dims)), dims), grid):
@@ -123,7 +139,16 @@ def _carry(call: Call, block: _Block) -> _Carried:
 
 
 def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, ...]) -> _Carried:
-    """Let one factor carry the units; tie what shares its index."""
+    """Let one factor carry the units, and tie what shares its index.
+
+    On a trial pass every factor gets fresh ids instead, and no ties.
+
+    Args:
+        call: The node; it says which factors are to carry units, and whether this is a trial.
+        grid: (n_0, ..., n_q), the id of each position of the block, in the output's dims.
+        outer: The output axis of each of these dims.
+        frozen: What is frozen already.
+    """
     dims = grid.shape
     lines = {axis: _line(grid, axis) for axis, size in enumerate(dims) if size > 1}
     units = {axis: len(np.unique(line)) for axis, line in lines.items()}
@@ -135,12 +160,17 @@ def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, .
         return _Carried(ids, frozen=frozen, dropped=(division.ids,), divisions=(division,))
     axis = max(lines, key=lambda own: (outer[own] in call.carriers, units[own]))
     line = lines[axis]
+    # Heads h x head dim d: ids 0 .. h*d-1 lie in grid (h, d). If h carries, line is grid[:, 0], the
+    # first id of each head, and every id of a head is tied to that: (line[i], grid[i, j]).
+    # In general: with the carrying axis k last, the grid is rows (all other positions, n_k), and
+    # each row meets line (n_k) element by element.
     rows = _without_repeats(np.moveaxis(grid, axis, -1).reshape(-1, dims[axis]))
-    pairs = np.stack([np.broadcast_to(line, rows.shape), rows], axis=-1).reshape(-1, 2)
-    pairs = np.unique(_without_repeats(pairs[pairs[:, 0] != pairs[:, 1]]), axis=0).T
+    met = np.stack([np.broadcast_to(line, rows.shape), rows], axis=-1).reshape(-1, 2)
+    # Rows may be a picture's pixels, many and alike: each (carrying id, tied id) is wanted once.
+    pairs = np.unique(_without_repeats(met[met[:, 0] != met[:, 1]]), axis=0)
     return _Carried(
         _only(line, axis, len(dims)),
-        (Tie(pairs[0], pairs[1]),),
+        (Tie(pairs[:, 0], pairs[:, 1]),),
         frozen,
         divisions=(Division(divided, {outer[axis]: line}),),
         choice=f"of {' x '.join(map(str, dims))}, factor {axis} ({dims[axis]}) carries the units",
@@ -167,8 +197,10 @@ def _line(grid: IdArray, axis: int) -> IdArray:
 
 
 def _along(line: IdArray, axis: int, rank: int) -> IdArray:
+    """Lay ids along one axis of so many, all others of length 1."""
     return line.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 
 def _only(line: IdArray, axis: int, rank: int) -> tuple[IdArray | None, ...]:
+    """Put ids on one axis of so many; the others are inert."""
     return tuple(line if a == axis else None for a in range(rank))
