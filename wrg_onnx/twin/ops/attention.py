@@ -122,8 +122,8 @@ def _bias(
         return None
     rows = torch.arange(q.shape[2], device=q.device)[:, None]
     columns = torch.arange(k.shape[2], device=q.device)
-    # ahead (S, T), or (B, 1, S, T) with an offset for each sample: how many positions query s, which
-    # stands at s + offset among all positions, lies ahead of key t. Below 0 the key is in its future.
+    # ahead (S, T), or (B, 1, S, T) with an offset for each sample: how many positions query s,
+    # which stands at s + offset, lies ahead of key t. Below 0 the key is in its future.
     ahead = rows + offset - columns
     allowed = ahead >= 0 if causal else torch.ones_like(ahead, dtype=torch.bool)
     if left >= 0:
