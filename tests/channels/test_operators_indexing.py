@@ -166,9 +166,6 @@ WITHOUT_A_RULE = [
     Case("NonMaxSuppression-stays", "f = Reshape(a, s)  n = NonMaxSuppression(k, f, t)  g = Cast<to = 1>(n)  "
          "m = ReduceSum(g)  y = Mul(a, m)", free=0,
          consts={"s": ints(1, 8, 36), "k": np.abs(normal(1, 36, 4)), "t": ints(2)}),
-    Case("NegativeLogLikelihoodLoss-stays", "f = Reshape(a, s)  l = LogSoftmax<axis = 1>(f)  "
-         "m = NegativeLogLikelihoodLoss(l, t)  y = Mul(a, m)", free=0,
-         consts={"s": ints(1, 8, 36), "t": np.zeros((1, 36), np.int64)}),
 ]  # fmt: skip
 
 CASES = [*WITHOUT_A_RULE, *RESIZE, *GATHER, *SCATTER, *SAMPLING]

@@ -23,7 +23,6 @@ EXCLUDED = {
     for case in ("SplitToSequence", "SequenceConstruct", "Optional")
 } | {
     "/unknown-operator-stays": "the operator, Unique, stands for one that nobody knows",
-    "indexing/NegativeLogLikelihoodLoss-stays": "a loss is no part of a network as deployed",
     "normalising/RandomNormalLike-stays": "it draws other numbers in every run",
     "normalising/Bernoulli-stays": "it draws other numbers in every run",
 }  # fmt: skip

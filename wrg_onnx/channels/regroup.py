@@ -120,7 +120,7 @@ def _carry(call: Call, block: _Block) -> _Carried:
     others = [x.at(axis) for axis in live if axis != chosen]
     # On a trial pass the factors of an axis are alive side by side, and meet again here.
     frozen = () if call.fresh else tuple(Freeze(ids, MERGED) for ids in others)
-    # The block is m_0 x ... x m_p positions in the input and n_0 x ... x n_q in the output: as many,
+    # The block is m_0 x ... x m_p positions of the input, n_0 x ... x n_q of the output: as many,
     # in the same order. grid (n_0, ..., n_q) holds the id of each: those of the chosen axis (m_c),
     # the same at all positions of the other input axes, read in the output's dims.
     own = x.at(chosen)

@@ -10,6 +10,7 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     fused,
     gathering,
     linear,
+    loss,
     normalisation,
     normalisation_microsoft,
     padding,

@@ -10,6 +10,7 @@ from wrg_onnx.twin.ops import (  # noqa: F401 - importing registers
     fused,
     gathering,
     linear,
+    loss,
     normalisation,
     normalisation_microsoft,
     padding,
