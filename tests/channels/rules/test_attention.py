@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
+from fused_calls import couple_fused, derived, held
 from operator_cases import (
     Case,
     assert_costs_follow,
@@ -15,6 +17,7 @@ from operator_cases import (
     ints,
     network,
 )
+from rule_calls import axes, carried, couple, ties
 from strategies import analyse, normal
 
 MS = "com.microsoft"
@@ -223,6 +226,17 @@ BLOCKS = [
           whole=[("wq", 1, 48), ("wk", 1, 24), ("wo", 0, 48), ("w1", 1, 10), ("w3", 1, 10), ("w2", 0, 10)]),
 ]  # fmt: skip
 
+LINEAR = [
+    *(Case(f"LinearAttention-{rule}-values", "f = Reshape(a, z)  v = Transpose<perm = [0, 2, 1]>(f)  "
+           "g = Reshape(x, z3)  x3 = Transpose<perm = [0, 2, 1]>(g)  q = MatMul(x3, wq)  k = MatMul(x3, wk)  "
+           f"o, p = LinearAttention<q_num_heads = 4, kv_num_heads = 2, update_rule = \"{rule}\">(q, k, v{more})  "
+           "t = Transpose<perm = [0, 2, 1]>(o)  y = Reshape(t, s)", 27, y=(16,),
+           consts={"z": ints(1, 8, 36), "z3": ints(1, 3, 36), "wq": normal(3, 12) / 4, "wk": normal(3, 6) / 4,
+                   "be": 0.5 * np.ones((1, 36, 2), np.float32), "de": -0.5 * np.ones((1, 36, 2), np.float32),
+                   "s": ints(1, -1, 6, 6)})
+      for rule, more in (("linear", ""), ("delta", ", , , be"), ("gated", ", , de"))),
+]  # fmt: skip
+
 CASES = [*BLOCKS, *PACKED, *MULTI, *GROUPED, *STANDARD, *ROTARY]
 
 
@@ -233,12 +247,12 @@ def test_whole_heads_can_go(case):
         assert analysis.removable(name, axis).sum() == count, (name, analysis.reasons(name, axis))
 
 
-@each_case(CASES)
+@each_case([*CASES, *LINEAR])
 def test_pruned_operator_computes_what_the_masked_one_does(case):
     assert_prunes_exactly(case)
 
 
-@each_case(CASES)
+@each_case([*CASES, *LINEAR])
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)
 
@@ -246,3 +260,105 @@ def test_own_validation_accepts_the_pruned_operator(case):
 @each_case(CASES)
 def test_costs_are_exact_after_removal(case):
     assert_costs_follow(case)
+
+
+def test_value_channels_of_linear_attention_are_tied_across_heads():
+    given = [axes((1, 5, 12), a2=0), axes((1, 5, 6), a2=20), axes((1, 5, 8), a2=40),
+             axes((1, 2, 3, 4), a3=60)]  # fmt: skip
+    c = couple("LinearAttention", given, [(1, 5, 16), (1, 2, 3, 4)], version=27, q_num_heads=4,
+               kv_num_heads=2)  # fmt: skip
+    assert ties(c) == [
+        (40, 44),
+        (40, 60),
+        (41, 45),
+        (41, 61),
+        (42, 46),
+        (42, 62),
+        (43, 47),
+        (43, 63),
+    ]
+    assert carried(c)[2] == [40, 41, 42, 43] * 4
+    assert carried(c, 1)[3] == [40, 41, 42, 43]
+    assert sorted(i for f in c.frozen for i in f.ids) == [*range(12), *range(20, 26)]
+
+
+def test_packed_queries_keys_and_values_share_the_axis_of_heads():
+    c = couple_fused("MultiHeadAttention", [axes((1, 5, 2, 3, 4), a2=0), None, None, axes((24,), a0=100)],
+               [(1, 5, 8)], num_heads=2)  # fmt: skip
+    assert carried(c) == [None, None, [0] * 4 + [1] * 4]
+    blocks = np.arange(100, 124).reshape(3, 2, 4)
+    pairs = set(ties(c))
+    for block in blocks:
+        for head, positions in enumerate(block.tolist()):
+            assert (head, positions[0]) in pairs
+            assert {(positions[0], p) for p in positions[1:]} <= pairs
+
+
+def test_packed_keys_and_values_tie_to_the_queries():
+    c = couple_fused("MultiHeadAttention", [axes((1, 5, 4), a2=0), axes((1, 5, 2, 2, 2), a2=20)],
+               [(1, 5, 4)], num_heads=2)  # fmt: skip
+    assert ties(c) == [(0, 1), (0, 20), (2, 3), (2, 21)]
+
+
+def test_attention_with_an_input_cache_keeps_its_heads():
+    cache = axes((2, 1, 2, 5, 2))
+    c = couple_fused("Attention", [axes((1, 5, 3), a2=0), axes((3, 12), a0=10, a1=20), None, None, cache],
+               [(1, 5, 4), (2, 1, 2, 10, 2)], weights=(1,), num_heads=2)  # fmt: skip
+    assert (-1, 20) in ties(c)
+    assert (-1, 22) in ties(c)
+    assert carried(c, 1) == [None, None, [20, 22], None, None]
+
+
+@pytest.mark.parametrize(
+    ("gone", "sizes", "left"),
+    [
+        ([20, 21], (4, 4, 8), {"num_heads": 1, "qkv_hidden_sizes": (2, 2, 4)}),
+        ([20, 21], None, {"num_heads": 1}),
+        ([], (4, 4, 8), {}),
+    ],
+)
+def test_attention_counts_its_heads_and_columns_anew(gone, sizes, left):
+    width = 16 if sizes else 12
+    values = 8 if sizes else 4
+    given = {"qkv_hidden_sizes": sizes} if sizes else {}
+    inputs = [axes((1, 5, 3), a2=0), axes((3, width), a0=10, a1=20)]
+    assert derived(gone, "Attention", inputs, [(1, 5, values)], weights=(1,), num_heads=2,
+                   **given) == left  # fmt: skip
+
+
+def test_grouped_queries_keep_their_ratio():
+    inputs = [axes((1, 5, 8), a2=0), axes((1, 5, 4), a2=20), axes((1, 5, 4), a2=30)]
+    inputs += [None, None, axes((1,)), axes(())]
+    given = ("GroupQueryAttention", inputs, [(1, 5, 8), (1, 2, 5, 2), (1, 2, 5, 2)])
+    c = couple_fused(*given, num_heads=4, kv_num_heads=2)
+    assert {(0, 20), (2, 20), (4, 22), (6, 22), (20, 30), (22, 32)} <= set(ties(c))
+    assert carried(c, 1) == carried(c, 2) == [None, [20, 22], None, None]
+    gone = [0, 1, 2, 3]
+    assert derived(gone, *given, num_heads=4, kv_num_heads=2) == {"num_heads": 2, "kv_num_heads": 1}
+
+
+def test_a_single_key_head_serves_the_heads_that_stay():
+    inputs = [axes((1, 5, 8), a2=0), axes((1, 5, 2), a2=20), axes((1, 5, 2), a2=30)]
+    given = ("Attention", inputs, [(1, 5, 8)])
+    options = {"domain": "", "version": 23, "q_num_heads": 4, "kv_num_heads": 1}
+    c = couple_fused(*given, **options)
+    assert ties(c) == [(0, 1), (2, 3), (4, 5), (6, 7), (20, 21), (30, 31)]
+    assert held(c) == {"shares these keys and values between all heads": [20, 30]}
+    assert derived([0, 1], *given, **options) == {"q_num_heads": 3}
+
+
+def test_attention_of_four_axes_has_no_heads_to_count():
+    inputs = [axes((1, 4, 5, 2), a1=0), axes((1, 4, 5, 2), a1=10), axes((1, 4, 5, 3), a1=20, a3=30)]
+    c = couple_fused("Attention", inputs, [(1, 4, 5, 3)], domain="", version=23)
+    assert carried(c) == [None, [0, 1, 2, 3], None, [30, 31, 32]]
+    assert derived([0], "Attention", inputs, [(1, 4, 5, 3)], domain="", version=23) == {}
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_rotary_counts_heads_by_its_tables_or_its_attribute(number):
+    inputs = [axes((1, 5, 8), a2=0), axes((1, 5)), axes((9, 2), a0=50, a1=60), axes((9, 2), a0=70)]
+    given = ("RotaryEmbedding", inputs, [(1, 5, 8)])
+    options = {"num_heads": number} if number else {}
+    assert carried(couple_fused(*given, **options)) == [None, None, [0] * 4 + [4] * 4]
+    left = derived([0, 1, 2, 3], *given, **options)
+    assert left == ({"num_heads": 1} if number else {})

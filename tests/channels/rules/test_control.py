@@ -6,7 +6,14 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from operator_cases import Case, assert_own_validation_accepts, assert_prunes_exactly, ints, network
+from operator_cases import (
+    Case,
+    assert_own_validation_accepts,
+    assert_prunes_exactly,
+    each_case,
+    ints,
+    network,
+)
 from strategies import analyse, draw_alive, normal, tensors_of, whole
 
 from wrg_onnx.channels import parameter_terms, total_cost
@@ -278,3 +285,21 @@ def test_weight_whose_tied_rows_a_branch_consumes_stays():
     analysis = hold(case, k=(0, 0), wb=(0, 8), e1=(0, 6))
     assert analysis.tied(("e1", 0), ("wz", 1))
     assert any("computes this weight in a branch" in r for r in analysis.reasons("k", 0))
+
+
+CASES = [
+    Case("If-ties-what-both-branches-return", "q = Greater(k, k)  y = If(q) "
+         "<then_branch = t () => (float[1,8,6,6] u) { u = Relu(a) },"
+         " else_branch = f () => (float[1,8,6,6] w) { w = Neg(a) }>",
+         consts={"k": np.float32(1)}),
+]  # fmt: skip
+
+
+@each_case(CASES)
+def test_pruned_operator_computes_what_the_masked_one_does(case):
+    assert_prunes_exactly(case)
+
+
+@each_case(CASES)
+def test_own_validation_accepts_the_pruned_operator(case):
+    assert_own_validation_accepts(case)
