@@ -156,13 +156,13 @@ def test_fused_conv_with_an_activation_over_channels_freezes_its_output():
     assert held(c) == {"applies Softmax over this axis": [10, 11]}
 
 
-@pytest.mark.parametrize(("activation", "held"), [("Relu", {}), ("Softmax", [30, 31])])
-def test_fused_matmul_activation(activation, held):
+@pytest.mark.parametrize(("activation", "stays"), [("Relu", {}), ("Softmax", [30, 31])])
+def test_fused_matmul_activation(activation, stays):
     c = couple_fused("FusedMatMulActivation", [axes((1, 3, 4), a2=0), axes((2, 4), a0=30, a1=20)],
                [(1, 3, 2)], weights=(1,), transB=1, activation=activation)  # fmt: skip
     assert ties(c) == [(0, 20), (1, 21), (2, 22), (3, 23)]
     assert carried(c) == [None, None, [30, 31]]
-    assert held(c) == ({"applies Softmax over this axis": held} if held else {})
+    assert held(c) == ({"applies Softmax over this axis": stays} if stays else {})
 
 
 def test_fused_matmul_leaves_vectors_alone():
