@@ -214,6 +214,11 @@ SEQUENCES = [
     fused("RotaryEmbedding", shaped(1, 2, 4), integers(1), shaped(4, 1), shaped(4, 1, seed=1)),
 ]  # fmt: skip
 
+LOSSES = [
+    *(case("NegativeLogLikelihoodLoss", shaped(2, 3, 4), integers([0, 2, 1, 1], [2, 2, 0, 1]), *weight, reduction=how)
+      for how in ("none", "sum", "mean") for weight in ((), (shaped(3, low=0.5).detach(),))),
+]  # fmt: skip
+
 OWN = [
     fused("MatMulNBits", shaped(2, 18), torch.arange(32).to(torch.uint8).reshape(2, 2, 8), shaped(2, 2).detach(), None,
           None, shaped(2), K=18, N=2, bits=4, block_size=16),
@@ -221,4 +226,14 @@ OWN = [
     *(Gradient(op, (shaped(1, 2, 2, 3),), {}, 1, "wrg_onnx") for op in ("ChannelsFirst", "ChannelsLast")),
 ]  # fmt: skip
 
-CASES = [*POINTWISE, *NORMALISING, *SPATIAL, *PRODUCTS, *REDUCING, *MOVING, *SEQUENCES, *OWN]
+CASES = [
+    *POINTWISE,
+    *NORMALISING,
+    *SPATIAL,
+    *PRODUCTS,
+    *REDUCING,
+    *MOVING,
+    *SEQUENCES,
+    *LOSSES,
+    *OWN,
+]

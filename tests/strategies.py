@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper, parser
 
-from wrg_onnx.channels import Limits, Units, find_units
-from wrg_onnx.graph import Graph, bind_sizes, infer_shapes, random_feeds
+from wrg_onnx.channels import Limits, Units, find_units, index_bounds, random_feeds
+from wrg_onnx.graph import Graph, bind_sizes, infer_shapes
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.graph.message import to_proto
 from wrg_onnx.rewrite import apply_plan, plan_slices
@@ -83,7 +83,9 @@ class Analysis:
 
 def analyse(model: onnx.ModelProto, limits: Limits | None = None, **sizes) -> Analysis:
     graph = from_proto(copy_of(model), name="test")
-    shapes = infer_shapes(graph, bind_sizes(graph.inputs, sizes=sizes, image_size=8))
+    shapes = infer_shapes(
+        graph, bind_sizes(graph.inputs, sizes=sizes, image_size=8), index_bounds(graph)
+    )
     return Analysis(model, graph, shapes, find_units(graph, shapes, limits))
 
 

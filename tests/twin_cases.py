@@ -8,12 +8,12 @@ from pathlib import Path
 
 from operator_cases import Case
 
-CHANNELS = Path(__file__).parent / "channels"
+RULES = Path(__file__).parent / "channels" / "rules"
 
 
 def operator_cases(stem):
     """Return the cases of one file of tests by name."""
-    spec = importlib.util.spec_from_file_location(f"cases_of_{stem}", CHANNELS / f"{stem}.py")
+    spec = importlib.util.spec_from_file_location(f"cases_of_{stem}", RULES / f"{stem}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where its dataclasses look for their names
     spec.loader.exec_module(module)
@@ -22,5 +22,5 @@ def operator_cases(stem):
 
 
 def families():
-    """Return the names of the files that hold cases."""
-    return sorted(path.stem for path in CHANNELS.glob("test_operators*.py"))
+    """Return the names of the files that may hold cases."""
+    return sorted(path.stem for path in RULES.glob("test_*.py"))

@@ -15,7 +15,7 @@ from strategies import (
     whole,
 )
 
-from wrg_onnx.graph import random_feeds
+from wrg_onnx.channels import random_feeds
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
 

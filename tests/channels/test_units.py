@@ -17,7 +17,8 @@ from wrg_onnx.channels import (
     total_cost,
 )
 from wrg_onnx.channels.axes import Axes, Coupling
-from wrg_onnx.channels.sizes import axis_sizes, compute_sizes, constant_sizes, from_source
+from wrg_onnx.channels.shape_arithmetic import compute_sizes
+from wrg_onnx.channels.sizes import axis_sizes, constant_sizes, from_source
 from wrg_onnx.channels.table import _RULES, op_rule
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Node

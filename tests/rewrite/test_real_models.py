@@ -10,8 +10,8 @@ import onnx
 import pytest
 from strategies import compare, masked, run
 
-from wrg_onnx.channels import find_units, parameter_terms, total_cost
-from wrg_onnx.graph import bind_sizes, infer_shapes, load, random_feeds, save
+from wrg_onnx.channels import find_units, index_bounds, parameter_terms, random_feeds, total_cost
+from wrg_onnx.graph import bind_sizes, infer_shapes, load, save
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -39,7 +39,7 @@ def halve(units):
 def check(path, least, tmp_path):
     graph = load(path)
     sizes = bind_sizes(graph.inputs, image_size=64)
-    shapes = infer_shapes(graph, sizes)
+    shapes = infer_shapes(graph, sizes, index_bounds(graph))
     units = find_units(graph, shapes)
     alive = halve(units)
     plan = plan_slices(units, alive)

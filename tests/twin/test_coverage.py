@@ -12,7 +12,7 @@ import wrg_onnx.channels.rules  # noqa: F401 - registers the rules
 from wrg_onnx.channels.table import registered as ruled
 from wrg_onnx.graph.model import Node
 from wrg_onnx.twin import lookup, registered
-from wrg_onnx.twin.floats.forms import is_quantised
+from wrg_onnx.twin.forms import is_quantised
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = sorted([*DATA.glob("models/*.onnx"), *DATA.glob("zoo/*.onnx.xz")])

@@ -7,17 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wrg_onnx.channels import IdArray, Units
-from wrg_onnx.channels.rules.normalisation import couple_per_channel
-from wrg_onnx.channels.rules.pointwise import couple_dropout, couple_nary, couple_unary
-from wrg_onnx.channels.rules.quantised import couple_dequantise
-from wrg_onnx.channels.table import find_rule
+from wrg_onnx.channels import IdArray, Units, traits_of
 from wrg_onnx.graph import Array, Graph, Node
-
-_FOLLOWED = (couple_unary, couple_nary, couple_dropout, couple_per_channel, couple_dequantise)
-
-_ZERO_POINTS = {"QLinearConv": 7, "QLinearMatMul": 7, "QGemm": 8}
-"""Which input holds the zero point of an operator's output."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +55,7 @@ def plan_taps(units: Units) -> tuple[Tap, ...]:
 
 
 def _zero_point(graph: Graph, layer: Node) -> int:
-    position = _ZERO_POINTS.get(layer.op)
+    position = traits_of(layer).output_zero_point
     value = None if position is None else graph.constants.get(layer.input(position))
     return 0 if value is None or value.size != 1 else int(value.reshape(()))
 
@@ -95,7 +86,7 @@ def _follow(graph: Graph, start: Node, made: str) -> str:
         if node.index in visited:
             continue
         visited.add(node.index)
-        if find_rule(node) not in _FOLLOWED or node.op == "InstanceNormalization":
+        if not traits_of(node).continues_layer:
             continue
         if all(not n or n in made_by or n in graph.constants for n in node.inputs):
             made_by[node.outputs[0]] = len(order)

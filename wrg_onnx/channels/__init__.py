@@ -9,30 +9,35 @@ from wrg_onnx.channels.costs import (
     total_cost,
 )
 from wrg_onnx.channels.demands import alive_ids, meet_demands
+from wrg_onnx.channels.feeds import index_bounds, random_feeds
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
-from wrg_onnx.channels.rules.control import CONTROL
 from wrg_onnx.channels.solve import find_units
+from wrg_onnx.channels.traits import LayerForm, Traits, traits_of
 from wrg_onnx.channels.units import Reason, Slot, Units, is_parameter
 
 __all__ = [
-    "CONTROL",
     "INERT",
     "Axes",
     "BoolArray",
     "CostTerm",
     "IdArray",
+    "LayerForm",
     "Limits",
     "Quantised",
     "Reason",
     "Slot",
+    "Traits",
     "Units",
     "alive_ids",
     "count_parameters",
     "find_units",
+    "index_bounds",
     "is_parameter",
     "mac_terms",
     "meet_demands",
     "parameter_terms",
+    "random_feeds",
     "total_cost",
+    "traits_of",
 ]

@@ -27,7 +27,7 @@ FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
+class FactorTrial:
     """What a pass found that gave every factor ids of its own.
 
     Attributes:
@@ -77,7 +77,7 @@ def most_removable(units: Units) -> float:
     return total_cost(terms, np.ones(units.count, bool)) - total_cost(terms, alive)
 
 
-def choose_carriers(trial: Trial, *, finest: bool = False) -> dict[int, tuple[int, ...]]:
+def choose_carriers(trial: FactorTrial, *, finest: bool = False) -> dict[int, tuple[int, ...]]:
     """Choose the output axes that carry the units of what Reshapes divide.
 
     Args:
@@ -109,7 +109,7 @@ def choose_carriers(trial: Trial, *, finest: bool = False) -> dict[int, tuple[in
     return carriers
 
 
-def _factors(trial: Trial) -> list[_Factor]:
+def _factors(trial: FactorTrial) -> list[_Factor]:
     per_component = np.bincount(trial.labels, trial.weight, len(trial.is_frozen))
     found = []
     # In the order of the nodes: what one division holds, the next one may divide further.

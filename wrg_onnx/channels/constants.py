@@ -8,17 +8,10 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import IdArray
-from wrg_onnx.channels.units import Reader, Slot
+from wrg_onnx.channels.traits import traits_of
+from wrg_onnx.channels.units import Port, Slot
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.model import captured
-
-_PER_CHANNEL = frozenset(
-    {("Conv", 2), ("ConvTranspose", 2), ("Gemm", 2)}
-    | {(op, position) for op in ("Add", "Sub", "Mul", "Div", "PRelu") for position in (0, 1)}
-    | {(f"{kind}Normalization", position) for kind in ("Instance", "Layer") for position in (1, 2)}
-    | {("BatchNormalization", position) for position in (1, 2, 3, 4)}
-)  # fmt: skip
-"""Operands that hold one number per channel and contract nothing: biases, scales, statistics."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +26,7 @@ class Constants:
 
     slots: tuple[Slot, ...]
     axes: dict[str, Axes]
-    copies: dict[Reader, Axes]
+    copies: dict[Port, Axes]
 
 
 def number_constants(graph: Graph) -> Constants:
@@ -49,7 +42,7 @@ def number_constants(graph: Graph) -> Constants:
     readers = _readers(graph)
     for name, array in sorted(graph.constants.items()):
         single = readers.get(name, []) if _is_vector(array) else []
-        rest: list[Reader | None] = [None] if _has_others(graph, name, single) else []
+        rest: list[Port | None] = [None] if _has_others(graph, name, single) else []
         for reader in [*rest, *single] if len(rest) + len(single) > 1 else [None]:
             ids: list[IdArray | None] = []
             for axis, size in enumerate(array.shape):
@@ -70,19 +63,19 @@ def _is_vector(array: Array) -> bool:
     return array.dtype.kind == "f" and array.ndim > 0 and array.size == max(array.shape) > 1
 
 
-def _readers(graph: Graph) -> dict[str, list[Reader]]:
+def _readers(graph: Graph) -> dict[str, list[Port]]:
     """Find the nodes that read a constant as one number per channel."""
-    found: dict[str, list[Reader]] = {}
+    found: dict[str, list[Port]] = {}
     for node in graph.nodes:
-        for position, name in enumerate(node.inputs):
-            per_channel = not node.domain and (node.op, position) in _PER_CHANNEL
+        for position in traits_of(node).per_channel:
+            name = node.input(position)
             # What a caller may feed has one value for all its readers.
-            if per_channel and name in graph.constants and name not in graph.fed_constants:
+            if name in graph.constants and name not in graph.fed_constants:
                 found.setdefault(name, []).append((node.index, position))
     return found
 
 
-def _has_others(graph: Graph, name: str, single: list[Reader]) -> bool:
+def _has_others(graph: Graph, name: str, single: list[Port]) -> bool:
     """Tell whether anything but those readers needs the constant under its name."""
     nodes = graph.consumers.get(name, ())
     count = sum(node.inputs.count(name) for node in nodes)

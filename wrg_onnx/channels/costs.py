@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from wrg_onnx.channels.ids import INERT, IdArray
-from wrg_onnx.channels.multiplications import Factors, multiplications
-from wrg_onnx.channels.units import Units, is_parameter
+from wrg_onnx.channels.traits import Factors, traits_of
+from wrg_onnx.channels.units import Analysed, Units, is_parameter
 from wrg_onnx.graph import Graph, flatten
 
 
@@ -56,6 +56,16 @@ def mac_terms(units: Units) -> tuple[CostTerm, ...]:
         for analysed in units.nodes.values()
         for factors in multiplications(analysed)
     )
+
+
+def multiplications(analysed: Analysed) -> Iterator[Factors]:
+    """Yield what a node multiplies; nothing for operators that treat elements one by one.
+
+    Nor for a node in a branch or loop body whose shapes are not known before it runs.
+    """
+    count = traits_of(analysed.call.node).multiplications
+    if count is not None and analysed.has_shapes:
+        yield from count(analysed)
 
 
 def _term(units: Units, parts: Factors) -> CostTerm:

@@ -10,10 +10,8 @@ import numpy as np
 from wrg_onnx.channels.axes import Call, Coupling
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place, Size
+from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Reason
-
-READS_SIZES = frozenset({"Reshape", "Expand", "Resize", "Slice", "Tile", "Upsample", "Split"})
-"""Operators whose further inputs are shapes, bounds or counts."""
 
 
 @dataclass(slots=True)
@@ -96,7 +94,7 @@ class Ledger:
                 own = operand.axes.flat()
                 if not own.size:
                     continue
-                is_shape = position > 0 and call.node.op in READS_SIZES and not call.node.domain
+                is_shape = position > 0 and traits_of(call.node).reads_sizes
                 text = "" if is_shape else "uses this axis as a whole"
                 self.freeze(own[~self.named[own]], node, text)
         self.named[known] = False

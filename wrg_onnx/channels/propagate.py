@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ledger import Ledger
-from wrg_onnx.channels.rules.control import CONTROL
+from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
-    compute_sizes,
     constant_sizes,
     from_source,
-    used_up,
 )
 from wrg_onnx.channels.table import Rule, find_rule
-from wrg_onnx.channels.units import Analysed, Reader
+from wrg_onnx.channels.traits import traits_of
+from wrg_onnx.channels.units import Analysed, Port
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
 from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishes
 from wrg_onnx.errors import ModelError
@@ -29,8 +28,8 @@ NO_SHAPE = "stands in a branch or loop body, at shapes that are not known before
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """What a pass over the nodes goes by.
+class Premises:
+    """What a pass over the nodes takes as given.
 
     Attributes:
         shapes: A concrete shape by tensor name; in a body it may be unknown.
@@ -43,7 +42,7 @@ class Reading:
 
     shapes: Mapping[str, Shape]
     elsewhere: Mapping[str, Shape]
-    copies: Mapping[Reader, Axes]
+    copies: Mapping[Port, Axes]
     carriers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     is_trial: bool = False
     head_dims: bool = False
@@ -69,7 +68,7 @@ class _Known:
 
 
 def propagate(
-    flat: Flat, axes: dict[str, Axes], ledger: Ledger, reading: Reading
+    flat: Flat, axes: dict[str, Axes], ledger: Ledger, premises: Premises
 ) -> dict[int, Analysed]:
     """Ask each node's rule in topological order; fills ``axes`` and the ledger.
 
@@ -77,36 +76,33 @@ def propagate(
         flat: The model, its bodies laid out.
         axes: Those of the constants; the others are added.
         ledger: Takes what the rules say.
-        reading: What this pass goes by.
+        premises: What this pass takes as given.
     """
     graph = flat.graph
     nodes: dict[int, Analysed] = {}
-    known = _Known(axes, set(graph.constants))
+    known = _known_at_first(flat, axes, premises)
     ledger.plain |= set(graph.constants)
-    has_shape = {*reading.shapes, *graph.constants, ""}
-    is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
-    for name, array in graph.constants.items():
-        found = constant_sizes(array)
-        if found is not None:
-            known.sizes[name] = found
     fed = frozenset(value.name for value in graph.inputs)
-    axes.update({name: Axes.inert(reading.shapes[name]) for name in sorted(fed)})
-    axes.update({name: Axes.inert(reading.shapes.get(name, ())) for name in flat.entries})
+    has_shape = {*premises.shapes, *graph.constants, ""}
+    is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     for node in graph.nodes:
-        call = _call(node, graph, known, reading, ledger)
-        is_control = node.op in CONTROL and not node.domain
+        call = _call(node, graph, known, premises, ledger)
+        is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
         coupling = _ask(call, graph.name) if is_control or has_shapes else _refuse(call, NO_SHAPE)
+        # What the rule says, and what its node must not see changed: repeated heads, and sizes
+        # that nobody can write anew.
         ledger.record(call, coupling, fed)
-        hold_repeated(call, reading.elsewhere, ledger)
+        hold_repeated(call, premises.elsewhere, ledger)
         demands = _answerable(call, coupling.demands, ledger)
+        # What its outputs carry, and what they are made of.
         for name, made in zip(node.outputs, coupling.outputs, strict=True):
-            axes[name] = close_varying(call, made, name, reading.elsewhere, ledger)
+            axes[name] = close_varying(call, made, name, premises.elsewhere, ledger)
         if not is_control:
-            _note(call, coupling, known, ledger)
+            _note_origins(call, coupling, known, ledger)
         hold_consumed(call, coupling, flat.inside, ledger)
         is_shape = node.op == "Shape" and not node.domain
-        opened = open_axes(call, reading.elsewhere, is_open=is_open) if is_shape else []
+        opened = open_axes(call, premises.elsewhere, is_open=is_open) if is_shape else []
         _follow_sizes(call, demands, known.sizes, ledger, opened)
         nodes[node.index] = Analysed(
             call,
@@ -122,7 +118,20 @@ def propagate(
     return nodes
 
 
-def _note(call: Call, coupling: Coupling, known: _Known, ledger: Ledger) -> None:
+def _known_at_first(flat: Flat, axes: dict[str, Axes], premises: Premises) -> _Known:
+    """Say what is known before any node: constants, and inputs, which are inert."""
+    known = _Known(axes, set(flat.graph.constants))
+    for name, array in flat.graph.constants.items():
+        found = constant_sizes(array)
+        if found is not None:
+            known.sizes[name] = found
+    fed = sorted({value.name for value in flat.graph.inputs})
+    axes.update({name: Axes.inert(premises.shapes[name]) for name in fed})
+    axes.update({name: Axes.inert(premises.shapes.get(name, ())) for name in flat.entries})
+    return known
+
+
+def _note_origins(call: Call, coupling: Coupling, known: _Known, ledger: Ledger) -> None:
     """Note what the outputs of a node are made of."""
     outputs = call.node.outputs
     if call.inputs and all(o is None or o.is_weight for o in call.inputs):
@@ -147,7 +156,7 @@ def _hold_ends(
             ledger.hold(sizes[value.name].reshape(-1), f"output '{value.name}'", RETURNED)
 
 
-def _call(node: Node, graph: Graph, known: _Known, reading: Reading, ledger: Ledger) -> Call:
+def _call(node: Node, graph: Graph, known: _Known, premises: Premises, ledger: Ledger) -> Call:
     """Put a node's question together."""
     operands: list[Operand | None] = []
     for position, name in enumerate(node.inputs):
@@ -160,7 +169,7 @@ def _call(node: Node, graph: Graph, known: _Known, reading: Reading, ledger: Led
         operands.append(
             Operand(
                 name,
-                reading.copies.get((node.index, position), known.axes[name]),
+                premises.copies.get((node.index, position), known.axes[name]),
                 is_weight=name in known.weights,
                 value=graph.constants.get(name),
                 sizes=own,
@@ -171,14 +180,20 @@ def _call(node: Node, graph: Graph, known: _Known, reading: Reading, ledger: Led
     return Call(
         node,
         tuple(operands),
-        tuple(reading.shapes.get(name, ()) for name in node.outputs),
-        carriers=reading.carriers.get(node.index, ()),
-        fresh=ledger.fresh if reading.is_trial else None,
-        head_dims=reading.head_dims,
+        tuple(premises.shapes.get(name, ()) for name in node.outputs),
+        carriers=premises.carriers.get(node.index, ()),
+        fresh=ledger.fresh if premises.is_trial else None,
+        head_dims=premises.head_dims,
     )
 
 
 def _ask(call: Call, name: str) -> Coupling:
+    """Ask the rule of a node; without one, everything around it stays.
+
+    Args:
+        call: The node.
+        name: The model's, for an error.
+    """
     rule: Rule | None = find_rule(call.node)
     if rule is None:
         return _refuse(call, f"has no rule (opset {call.node.version})")
@@ -215,7 +230,15 @@ def _follow_sizes(
     ledger: Ledger,
     opened: Sequence[bool],
 ) -> None:
-    """Evaluate shape arithmetic; a live axis whose length turns into data stays."""
+    """Evaluate shape arithmetic; a live axis whose length turns into data stays.
+
+    Args:
+        call: The node.
+        demands: The numbers among its operands that it answers for itself.
+        sizes: The small tensors that are known; its output is added, if it is one.
+        ledger: Takes what stays.
+        opened: Of a Shape, per axis of its input, whether its size varies.
+    """
     node = call.node
     operands = [None if o is None else o.sizes for o in call.inputs]
     first = call.inputs[0].axes if call.inputs and call.inputs[0] is not None else None

@@ -11,13 +11,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from wrg_onnx.channels.axes import Axes
-from wrg_onnx.channels.choices import Trial, choose_carriers, in_doubt, most_removable
+from wrg_onnx.channels.choices import FactorTrial, choose_carriers, in_doubt, most_removable
 from wrg_onnx.channels.constants import Constants, number_constants
 from wrg_onnx.channels.demands import unmet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
-from wrg_onnx.channels.propagate import RETURNED, Reading, propagate
+from wrg_onnx.channels.propagate import RETURNED, Premises, propagate
 from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
 from wrg_onnx.graph import Flat, Graph, Shape, flatten
 
@@ -47,14 +47,14 @@ def find_units(
         shapes = {n: s for n, s in shapes.items() if n in elsewhere or n not in flat.inside}
     constants = number_constants(flat.graph)
     model = _Model(flat, shapes, elsewhere or {}, limits or Limits(), constants)
-    found = _read(model, {})
+    found = _run_pass(model, {})
     units = _solve(model, found)
     if not in_doubt(units):
         units = _settle(model, found, units)
         if not in_doubt(units):
             return units
-    carriers = choose_carriers(_try_all(model), finest=model.limits.head_dims)
-    other = _read(model, carriers)
+    carriers = choose_carriers(_try_factors(model), finest=model.limits.head_dims)
+    other = _run_pass(model, carriers)
     chosen = _settle(model, other, _solve(model, other))
     # What is not settled yet can only lose: the first reading needs no more work if it is behind.
     if most_removable(chosen) >= most_removable(units):
@@ -87,12 +87,12 @@ class _Pass:
     ledger: Ledger
 
 
-def _read(model: _Model, carriers: Carriers | None) -> _Pass:
+def _run_pass(model: _Model, carriers: Carriers | None) -> _Pass:
     """Ask every rule once, and add what the interface and the user hold.
 
     Without carriers this is a trial, which gives every factor of a division ids of its own.
     """
-    reading = Reading(
+    premises = Premises(
         model.shapes,
         model.elsewhere,
         model.constants.copies,
@@ -102,7 +102,7 @@ def _read(model: _Model, carriers: Carriers | None) -> _Pass:
     )
     axes = dict(model.constants.axes)
     ledger = Ledger(np.zeros(sum(slot.size for slot in model.constants.slots) + 1, bool))
-    nodes = propagate(model.flat, axes, ledger, reading)
+    nodes = propagate(model.flat, axes, ledger, premises)
     for value in model.flat.graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)
@@ -122,9 +122,9 @@ def _settle(model: _Model, found: _Pass, units: Units) -> Units:
     return _solve(model, found) if lonely else units
 
 
-def _try_all(model: _Model) -> Trial:
+def _try_factors(model: _Model) -> FactorTrial:
     """Give every factor of every division ids of its own, and see what becomes of them."""
-    found = _read(model, None)
+    found = _run_pass(model, None)
     labels, reason = _components(found.ledger)
     weight = np.zeros(found.ledger.total)
     for slot in model.constants.slots:
@@ -132,7 +132,7 @@ def _try_all(model: _Model) -> Trial:
         if is_parameter(array):
             weight[slot.offset : slot.offset + slot.size] = array.size / slot.size
     divisions = {i: node.divisions for i, node in found.nodes.items() if node.divisions}
-    return Trial(divisions, labels, reason >= 0, weight)
+    return FactorTrial(divisions, labels, reason >= 0, weight)
 
 
 def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import currentframe
 from typing import TypeAlias, TypeVar
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.graph import Array, Attribute, Node
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,20 +34,28 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
+class _Entry:
+    """A function, and the family (the name of the file) whose file registered it."""
+
+    function: Callable[..., object]
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
     """Functions by domain and operator, each with the opset version it starts at."""
 
-    entries: dict[tuple[str, str], dict[int, Callable[..., object]]] = field(default_factory=dict)
+    entries: dict[tuple[str, str], dict[int, _Entry]] = field(default_factory=dict)
 
     def register(
-        self, names: Sequence[str], since: int, domain: str
+        self, names: Sequence[str], since: int, domain: str, family: str
     ) -> Callable[[_Function], _Function]:
         def add(function: _Function) -> _Function:
             for name in names:
                 versions = self.entries.setdefault((domain, name), {})
                 if since in versions:
                     raise ValueError(f"'{domain}.{name}' since {since} is registered twice")
-                versions[since] = function
+                versions[since] = _Entry(function, family)
             return function
 
         return add
@@ -51,11 +63,25 @@ class _Table:
     def find(self, node: Node) -> Callable[..., object] | None:
         versions = self.entries.get((node.domain, node.op), {})
         fitting = [since for since in versions if since <= node.version]
-        return versions[max(fitting)] if fitting else None
+        return versions[max(fitting)].function if fitting else None
 
 
 _RULES = _Table()
 _DERIVATIONS = _Table()
+
+
+def calling_family() -> str:
+    """Return the name of the file that calls the caller: an operator's family.
+
+    A function may be written in one file and registered in another, so that what tells the family
+    is where the registration stands.
+    """
+    frame = currentframe()
+    assert frame is not None  # CPython has frames
+    assert frame.f_back is not None
+    assert frame.f_back.f_back is not None  # the caller has a caller
+    module: str = frame.f_back.f_back.f_globals["__name__"]
+    return module.rpartition(".")[2]
 
 
 def op_rule(*names: str, since: int, domain: str = "") -> Callable[[_Function], _Function]:
@@ -64,7 +90,7 @@ def op_rule(*names: str, since: int, domain: str = "") -> Callable[[_Function], 
     Raises:
         ValueError: If an operator has a rule for that version already.
     """
-    return _RULES.register(names, since, domain)
+    return _RULES.register(names, since, domain, calling_family())
 
 
 def derivation(*names: str, since: int, domain: str = "") -> Callable[[_Function], _Function]:
@@ -73,7 +99,7 @@ def derivation(*names: str, since: int, domain: str = "") -> Callable[[_Function
     Raises:
         ValueError: If an operator has a derivation for that version already.
     """
-    return _DERIVATIONS.register(names, since, domain)
+    return _DERIVATIONS.register(names, since, domain, calling_family())
 
 
 def find_rule(node: Node) -> Rule | None:
@@ -89,5 +115,14 @@ def find_derivation(node: Node) -> Derivation | None:
 def registered() -> Iterator[tuple[str, str, int, str]]:
     """Yield (domain, operator, since-version, first line of the rule's docstring), sorted."""
     for (domain, name), versions in sorted(_RULES.entries.items()):
-        for since, function in sorted(versions.items()):
-            yield domain, name, since, (function.__doc__ or "").partition("\n")[0]
+        for since, entry in sorted(versions.items()):
+            yield domain, name, since, (entry.function.__doc__ or "").partition("\n")[0]
+
+
+def families() -> Mapping[tuple[str, str], frozenset[str]]:
+    """Return by (domain, operator) the families whose files hold its rules and derivations."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for table in (_RULES, _DERIVATIONS):
+        for key, versions in table.entries.items():
+            found.setdefault(key, set()).update(entry.family for entry in versions.values())
+    return {key: frozenset(names) for key, names in sorted(found.items())}

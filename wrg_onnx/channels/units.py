@@ -14,8 +14,8 @@ from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place
 from wrg_onnx.graph import Array, Flat, Graph
 
-Reader: TypeAlias = tuple[int, int]
-"""Who reads a tensor: a node's index, and the position among its inputs."""
+Port: TypeAlias = tuple[int, int]
+"""One input of one node: the node's index, and the position among its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Slot:
     axis: int
     offset: int
     size: int
-    reader: Reader | None = None
+    reader: Port | None = None
 
 
 @dataclass(frozen=True, slots=True)

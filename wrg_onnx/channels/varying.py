@@ -6,15 +6,8 @@ from collections.abc import Mapping
 
 from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ledger import Ledger
-from wrg_onnx.channels.rules.pointwise import NARY, UNARY
+from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.graph import Shape
-
-_EVERY_POSITION_ALIKE = frozenset(
-    {*UNARY, *NARY, "Dropout", "LayerNormalization", "LogSoftmax", "MatMul", "ReduceMax"}
-    | {"ReduceMean", "ReduceSum", "Reshape", "Shape", "Softmax", "Squeeze", "Transpose"}
-    | {"Unsqueeze"}
-)
-"""Operators that have no say in which position of an axis is which."""
 
 
 def open_axes(call: Call, elsewhere: Mapping[str, Shape], *, is_open: bool) -> list[bool]:
@@ -71,7 +64,8 @@ def _merges_open_batch(call: Call, elsewhere: Mapping[str, Shape], times: int) -
 
 def hold_repeated(call: Call, elsewhere: Mapping[str, Shape], ledger: Ledger) -> None:
     """Freeze heads merged with an open batch where a node picks positions among them."""
-    if not ledger.repeated or (not call.node.domain and call.node.op in _EVERY_POSITION_ALIKE):
+    traits = traits_of(call.node)
+    if not ledger.repeated or traits.is_pointwise or traits.every_position_alike:
         return
     for operand in call.inputs:
         other = () if operand is None else elsewhere.get(operand.name, ())

@@ -8,27 +8,10 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Operand
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.graph import Node
 
 NO_ZEROS = "computes this weight in a branch or loop body"
-
-_KEEPS_ZEROS = frozenset({
-    "Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
-    "Tile", "Transpose", "Unsqueeze",
-})  # fmt: skip
-
-
-_ZERO_TO_ZERO = frozenset(
-    {"Add", "BatchNormalization", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Neg"}
-    | {"Relu", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze"}
-)
-"""Operators whose result is zero where all that they read is."""
-
-
-_ACTIVATIONS = {"LSTM": 3, "GRU": 2, "RNN": 1}
-"""How many activations a direction of a recurrent layer has."""
-
-_ZERO_AT_ZERO = frozenset({"elu", "leakyrelu", "relu", "scaledtanh", "softsign", "tanh"})
 
 
 def moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
@@ -38,7 +21,7 @@ def moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
     made = axes[node.outputs[0]]
     if node.op != "Concat":
         first = node.input(0)
-        if node.op not in _KEEPS_ZEROS or first not in plain:
+        if not traits_of(node).keeps_zeros or first not in plain:
             return False
         # Of ids that a Reshape ties, it carries one; zeros would stand at that one alone.
         return node.op != "Reshape" or bool(np.isin(axes[first].flat(), made.flat()).all())
@@ -57,7 +40,7 @@ def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
     if node.op == "ConstantOfShape" and not node.domain:
         value = node.attributes.get("value")
         return value is None or (isinstance(value, np.ndarray) and not value.any())
-    if node.op not in _KEEPS_ZEROS or node.domain:
+    if not traits_of(node).keeps_zeros:
         return False
     first = operands[0]
     if first is None or first.value is None:
@@ -67,26 +50,14 @@ def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
 
 def vanishes(call: Call, coupling: Coupling) -> bool:
     """Tell whether a channel of the outputs is zero once the constants of its unit are."""
-    if not call.node.domain and call.node.op in _ACTIVATIONS:
-        return _rests_at_zero(call)
+    traits = traits_of(call.node)
+    if traits.rests_at_zero is not None:
+        return traits.rests_at_zero(call)
     if coupling.filters:
         return True
-    if call.node.domain or call.node.op not in _ZERO_TO_ZERO:
+    if not traits.zero_at_zero:
         return False
     return all(o is None or o.is_weight or o.vanishes or not o.axes.live() for o in call.inputs)
-
-
-def _rests_at_zero(call: Call) -> bool:
-    """Tell whether a recurrent layer's state is zero without weights, not 0.5 as by a sigmoid."""
-    count = _ACTIVATIONS[call.node.op]
-    names = call.node.attributes.get("activations", ())
-    assert isinstance(names, tuple)
-    # The first one of a GRU and of an LSTM makes the gates, which scale.
-    bend = [str(name) for place, name in enumerate(names) if count == 1 or place % count]
-    states = [o for o in call.inputs[5:7] if o is not None]
-    return all(name.lower() in _ZERO_AT_ZERO for name in bend) and all(
-        state.value is not None or state.is_zero or state.vanishes for state in states
-    )
 
 
 def hold_consumed(call: Call, coupling: Coupling, inside: frozenset[str], ledger: Ledger) -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wrg_onnx.channels.feeds import random_feeds
 from wrg_onnx.data.preprocess import Preprocessing, to_feed, to_mask
 from wrg_onnx.errors import DataError, UnreadableError, UsageError
-from wrg_onnx.graph.inputs import random_feeds
 from wrg_onnx.tsod.pictures import (
     IMAGE_SUFFIXES,
     MASK_THRESHOLD,
@@ -213,7 +213,7 @@ def generated(preprocessing: Preprocessing, count: int, seed: int) -> DataSet:
 
 
 def random_inputs(graph: Graph, shapes: Mapping[str, Shape], count: int, seed: int) -> DataSet:
-    """Make a data set of random tensors, as ``graph.random_feeds`` draws them.
+    """Make a data set of random tensors, as ``channels.random_feeds`` draws them.
 
     Args:
         graph: The model.

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from wrg_onnx.channels import traits_of
 from wrg_onnx.graph import Graph, Node
 from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import Twin
@@ -24,9 +25,6 @@ _MOST_RATIO = 10.0
 
 _FLAT = 1e-6
 """A channel whose deviation is below this is constant; only its bias is set."""
-
-_CORRECTED = ("Conv", "BatchNormalization")
-"""Operators whose inputs 1 and 2 are a scale or weight with the channels first, and a bias."""
 
 Levels: TypeAlias = tuple[Tensor, Tensor]
 """Mean and standard deviation of each channel of a tensor, (C,) each."""
@@ -80,10 +78,8 @@ def correct_levels(
 def _is_usable(graph: Graph, student: Twin, node: Node) -> bool:
     own = [node.input(1), node.input(2)]
     trained = student.parameters_by_name()
-    return (
-        node.op in _CORRECTED
-        and not node.domain
-        and all(name in trained and len(graph.consumers[name]) == 1 for name in own)
+    return traits_of(node).scale_and_bias and all(
+        name in trained and len(graph.consumers[name]) == 1 for name in own
     )
 
 

@@ -4,7 +4,7 @@ from wrg_onnx.graph.check import checker_problem, file_problem
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
 from wrg_onnx.graph.fingerprint import digest, fingerprint
-from wrg_onnx.graph.inputs import bind_sizes, fill_inputs, other_sizes, random_feeds
+from wrg_onnx.graph.inputs import bind_sizes, draw_feeds, fill_inputs, other_sizes
 from wrg_onnx.graph.load import from_proto, load, stored_bytes
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
@@ -30,6 +30,7 @@ __all__ = [
     "check_model_output",
     "checker_problem",
     "digest",
+    "draw_feeds",
     "edited",
     "file_problem",
     "fill_inputs",
@@ -41,7 +42,6 @@ __all__ = [
     "one_blas_thread",
     "open_session",
     "other_sizes",
-    "random_feeds",
     "relative_difference",
     "resolve_provider",
     "save",

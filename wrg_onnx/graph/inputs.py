@@ -144,8 +144,11 @@ LARGEST_INT = 50
 """Random integers lie below this: small enough for a token or a length."""
 
 
-def random_feeds(
-    graph: Graph, shapes: Mapping[str, Shape], rng: np.random.Generator
+def draw_feeds(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    rng: np.random.Generator,
+    bounds: Mapping[str, int] | None = None,
 ) -> dict[str, Array]:
     """Draw one random array per input.
 
@@ -153,13 +156,12 @@ def random_feeds(
         graph: The model.
         shapes: A concrete shape per input.
         rng: The source of randomness.
+        bounds: By input of integers, what they lie below.
 
     Returns:
         By input: the user's number where there is one; else normal floats; coin-flip bools; ints in
-        [0, 50), below the length of the axis that they index in a table of the file, or 0 and 1 in
-        a mask that is summed up.
+        [0, 50), or below their bound if that is lower.
     """
-    bounds = _index_bounds(graph)
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
         shape = shapes[value.name]
@@ -168,34 +170,8 @@ def random_feeds(
         elif value.dtype.kind == "b":
             feeds[value.name] = np.asarray(rng.random(shape) > 0.5)
         elif value.dtype.kind in "iu":
-            highest = min(LARGEST_INT, bounds.get(value.name, LARGEST_INT))
+            highest = min(LARGEST_INT, (bounds or {}).get(value.name, LARGEST_INT))
             feeds[value.name] = np.asarray(rng.integers(0, highest, shape)).astype(value.dtype)
         else:
             feeds[value.name] = np.asarray(rng.standard_normal(shape)).astype(value.dtype)
     return feeds
-
-
-def _index_bounds(graph: Graph) -> dict[str, int]:
-    """Find the lengths of the constant tables that integer inputs index."""
-    bounds: dict[str, int] = {}
-    for value in graph.inputs:
-        if value.dtype.kind not in "iu":
-            continue
-        same = {value.name}
-        for node in graph.nodes:
-            if node.op in _SAME_NUMBERS and node.inputs[0] in same:
-                same.add(node.outputs[0])
-            if node.op == "CumSum" and node.inputs[0] in same:
-                bounds[value.name] = 2  # a mask, whose sums are the positions of the tokens
-            for index, table in _LOOK_UPS.get(node.op, ()):
-                rows = graph.constants.get(node.input(table))
-                if rows is not None and node.input(index) in same:
-                    length = rows.shape[node.axis("axis", rank=rows.ndim, default=0)]
-                    bounds[value.name] = min(length, bounds.get(value.name, length))
-    return bounds
-
-
-_LOOK_UPS = {"Gather": ((1, 0),), "EmbedLayerNormalization": ((0, 2), (1, 4), (8, 3))}
-"""By operator, which input indexes which."""
-
-_SAME_NUMBERS = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})

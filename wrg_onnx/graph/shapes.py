@@ -10,15 +10,17 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
-from wrg_onnx.graph.inputs import random_feeds
+from wrg_onnx.graph.inputs import draw_feeds
 from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.message import declare_inputs, to_proto
-from wrg_onnx.graph.model import Graph, Shape
+from wrg_onnx.graph.model import Array, Graph, Shape
 from wrg_onnx.graph.session import open_session
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 
 
-def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+def infer_shapes(
+    graph: Graph, input_shapes: Mapping[str, Shape], bounds: Mapping[str, int] | None = None
+) -> dict[str, Shape]:
     """Find the concrete shape of every tensor.
 
     ONNX shape inference with data propagation finds nearly all; the network is run once for those
@@ -27,6 +29,7 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     Args:
         graph: The model.
         input_shapes: A concrete shape per graph input.
+        bounds: By input of integers, what they lie below in that run.
 
     Returns:
         A shape by tensor name, for inputs, constants and node outputs; and for those tensors of
@@ -44,7 +47,8 @@ def infer_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, S
     shapes = {**_static_shapes(inferred.graph), **shapes}
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
     if missing:
-        shapes.update(_observed_shapes(graph, missing, input_shapes))
+        feeds = draw_feeds(graph, input_shapes, np.random.default_rng(0), bounds)
+        shapes.update(_observed_shapes(graph, missing, feeds))
     _, *bodies = subgraphs(graph)
     return {**_shapes_in_bodies(inferred, bodies, shapes), **shapes} if bodies else shapes
 
@@ -152,11 +156,10 @@ def _static_shape(info: onnx.ValueInfoProto) -> Shape | None:
 
 
 def _observed_shapes(
-    graph: Graph, names: list[str], input_shapes: Mapping[str, Shape]
+    graph: Graph, names: list[str], feeds: Mapping[str, Array]
 ) -> dict[str, Shape]:
     """Run the network once and look."""
     session = open_session(graph, outputs=names, exact=True)
-    feeds = random_feeds(graph, input_shapes, np.random.default_rng(0))
     try:
         values: dict[str, Any] = session.run(feeds)
     except WrgError as error:

@@ -9,7 +9,7 @@ from wrg_onnx.graph.model import Node
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SlidingWindow:
     """How a kernel slides over the spatial axes; one entry per axis.
 
     Attributes:
@@ -32,7 +32,7 @@ class Window:
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
 
-def read_window(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> Window:
+def read_window(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> SlidingWindow:
     """Read strides, dilations and padding off a node; ``auto_pad`` is resolved.
 
     Args:
@@ -48,19 +48,19 @@ def read_window(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> Wind
     auto_pad = node.str("auto_pad", "NOTSET")
     if auto_pad in ("NOTSET", ""):
         pads = node.ints("pads", (0,) * (2 * rank))
-        return Window(tuple(kernel), strides, dilations, pads[:rank], pads[rank:])
+        return SlidingWindow(tuple(kernel), strides, dilations, pads[:rank], pads[rank:])
     if auto_pad == "VALID":
-        return Window(tuple(kernel), strides, dilations, (0,) * rank, (0,) * rank)
+        return SlidingWindow(tuple(kernel), strides, dilations, (0,) * rank, (0,) * rank)
     totals = [
         max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
         for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
     ]
-    return Window(tuple(kernel), strides, dilations, *_halves(totals, auto_pad))
+    return SlidingWindow(tuple(kernel), strides, dilations, *_halves(totals, auto_pad))
 
 
 def read_transposed_window(
     node: Node, kernel: Sequence[int], sizes: Sequence[int]
-) -> tuple[Window, tuple[int, ...]]:
+) -> tuple[SlidingWindow, tuple[int, ...]]:
     """Read the window of a ConvTranspose; ``auto_pad`` and ``output_shape`` are resolved.
 
     Args:
@@ -92,7 +92,7 @@ def read_transposed_window(
             sizes, strides, extra, kernel, dilations, wanted, strict=True
         )
     ]
-    return Window(tuple(kernel), strides, dilations, *_halves(totals, auto_pad)), extra
+    return SlidingWindow(tuple(kernel), strides, dilations, *_halves(totals, auto_pad)), extra
 
 
 def _halves(totals: Sequence[int], auto_pad: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -101,7 +101,7 @@ def _halves(totals: Sequence[int], auto_pad: str) -> tuple[tuple[int, ...], tupl
     return (small, large) if auto_pad == "SAME_UPPER" else (large, small)
 
 
-def output_sizes(window: Window, sizes: Sequence[int], *, ceil: bool) -> tuple[int, ...]:
+def output_sizes(window: SlidingWindow, sizes: Sequence[int], *, ceil: bool) -> tuple[int, ...]:
     """Return how many windows fit on each axis.
 
     Args:

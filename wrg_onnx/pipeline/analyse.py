@@ -14,6 +14,7 @@ from wrg_onnx.channels import (
     Limits,
     Units,
     find_units,
+    index_bounds,
     mac_terms,
     parameter_terms,
     total_cost,
@@ -122,7 +123,7 @@ def analyse_graph(
     elsewhere: dict[str, Shape] | None = None
     if others is not None:
         try:
-            elsewhere = infer_shapes(graph, others)
+            elsewhere = infer_shapes(graph, others, index_bounds(graph))
         except ModelError:
             others = None  # its open sizes are not free: every open axis is then held to vary
     units = find_units(graph, here, limits, elsewhere=elsewhere)
@@ -145,7 +146,7 @@ def _check_limits(graph: Graph, limits: Limits) -> None:
 def _tensor_shapes(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """Find every tensor's shape; where the model leaves sizes open, an error says which we took."""
     try:
-        return infer_shapes(graph, shapes)
+        return infer_shapes(graph, shapes, index_bounds(graph))
     except ModelError as error:
         sizes = [d for v in graph.inputs for d in (v.shape or ())[1:] if not isinstance(d, int)]
         if not sizes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.judge import Timing, available_providers, judge, time_models
 from wrg_onnx.graph import (
@@ -18,7 +19,6 @@ from wrg_onnx.graph import (
     flatten,
     load,
     open_session,
-    random_feeds,
     resolve_provider,
     stored_bytes,
     without_additions,

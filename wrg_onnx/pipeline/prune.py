@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray, count_parameters
+from wrg_onnx.channels import BoolArray, count_parameters, random_feeds
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.cost import Cost
@@ -18,7 +18,6 @@ from wrg_onnx.graph import (
     Graph,
     check_model_output,
     open_session,
-    random_feeds,
     resolve_provider,
     save,
     stored_bytes,

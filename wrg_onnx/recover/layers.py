@@ -1,4 +1,8 @@
-"""The layers whose weights can be solved for, because their output is linear in them."""
+"""The layers whose weights can be solved for: those whose output is linear in them.
+
+Which operators these are is a trait of theirs. How the weights of each lie in its file, and which
+windows of the input meet them, is this folder's arithmetic, and stands here and in ``patches``.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from wrg_onnx.channels import LayerForm, traits_of
 from wrg_onnx.graph import Array, Graph, Node
 from wrg_onnx.rewrite.kept_channels import KeptChannels
-
-LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-
-QUANTISED = (
-    "ConvInteger", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "MatMulNBits",
-    "QGemm", "QLinearConv", "QLinearMatMul",
-)  # fmt: skip
-
-FUSED = (
-    "FusedConv", "FusedGemm", "FusedMatMul", "FusedMatMulActivation", "GemmFastGelu", "NhwcConv",
-    "NhwcFusedConv", "TransposeMatMul",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,11 +99,12 @@ def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> FoundLayers:
     """
     layers, left = [], Counter[str]()
     for node in graph.nodes:
-        if node.op in QUANTISED:
+        form = traits_of(node).layer
+        if form is LayerForm.QUANTISED:
             left["their weights are quantised or computed"] += 1
-        elif node.domain and node.op in FUSED:
+        elif form is LayerForm.FUSED:
             left["they are fused with what comes behind"] += 1
-        if node.domain or node.op not in LINEAR:
+        if form is not LayerForm.LINEAR:
             continue
         if node.op == "MatMul" and node.inputs[1] not in graph.constants:
             continue  # of two activations

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from wrg_onnx.graph import Array, Node
-from wrg_onnx.graph.window import Window, output_sizes, read_transposed_window, read_window
+from wrg_onnx.graph.window import SlidingWindow, output_sizes, read_transposed_window, read_window
 from wrg_onnx.recover.layers import LinearLayer
 
 STRIP_BYTES = 48 * 2**20
@@ -78,7 +78,7 @@ def _by_row(y: Array) -> Array:
 
 def _as_convolution(
     node: Node, kernel: tuple[int, ...], sizes: tuple[int, ...]
-) -> tuple[Window, tuple[int, ...]]:
+) -> tuple[SlidingWindow, tuple[int, ...]]:
     """Describe a Conv or ConvTranspose as a convolution.
 
     Args:
@@ -103,7 +103,7 @@ def _as_convolution(
     begins = tuple(r - begin for r, begin in zip(reach, window.begins, strict=True))
     ends = tuple(r - end + e for r, end, e in zip(reach, window.ends, extra, strict=True))
     ones = (1,) * len(kernel)
-    return Window(kernel, ones, window.dilations, begins, ends), window.strides
+    return SlidingWindow(kernel, ones, window.dilations, begins, ends), window.strides
 
 
 def _stuffed_sizes(sizes: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels import CONTROL, Axes, BoolArray, IdArray, Quantised, alive_ids
-from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session, random_feeds
+from wrg_onnx.channels import (
+    Axes,
+    BoolArray,
+    IdArray,
+    Quantised,
+    alive_ids,
+    random_feeds,
+    traits_of,
+)
+from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session
 from wrg_onnx.rewrite.plan import Plan
 
 CHUNK_BYTES = 16 * 2**20
@@ -103,7 +111,7 @@ def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
         present = [operand for operand in analysed.call.inputs if operand is not None]
         # A node of weights alone makes another weight, which is masked where it is read.
         is_computed = all(operand.is_weight for operand in present) and not analysed.quantised
-        if is_computed or analysed.call.node.op in CONTROL:
+        if is_computed or traits_of(analysed.call.node).runs_bodies:
             continue
         for position, operand in enumerate(analysed.call.inputs):
             if operand is None or not operand.is_weight:

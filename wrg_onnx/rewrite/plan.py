@@ -9,7 +9,7 @@ import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units, alive_ids, meet_demands
 from wrg_onnx.channels.table import find_derivation
-from wrg_onnx.channels.units import Reader
+from wrg_onnx.channels.units import Port
 from wrg_onnx.graph import Array, Attribute
 
 
@@ -33,7 +33,7 @@ class Plan:
     kept: Mapping[str, tuple[IdArray | None, ...]]
     attributes: Mapping[int, Mapping[str, Attribute | None]]
     operands: Mapping[tuple[int, int], Array | None]
-    copies: Mapping[Reader, Mapping[int, Array]] = field(default_factory=dict)
+    copies: Mapping[Port, Mapping[int, Array]] = field(default_factory=dict)
 
 
 def plan_slices(units: Units, alive: BoolArray) -> Plan:
@@ -82,14 +82,14 @@ def plan_slices(units: Units, alive: BoolArray) -> Plan:
     return Plan(units, alive, kept, attributes, operands, copies)
 
 
-def _own_vectors(units: Units, alive: BoolArray) -> dict[Reader, Array]:
+def _own_vectors(units: Units, alive: BoolArray) -> dict[Port, Array]:
     """Give the readers of a shared vector their own where they do not keep the same positions.
 
     Whoever has no ids of his own reads it under its name, sliced if need be, as do those that keep
     the same positions. Without such a reader it stays whole for those that keep it whole; the
     others get theirs, since its name cannot stand for different positions.
     """
-    own: dict[Reader, Array] = {}
+    own: dict[Port, Array] = {}
     for name, slots in units.shared.items():
         masks = [alive[units.slot_units(slot)] for slot in slots]
         if all(np.array_equal(mask, masks[0]) for mask in masks):

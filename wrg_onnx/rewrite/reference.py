@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from wrg_onnx.channels import Units, alive_ids
+from wrg_onnx.channels import Units, alive_ids, random_feeds
 from wrg_onnx.errors import DataError
-from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, open_session, random_feeds
+from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, open_session
 from wrg_onnx.rewrite.apply import mask_consumers
 from wrg_onnx.rewrite.plan import Plan
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
+from wrg_onnx.channels.table import calling_family
 from wrg_onnx.graph.model import Value
-
-MICROSOFT = "com.microsoft"
-"""The domain of ONNX Runtime's own operators."""
 
 TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
 """``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end.
@@ -42,6 +40,7 @@ class TwinOp:
 
     Attributes:
         function: What it computes; pure, and differentiable where the operator is.
+        family: The name of the file in ``ops/`` that registers it.
         host: Positions of operands that say where or how much rather than what (shapes, axes,
             scales, bounds): they are read on the CPU, and a constant there is not a weight.
         fixed: Positions of operands that are float data but do not train, such as running means.
@@ -50,6 +49,7 @@ class TwinOp:
     """
 
     function: TwinFunction
+    family: str
     host: tuple[int, ...] = ()
     fixed: tuple[int, ...] = ()
     pointwise: bool = False
@@ -82,13 +82,14 @@ def twin_op(
     Raises:
         ValueError: If an operator is registered already for this version.
     """
+    family = calling_family()
 
     def register(function: _Function) -> _Function:
         for op in ops:
             versions = _TABLE.setdefault((domain, op), {})
             if since in versions:
                 raise ValueError(f"'{domain}:{op}' is registered twice for version {since}")
-            versions[since] = TwinOp(function, host, fixed, pointwise)
+            versions[since] = TwinOp(function, family, host, fixed, pointwise)
         return function
 
     return register
@@ -106,6 +107,14 @@ def registered() -> Iterator[tuple[str, str, int]]:
     yield from sorted(
         (domain, op, since) for (domain, op), versions in _TABLE.items() for since in versions
     )
+
+
+def families() -> Mapping[tuple[str, str], frozenset[str]]:
+    """Return by (domain, operator) the families whose files register it."""
+    return {
+        key: frozenset(entry.family for entry in versions.values())
+        for key, versions in sorted(_TABLE.items())
+    }
 
 
 def plain(function: Callable[..., Tensor]) -> TwinFunction:

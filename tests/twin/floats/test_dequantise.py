@@ -24,11 +24,11 @@ from wrg_onnx.graph import Edit, bind_sizes, edited, flatten, infer_shapes, load
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.graph.model import Node
 from wrg_onnx.twin import build_twin, dequantised
-from wrg_onnx.twin.floats.forms import is_quantised
+from wrg_onnx.twin.forms import is_quantised
 from wrg_onnx.twin.ops.quantised import stand_for
 
-MODEL = Path(__file__).parents[3] / "shared" / "data" / "models" / "shufflenet_v2_12_int8.onnx"
-CASES = operator_cases("test_operators_quantised")
+MODEL = Path(__file__).parents[4] / "shared" / "data" / "models" / "shufflenet_v2_12_int8.onnx"
+CASES = operator_cases("test_quantised")
 
 # A tensor that ONNX Runtime rounds from another float32: sums of integers in another order, or
 # products that it scales in one step. Now and then a number next to a tie goes the other way.

@@ -14,6 +14,7 @@ from wrg_onnx.calibrate.rank.activation import ACTIVATION
 from wrg_onnx.calibrate.registry import measure_maps
 from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
+from wrg_onnx.channels import traits_of
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import Array, Graph, Provider, Session, flatten, open_session
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from onnxruntime import OrtValue
 
 DEFAULT_BOUND_BYTES = 256 * 2**20
-
-_RANDOM = frozenset({
-    "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-    "RandomUniformLike",
-})  # fmt: skip
-"""Operators that may draw random numbers."""
 
 
 class MapSource:
@@ -54,7 +49,7 @@ class MapSource:
         names = [tap.tensor for tap in taps]
         self._open = partial(open_session, graph, outputs=names, provider=provider, tf32=False)
         self._session = self._open()
-        self._draws = any(node.op in _RANDOM for node in flatten(graph).graph.nodes)
+        self._draws = any(traits_of(node).draws_random for node in flatten(graph).graph.nodes)
         self.parts = tuple(chunks(taps, bound_bytes))
 
     def run(self, sample: Sample, part: Sequence[Tap]) -> dict[str, Array]:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from wrg_onnx.calibrate.statistics import Float64Array
-from wrg_onnx.channels import IdArray, Units
+from wrg_onnx.channels import IdArray, LayerForm, Units, traits_of
+from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion
 from wrg_onnx.graph import Array, Graph, Node, Shape
 
-_LINEAR = ("Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul")
-"""Layers whose output is linear in the filter; fused forms may hold an activation."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    """An operator that at most scales and shifts each channel.
-
-    Attributes:
-        factor: (C,) or (1,) float64, the size of what it multiplies each channel by.
-        axis: Where the channels are behind it.
-    """
-
-    factor: Float64Array
-    axis: int
+_LINEAR = (LayerForm.LINEAR, LayerForm.SAMPLED)
+"""Forms of layers whose output is linear in the filter; fused ones may hold an activation."""
 
 
 def filter_gains(units: Units) -> Float64Array:
@@ -49,7 +35,7 @@ def filter_gains(units: Units) -> Float64Array:
     total = np.zeros(len(units.labels))
     times = np.zeros(len(units.labels))
     for node in units.flat.graph.nodes:
-        if node.op in _LINEAR and not node.domain and units.nodes[node.index].makes_channels:
+        if traits_of(node).layer in _LINEAR and units.nodes[node.index].makes_channels:
             axis = _channel_axis(units, node)
             if axis is not None:
                 ids = units.axes[node.outputs[0]].at(axis)
@@ -95,47 +81,21 @@ def _gain_behind(units: Units, node: Node, axis: int) -> Float64Array:
 
 def _step(
     graph: Graph, node: Node, tensor: str, axis: int, shapes: tuple[Shape, Shape]
-) -> _Step | None:
+) -> ChannelScale | None:
     """Tell what an operator does to each channel; None if it does more than scale and shift it."""
-    if node.domain or node.inputs.count(tensor) != 1:
+    gain = traits_of(node).gain
+    if gain is None or node.inputs.count(tensor) != 1:
         return None
-    place, rank = node.inputs.index(tensor), len(shapes[0])
-    if node.op == "Identity":
-        return _Step(np.ones(1), axis)
-    if node.op == "Transpose":
-        return _Step(np.ones(1), node.ints("perm", tuple(reversed(range(rank)))).index(axis))
-    factor = None
-    if node.op == "BatchNormalization" and place == 0 and axis == 1:
-        factor = _of_normalisation(graph, node)
-    elif node.op in ("Mul", "Div", "Add", "Sub") and shapes[0] == shapes[1]:
-        factor = _of_arithmetic(graph, node, place, rank, axis)
-    return None if factor is None or not np.isfinite(factor).all() else _Step(factor, axis)
-
-
-def _of_arithmetic(
-    graph: Graph, node: Node, place: int, rank: int, axis: int
-) -> Float64Array | None:
-    other = _constant(graph, node.inputs[1 - place])
-    along = None if other is None else _along(other, rank, axis)
-    if along is None or node.op == "Mul":
-        return along
-    if node.op == "Div":
-        return 1 / along if place == 0 and along.all() else None
-    return np.ones(1)
-
-
-def _of_normalisation(graph: Graph, node: Node) -> Float64Array | None:
-    scale, variance = (_constant(graph, node.input(position)) for position in (1, 4))
-    if scale is None or variance is None or node.int("training_mode", 0):
-        return None
-    if scale.ndim != 1 or variance.ndim != 1:  # opset 7 has a form with one of each per place
-        return None
-    epsilon = node.attributes.get("epsilon", 1e-5)
-    assert isinstance(epsilon, float), node
-    spread = variance.astype(np.float64) + epsilon
-    if not (spread > 0).all():
-        return None
-    return np.asarray(np.abs(scale.astype(np.float64)) / np.sqrt(spread))
+    question = ScaleQuestion(
+        node,
+        node.inputs.index(tensor),
+        axis,
+        rank=len(shapes[0]),
+        keeps_shape=shapes[0] == shapes[1],
+        constants=tuple(_constant(graph, name) for name in node.inputs),
+    )
+    step = gain(question)
+    return None if step is None or not np.isfinite(step.factor).all() else step
 
 
 def _constant(graph: Graph, name: str) -> Array | None:
@@ -147,11 +107,3 @@ def _constant(graph: Graph, name: str) -> Array | None:
         name = maker.inputs[0]
     constant = graph.constants[name]
     return constant if constant.dtype.kind in "fV" else None
-
-
-def _along(constant: Array, rank: int, axis: int) -> Float64Array | None:
-    """Return the sizes of a constant's elements along one axis; None if others have any, too."""
-    place = axis - (rank - constant.ndim)
-    if any(n > 1 and a != place for a, n in enumerate(constant.shape)):
-        return None
-    return np.abs(constant.astype(np.float64)).reshape(-1)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast, freeze_axes
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
-CONTROL = frozenset({"If", "Loop", "Scan"})
 OTHER_SHAPE = "returns another shape from each branch"
 PASSED = "passes this axis into or out of a loop body"
 
@@ -52,3 +52,6 @@ def couple_loop(call: Call) -> Coupling:
     """
     frozen = [Freeze(operand.axes.flat(), PASSED) for operand in call.inputs if operand is not None]
     return Coupling(tuple(Axes.inert(s) for s in call.output_shapes), frozen=tuple(frozen))
+
+
+op_traits(Traits(runs_bodies=True), "If", "Loop", "Scan")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes, tie_rows
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import Factors, LayerForm, Traits, all_axes, op_traits
+from wrg_onnx.channels.units import Analysed
 
 CONVOLVED = "convolves over this axis"
 OFFSETS = "reads offsets from this axis"
@@ -127,3 +129,71 @@ def derive_group(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
     if not _is_depthwise(inputs_per_group, groups):
         return Derived()
     return Derived(attributes={"group": int(alive(call.axes(0).at(1)).sum())})
+
+
+@op_rule("CausalConvWithState", since=27)
+def couple_causal_conv(call: Call) -> Coupling:
+    """Tie the channels to their kernels, biases and states, as a depthwise convolution does.
+
+    Shapes:
+        X (N, C, L), W (C, 1, k), B (C), past (N, C, k-1) -> Y (N, C, L), present (N, C, k-1).
+
+    Source: https://onnx.ai/onnx/operators/onnx__CausalConvWithState.html
+    """
+    x, w = call.axes(0), call.axes(1)
+    channels, reason = x.at(1), "convolves over this axis"
+    ties = [Tie(channels, w.at(0))]
+    frozen = freeze_axes(x, [0, 2], reason) + freeze_axes(w, [2], "")
+    bias, past = call.optional(2), call.optional(3)
+    if bias is not None:
+        ties.append(Tie(channels, bias.axes.at(0)))
+    if past is not None:
+        ties.append(Tie(channels, past.axes.at(1)))
+        frozen += freeze_axes(past.axes, [0, 2], reason)
+    outputs = tuple(Axes(s, (None, channels, None)[: len(s)]) for s in call.output_shapes)
+    return Coupling(outputs, tuple(ties), frozen, filters=(w.at(0),))
+
+
+@op_rule("Col2Im", since=18)
+def couple_col2im(call: Call) -> Coupling:
+    """Tie the columns that are folded into one channel.
+
+    Shapes:
+        X (N, C*k, L), image size (r), block size (r) -> Y (N, C, ...), k positions in a block.
+
+    Source: https://onnx.ai/onnx/operators/onnx__Col2Im.html
+    """
+    x, shape = call.axes(), call.output_shapes[0]
+    columns = x.at(1).reshape(shape[1], -1).T
+    frozen = freeze_axes(x, [2], "folds this axis into an image")
+    for operand in call.inputs[1:]:
+        frozen += () if operand is None else freeze_axes(operand.axes, [0], "")
+    ids = (x.ids[0], columns[0], *(None,) * (len(shape) - 2))
+    return Coupling((Axes(shape, ids),), tie_rows(columns.reshape(-1), len(columns)), frozen)
+
+
+def count_convolution(analysed: Analysed, *, channels_last: bool = False) -> Iterator[Factors]:
+    """Apply the whole weight at each position of the output.
+
+    Args:
+        analysed: The node.
+        channels_last: Whether the channels are on the last axis; its attribute may say so, too.
+    """
+    y = analysed.outputs[0]
+    channels_last = channels_last or bool(analysed.call.node.int("channels_last", 0))
+    places = range(y.rank - 1) if channels_last else (0, *range(2, y.rank))
+    yield [all_axes(analysed.call.axes(1)), (y, places)]
+
+
+def _count_transposed(analysed: Analysed) -> Iterator[Factors]:
+    """Apply the whole weight at each position of the input."""
+    x = analysed.call.axes(0)
+    yield [all_axes(analysed.call.axes(1)), (x, (0, *range(2, x.rank)))]
+
+
+op_traits(Traits(layer=LayerForm.LINEAR), "Conv", "ConvTranspose")
+op_traits(Traits(layer=LayerForm.SAMPLED), "DeformConv")
+op_traits(Traits(multiplications=count_convolution), "Conv", "DeformConv")
+op_traits(Traits(multiplications=_count_transposed), "ConvTranspose")
+op_traits(Traits(per_channel=(2,)), "Conv", "ConvTranspose")
+op_traits(Traits(scale_and_bias=True), "Conv")

@@ -5,8 +5,9 @@ Source: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from wrg_onnx.channels.axes import (
     Axes,
@@ -18,14 +19,23 @@ from wrg_onnx.channels.axes import (
     tie_rows,
 )
 from wrg_onnx.channels.ids import Alive
-from wrg_onnx.channels.rules.convolution import couple_conv, derive_group
-from wrg_onnx.channels.rules.linear import couple_gemm, couple_product
-from wrg_onnx.channels.rules.pointwise import UNARY, freeze_dropped
-from wrg_onnx.channels.rules.spatial import POOLED
-from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
+from wrg_onnx.channels.rules.linear import (
+    count_gemm,
+    count_matmul,
+    count_product,
+    couple_gemm,
+    couple_product,
+)
+from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary, freeze_dropped
+from wrg_onnx.channels.rules.pooling import POOLED
+from wrg_onnx.channels.table import MICROSOFT, Derived, derivation, op_rule
+from wrg_onnx.channels.traits import Factors, LayerForm, Traits, op_traits, traits_named
+from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Shape
 
-MICROSOFT = "com.microsoft"
+op_rule("Gelu", "QuickGelu", since=1, domain=MICROSOFT)(couple_unary)
+op_rule("BiasAdd", "BiasGelu", "FastGelu", since=1, domain=MICROSOFT)(couple_nary)
 
 
 @op_rule("FusedConv", since=1, domain=MICROSOFT)
@@ -185,7 +195,35 @@ def _add(made: Coupling, term: Operand | None) -> Coupling:
 def _activated(call: Call, made: Coupling) -> Coupling:
     """Freeze the output where the fused activation is not one that treats every element alike."""
     activation = call.node.str("activation", "")
-    if not activation or activation in UNARY:
+    if not activation or traits_named(activation).is_pointwise:
         return made
     y = made.outputs[0]
     return made.also(frozen=freeze_axes(y, range(y.rank), f"applies {activation} over this axis"))
+
+
+def _count_turned(analysed: Analysed) -> Iterator[Factors]:
+    """Sum one inner axis up for each element of the output, as the left operand is turned."""
+    node = analysed.call.node
+    a = turned(analysed.call.axes(0), node.int("transBatchA", 0), node.int("transA", 0))
+    yield from count_product(analysed, a)
+
+
+_CONVOLUTIONS = ("NhwcConv", "NhwcFusedConv")
+_PRODUCTS = ("FusedMatMul", "FusedMatMulActivation", "TransposeMatMul")
+op_traits(
+    Traits(layer=LayerForm.FUSED),
+    "FusedConv", "FusedGemm", "GemmFastGelu", *_CONVOLUTIONS, *_PRODUCTS, domain=MICROSOFT,
+)  # fmt: skip
+op_traits(Traits(multiplications=count_convolution), "FusedConv", domain=MICROSOFT)
+op_traits(
+    Traits(multiplications=partial(count_convolution, channels_last=True)),
+    *_CONVOLUTIONS,
+    domain=MICROSOFT,
+)
+op_traits(Traits(multiplications=count_gemm), "FusedGemm", domain=MICROSOFT)
+op_traits(Traits(multiplications=count_matmul), "GemmFastGelu", domain=MICROSOFT)
+op_traits(Traits(multiplications=_count_turned), *_PRODUCTS, domain=MICROSOFT)
+op_traits(
+    Traits(continues_layer=True),
+    "BiasAdd", "BiasGelu", "FastGelu", "Gelu", "QuickGelu", domain=MICROSOFT,
+)  # fmt: skip

@@ -1,10 +1,27 @@
-"""Matrix products: Gemm and MatMul."""
+"""Linear algebra: products of matrices, and what reads a matrix as a whole."""
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast
-from wrg_onnx.channels.ids import IdArray
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.channels.axes import (
+    Axes,
+    Call,
+    Coupling,
+    Freeze,
+    Operand,
+    Tie,
+    broadcast,
+    freeze_axes,
+)
+from wrg_onnx.channels.couplings import freeze_along
+from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Factors, LayerForm, Traits, all_axes, op_traits
+from wrg_onnx.channels.units import Analysed
 
 TWO_ACTIVATIONS = "contracts two activations over this axis"
 
@@ -94,3 +111,163 @@ def _filters(call: Call, outer_a: IdArray | None, outer_b: IdArray | None) -> tu
     """Return the output axes of those operands that are weights."""
     sides = ((call.operand(0), outer_a), (call.operand(1), outer_b))
     return tuple(ids for operand, ids in sides if operand.is_weight and ids is not None)
+
+
+SUMMED = "sums over this axis, which no weight consumes"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An axis of an operand that a label stands for."""
+
+    operand: Operand
+    axis: int
+
+    @property
+    def size(self) -> int:
+        """The axis's length."""
+        return self.operand.axes.shape[self.axis]
+
+    @property
+    def ids(self) -> IdArray | None:
+        """The axis's ids, None where it is inert."""
+        return self.operand.axes.ids[self.axis]
+
+
+def places_by_label(call: Call) -> tuple[Mapping[str, Sequence[Place]], tuple[str, ...]]:
+    """Read an Einsum's equation.
+
+    An axis behind an ellipsis gets a label of its own, counted from the end: ``...0`` is the last.
+
+    Returns:
+        The places where each label stands, and the labels of the output's axes. An axis of length
+        1 that is broadcast against a longer one is no place.
+    """
+    left, arrow, right = call.node.str("equation", "").replace(" ", "").partition("->")
+    found: dict[str, list[Place]] = {}
+    hidden = 0
+    for position, term in enumerate(left.split(",")):
+        operand = call.operand(position)
+        rank = operand.axes.rank
+        hidden = max(hidden, rank - len(term.replace("...", "")))
+        for axis, label in enumerate(_labels(term, rank)):
+            found.setdefault(label, []).append(Place(operand, axis))
+    if not arrow:
+        # The implicit form: the broadcast axes, then each letter that stands once, sorted.
+        letters = sorted(a for a in found if len(a) == 1 and left.count(a) == 1)
+        right = "..." * ("..." in left) + "".join(letters)
+    output = _labels(right, hidden + len(right.replace("...", "")))
+    for places in found.values():
+        longest = max(place.size for place in places)
+        places[:] = [place for place in places if place.size == longest]
+    return found, output
+
+
+def _labels(term: str, rank: int) -> tuple[str, ...]:
+    """Return one label per axis of a term."""
+    before, dots, after = term.partition("...")
+    count = rank - len(before) - len(after) if dots else 0
+    return (*before, *(f"...{number}" for number in reversed(range(count))), *after)
+
+
+@op_rule("Einsum", since=12)
+def couple_einsum(call: Call) -> Coupling:
+    """Tie the axes that share a letter; a summed one needs a weight that consumes it.
+
+    Shapes:
+        X_k (one axis per letter of term k) -> Y (one axis per letter of the output's term).
+
+    Source: https://onnx.ai/onnx/operators/onnx__Einsum.html
+    """
+    found, output = places_by_label(call)
+    carried: dict[str, IdArray | None] = {}
+    ties: list[Tie] = []
+    frozen: list[Freeze] = []
+    filters: list[IdArray] = []
+    consumed: list[IdArray] = []
+    for label, places in found.items():
+        live = [place.ids for place in places if place.ids is not None]
+        carried[label] = live[0] if live else None
+        ties += [Tie(live[0], other) for other in live[1:]]
+        if 0 < len(live) < len(places):
+            ties.append(Tie(live[0], np.full(len(live[0]), INERT, np.int64)))
+        weights = [p.ids for p in places if p.operand.is_weight and p.ids is not None]
+        if label not in output:
+            consumed += weights
+            frozen += [] if weights else [Freeze(ids, SUMMED) for ids in live]
+        elif len(weights) == len(places):
+            filters += weights
+    ids = tuple(carried.get(label) for label in output)
+    return Coupling(
+        (Axes(call.output_shapes[0], ids),),
+        tuple(ties),
+        tuple(frozen),
+        tuple(filters),
+        tuple(consumed),
+        dropped=tuple(consumed),
+    )
+
+
+@op_rule("Trilu", since=14)
+def couple_trilu(call: Call) -> Coupling:
+    """Freeze the two axes of the matrices, which lose a triangle; the others pass.
+
+    Shapes:
+        X (..., M, N), k () -> Y (..., M, N).
+
+    Source: https://onnx.ai/onnx/operators/onnx__Trilu.html
+    """
+    rank = call.axes().rank
+    return freeze_along(call, [rank - 2, rank - 1], "keeps a triangle over this axis")
+
+
+@op_rule("Det", since=11)
+def couple_det(call: Call) -> Coupling:
+    """Freeze the two axes of the matrices; the others pass.
+
+    Shapes:
+        X (..., M, M) -> Y (...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__Det.html
+    """
+    x = call.axes()
+    frozen = freeze_axes(x, [x.rank - 2, x.rank - 1], "takes determinants over this axis")
+    return Coupling((Axes(call.output_shapes[0], x.ids[:-2]),), frozen=frozen)
+
+
+def count_gemm(analysed: Analysed) -> Iterator[Factors]:
+    """Multiply each element of the left matrix once for each column of the right one."""
+    call = analysed.call
+    outer = 0 if call.node.int("transB", 0) else 1
+    yield [all_axes(call.axes(0)), (call.axes(1), [outer])]
+
+
+def count_matmul(analysed: Analysed) -> Iterator[Factors]:
+    """Sum one inner axis up for each element of the output."""
+    yield from count_product(analysed, analysed.call.axes(0))
+
+
+def count_product(analysed: Analysed, a: Axes) -> Iterator[Factors]:
+    """Count a matrix product whose left operand some operator turns.
+
+    Args:
+        analysed: The node.
+        a: The axes of the left matrices as they are multiplied, (..., M, K) or (K).
+    """
+    if a.rank > 1:
+        yield [all_axes(analysed.outputs[0]), (a, [a.rank - 1])]
+    else:
+        yield [all_axes(analysed.call.axes(1))]
+
+
+def _count_einsum(analysed: Analysed) -> Iterator[Factors]:
+    """Multiply one axis for each letter, wherever it stands."""
+    if len(analysed.call.inputs) > 1:
+        places = [found[0] for found in places_by_label(analysed.call)[0].values()]
+        yield [(place.operand.axes, [place.axis]) for place in places]
+
+
+op_traits(Traits(layer=LayerForm.LINEAR), "Gemm", "MatMul")
+op_traits(Traits(multiplications=count_gemm, per_channel=(2,)), "Gemm")
+op_traits(Traits(multiplications=count_matmul, every_position_alike=True), "MatMul")
+op_traits(Traits(multiplications=_count_einsum), "Einsum")

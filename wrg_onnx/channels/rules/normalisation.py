@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes
-from wrg_onnx.channels.table import op_rule
+from collections.abc import Sequence
+
+import numpy as np
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits
 
 NORMALISED = "normalises over this axis"
 
@@ -30,34 +36,6 @@ def couple_per_channel(call: Call) -> Coupling:
     # running and saved statistics, one number per channel
     rest = tuple(Axes(shape, (channels,) if shape else ()) for shape in call.output_shapes[1:])
     return Coupling(outputs=(made, *rest), ties=ties, frozen=frozen)
-
-
-@op_rule("Softmax", "LogSoftmax", "Hardmax", since=1)
-def couple_softmax_flattened(call: Call) -> Coupling:
-    """Freeze the axes that are normalised: from ``axis`` on, as opsets below 13 flatten.
-
-    Shapes:
-        X (...) -> Y (...).
-
-    Source: https://onnx.ai/onnx/operators/onnx__Softmax.html
-    """
-    x = call.axes()
-    axis = call.node.axis("axis", rank=x.rank, default=1)
-    return Coupling((x,), frozen=freeze_axes(x, range(axis, x.rank), NORMALISED))
-
-
-@op_rule("Softmax", "LogSoftmax", "Hardmax", since=13)
-def couple_softmax(call: Call) -> Coupling:
-    """Freeze the axis that is normalised.
-
-    Shapes:
-        X (...) -> Y (...).
-
-    Source: https://onnx.ai/onnx/operators/onnx__Softmax.html
-    """
-    x = call.axes()
-    axis = call.node.axis("axis", rank=x.rank, default=-1)
-    return Coupling((x,), frozen=freeze_axes(x, [axis], NORMALISED))
 
 
 @op_rule("LayerNormalization", "SimplifiedLayerNormalization", since=1)
@@ -93,3 +71,118 @@ def couple_across_channels(call: Call) -> Coupling:
     x = call.axes()
     axis = 1 if call.node.op == "LRN" else call.node.axis("axis", rank=x.rank, default=-1)
     return Coupling((x,), frozen=freeze_axes(x, [axis], NORMALISED))
+
+
+@op_rule("GroupNormalization", since=18)
+def couple_group_norm_by_group(call: Call) -> Coupling:
+    """Tie the channels of a group, which goes as a whole, to its one scale and bias.
+
+    Shapes:
+        X (N, g*c, ...), scale (g), bias (g) -> Y (N, g*c, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
+    """
+    return _group_norm(call, _groups(call)[:, 0])
+
+
+@op_rule("GroupNormalization", since=21)
+def couple_group_norm(call: Call) -> Coupling:
+    """Tie the channels of a group, which goes as a whole, to their scales and biases.
+
+    Shapes:
+        X (N, g*c, ...), scale (g*c), bias (g*c) -> Y (N, g*c, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
+    """
+    return _group_norm(call, call.axes().at(1))
+
+
+def _groups(call: Call) -> IdArray:
+    """Return the ids of the channels, one row per group."""
+    return call.axes().at(1).reshape(call.node.int("num_groups"), -1)
+
+
+def _group_norm(call: Call, scaled: IdArray) -> Coupling:
+    """Tie groups and parameters; a group's statistics are all that its channels share."""
+    x = call.axes()
+    groups = _groups(call)
+    ties = [Tie(groups[:, 0], column) for column in groups[:, 1:].T]
+    ties += [Tie(scaled, p.axes.at(0)) for p in call.inputs[1:] if p is not None]
+    made = Axes(x.shape, (x.ids[0], x.at(1), *x.ids[2:]))
+    across = range(2 if len(groups) > 1 else 1, x.rank)
+    return Coupling((made,), tuple(ties), freeze_axes(x, across, NORMALISED))
+
+
+@derivation("GroupNormalization", since=18)
+def derive_num_groups(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
+    """Count the groups that are left."""
+    kept = int(alive(_groups(call)[:, 0]).sum())
+    return Derived(attributes={} if kept == call.node.int("num_groups") else {"num_groups": kept})
+
+
+@op_rule("RMSNormalization", since=23)
+def couple_rms_norm(call: Call) -> Coupling:
+    """Freeze the axes that are normalised, from ``axis`` on; the scale meets the others.
+
+    Shapes:
+        X (..., C), scale broadcastable to X -> Y (..., C).
+
+    Source: https://onnx.ai/onnx/operators/onnx__RMSNormalization.html
+    """
+    x, scale = call.axes(0), call.axes(1)
+    first = call.node.axis("axis", rank=x.rank, default=-1)
+    frozen = freeze_axes(x, range(first, x.rank), NORMALISED)
+    # counted from the end, as the scale is aligned
+    normalised = range(max(0, first - x.rank + scale.rank), scale.rank)
+    frozen += freeze_axes(scale, normalised, NORMALISED)
+    leading = Axes(x.shape, (*x.ids[:first], *(None,) * (x.rank - first)))
+    own = tuple(None if axis in normalised else i for axis, i in enumerate(scale.ids))
+    joined, ties = broadcast([leading, Axes(scale.shape, own)], x.shape)
+    made = Axes(x.shape, (*joined.ids[:first], *x.ids[first:]))
+    return Coupling((made,), ties, frozen)
+
+
+@op_rule("MeanVarianceNormalization", since=9)
+def couple_mean_variance(call: Call) -> Coupling:
+    """Freeze the axes that are normalised, batch, height and width by default; the others pass.
+
+    Shapes:
+        X (...) -> Y (...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__MeanVarianceNormalization.html
+    """
+    x = call.axes()
+    axes = [axis % x.rank for axis in call.node.ints("axes", (0, 2, 3))]
+    return Coupling((x,), frozen=freeze_axes(x, axes, NORMALISED))
+
+
+def _scale_by_statistics(question: ScaleQuestion) -> ChannelScale | None:
+    """Take the scale of a BatchNormalization over the deviation that it divides by."""
+    node, constants = question.node, question.constants
+    if question.place or question.axis != 1 or node.int("training_mode", 0):
+        return None
+    scale, variance = constants[1], constants[4]
+    if scale is None or variance is None:
+        return None
+    if scale.ndim != 1 or variance.ndim != 1:  # opset 7 has a form with one of each per place
+        return None
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    assert isinstance(epsilon, float), node
+    spread = variance.astype(np.float64) + epsilon
+    if not (spread > 0).all():
+        return None
+    return ChannelScale(np.abs(scale.astype(np.float64)) / np.sqrt(spread), question.axis)
+
+
+op_traits(
+    Traits(
+        continues_layer=True,
+        zero_at_zero=True,
+        per_channel=(1, 2, 3, 4),
+        scale_and_bias=True,
+        gain=_scale_by_statistics,
+    ),
+    "BatchNormalization",
+)
+op_traits(Traits(per_channel=(1, 2)), "InstanceNormalization", "LayerNormalization")
+op_traits(Traits(every_position_alike=True), "LayerNormalization")

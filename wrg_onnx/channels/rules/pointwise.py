@@ -1,26 +1,41 @@
-"""Operators that treat every element alike: channels pass through, operands meet."""
+"""Arithmetic, comparison and logic, one element at a time: channels pass through, operands meet."""
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, broadcast, freeze_axes
-from wrg_onnx.channels.table import op_rule
+import operator
+from collections.abc import Sequence
 
-UNARY = (
+import numpy as np
+from numpy.typing import NDArray
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, broadcast, freeze_axes
+from wrg_onnx.channels.sizes import Place, Size, SizeRule, Sizes, by_element
+from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits
+from wrg_onnx.graph import Array, Node
+
+_UNARY = (
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitCast", "BitwiseNot", "Cast",
-    "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid",
-    "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Neg", "Not",
-    "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus",
-    "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "Ceil", "Clip", "Cos", "Cosh", "Erf", "Exp", "Floor", "Identity", "IsInf", "IsNaN", "Log",
+    "Neg", "Not", "Reciprocal", "Round", "Sign", "Sin", "Sinh", "Sqrt", "Tan",
 )  # fmt: skip
-NARY = (
+_NARY = (
     "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "CastLike", "Div", "Equal",
     "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or",
-    "PRelu", "Pow", "Sub", "Sum", "SwiGLU", "Where", "Xor",
+    "Pow", "Sub", "Sum", "Where", "Xor",
 )  # fmt: skip
+op_traits(Traits(is_pointwise=True, continues_layer=True), *_UNARY, *_NARY)
+op_traits(
+    Traits(every_position_alike=True, continues_layer=True, moves_elements=True, draws_random=True),
+    "Dropout",
+)
+op_traits(Traits(keeps_zeros=True, keeps_numbers=True), "Cast", "Identity")
+op_traits(Traits(moves_elements=True), "Identity")
+op_traits(Traits(zero_at_zero=True), "Add", "Cast", "Identity", "Mul", "Neg", "Sub")
+op_traits(Traits(per_channel=(0, 1)), "Add", "Div", "Mul", "Sub")
 
 
-@op_rule(*UNARY, since=1)
-@op_rule("Gelu", "QuickGelu", since=1, domain="com.microsoft")
+@op_rule(*_UNARY, since=1)
 def couple_unary(call: Call) -> Coupling:
     """Pass the channels through; further inputs are scalars.
 
@@ -30,8 +45,7 @@ def couple_unary(call: Call) -> Coupling:
     return Coupling(outputs=(call.axes(),))
 
 
-@op_rule(*NARY, since=1)
-@op_rule("BiasAdd", "BiasGelu", "FastGelu", since=1, domain="com.microsoft")
+@op_rule(*_NARY, since=1)
 def couple_nary(call: Call) -> Coupling:
     """Tie the operands where they meet, with ONNX's broadcasting.
 
@@ -66,15 +80,87 @@ def freeze_dropped(x: Axes, training: Operand | None) -> tuple[Freeze, ...]:
     return freeze_axes(x, range(x.rank), "draws random numbers for this axis")
 
 
-@op_rule("Shape", since=1)
-def couple_shape(call: Call) -> Coupling:
-    """Read sizes only; what they are used for is followed element by element."""
-    return Coupling((Axes.inert(call.output_shapes[0]),), dropped=(call.axes().flat(),))
+def _divide(left: float, right: float) -> float:
+    """Divide as ONNX does: integers are truncated towards zero."""
+    if isinstance(left, int) and isinstance(right, int):
+        return int(left / right) if right else 0
+    return left / right if right else 0.0
 
 
-@op_rule("Size", since=1)
-def couple_size(call: Call) -> Coupling:
-    """Freeze what is counted: the number of elements is data."""
-    x = call.axes()
-    frozen = freeze_axes(x, range(x.rank), "counts the elements of this axis")
-    return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)
+def _choose(condition: float, left: float, right: float) -> float:
+    return left if condition else right
+
+
+def _chosen_origin(parts: Sequence[Size], _value: float) -> Place | None:
+    return None if parts[0].is_open else parts[1 if parts[0].value else 2].source
+
+
+def _scaled_origin(parts: Sequence[Size], value: float) -> Place | None:
+    """Find the one factor that is fixed and equals the product.
+
+    Of batch x heads, analysed at batch 1, what is written for the heads is what comes out.
+    """
+    fixed = [part for part in parts if not part.is_open]
+    return fixed[0].source if value and len(fixed) == 1 and fixed[0].value == value else None
+
+
+def _cast(node: Node, operands: Sequence[Sizes]) -> Sizes | None:
+    to_integer = node.attributes.get("to") in (6, 7)  # TensorProto.INT32, INT64
+    return by_element(int if to_integer else float, 1).evaluate(node, operands)
+
+
+def _square_root(value: float) -> float:
+    return float(value) ** 0.5 if value >= 0 else float("nan")
+
+
+op_traits(Traits(sizes=by_element(operator.add, 2)), "Add")
+op_traits(Traits(sizes=by_element(operator.sub, 2)), "Sub")
+op_traits(Traits(sizes=by_element(operator.mul, 2, _scaled_origin)), "Mul")
+op_traits(Traits(sizes=by_element(_divide, 2)), "Div")
+op_traits(Traits(sizes=by_element(min, 2)), "Min")
+op_traits(Traits(sizes=by_element(max, 2)), "Max")
+op_traits(Traits(sizes=by_element(operator.eq, 2, spares_marks=True)), "Equal")
+op_traits(Traits(sizes=by_element(_choose, 3, _chosen_origin)), "Where")
+op_traits(Traits(sizes=by_element(operator.neg, 1)), "Neg")
+op_traits(Traits(sizes=by_element(lambda value: float(np.floor(value)), 1)), "Floor")
+op_traits(Traits(sizes=by_element(lambda value: float(np.ceil(value)), 1)), "Ceil")
+op_traits(Traits(sizes=by_element(_square_root, 1)), "Sqrt")
+op_traits(Traits(sizes=by_element(lambda value: value, 1)), "Identity")
+op_traits(Traits(sizes=SizeRule(_cast)), "Cast")
+
+
+def _keep_scale(question: ScaleQuestion) -> ChannelScale:
+    return ChannelScale(np.ones(1), question.axis)
+
+
+def _scale_by_constant(question: ScaleQuestion) -> ChannelScale | None:
+    """Take the constant that channels are multiplied with, divided by or shifted by."""
+    other = question.constants[1 - question.place] if question.keeps_shape else None
+    factor = None if other is None else _sizes_along(other, question.rank, question.axis)
+    if factor is None:
+        return None
+    if question.node.op == "Div":
+        if question.place or not factor.all():
+            return None
+        factor = 1 / factor
+    if question.node.op in ("Add", "Sub"):
+        factor = np.ones(1)
+    return ChannelScale(factor, question.axis)
+
+
+def _sizes_along(constant: Array, rank: int, axis: int) -> NDArray[np.float64] | None:
+    """Return the sizes of a constant's elements along one axis; None if others have any, too.
+
+    Args:
+        constant: A constant that broadcasts to a tensor.
+        rank: How many axes the tensor has.
+        axis: One of them.
+    """
+    place = axis - (rank - constant.ndim)
+    if any(n > 1 and a != place for a, n in enumerate(constant.shape)):
+        return None
+    return np.abs(constant.astype(np.float64)).reshape(-1)
+
+
+op_traits(Traits(gain=_keep_scale), "Identity")
+op_traits(Traits(gain=_scale_by_constant), "Add", "Div", "Mul", "Sub")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from wrg_onnx.channels.axes import (
     Axes,
@@ -17,16 +18,17 @@ from wrg_onnx.channels.axes import (
     freeze_axes,
 )
 from wrg_onnx.channels.ids import Alive
-from wrg_onnx.channels.rules.convolution import couple_conv, derive_group
-from wrg_onnx.channels.rules.linear import couple_matmul
+from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
+from wrg_onnx.channels.rules.linear import count_matmul, couple_matmul
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import Count, Factors, LayerForm, Traits, op_traits
+from wrg_onnx.channels.units import Analysed
 
 WHOLE_RANGE = "takes its scale from the whole tensor"
 RUN_TIME_ZERO = "takes the zero point of a weight from values computed at run time"
 
 
 @op_rule("QuantizeLinear", since=10)
-@op_rule("QuantizeLinear", since=1, domain="com.microsoft")
 def couple_quantise(call: Call) -> Coupling:
     """Pass the channels through; a scale and zero point per position of ``axis`` follow it.
 
@@ -40,7 +42,6 @@ def couple_quantise(call: Call) -> Coupling:
 
 
 @op_rule("DequantizeLinear", since=10)
-@op_rule("DequantizeLinear", since=1, domain="com.microsoft")
 def couple_dequantise(call: Call) -> Coupling:
     """Pass the channels through; a scale and zero point per position of ``axis`` follow it.
 
@@ -188,3 +189,31 @@ def _follow(x: Axes, parameter: Axes, quantised: Quantised) -> Sequence[Tie]:
             shared = parameter.at(axis).repeat(block)[: x.shape[axis]]
             ties.append(Tie(x.at(axis), shared))
     return ties
+
+
+def count_as(analysed: Analysed, *, count: Count, factors: tuple[int, int]) -> Iterator[Factors]:
+    """Count as a plain operator does, whose two factors stand elsewhere among the operands.
+
+    Args:
+        analysed: The node.
+        count: Counts the plain operator.
+        factors: The input positions of its two factors.
+    """
+    return count(replace(analysed, call=analysed.call.only(*factors)))
+
+
+op_traits(Traits(continues_layer=True), "DequantizeLinear")
+op_traits(
+    Traits(layer=LayerForm.QUANTISED),
+    "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul",
+)  # fmt: skip
+op_traits(Traits(output_zero_point=7), "QLinearConv", "QLinearMatMul")
+op_traits(Traits(multiplications=count_convolution), "ConvInteger")
+op_traits(Traits(multiplications=count_matmul), "MatMulInteger")
+op_traits(
+    Traits(multiplications=partial(count_as, count=count_convolution, factors=(0, 3))),
+    "QLinearConv",
+)
+op_traits(
+    Traits(multiplications=partial(count_as, count=count_matmul, factors=(0, 3))), "QLinearMatMul"
+)

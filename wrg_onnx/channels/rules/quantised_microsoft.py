@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Quantised, Tie, freeze_axes
 from wrg_onnx.channels.ids import Alive
-from wrg_onnx.channels.rules.convolution import couple_conv, derive_group
-from wrg_onnx.channels.rules.dividing import couple_concat
-from wrg_onnx.channels.rules.linear import couple_gemm, couple_matmul
-from wrg_onnx.channels.rules.normalisation import couple_softmax, couple_softmax_flattened
+from wrg_onnx.channels.rules.activation import couple_softmax, couple_softmax_flattened
+from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
+from wrg_onnx.channels.rules.linear import count_gemm, count_matmul, couple_gemm, couple_matmul
 from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary
-from wrg_onnx.channels.rules.quantised import WHOLE_RANGE, row_axis, with_parameters
+from wrg_onnx.channels.rules.pooling import couple_pool
+from wrg_onnx.channels.rules.quantised import (
+    WHOLE_RANGE,
+    count_as,
+    couple_dequantise,
+    couple_quantise,
+    row_axis,
+    with_parameters,
+)
 from wrg_onnx.channels.rules.reduction import couple_reduce
-from wrg_onnx.channels.rules.spatial import couple_pool
-from wrg_onnx.channels.table import Derived, Rule, derivation, op_rule
+from wrg_onnx.channels.rules.reshape import couple_concat
+from wrg_onnx.channels.table import MICROSOFT, Derived, Rule, derivation, op_rule
+from wrg_onnx.channels.traits import LayerForm, Traits, op_traits
 
-MICROSOFT = "com.microsoft"
+op_rule("QuantizeLinear", since=1, domain=MICROSOFT)(couple_quantise)
+op_rule("DequantizeLinear", since=1, domain=MICROSOFT)(couple_dequantise)
 PACKED = "packs this axis in blocks"
 
 
@@ -215,3 +225,24 @@ def couple_qlinear_mean(call: Call) -> Coupling:
         X (...) -> Y (the same with 1 at the reduced axes, or without them).
     """
     return couple_reduce(call.only(0))
+
+
+_PRODUCTS = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits")
+op_traits(Traits(continues_layer=True), "DequantizeLinear", domain=MICROSOFT)
+op_traits(Traits(layer=LayerForm.QUANTISED), "QGemm", "QLinearConv", *_PRODUCTS, domain=MICROSOFT)
+op_traits(Traits(multiplications=count_matmul), *_PRODUCTS, domain=MICROSOFT)
+op_traits(
+    Traits(
+        multiplications=partial(count_as, count=count_convolution, factors=(0, 3)),
+        output_zero_point=7,
+    ),
+    "QLinearConv",
+    domain=MICROSOFT,
+)
+op_traits(
+    Traits(
+        multiplications=partial(count_as, count=count_gemm, factors=(0, 3)), output_zero_point=8
+    ),
+    "QGemm",
+    domain=MICROSOFT,
+)

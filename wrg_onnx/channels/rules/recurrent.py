@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import Factors, Traits, all_axes, op_traits
+from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Shape
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STEPS = "steps over this axis"
 RUN_TIME = "gets its weights at run time"
 FROM_OUTSIDE = "starts from a state that keeps its width"
-
 # Positions of the inputs. A GRU and an RNN have those up to the initial state.
 X, W, R, BIAS, LENGTHS, INITIAL_H, INITIAL_C, PEEPHOLES = range(8)
 
@@ -90,3 +91,32 @@ def derive_hidden_size(call: Call, _outputs: Sequence[Axes], alive: Alive) -> De
     states = ((position, call.optional(position)) for position in (INITIAL_H, INITIAL_C))
     absent = {position: None for position, state in states if state is not None and state.is_zero}
     return Derived({"hidden_size": int(alive(hidden).sum())}, absent)
+
+
+def _count_steps(analysed: Analysed) -> Iterator[Factors]:
+    """Apply both weights, to the input and to the last state, at each step."""
+    x = analysed.call.axes(X)
+    for position in (W, R):
+        yield [all_axes(analysed.call.axes(position)), (x, (0, 1))]
+
+
+_ACTIVATIONS = {"LSTM": 3, "GRU": 2, "RNN": 1}
+"""How many activations a direction has."""
+
+_ZERO_AT_ZERO = frozenset({"elu", "leakyrelu", "relu", "scaledtanh", "softsign", "tanh"})
+
+
+def _rests_at_zero(call: Call) -> bool:
+    """Tell whether the state is zero without weights, not 0.5 as by a sigmoid."""
+    count = _ACTIVATIONS[call.node.op]
+    names = call.node.attributes.get("activations", ())
+    assert isinstance(names, tuple)
+    # The first one of a GRU and of an LSTM makes the gates, which scale.
+    bend = [str(name) for place, name in enumerate(names) if count == 1 or place % count]
+    states = [o for o in call.inputs[INITIAL_H : INITIAL_C + 1] if o is not None]
+    return all(name.lower() in _ZERO_AT_ZERO for name in bend) and all(
+        state.value is not None or state.is_zero or state.vanishes for state in states
+    )
+
+
+op_traits(Traits(multiplications=_count_steps, rests_at_zero=_rests_at_zero), "GRU", "LSTM", "RNN")

@@ -1,9 +1,14 @@
-"""Reductions: fine over height and width, binding over channels."""
+"""Reductions: to one, to the k largest, or step by step along an axis.
+
+They are fine over height and width, and binding over channels.
+"""
 
 from __future__ import annotations
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
+from wrg_onnx.channels.couplings import freeze_along, freeze_whole
 from wrg_onnx.channels.table import op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
 
 REDUCED = "reduces over this axis"
 
@@ -62,3 +67,36 @@ def _reduce(call: Call, axes: tuple[int, ...]) -> Coupling:
     else:
         ids = tuple(x.ids[axis] for axis in range(x.rank) if axis not in axes)
     return Coupling((Axes(shape, ids),), frozen=freeze_axes(x, axes, REDUCED))
+
+
+@op_rule("CumSum", since=11)
+@op_rule("CumProd", since=26)
+def couple_cumulative(call: Call) -> Coupling:
+    """Freeze the axis that is summed or multiplied up; the others pass.
+
+    Shapes:
+        X (...), axis () -> Y (...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__CumSum.html
+    """
+    axis = call.integers(1)
+    if axis is None:
+        return freeze_whole(call, "accumulates over an axis computed at run time")
+    return freeze_along(call, [axis[0] % call.axes().rank], "accumulates over this axis")
+
+
+@op_rule("TopK", since=1)
+def couple_top_k(call: Call) -> Coupling:
+    """Freeze the axis whose values are ranked; the others pass, to the indices as well.
+
+    Shapes:
+        X (..., n, ...) -> values (..., k, ...), indices (..., k, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__TopK.html
+    """
+    axis = call.node.axis("axis", rank=call.axes().rank, default=-1)
+    return freeze_along(call, [axis], "ranks the values along this axis")
+
+
+op_traits(Traits(every_position_alike=True), "ReduceMax", "ReduceMean", "ReduceSum")
+op_traits(Traits(sums_mask=True), "CumSum")

@@ -1,47 +1,37 @@
-"""Reshape and Flatten: which factor of an axis carries the units.
-
-Both shapes are cut into the smallest blocks of axes with equal element counts. Inside a block the
-ids are written into an array of the input's dims, which is then reshaped to the output's dims: an
-axis along which alone the ids vary carries them. Where none does, an axis was split (heads x head
-dim, channel shuffle), one factor must carry the units, and the positions that share its index are
-tied.
-"""
+"""Operators that lay the elements out anew without looking at them: the same on id arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Division, Freeze, Tie
-from wrg_onnx.channels.ids import IdArray
-from wrg_onnx.channels.table import op_rule
-from wrg_onnx.graph import Shape
-
-MERGED = "merges this axis with another that carries channels"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """Axes of the input, and those of the output with as many elements."""
-
-    x: Axes
-    inner: list[int]
-    outer: list[int]
-    dims: Shape
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Carried:
-    """The ids of one block's output axes, and what the coupling says of them."""
-
-    ids: tuple[IdArray | None, ...]
-    ties: tuple[Tie, ...] = ()
-    frozen: tuple[Freeze, ...] = ()
-    dropped: tuple[IdArray, ...] = ()
-    divisions: tuple[Division, ...] = ()
-    choice: str = ""
+from wrg_onnx.channels.axes import (
+    Axes,
+    Call,
+    Coupling,
+    Demand,
+    Freeze,
+    broadcast,
+    freeze_axes,
+    tie_rows,
+)
+from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.regroup import regroup
+from wrg_onnx.channels.sizes import (
+    ALL_MOVED,
+    Numbers,
+    Place,
+    SizeRule,
+    Sizes,
+    by_moving,
+    fill_sizes,
+)
+from wrg_onnx.channels.table import Derived, derivation, op_rule
+from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits
+from wrg_onnx.graph import Node
 
 
 @op_rule("Reshape", since=5)
@@ -87,132 +77,261 @@ def couple_flatten(call: Call) -> Coupling:
     return regroup(call, call.axes(), call.output_shapes[0])
 
 
-def regroup(call: Call, x: Axes, shape: Shape, *, first: int = 0) -> Coupling:
-    """Carry ids through a change of shape that keeps the elements' order.
+@op_rule("Transpose", since=1)
+def couple_transpose(call: Call) -> Coupling:
+    """Permute the axes.
 
-    Args:
-        call: The node; it says which factor of an axis that is divided carries the units.
-        x: The axes before.
-        shape: The shape after, with as many elements.
-        first: Where its axes start among those of the node's output.
+    Shapes:
+        X (d_0, ..., d_r) -> Y (d_perm[0], ..., d_perm[r]).
     """
-    ids: list[IdArray | None] = [None] * len(shape)
-    blocks = []
-    if 0 in shape:
-        return Coupling((Axes.inert(shape),))  # without elements there is no order to keep
-    for inner, outer in _blocks(x.shape, shape):
-        block = _Block(x, inner, [axis + first for axis in outer], tuple(shape[a] for a in outer))
-        carried = _carry(call, block)
-        for axis, own in zip(outer, carried.ids, strict=True):
-            ids[axis] = own
-        blocks.append(carried)
+    x = call.axes()
+    perm = call.node.ints("perm", tuple(reversed(range(x.rank))))
+    return Coupling((Axes(call.output_shapes[0], tuple(x.ids[axis] for axis in perm)),))
+
+
+@op_rule("Squeeze", since=1)
+def couple_squeeze(call: Call) -> Coupling:
+    """Drop axes of length 1.
+
+    Shapes:
+        X (..., 1, ...) -> Y (..., ...).
+    """
+    x = call.axes()
+    axes = _axes(call, x.rank)
+    if axes is None:
+        axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)
+    ids = tuple(i for axis, i in enumerate(x.ids) if axis not in axes)
+    frozen = freeze_axes(x, axes, "drops this axis")
+    return Coupling((Axes(call.output_shapes[0], ids),), frozen=frozen)
+
+
+@derivation("Squeeze", since=1)
+def derive_squeeze(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
+    """Name the axes where none are named and an axis of one channel would be dropped, too."""
+    x = call.axes()
+    if "axes" in call.node.attributes or call.optional(1) is not None:
+        return Derived()
+    if not any(ids is not None and alive(ids).sum() == 1 < len(ids) for ids in x.ids):
+        return Derived()
+    axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)
+    if call.node.version < 13:
+        return Derived(attributes={"axes": axes})
+    return Derived(operands={1: np.array(axes, np.int64)})
+
+
+@op_rule("Unsqueeze", since=1)
+def couple_unsqueeze(call: Call) -> Coupling:
+    """Insert axes of length 1.
+
+    Shapes:
+        X (...) -> Y (..., 1, ...).
+    """
+    x, shape = call.axes(), call.output_shapes[0]
+    axes = _axes(call, len(shape))
+    if axes is None:
+        reason = "inserts axes computed at run time"
+        return Coupling((Axes.inert(shape),), frozen=freeze_axes(x, range(x.rank), reason))
+    rest = iter(x.ids)
+    ids = tuple(None if axis in axes else next(rest) for axis in range(len(shape)))
+    return Coupling((Axes(shape, ids),))
+
+
+def _axes(call: Call, rank: int) -> tuple[int, ...] | None:
+    """Read ``axes`` from the attribute (below opset 13) or the operand."""
+    attribute = call.node.attributes.get("axes")
+    axes = attribute if isinstance(attribute, tuple) else call.integers(1)
+    return None if axes is None else tuple(int(axis) % rank for axis in axes)
+
+
+@op_rule("Expand", since=8)
+def couple_expand(call: Call) -> Coupling:
+    """Broadcast to a shape; the sizes of live axes in it follow them.
+
+    Shapes:
+        X (...), shape (r) -> Y (broadcast of both).
+    """
+    x, shape = call.axes(), call.output_shapes[0]
+    made, ties = broadcast([x], shape)
+    target = call.integers(1)
+    length = call.axes(1).shape[0]
+    offset = len(shape) - length
+    demands = tuple(
+        Demand(1, axis - offset, ids)
+        for axis, ids in enumerate(made.ids)
+        if ids is not None and axis >= offset and (target is None or target[axis - offset] != 1)
+    )
+    return Coupling((made,), ties, demands=demands)
+
+
+@op_rule("Tile", since=6)
+def couple_tile(call: Call) -> Coupling:
+    """Repeat the ids.
+
+    Shapes:
+        X (d_0, ...), repeats (r) -> Y (d_0 * repeats_0, ...).
+    """
+    x, shape = call.axes(), call.output_shapes[0]
+    ids = tuple(
+        None if own is None else np.tile(own, size // len(own))
+        for own, size in zip(x.ids, shape, strict=True)
+    )
+    return Coupling((Axes(shape, ids),))
+
+
+@op_rule("Concat", since=4)
+def couple_concat(call: Call) -> Coupling:
+    """Join the units along ``axis`` and tie the operands on every other axis.
+
+    Shapes:
+        X_k (..., n_k, ...) -> Y (..., sum of n_k, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__Concat.html
+    """
+    operands = [operand.axes for operand in call.inputs if operand is not None]
+    shape = call.output_shapes[0]
+    axis = call.node.axis("axis", rank=len(shape))
+    others, ties = broadcast([_without(x, axis) for x in operands], _drop(shape, axis))
+    joined = None
+    if any(x.ids[axis] is not None for x in operands):
+        joined = np.concatenate([x.at(axis) for x in operands])
+    return Coupling((_insert(others, axis, shape, joined),), ties)
+
+
+def _drop(values: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*values[:axis], *values[axis + 1 :])
+
+
+def _without(axes: Axes, axis: int) -> Axes:
+    return Axes(_drop(axes.shape, axis), (*axes.ids[:axis], *axes.ids[axis + 1 :]))
+
+
+def _insert(others: Axes, axis: int, shape: tuple[int, ...], ids: np.ndarray | None) -> Axes:
+    return Axes(shape, (*others.ids[:axis], ids, *others.ids[axis:]))
+
+
+def _replace(axes: Axes, axis: int, shape: tuple[int, ...], ids: np.ndarray | None) -> Axes:
+    return Axes(shape, (*axes.ids[:axis], ids, *axes.ids[axis + 1 :]))
+
+
+@op_rule("Split", since=1)
+def couple_split(call: Call) -> Coupling:
+    """Give each output its part of the ids.
+
+    Shapes:
+        X (..., n, ...) -> Y_k (..., n_k, ...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__Split.html
+    """
+    x = call.axes()
+    axis = call.node.axis("axis", rank=x.rank, default=0)
+    bounds = np.cumsum([0, *(shape[axis] for shape in call.output_shapes)])
+    if x.ids[axis] is None:
+        return Coupling(tuple(_replace(x, axis, shape, None) for shape in call.output_shapes))
+    parts = [x.at(axis)[a:b] for a, b in pairwise(bounds)]
+    outputs = zip(call.output_shapes, parts, strict=True)
+    demands = () if call.optional(1) is None else enumerate(parts)
     return Coupling(
-        (Axes(shape, tuple(ids)),),
-        tuple(tie for block in blocks for tie in block.ties),
-        tuple(freeze for block in blocks for freeze in block.frozen),
-        dropped=tuple(own for block in blocks for own in block.dropped),
-        divisions=tuple(division for block in blocks for division in block.divisions),
-        choice="; ".join(block.choice for block in blocks if block.choice),
+        tuple(_replace(x, axis, shape, part) for shape, part in outputs),
+        demands=tuple(Demand(1, number, part) for number, part in demands),
     )
 
 
-def _blocks(left: Shape, right: Shape) -> Iterator[tuple[list[int], list[int]]]:
-    """Cut two shapes into the smallest runs of axes with equal products."""
-    i = j = 0
-    while i < len(left) or j < len(right):
-        inner, outer = [], []
-        a = b = 1
-        if i < len(left):
-            inner.append(i)
-            a *= left[i]
-            i += 1
-        if j < len(right):
-            outer.append(j)
-            b *= right[j]
-            j += 1
-        while a != b:
-            if a < b:
-                inner.append(i)
-                a *= left[i]
-                i += 1
-            else:
-                outer.append(j)
-                b *= right[j]
-                j += 1
-        yield inner, outer
+@derivation("Split", since=1)
+def derive_split(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:
+    """Write the sizes of the parts where they are an attribute, or were equal and are no more."""
+    x = call.axes()
+    axis = call.node.axis("axis", rank=x.rank, default=0)
+    if call.optional(1) is not None or x.ids[axis] is None:
+        return Derived()
+    counts = [int(alive(y.at(axis)).sum()) for y in outputs]
+    if counts == [y.shape[axis] for y in outputs]:
+        return Derived()
+    if call.node.version < 13:
+        return Derived(attributes={"split": tuple(counts)})
+    return Derived(attributes={"num_outputs": None}, operands={1: np.array(counts, np.int64)})
 
 
-def _carry(call: Call, block: _Block) -> _Carried:
-    x, inner, dims = block.x, block.inner, block.dims
-    live = [axis for axis in inner if x.ids[axis] is not None]
-    if not live:
-        return _Carried((None,) * len(dims))
-    chosen = live[0]
-    if len(live) > 1:
-        chosen = max(live, key=lambda axis: len(np.unique(x.at(axis))))
-    others = [x.at(axis) for axis in live if axis != chosen]
-    # On a trial pass the factors of an axis are alive side by side, and meet again here.
-    frozen = () if call.fresh else tuple(Freeze(ids, MERGED) for ids in others)
-    # grid: one id per position of the block, first in the input's dims, then in the output's
-    own = x.at(chosen)
-    spread = own.reshape([-1 if axis == chosen else 1 for axis in inner])
-    grid = np.broadcast_to(spread, [x.shape[axis] for axis in inner]).reshape(dims)
-    if not dims:
-        return _Carried((), frozen=(*frozen, Freeze(own, "drops this axis")))
-    for axis in range(len(dims)):
-        line = _line(grid, axis)
-        if np.array_equal(np.broadcast_to(_along(line, axis, len(dims)), dims), grid):
-            return _Carried(_only(line, axis, len(dims)), frozen=frozen, dropped=tuple(others))
-    return _divide(call, grid, block.outer, frozen)
+@op_rule("DepthToSpace", since=1)
+def couple_depth_to_space(call: Call) -> Coupling:
+    """Tie the b * b channels that make one.
+
+    Shapes:
+        X (N, b*b*c, H, W) -> Y (N, c, b*H, b*W); mode CRD orders the channels (c, b, b).
+
+    Source: https://onnx.ai/onnx/operators/onnx__DepthToSpace.html
+    """
+    x, block = call.axes(), call.node.int("blocksize")
+    channels = x.at(1)
+    if call.node.str("mode", "DCR") == "CRD":
+        channels = channels.reshape(-1, block * block).T.reshape(-1)
+    frozen = freeze_axes(x, (2, 3), "moves this axis into others")
+    ids = (x.ids[0], channels[: len(channels) // block**2], None, None)
+    made = Axes(call.output_shapes[0], ids)
+    return Coupling((made,), tie_rows(channels, block * block), frozen)
 
 
-def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, ...]) -> _Carried:
-    """Let one factor carry the units; tie what shares its index."""
-    dims = grid.shape
-    lines = {axis: _line(grid, axis) for axis, size in enumerate(dims) if size > 1}
-    units = {axis: len(np.unique(line)) for axis, line in lines.items()}
-    divided = np.unique(_without_repeats(grid.reshape(-1, 1)))
-    if call.fresh is not None:
-        lines = {axis: _renewed(line, call.fresh) for axis, line in lines.items()}
-        division = Division(divided, {outer[axis]: line for axis, line in lines.items()})
-        ids = tuple(lines.get(axis) for axis in range(len(dims)))
-        return _Carried(ids, frozen=frozen, dropped=(division.ids,), divisions=(division,))
-    axis = max(lines, key=lambda own: (outer[own] in call.carriers, units[own]))
-    line = lines[axis]
-    rows = _without_repeats(np.moveaxis(grid, axis, -1).reshape(-1, dims[axis]))
-    pairs = np.stack([np.broadcast_to(line, rows.shape), rows], axis=-1).reshape(-1, 2)
-    pairs = np.unique(_without_repeats(pairs[pairs[:, 0] != pairs[:, 1]]), axis=0).T
-    return _Carried(
-        _only(line, axis, len(dims)),
-        (Tie(pairs[0], pairs[1]),),
-        frozen,
-        divisions=(Division(divided, {outer[axis]: line}),),
-        choice=f"of {' x '.join(map(str, dims))}, factor {axis} ({dims[axis]}) carries the units",
-    )
+@op_rule("SpaceToDepth", since=1)
+def couple_space_to_depth(call: Call) -> Coupling:
+    """Repeat the channels, once for each place in a block.
+
+    Shapes:
+        X (N, c, b*H, b*W) -> Y (N, b*b*c, H, W); mode CRD orders the channels (c, b, b).
+
+    Source: https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html
+    """
+    x, block = call.axes(), call.node.int("blocksize")
+    repeat = np.repeat if call.node.str("mode", "DCR") == "CRD" else np.tile
+    ids = None if x.ids[1] is None else repeat(x.ids[1], block * block)
+    frozen = freeze_axes(x, (2, 3), "moves this axis into others")
+    return Coupling((Axes(call.output_shapes[0], (x.ids[0], ids, None, None)),), frozen=frozen)
 
 
-def _without_repeats(rows: IdArray) -> IdArray:
-    """Drop rows that repeat the one before: all pixels of a channel have its id."""
-    is_new = np.ones(len(rows), bool)
-    is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-    return np.compress(is_new, rows, axis=0)
+def _join(node: Node, operands: Sequence[Sizes]) -> Sizes:
+    """Evaluate Concat of vectors."""
+    places = ((node.index, position, 0) for position in range(len(operands)))
+    return np.concatenate([_entering(*pair) for pair in zip(operands, places, strict=True)])
 
 
-def _renewed(line: IdArray, fresh: Callable[[int], IdArray]) -> IdArray:
-    """Replace ids by fresh ones; equal ids stay equal."""
-    unique, inverse = np.unique(line, return_inverse=True)
-    return fresh(len(unique))[inverse]
+def _entering(sizes: Sizes, place: Place) -> Sizes:
+    """Note that a number which is the same at all input sizes can be written into a Concat."""
+    flat = np.atleast_1d(sizes)
+    if len(flat) != 1 or flat[0].is_open or flat[0].source is not None:
+        return flat
+    return fill_sizes((1,), [replace(flat[0], source=place)])
 
 
-def _line(grid: IdArray, axis: int) -> IdArray:
-    """Return the ids along one axis, at index 0 of the others."""
-    index = tuple(slice(None) if a == axis else 0 for a in range(grid.ndim))
-    return np.ascontiguousarray(grid[index])
+def _squeeze(_node: Node, operands: Sequence[Sizes], _numbers: Numbers) -> Sizes:
+    return operands[0].reshape(()) if operands[0].size == 1 else operands[0]
 
 
-def _along(line: IdArray, axis: int, rank: int) -> IdArray:
-    return line.reshape([-1 if a == axis else 1 for a in range(rank)])
+def _unsqueeze(_node: Node, operands: Sequence[Sizes], _numbers: Numbers) -> Sizes | None:
+    return operands[0].reshape(1) if operands[0].ndim == 0 else None
 
 
-def _only(line: IdArray, axis: int, rank: int) -> tuple[IdArray | None, ...]:
-    return tuple(line if a == axis else None for a in range(rank))
+def _reshape(_node: Node, operands: Sequence[Sizes], numbers: Numbers) -> Sizes | None:
+    fits = len(operands) == 2 and len(numbers[1]) <= 1
+    return operands[0].reshape(numbers[1]) if fits else None
+
+
+def _permute_scale(question: ScaleQuestion) -> ChannelScale:
+    order = question.node.ints("perm", tuple(reversed(range(question.rank))))
+    return ChannelScale(np.ones(1), order.index(question.axis))
+
+
+op_traits(Traits(moves_elements=True), "Concat", "DepthToSpace", "SpaceToDepth")
+op_traits(
+    Traits(moves_elements=True, keeps_zeros=True),
+    "Expand", "Flatten", "Reshape", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
+op_traits(
+    Traits(zero_at_zero=True),
+    "Concat", "Expand", "Reshape", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
+op_traits(Traits(keeps_numbers=True), "Flatten", "Reshape", "Squeeze", "Unsqueeze")
+op_traits(Traits(every_position_alike=True), "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+op_traits(Traits(reads_sizes=True), "Expand", "Reshape", "Split", "Tile")
+op_traits(Traits(sizes=SizeRule(_join, moved=ALL_MOVED)), "Concat")
+op_traits(Traits(sizes=by_moving(_squeeze)), "Squeeze")
+op_traits(Traits(sizes=by_moving(_unsqueeze)), "Unsqueeze")
+op_traits(Traits(sizes=by_moving(_reshape)), "Reshape")
+op_traits(Traits(gain=_permute_scale), "Transpose")

@@ -8,22 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
+import wrg_onnx.twin.ops  # noqa: F401 - declares the forms
+from wrg_onnx.channels import traits_of
 from wrg_onnx.graph.model import Attribute, Graph, Node, bodies
 from wrg_onnx.graph.subgraphs import subgraphs
-from wrg_onnx.twin.floats.forms import (
-    DEQUANTISE,
-    DYNAMIC,
-    DYNAMIC_PRODUCT,
-    PASSING,
-    QUANTISE,
-    SIZES,
-    Form,
-    Operand,
-    find_form,
-    is_quantised,
-)
 from wrg_onnx.twin.floats.integers import RAW, Integers, Meaning, integer_range, product
-from wrg_onnx.twin.floats.rewriting import Rewriting, refusal
+from wrg_onnx.twin.floats.rewriting import ROUNDED_BY_RANGE, Rewriting, refusal
+from wrg_onnx.twin.forms import Form, IntegerOperand, Step, find_form, is_quantised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,22 +71,21 @@ def _rewritten(part: Rewriting) -> Graph:
     graph = part.subgraph.graph
     part.constants = dict(graph.constants)
     for node in graph.nodes:
-        form = find_form(node)
-        if not is_quantised(node):
-            _pass(part, node)
-        elif node.op == QUANTISE:
-            _round(part, node, node.inputs[0], node.outputs[0], _meaning(node))
-        elif node.op == DEQUANTISE:
-            name = part.floats(node, node.inputs[0], _meaning(node))
-            part.write(node, "Identity", (name,), node.outputs)
-        elif node.op == DYNAMIC:
-            part.nodes.append(node)
-            part.meanings[node.outputs[0]] = Meaning(node.outputs[1], node.outputs[2])
-        elif node.op == DYNAMIC_PRODUCT:
-            _dynamic_product(part, node)
-        else:
-            assert form is not None  # is_quantised knows no others
-            _compute(part, node, form)
+        match find_form(node):
+            case None:
+                _pass(part, node)
+            case Step.ROUND:
+                _round(part, node, node.inputs[0], node.outputs[0], _meaning(node))
+            case Step.READ:
+                name = part.floats(node, node.inputs[0], _meaning(node))
+                part.write(node, "Identity", (name,), node.outputs)
+            case Step.ROUND_BY_RANGE:
+                part.nodes.append(node)
+                part.meanings[node.outputs[0]] = Meaning(node.outputs[1], node.outputs[2])
+            case Step.MULTIPLY_BY_RANGE:
+                _multiply_by_range(part, node)
+            case Form() as form:
+                _compute(part, node, form)
     outputs = tuple(
         replace(value, dtype=np.dtype(np.float32)) if value.name in part.meanings else value
         for value in graph.outputs
@@ -110,7 +100,7 @@ def _meaning(node: Node) -> Meaning:
 
 def _round(part: Rewriting, node: Node, name: str, output: str, meaning: Meaning) -> None:
     # Without a zero point the type is an attribute, or the default.
-    code = node.int("output_dtype", 0) if node.op == QUANTISE else 0
+    code = node.int("output_dtype", 0) if find_form(node) is Step.ROUND else 0
     dtype = onnx.helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
     if meaning.zero_point:
         found = part.dtype(meaning.zero_point)
@@ -141,7 +131,7 @@ def _compute(part: Rewriting, node: Node, form: Form) -> None:
         _round(part, node, made, node.outputs[0], meaning)
 
 
-def _operand(part: Rewriting, node: Node, operand: Operand) -> str:
+def _operand(part: Rewriting, node: Node, operand: IntegerOperand) -> str:
     name = node.input(operand.position)
     if operand.zero_point is None:
         return name
@@ -166,11 +156,11 @@ def _bias(part: Rewriting, node: Node, form: Form) -> str:
     return part.floats(node, name, Meaning(made, "", -1))
 
 
-def _dynamic_product(part: Rewriting, node: Node) -> None:
+def _multiply_by_range(part: Rewriting, node: Node) -> None:
     """Round A by its own range, multiply by B and add the bias."""
     a, b, scale, zero_point, bias = (node.input(position) for position in range(5))
     rounded = tuple(f"{node.outputs[0]}/{part}" for part in ("a", "scale", "zero_point"))
-    part.write(node, DYNAMIC, (a,), rounded, version=11)
+    part.write(node, ROUNDED_BY_RANGE, (a,), rounded, version=11)
     weight = part.floats(node, b, Meaning(scale, zero_point, -1))
     bare = f"{node.outputs[0]}/product" if bias else node.outputs[0]
     part.write(node, "MatMul", (rounded[0], weight), (bare,))
@@ -182,10 +172,11 @@ def _pass(part: Rewriting, node: Node) -> None:
     """Write a node that is not quantised: on what integers stand for if it moves them about."""
     known = {name: part.known(name) for name in node.inputs if name}
     first = known.get(node.input(0))
-    if not any(known.values()) or node.op in SIZES:
+    traits = traits_of(node)
+    if not any(known.values()) or traits.ignores_elements:
         part.nodes.append(replace(node, attributes=_bodies(part, node)))
         return
-    if node.op not in PASSING or node.domain or first is None or part.is_spread(first):
+    if not traits.moves_elements or first is None or part.is_spread(first):
         inputs = [part.floats(node, n, RAW) if known.get(n) else n for n in node.inputs]
         part.nodes.append(replace(node, inputs=tuple(inputs), attributes=_bodies(part, node)))
         return

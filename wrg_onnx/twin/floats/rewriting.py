@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import onnx
 
+from wrg_onnx.channels import traits_of
 from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Attribute, Node
 from wrg_onnx.graph.subgraphs import Path, Subgraph
-from wrg_onnx.twin.floats.forms import DYNAMIC, PASSING
 from wrg_onnx.twin.floats.integers import Integers, Meaning, integer_range, read_integers
+from wrg_onnx.twin.forms import Step, find_form
 from wrg_onnx.twin.ops.quantised import OWN
+
+ROUNDED_BY_RANGE = "DynamicQuantizeLinear"
+"""The operator that stays what it is: the twin rounds floats by it."""
 
 FIRST_OPSET = 13
 """The float operators are written as of this opset at least; older ones mean less."""
@@ -115,11 +119,11 @@ class Rewriting:
         if maker is None:
             outer = None if self.outer is None else self.outer.dtype(name)
             return fed.get(name, outer)
-        if maker.op == DYNAMIC:
+        if find_form(maker) is Step.ROUND_BY_RANGE:
             return np.dtype(np.uint8)
         if maker.op == "Cast":
             return onnx.helper.tensor_dtype_to_np_dtype(maker.int("to"))
-        return self.dtype(maker.inputs[0]) if maker.op in PASSING else None
+        return self.dtype(maker.inputs[0]) if traits_of(maker).moves_elements else None
 
     def known(self, name: str) -> Meaning | None:
         """Return how the integers were stored that a tensor's floats stand for, if they do."""
@@ -131,7 +135,7 @@ class Rewriting:
         """Whether there are several scales, or might be."""
         if meaning.scale and self.constant(meaning.scale) is None:
             return meaning.scale not in {
-                o for n in self.nodes if n.op == DYNAMIC for o in n.outputs
+                o for n in self.nodes if n.op == ROUNDED_BY_RANGE for o in n.outputs
             }
         values = [self.constant(name) for name in meaning.names if name]
         return any(value is not None and value.size > 1 for value in values)

@@ -14,6 +14,7 @@ from wrg_onnx.twin.table import plain, twin_op
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 twin_op("Relu", since=6)(plain(torch.relu))
 twin_op("Sigmoid", since=6)(plain(torch.sigmoid))
 twin_op("Tanh", since=6)(plain(torch.tanh))

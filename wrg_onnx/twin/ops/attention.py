@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import dtype, number, optional
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
+
 
 _WITH_BIAS, _PROBABILITIES = 2, 3
 
@@ -122,6 +122,8 @@ def _bias(
         return None
     rows = torch.arange(q.shape[2], device=q.device)[:, None]
     columns = torch.arange(k.shape[2], device=q.device)
+    # ahead (S, T), or (B, 1, S, T) with an offset for each sample: how many positions query s,
+    # which stands at s + offset, lies ahead of key t. Below 0 the key is in its future.
     ahead = rows + offset - columns
     allowed = ahead >= 0 if causal else torch.ones_like(ahead, dtype=torch.bool)
     if left >= 0:
@@ -228,25 +230,3 @@ def linear_attention(
         shared = state.repeat_interleave(heads // groups, 1)
         read.append(scale * (q4[:, :, t, None] @ shared))
     return merge_heads(torch.cat(read, 2)), state
-
-
-@twin_op("TensorScatter", since=24)
-def tensor_scatter(
-    node: Node, cache: Tensor, update: Tensor, starts: Tensor | None = None
-) -> Tensor:
-    """Write a run of positions into each sample of a cache, from its own start on.
-
-    Source: https://onnx.ai/onnx/operators/onnx__TensorScatter.html
-    """
-    axis = node.axis("axis", rank=cache.dim(), default=-2)
-    if axis == 0:
-        raise ModelError(f"{node}: axis must not be that of the samples, got {axis}")
-    count = torch.arange(update.shape[axis], device=cache.device)
-    places = count.expand(cache.shape[0], -1)
-    if starts is not None:
-        places = places + starts.reshape(-1, 1)
-    if node.str("mode", "linear") == "circular":
-        places = places % cache.shape[axis]
-    shape = [1] * cache.dim()
-    shape[0], shape[axis] = places.shape
-    return cache.scatter(axis, places.reshape(shape).expand(update.shape), update.to(cache.dtype))

@@ -1,4 +1,4 @@
-"""Conv and its kin: ConvTranspose, Col2Im, and the causal one that keeps a state."""
+"""Conv and its kin: ConvTranspose, DeformConv, Col2Im, and the causal one that keeps a state."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.twin.attributes import integers
-from wrg_onnx.twin.ops.window import Window, output_sizes, pad_spatial, read_window
+from wrg_onnx.graph.window import SlidingWindow, output_sizes, read_window
+from wrg_onnx.twin.attributes import integers, optional
+from wrg_onnx.twin.kernels.spatial_padding import pad_spatial
+from wrg_onnx.twin.ops.sampling import bilinear
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
+
 
 # By spatial axes. Torch's autocast knows these; it does not know torch.convolution on every device.
 _CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
@@ -70,7 +73,9 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
 
 
-def _transposed_window(node: Node, x: Tensor, weight: Tensor) -> tuple[Window, tuple[int, ...]]:
+def _transposed_window(
+    node: Node, x: Tensor, weight: Tensor
+) -> tuple[SlidingWindow, tuple[int, ...]]:
     """Return the window, its padding the crop of the full output, and the output padding."""
     rank = weight.dim() - 2
     sizes = x.shape[2:]
@@ -94,7 +99,50 @@ def _transposed_window(node: Node, x: Tensor, weight: Tensor) -> tuple[Window, t
     ]
     small, large = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
     begins, ends = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
-    return Window(kernel, strides, dilations, begins, ends), extra
+    return SlidingWindow(kernel, strides, dilations, begins, ends), extra
+
+
+@twin_op("DeformConv", since=19)
+def deform_conv(
+    node: Node, x: Tensor, weight: Tensor, offset: Tensor, *rest: Tensor | None
+) -> Tensor:
+    """Convolve with taps that are moved by offsets, one for each tap and place.
+
+    Shapes:
+        x (N, C, H, W), weight (M, C / group, kh, kw), offset (N, o * kh * kw * 2, H', W'), bias
+        (M), mask (N, o * kh * kw, H', W') -> (N, M, H', W'); o is ``offset_group``.
+
+    Source: https://onnx.ai/onnx/operators/onnx__DeformConv.html
+    """
+    bias, mask = optional(rest, 2)
+    window = read_window(node, weight.shape[2:], x.shape[2:])
+    n, channels = x.shape[:2]
+    owners, group = node.int("offset_group", 1), node.int("group", 1)
+    taps, out = weight.shape[2] * weight.shape[3], offset.shape[2:]
+    moved = offset.reshape(n, owners, taps, 2, *out)
+    rows, columns = (
+        torch.arange(size, device=x.device) * step
+        for size, step in zip(window.kernel, window.dilations, strict=True)
+    )
+    # Row by row: (taps) along each axis.
+    of_taps = (rows.repeat_interleave(len(columns)), columns.repeat(len(rows)))
+    places = []  # (n, owners, taps, H', W') along each axis
+    for axis, along in enumerate(((-1, 1), (1, -1))):
+        starts = torch.arange(out[axis], device=x.device) * window.strides[axis]
+        first = starts.reshape(along) - window.begins[axis]
+        places.append(moved[:, :, :, axis] + of_taps[axis][:, None, None] + first)
+    read = bilinear(
+        x.reshape(n * owners, channels // owners, *x.shape[2:]),
+        places[0].reshape(n * owners, -1),
+        places[1].reshape(n * owners, -1),
+    )
+    read = read.reshape(n, owners, channels // owners, taps, *out)
+    if mask is not None:
+        read = read * mask.reshape(n, owners, 1, taps, *out)
+    read = read.reshape(n, group, -1, out.numel())
+    filters = weight.reshape(group, weight.shape[0] // group, -1)
+    y = (filters @ read).reshape(n, -1, *out)
+    return y if bias is None else y + bias[:, None, None]
 
 
 @twin_op("CausalConvWithState", since=27)

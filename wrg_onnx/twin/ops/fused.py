@@ -13,19 +13,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wrg_onnx.channels.table import MICROSOFT
 from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number
 from wrg_onnx.twin.ops.convolution import conv
 from wrg_onnx.twin.ops.linear import gemm
 from wrg_onnx.twin.ops.pooling import max_pool
-from wrg_onnx.twin.table import MICROSOFT, lookup, plain, twin_op
+from wrg_onnx.twin.table import lookup, plain, twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 _OPSET = 13
 _PARAMETERS = {"HardSigmoid": ("alpha", "beta"), "Softmax": ("axis",)}
-
 twin_op("Gelu", since=1, domain=MICROSOFT)(plain(functional.gelu))
 twin_op("BiasGelu", since=1, domain=MICROSOFT)(lambda _node, x, bias: functional.gelu(x + bias))
 

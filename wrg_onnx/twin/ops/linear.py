@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""Linear algebra: products of matrices, and what reads a matrix as a whole."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.twin.attributes import number
+from wrg_onnx.twin.attributes import integers, number
 from wrg_onnx.twin.table import plain, twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
+if TYPE_CHECKING:
+    from wrg_onnx.graph.model import Node
+
 
 twin_op("MatMul", since=1)(plain(torch.matmul))
 twin_op("Det", since=11)(plain(torch.det))
@@ -40,3 +43,10 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
 def einsum(node: Node, *operands: Tensor) -> Tensor:
     """Sum products by an equation in index letters."""
     return torch.einsum(node.str("equation", "").replace(" ", ""), *operands)
+
+
+@twin_op("Trilu", since=14, host=(1,))
+def trilu(node: Node, x: Tensor, operand: Tensor | None = None) -> Tensor:
+    """Keep one triangle of the last two axes, from the k-th diagonal on."""
+    k = 0 if operand is None else integers(operand)[0]
+    return x.triu(k) if node.int("upper", 1) else x.tril(k)

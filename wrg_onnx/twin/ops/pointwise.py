@@ -14,6 +14,7 @@ from wrg_onnx.twin.table import plain, twin_op
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 twin_op("Abs", since=6)(plain(torch.abs))
 twin_op("Neg", since=6)(plain(torch.neg))
 twin_op("Reciprocal", since=6)(plain(torch.reciprocal))
@@ -37,7 +38,6 @@ twin_op("Asinh", since=9)(plain(torch.asinh))
 twin_op("Acosh", since=9)(plain(torch.acosh))
 twin_op("Atanh", since=9)(plain(torch.atanh))
 twin_op("IsNaN", since=9)(plain(torch.isnan))
-
 twin_op("Add", since=7, pointwise=True)(plain(torch.add))
 twin_op("Sub", since=7, pointwise=True)(plain(torch.sub))
 twin_op("Mul", since=7, pointwise=True)(plain(torch.mul))

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wrg_onnx.graph.window import SlidingWindow, output_sizes, read_window
 from wrg_onnx.twin.attributes import number
-from wrg_onnx.twin.ops.window import Window, output_sizes, pad_spatial, read_window
+from wrg_onnx.twin.kernels.spatial_padding import pad_spatial
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
+
 
 _MAX = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _MAX_INDICES = {
@@ -77,7 +79,7 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
     if include_pad:
         # The positions that a ceiled last window has beyond the padding are never counted.
         ones = pad_spatial(ones, window.begins, window.ends, value=1.0)
-        inner = Window(window.kernel, window.strides, window.dilations, *_no_pads(window))
+        inner = SlidingWindow(window.kernel, window.strides, window.dilations, *_no_pads(window))
         counts = _sum_windows(ones, inner, output_sizes(window, x.shape[2:], ceil=ceil))
     else:
         counts = _sum_windows(ones, window, output_sizes(window, x.shape[2:], ceil=ceil))
@@ -132,18 +134,18 @@ def max_unpool(node: Node, x: Tensor, indices: Tensor, shape: Tensor | None = No
     )
 
 
-def _is_direct(window: Window) -> bool:
+def _is_direct(window: SlidingWindow) -> bool:
     """Whether torch's own padding will do: symmetric, and at most half a kernel."""
     return window.begins == window.ends and all(
         0 <= 2 * pad <= k for pad, k in zip(window.begins, window.kernel, strict=True)
     )
 
 
-def _no_pads(window: Window) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _no_pads(window: SlidingWindow) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (0,) * len(window.kernel), (0,) * len(window.kernel)
 
 
-def _pad_to_cover(x: Tensor, window: Window, *, ceil: bool, value: float) -> Tensor:
+def _pad_to_cover(x: Tensor, window: SlidingWindow, *, ceil: bool, value: float) -> Tensor:
     """Pad so that the windows cover x exactly."""
     sizes = x.shape[2:]
     counts = output_sizes(window, sizes, ceil=ceil)
@@ -156,7 +158,7 @@ def _pad_to_cover(x: Tensor, window: Window, *, ceil: bool, value: float) -> Ten
     return pad_spatial(x, window.begins, ends, value)
 
 
-def _sum_windows(x: Tensor, window: Window, counts: tuple[int, ...]) -> Tensor:
+def _sum_windows(x: Tensor, window: SlidingWindow, counts: tuple[int, ...]) -> Tensor:
     """Sum each window, one axis after the other, whatever the padding and dilation.
 
     Args:

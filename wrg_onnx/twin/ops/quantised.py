@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from wrg_onnx.errors import ModelError
-from wrg_onnx.twin.attributes import optional
-from wrg_onnx.twin.table import MICROSOFT, twin_op
+from wrg_onnx.twin.forms import Form, IntegerOperand, Step, float_form
+from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
+
 
 OWN = "wrg_onnx"
 
@@ -89,41 +89,6 @@ def dynamic_quantise(_node: Node, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return y, step, shift.to(torch.uint8)
 
 
-@twin_op("MatMulNBits", since=1, domain=MICROSOFT, fixed=(2, 3))
-def matmul_packed(
-    node: Node, a: Tensor, packed: Tensor, scales: Tensor, *rest: Tensor | None
-) -> Tensor:
-    """Multiply by integers that are packed in bytes; they do not train.
-
-    Shapes:
-        a (..., K), packed (N, blocks, bytes), scales (N, blocks) or flat, zero points packed like
-        the weight, or floats (N, blocks), bias (N) -> (..., N).
-
-    Source: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
-    """
-    zero_points, order, bias = optional(rest, 3)
-    if order is not None:
-        raise ModelError(f"{node}: a weight whose rows are in another order has no twin")
-    bits, size = node.int("bits", 4), node.int("K")
-    rows, blocks = packed.shape[:2]
-    shift: Tensor | int = 2 ** (bits - 1)
-    if zero_points is not None and zero_points.is_floating_point():
-        shift = zero_points.reshape(rows, blocks, 1)
-    elif zero_points is not None:
-        shift = _unpack(zero_points.reshape(rows, -1), bits)[:, :blocks, None].to(a.device)
-    integers = _unpack(packed, bits).to(a.device).to(a.dtype)
-    weight = (integers - shift) * scales.reshape(rows, blocks, 1).to(a.dtype)
-    product = a @ weight.flatten(1)[:, :size].t()
-    return product if bias is None else product + bias
-
-
-def _unpack(packed: Tensor, bits: int) -> Tensor:
-    """Read several integers from each byte, the lowest bits first."""
-    shifts = torch.arange(0, 8, bits, device=packed.device)
-    parts: Tensor = (packed.to(torch.int64)[..., None] >> shifts) & (2**bits - 1)
-    return parts.flatten(-2)
-
-
 def _parameters(
     node: Node, x: Tensor, pair: tuple[Tensor | None, Tensor | None]
 ) -> tuple[Tensor, Tensor]:
@@ -154,3 +119,22 @@ def spread(parameter: Tensor, shape: torch.Size, axis: int, block: int) -> Tenso
     if block and parameter.shape[axis] != shape[axis]:
         parameter = parameter.repeat_interleave(block, axis).narrow(axis, 0, shape[axis])
     return parameter
+
+
+CONVOLUTION_FORM = Form(
+    "Conv", (IntegerOperand(0, 1, 2), IntegerOperand(3, 4, 5, 0)), (6, 7), bias=8
+)
+
+float_form(Step.ROUND, "QuantizeLinear")
+float_form(Step.READ, "DequantizeLinear")
+float_form(Step.ROUND_BY_RANGE, "DynamicQuantizeLinear")
+float_form(CONVOLUTION_FORM, "QLinearConv")
+float_form(Form("Conv", (IntegerOperand(0, None, 2), IntegerOperand(1, None, 3, 0))), "ConvInteger")
+float_form(
+    Form("MatMul", (IntegerOperand(0, 1, 2, -2), IntegerOperand(3, 4, 5, -1)), (6, 7)),
+    "QLinearMatMul",
+)
+float_form(
+    Form("MatMul", (IntegerOperand(0, None, 2, -2), IntegerOperand(1, None, 3, -1))),
+    "MatMulInteger",
+)

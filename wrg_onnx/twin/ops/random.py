@@ -13,6 +13,7 @@ from wrg_onnx.twin.table import twin_op
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 _FLOAT32, _INT32 = 1, 6
 
 

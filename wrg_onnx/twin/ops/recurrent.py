@@ -12,19 +12,18 @@ from torch.nn import functional
 
 from wrg_onnx.errors import ModelError
 from wrg_onnx.twin.attributes import number, optional
-from wrg_onnx.twin.ops.recurrent_kernels import DEFAULTS, fits_kernel, run_kernel
+from wrg_onnx.twin.kernels.recurrent import DEFAULTS, fits_kernel, run_kernel
 from wrg_onnx.twin.table import twin_op
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 Activation: TypeAlias = Callable[[Tensor], Tensor]
 States: TypeAlias = tuple[Tensor, ...]
 """(N, H) each: the hidden state, and the cell of an LSTM."""
-
 Cell: TypeAlias = Callable[[Tensor, States], States]
 """From the input's share of the gates, (N, g*H), and the states to the next states."""
-
 # By lower case, since ONNX Runtime takes either: the function and its default alpha and beta.
 _ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], tuple[float, ...]]] = {
     "relu": (torch.relu, ()),
@@ -42,7 +41,7 @@ _ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class Direction:
     """One direction of a recurrent layer, its gates in the order of ONNX.
 
     Attributes:
@@ -99,7 +98,7 @@ def _run(
     x: Tensor,
     weights: tuple[Tensor, Tensor],
     rest: Sequence[Tensor | None],
-    make_cell: Callable[[Node, Layer], Cell],
+    make_cell: Callable[[Node, Direction], Cell],
 ) -> tuple[Tensor, ...]:
     b, lengths, initial_h, initial_c, p = optional(rest, 5)
     batch_first = node.int("layout", 0) == 1
@@ -116,22 +115,24 @@ def _run(
     if fits_kernel(node) and lengths is None and p is None:
         y, *last = run_kernel(node, x, (w, r, biases), states)
     else:
-        layers = _layers(node, (w, r, biases, p))
-        y, *last = _unrolled(node, x, layers, states, lengths, make_cell)
+        each = _read_directions(node, (w, r, biases, p))
+        y, *last = _unrolled(node, x, each, states, lengths, make_cell)
     if batch_first:
         y, last = y.permute(2, 0, 1, 3), [state.transpose(0, 1) for state in last]
     return (y, *last)
 
 
-def _layers(node: Node, operands: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Iterator[Layer]:
+def _read_directions(
+    node: Node, operands: tuple[Tensor, Tensor, Tensor, Tensor | None]
+) -> Iterator[Direction]:
     w, r, b, p = operands
     activations = _read_activations(node, w.shape[0])
     count = len(DEFAULTS[node.op])
-    for direction, (weight, recurrence, biases) in enumerate(zip(w, r, b, strict=True)):
+    for place, (weight, recurrence, biases) in enumerate(zip(w, r, b, strict=True)):
         bias, recurrent_bias = biases.chunk(2)
-        peepholes = None if p is None else p[direction].to(w.dtype)
-        own = activations[direction * count : (direction + 1) * count]
-        yield Layer(weight, recurrence, bias, recurrent_bias, peepholes, own)
+        peepholes = None if p is None else p[place].to(w.dtype)
+        own = activations[place * count : (place + 1) * count]
+        yield Direction(weight, recurrence, bias, recurrent_bias, peepholes, own)
 
 
 def _read_activations(node: Node, directions: int) -> list[Activation]:
@@ -171,23 +172,40 @@ def _clipped(
 def _unrolled(
     node: Node,
     x: Tensor,
-    layers: Iterator[Layer],
+    directions: Iterator[Direction],
     states: Sequence[Tensor],
     lengths: Tensor | None,
-    make_cell: Callable[[Node, Layer], Cell],
+    make_cell: Callable[[Node, Direction], Cell],
 ) -> tuple[Tensor, ...]:
-    """Run each direction in a loop over time."""
+    """Run each direction in a loop over time.
+
+    Args:
+        node: For the directions that it names.
+        x: (S, N, I).
+        directions: Forward first, where there are two.
+        states: (D, N, H) each, at the start.
+        lengths: (N), how many steps each sequence has; None if all have S.
+        make_cell: Makes what one step computes.
+
+    Returns:
+        Y (S, D, N, H), then the last states, (D, N, H) each.
+    """
+    # S steps, N sequences, I inputs, H hidden positions, g gates, D directions. What the input
+    # adds to the gates does not depend on the states: one product over all steps, (S, N, g*H),
+    # then a step takes its (N, g*H) and the states, (N, H). The way back reads the steps of each
+    # sequence from its own end: order (S, N or 1, 1) says where, and puts the outputs back after
+    # it, for it is its own inverse.
     steps = torch.arange(len(x), device=x.device)[:, None, None]
     limits = None if lengths is None else lengths.to(x.device)[:, None]
     inside = None if limits is None else steps < limits  # (S, N, 1)
     outputs, finals = [], []
-    for direction, layer in enumerate(layers):
-        backward = direction == 1 or node.str("direction", "forward") == "reverse"
+    for place, direction in enumerate(directions):
+        backward = place == 1 or node.str("direction", "forward") == "reverse"
         order = _order(steps, limits) if backward else None
         fed = x if order is None else torch.gather(x, 0, order.expand(x.shape))
-        shares = functional.linear(fed, layer.weight, layer.bias)
-        cell = make_cell(node, layer)
-        now = tuple(state[direction] for state in states)
+        shares = functional.linear(fed, direction.weight, direction.bias)
+        cell = make_cell(node, direction)
+        now = tuple(state[place] for state in states)
         made = []
         for step, share in enumerate(shares.unbind(0)):
             then = cell(share, now)
@@ -206,20 +224,25 @@ def _unrolled(
 
 
 def _order(steps: Tensor, limits: Tensor | None) -> Tensor:
-    """Return where each step is read in a reversed sequence, (S, N or 1, 1)."""
+    """Return where each step is read in a reversed sequence, (S, N or 1, 1).
+
+    Padding behind the end of a sequence stays where it is.
+    """
     if limits is None:
         return steps.flip(0)
     return torch.where(steps < limits, limits - 1 - steps, steps)
 
 
-def _lstm_cell(node: Node, layer: Layer) -> Cell:
-    f, g, h = layer.activations
-    p = layer.peepholes
+def _lstm_cell(node: Node, direction: Direction) -> Cell:
+    f, g, h = direction.activations
+    p = direction.peepholes
     peep_i, peep_o, peep_f = (None, None, None) if p is None else p.chunk(3)
 
+    # share and gates: (N, 4*H), the gates side by side as i, o, f, c. The names of the activations
+    # are the specification's: f bends the gates, g what is written, h what is read.
     def cell(share: Tensor, states: States) -> States:
         hidden, cell = states
-        gates = share + functional.linear(hidden, layer.recurrence, layer.recurrent_bias)
+        gates = share + functional.linear(hidden, direction.recurrence, direction.recurrent_bias)
         i, o, forget, c = gates.chunk(4, -1)
         i = f(_peep(i, peep_i, cell))
         keep = 1 - i if node.int("input_forget", 0) else f(_peep(forget, peep_f, cell))
@@ -233,12 +256,17 @@ def _peep(gate: Tensor, weight: Tensor | None, cell: Tensor) -> Tensor:
     return gate if weight is None else gate + weight * cell
 
 
-def _gru_cell(node: Node, layer: Layer) -> Cell:
-    f, g = layer.activations
+def _gru_cell(node: Node, direction: Direction) -> Cell:
+    f, g = direction.activations
     after = node.int("linear_before_reset", 0)
-    of_gates, of_new = layer.recurrence.tensor_split([2 * layer.recurrence.shape[1]])
-    bias_gates, bias_new = layer.recurrent_bias.tensor_split([2 * layer.recurrence.shape[1]])
+    of_gates, of_new = direction.recurrence.tensor_split([2 * direction.recurrence.shape[1]])
+    bias_gates, bias_new = direction.recurrent_bias.tensor_split(
+        [2 * direction.recurrence.shape[1]]
+    )
 
+    # The gates lie side by side as z, r, h: the first 2*H rows of the recurrence make z and r, the
+    # last H the new state. With linear_before_reset r scales what the last rows give, and else what
+    # they read.
     def cell(share: Tensor, states: States) -> States:
         (hidden,) = states
         z_share, r_share, new = share.chunk(3, -1)
@@ -253,10 +281,12 @@ def _gru_cell(node: Node, layer: Layer) -> Cell:
     return cell
 
 
-def _rnn_cell(_node: Node, layer: Layer) -> Cell:
-    (f,) = layer.activations
+def _rnn_cell(_node: Node, direction: Direction) -> Cell:
+    (f,) = direction.activations
 
     def cell(share: Tensor, states: States) -> States:
-        return (f(share + functional.linear(states[0], layer.recurrence, layer.recurrent_bias)),)
+        return (
+            f(share + functional.linear(states[0], direction.recurrence, direction.recurrent_bias)),
+        )
 
     return cell

@@ -14,6 +14,7 @@ from wrg_onnx.twin.table import TwinFunction, twin_op
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Node
 
+
 Reduce: TypeAlias = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
 

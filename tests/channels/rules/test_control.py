@@ -1,0 +1,305 @@
+"""Branches and loop bodies: what is pruned inside them equals what is masked."""
+# ruff: noqa: E501 - a case's network reads best unbroken
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from operator_cases import (
+    Case,
+    assert_own_validation_accepts,
+    assert_prunes_exactly,
+    each_case,
+    ints,
+    network,
+)
+from strategies import analyse, draw_alive, normal, tensors_of, whole
+
+from wrg_onnx.channels import parameter_terms, total_cost
+from wrg_onnx.graph.subgraphs import flatten
+from wrg_onnx.rewrite import apply_plan, plan_slices
+
+YES, NO = {"q": np.bool_(True)}, {"q": np.bool_(False)}
+PAIR = "y = If(q) <then_branch = t () => (float[1,8,6,6] u) {c = Conv(a, t1)  d = Relu(c)  u = Conv(d, t2)}, else_branch = e () => (float[1,8,6,6] v) {f = Conv(a, e1)  g = Tanh(f)  v = Conv(g, e2)}>"
+OUTER = {
+    "t1": normal(5, 8, 1, 1),
+    "t2": normal(8, 5, 1, 1),
+    "e1": normal(6, 8, 1, 1),
+    "e2": normal(8, 6, 1, 1),
+}
+LOOP = "m = Reshape(a, rows)  k = Loop(n, , m) <body = b (int64 i, bool z, float[8,36] s) => (bool z2, float[8,36] s2) {z2 = Identity(z)  h = MatMul(p1, s)  r = Relu(h)  s2 = MatMul(p2, r)}>  y = Reshape(k, image)"
+SCAN = "m = Reshape(a, rows)  k, l = Scan<num_scan_inputs = 1, body = b (float[8] s, float[36] t) => (float[8] s2, float[7] o) {e = MatMul(t, p1)  r = Relu(e)  f = MatMul(r, p2)  s2 = Sigmoid(s)  o = Identity(f)}>(v, m)  j = Reshape(k, gate)  y = Mul(a, j)"
+
+
+def hold(case, **free):
+    """Check a case, and that some constants are free along an axis: ``name = (axis, count)``."""
+    analysis = analyse(network(case))
+    for name, (axis, count) in free.items():
+        assert analysis.removable(name, axis).sum() == count, analysis.reasons(name, axis)
+    assert_prunes_exactly(case)
+    assert_own_validation_accepts(case)
+    return analysis
+
+
+@pytest.mark.parametrize("condition", [YES, NO], ids=["then", "else"])
+def test_convolutions_in_branches_share_what_they_return(condition):
+    case = Case("pair", PAIR, consts=OUTER | condition)
+    hold(case, t1=(0, 5), t2=(0, 8), e1=(0, 6), e2=(0, 8), wz=(1, 8))
+    assert analyse(network(case)).tied(("t2", 0), ("e2", 0), ("wz", 1))
+
+
+@pytest.mark.parametrize("condition", [YES, NO], ids=["then", "else"])
+def test_branch_that_returns_another_shape_keeps_it_whole(condition):
+    body = PAIR.replace("v = Conv(g, e2)", "w = Conv(g, e2)  v = Resize(w, , s)").replace(
+        "float[1,8,6,6] v", "float[1,8,h,w0] v"
+    )
+    case = Case("other", body, consts=OUTER | condition | {"s": np.float32([1, 1, 2, 2])})
+    hold(case, t1=(0, 5), t2=(0, 0), e2=(0, 0))
+    reasons = analyse(network(case)).reasons("t2", 0)
+    assert any("returns another shape from each branch" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 16, 21])
+def test_products_in_a_loop_body_are_cut_between_its_ends(opset):
+    consts = {
+        "n": ints(3).reshape(()),
+        "rows": ints(8, 36),
+        "image": ints(1, 8, 6, 6),
+        "p1": normal(5, 8) / 3,
+        "p2": normal(8, 5) / 3,
+    }
+    case = Case(f"loop-{opset}", LOOP, opset, consts=consts, free=0)
+    hold(case, p1=(0, 5), p2=(0, 0), wz=(1, 0), wb=(0, 8))
+    reasons = analyse(network(case)).reasons("wa", 0)
+    assert any("passes this axis into or out of a loop body" in reason for reason in reasons)
+
+
+def test_products_in_a_scan_body_are_cut_between_its_ends():
+    consts = {
+        "v": normal(8),
+        "rows": ints(8, 36),
+        "gate": ints(1, 8, 1, 1),
+        "p1": normal(36, 5),
+        "p2": normal(5, 7),
+    }
+    case = Case("scan", SCAN, consts=consts, free=0)
+    hold(case, p1=(1, 5), p2=(1, 0))
+    reasons = analyse(network(case)).reasons("p2", 1)
+    assert any("passes this axis into or out of a loop body" in reason for reason in reasons)
+
+
+def test_loop_body_consumes_channels_from_outside():
+    """A weight in the body that reads an outer tensor is a reader like any other."""
+    body = "k = Loop(n, , c0) <body = b (int64 i, bool z, float[1,4,6,6] s) => (bool z2, float[1,4,6,6] s2) {z2 = Identity(z)  h = Conv(a, p1)  s2 = Add(s, h)}>  y = Identity(k)"
+    consts = {"n": ints(3).reshape(()), "c0": normal(1, 4, 6, 6), "p1": normal(4, 8, 1, 1)}
+    analysis = hold(Case("outer", body, y=(4,), consts=consts), p1=(1, 8))
+    assert analysis.tied(("wa", 0), ("p1", 1))
+
+
+def own_constants(opset=17, condition=True):
+    """Put the weights into the branches, under the same names, as initializers and Constant nodes."""
+    case = Case("own", PAIR, opset, consts=OUTER | {"q": np.bool_(condition)})
+    model = network(case)
+    node = next(n for n in model.graph.node if n.op_type == "If")
+    node.name = "choice"
+    arrays = {t.name: t for t in model.graph.initializer}
+    for attribute in node.attribute:
+        prefix = attribute.name[0]
+        for number in ("1", "2"):
+            tensor = onnx.TensorProto()
+            tensor.CopyFrom(arrays[prefix + number])
+            tensor.name = f"w{number}"
+            if number == "1":
+                attribute.g.initializer.append(tensor)
+            else:
+                made = onnx.helper.make_node("Constant", [], ["w2"], value=tensor)
+                attribute.g.node.insert(0, made)
+        for child in attribute.g.node:
+            for position, name in enumerate(child.input):
+                if name[0] == prefix and name[1:] in ("1", "2"):
+                    child.input[position] = f"w{name[1:]}"
+    kept = [t for t in model.graph.initializer if t.name not in OUTER]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return model
+
+
+def check(model, seeds=range(6), **free):
+    from strategies import assert_identity, assert_surgery_is_exact
+
+    analysis = analyse(model)
+    for (name, axis), count in free.get("free", {}).items():
+        assert analysis.removable(name, axis).sum() == count, analysis.reasons(name, axis)
+    assert_identity(analysis)
+    for seed in seeds:
+        alive = draw_alive(analysis.units, np.random.default_rng(seed), (0.3, 0.9)[seed % 2])
+        assert_surgery_is_exact(analysis, alive)
+    return analysis
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_branches_may_use_the_same_names_for_their_own_constants(condition):
+    then, other = "choice.then_branch/", "choice.else_branch/"
+    free = {
+        (then + "w1", 0): 5,
+        (then + "w2", 0): 8,
+        (other + "w1", 0): 6,
+        (other + "w2", 0): 8,
+        ("wa", 0): 8,
+    }
+    analysis = check(own_constants(condition=condition), free=free)
+    assert analysis.tied((then + "w1", 0), (then + "w2", 1))
+
+
+def test_parameters_in_branches_count():
+    units = analyse(own_constants()).units
+    outside = 8 * 3 + 8 + 8 * 3 + 8 + 2 * 8
+    inside = 2 * 5 * 8 + 2 * 6 * 8
+    assert total_cost(parameter_terms(units), np.ones(units.count, bool)) == outside + inside
+
+
+def nested():
+    """A branch inside a branch; its body reads a constant and a tensor of the branch around it."""
+    inner = "u = If(q) <then_branch = i () => (float[1,8,6,6] j) {j = Conv(d, t2)}, else_branch = o () => (float[1,8,6,6] p) {l = Relu(d)  p = Conv(l, t2)}>"
+    return Case("nested", PAIR.replace("u = Conv(d, t2)", inner), consts=OUTER | YES)
+
+
+def test_nested_branches_are_cut():
+    analysis = hold(nested(), t1=(0, 5), t2=(0, 8), e1=(0, 6))
+    assert analysis.tied(("t1", 0), ("t2", 1))
+    assert analysis.tied(("t2", 0), ("e2", 0), ("wz", 1))
+
+
+def test_constant_of_a_branch_that_its_own_branches_read():
+    model = network(nested())
+    (outer,) = (n for n in model.graph.node if n.op_type == "If")
+    moved = next(t for t in model.graph.initializer if t.name == "t2")
+    outer.attribute[0].g.initializer.append(moved)
+    model.graph.initializer.remove(moved)
+    analysis = check(model, free={("wa", 0): 8})
+    alive = draw_alive(analysis.units, np.random.default_rng(0), 0.9)
+    pruned = whole(apply_plan(analysis.graph, plan_slices(analysis.units, alive)))
+    assert sum(name.endswith("t2") for name, _ in tensors_of(pruned.graph)) >= 1
+
+
+def test_weight_that_the_main_graph_and_a_branch_read():
+    body = PAIR.replace("Conv(a, t1)", "Conv(a, s)") + "  z = Conv(a, s)  y1 = Relu(z)"
+    consts = {k: v for k, v in OUTER.items() if k != "t1"} | YES | {"s": normal(5, 8, 1, 1)}
+    analysis = hold(Case("shared", body, y=(8, 5), consts=consts), s=(0, 5), t2=(1, 5))
+    assert analysis.tied(("s", 0), ("t2", 1))
+
+
+def test_shape_operands_in_a_body_follow():
+    body = PAIR.replace(
+        "u = Conv(d, t2)",
+        "h, l = Split<axis = 1>(d, parts)  m = Concat<axis = 1>(l, h)  f0 = Reshape(m, to)  u = Conv(f0, t2)",
+    )
+    consts = OUTER | YES | {"parts": ints(2, 3), "to": ints(1, 5, 6, 6)}
+    analysis = hold(Case("sizes", body, consts=consts), t1=(0, 3))
+    alive = np.ones(analysis.units.count, bool)
+    alive[analysis.labels("t1", 0)[1]] = False
+    pruned = whole(apply_plan(analysis.graph, plan_slices(analysis.units, alive)))
+    arrays = {name: onnx.numpy_helper.to_array(t) for name, t in tensors_of(pruned.graph)}
+    read = [arrays[f"If_2.then_branch/{name}"] for name in ("parts_pruned1", "to_pruned1")]
+    assert [array.tolist() for array in read] == [[1, 3], [1, 4, 6, 6]]
+
+
+def test_weight_that_a_branch_computes_stays_where_it_is_summed():
+    body = PAIR.replace("u = Conv(d, t2)", "h = Exp(t2)  u = Conv(d, h)")
+    case = Case("computed", body, consts=OUTER | YES)
+    hold(case, t1=(0, 0), t2=(0, 8))
+    reasons = analyse(network(case)).reasons("t2", 1)
+    assert any("computes this weight in a branch" in reason for reason in reasons)
+
+
+def test_weight_that_a_branch_takes_apart_is_cut():
+    body = PAIR.replace(
+        "u = Conv(d, t2)",
+        "h = Slice(t2, i0, i5, i0)  k = Slice(t2, i5, i8, i0)  l = Concat<axis = 0>(h, k)  u = Conv(d, l)",
+    )
+    consts = OUTER | YES | {"i0": ints(0), "i5": ints(5), "i8": ints(8)}
+    analysis = hold(Case("apart", body, consts=consts), t1=(0, 5))
+    assert analysis.tied(("t1", 0), ("t2", 1))
+    assert analysis.tied(("t2", 0), ("e2", 0), ("wz", 1))
+
+
+def test_body_of_unknown_shapes_stays():
+    body = LOOP.replace("float[8,36] s)", "float[o,p] s)").replace(
+        "float[8,36] s2", "float[o,p] s2"
+    )
+    consts = {
+        "n": ints(3).reshape(()),
+        "rows": ints(8, 36),
+        "image": ints(1, 8, 6, 6),
+        "p1": normal(5, 8) / 3,
+        "p2": normal(8, 5) / 3,
+    }
+    case = Case("unknown", body, consts=consts, free=0)
+    hold(case, p1=(0, 0), wb=(0, 8))
+    reasons = analyse(network(case)).reasons("p1", 0)
+    assert any("shapes that are not known before run time" in reason for reason in reasons)
+
+
+def test_lstm_in_a_branch_is_cut():
+    body = "m = Reshape(a, flat)  s = Transpose<perm = [2, 0, 1]>(m)  y = If(q) <then_branch = t () => (float[1,5,36,1] u) {l = LSTM<hidden_size = 5>(s, w, r)  u = Transpose<perm = [2, 3, 0, 1]>(l)}, else_branch = e () => (float[1,5,36,1] v) {k = LSTM<hidden_size = 5>(s, w, r)  h = Neg(k)  v = Transpose<perm = [2, 3, 0, 1]>(h)}>"
+    consts = {"flat": ints(1, 8, 36), "w": normal(1, 20, 8), "r": normal(1, 20, 5)} | NO
+    analysis = hold(Case("lstm", body, y=(5,), consts=consts), r=(2, 5))
+    assert analysis.tied(("r", 2), ("wz", 1))
+    gates = analysis.labels("w", 1).reshape(4, 5)
+    assert (gates == analysis.labels("r", 2)).all()
+
+
+def test_flat_graph_names_and_numbers_everything_once():
+    flat = flatten(analyse(own_constants()).graph)
+    indices = [node.index for node in flat.graph.nodes]
+    assert len(set(indices)) == len(indices)
+    assert {"choice.then_branch/w1", "choice.else_branch/w1"} <= set(flat.graph.constants)
+    (choice,) = (node for node in flat.graph.nodes if node.op == "If")
+    assert choice.inputs == ("q", "choice.then_branch/u", "choice.else_branch/v")
+    assert not choice.attributes
+
+
+TIED = "h = Reshape(k, three)  m = Reshape(a, flat)  t = Transpose<perm = [0, 2, 1]>(m)  l = MatMul(t, h)  s = ReduceSum(l, i0)  r = Transpose<perm = [0, 2, 1]>(s)  y = Reshape(r, image)"
+ROWS = {
+    "k": normal(16, 6),
+    "three": ints(2, 8, 6),
+    "flat": ints(1, 8, 36),
+    "i0": ints(0),
+    "image": ints(1, 6, 6, 6),
+}
+
+
+def test_weight_whose_tied_rows_are_consumed_as_one():
+    """Rows i and i + 8 of it are one unit, of which the Reshape carries the first alone."""
+    analysis = hold(Case("tied", TIED, y=(6,), consts=ROWS), k=(0, 16))
+    first, second = analysis.labels("k", 0).reshape(2, 8)
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, analysis.labels("wa", 0))
+
+
+def test_weight_whose_tied_rows_a_branch_consumes_stays():
+    inner = TIED.replace("y = Reshape", "u = Reshape")
+    body = f"y = If(q) <then_branch = g () => (float[1,6,6,6] u) {{{inner}}}, else_branch = e () => (float[1,6,6,6] v) {{v = Conv(a, e1)}}>"
+    case = Case("tied", body, y=(6,), consts=ROWS | YES | {"e1": normal(6, 8, 1, 1)}, free=0)
+    analysis = hold(case, k=(0, 0), wb=(0, 8), e1=(0, 6))
+    assert analysis.tied(("e1", 0), ("wz", 1))
+    assert any("computes this weight in a branch" in r for r in analysis.reasons("k", 0))
+
+
+CASES = [
+    Case("If-ties-what-both-branches-return", "q = Greater(k, k)  y = If(q) "
+         "<then_branch = t () => (float[1,8,6,6] u) { u = Relu(a) },"
+         " else_branch = f () => (float[1,8,6,6] w) { w = Neg(a) }>",
+         consts={"k": np.float32(1)}),
+]  # fmt: skip
+
+
+@each_case(CASES)
+def test_pruned_operator_computes_what_the_masked_one_does(case):
+    assert_prunes_exactly(case)
+
+
+@each_case(CASES)
+def test_own_validation_accepts_the_pruned_operator(case):
+    assert_own_validation_accepts(case)

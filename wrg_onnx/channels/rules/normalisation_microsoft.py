@@ -1,0 +1,96 @@
+"""Normalisations as ONNX Runtime's optimiser fuses them with embeddings and skip connections.
+
+Source: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+"""
+
+from __future__ import annotations
+
+from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
+from wrg_onnx.channels.rules.normalisation import NORMALISED
+from wrg_onnx.channels.table import MICROSOFT, op_rule
+from wrg_onnx.channels.traits import Traits, op_traits
+from wrg_onnx.graph import Shape
+
+
+@op_rule("SkipLayerNormalization", since=1, domain=MICROSOFT)
+def couple_skip_layer_norm(call: Call) -> Coupling:
+    """Tie what is added, and freeze the axis that is normalised.
+
+    Shapes:
+        X (B, S, C), skip (B, S, C) or (1, S, C) or (S, C), gamma (C), beta (C), bias (C)
+        -> Y (B, S, C), mean (B, S, 1), inverse deviation (B, S, 1), sum (B, S, C).
+    """
+    return _normalise_sum(call, added=(0, 1, 4), scales=(2, 3))
+
+
+@op_rule("SkipSimplifiedLayerNormalization", since=1, domain=MICROSOFT)
+def couple_skip_simplified_layer_norm(call: Call) -> Coupling:
+    """Tie what is added, and freeze the axis that is normalised.
+
+    Shapes:
+        X (B, S, C), skip (B, S, C), gamma (C), bias (C)
+        -> Y (B, S, C), mean (B, S, 1), inverse deviation (B, S, 1), sum (B, S, C).
+    """
+    return _normalise_sum(call, added=(0, 1, 3), scales=(2,))
+
+
+def _normalise_sum(call: Call, added: tuple[int, ...], scales: tuple[int, ...]) -> Coupling:
+    x = call.axes()
+    present = [call.optional(position) for position in added]
+    joined, ties = broadcast([term.axes for term in present if term is not None], x.shape)
+    frozen = freeze_axes(joined, [x.rank - 1], NORMALISED)
+    for scale in (call.optional(position) for position in scales):
+        if scale is not None:
+            frozen += freeze_axes(scale.axes, range(scale.axes.rank), NORMALISED)
+    outputs = [_along(joined, shape) for shape in call.output_shapes]
+    return Coupling(tuple(outputs), ties, frozen)
+
+
+def _along(joined: Axes, shape: Shape) -> Axes:
+    """Give an output the ids of the axes that it shares with the sum: statistics lack the last."""
+    if not shape:
+        return Axes.inert(shape)
+    pairs = zip(shape, joined.shape, joined.ids, strict=True)
+    return Axes(shape, tuple(ids if size == whole else None for size, whole, ids in pairs))
+
+
+@op_rule("EmbedLayerNormalization", since=1, domain=MICROSOFT)
+def couple_embed_layer_norm(call: Call) -> Coupling:
+    """Tie the columns of the tables, and freeze them: their sum is normalised.
+
+    Shapes:
+        ids (B, S), segments (B, S), word, position and segment tables (rows, C), gamma (C),
+        beta (C), mask (B, S), positions (B, S) -> Y (B, S, C), mask index (B), sum (B, S, C).
+    """
+    shape = call.output_shapes[0]
+    tables = [table.axes for table in map(call.optional, (2, 3, 4)) if table is not None]
+    columns, ties = broadcast([Axes(t.shape[1:], t.ids[1:]) for t in tables], shape[-1:])
+    frozen = freeze_axes(columns, [0], NORMALISED)
+    for table in tables:
+        frozen += freeze_axes(table, [0], "picks positions computed at run time")
+    for scale in map(call.optional, (5, 6)):
+        if scale is not None:
+            frozen += freeze_axes(scale.axes, [0], NORMALISED)
+    made = Axes(shape, (None, None, columns.ids[0]))
+    rest = [made if other == shape else Axes.inert(other) for other in call.output_shapes[1:]]
+    return Coupling((made, *rest), ties, frozen)
+
+
+@op_rule("GroupNorm", "SkipGroupNorm", since=1, domain=MICROSOFT)
+def couple_group_norm(call: Call) -> Coupling:
+    """Freeze what is normalised: each group of channels, over all positions.
+
+    Shapes:
+        X (N, H, W, C), or (N, C, H, W) without ``channels_last``, gamma (C), beta (C),
+        skip like X or (N, 1, 1, C) or (N, C), bias (C) -> Y like X, sum like X.
+    """
+    x = call.axes()
+    frozen = freeze_axes(x, range(1, x.rank), NORMALISED)
+    for operand in call.inputs[1:]:
+        if operand is not None:
+            frozen += freeze_axes(operand.axes, range(operand.axes.rank), NORMALISED)
+    outputs = tuple(x if shape else Axes.inert(shape) for shape in call.output_shapes)
+    return Coupling(outputs, frozen=frozen)
+
+
+op_traits(Traits(look_ups={0: 2, 1: 4, 8: 3}), "EmbedLayerNormalization", domain=MICROSOFT)

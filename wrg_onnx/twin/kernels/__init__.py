@@ -1,0 +1,1 @@
+"""What operators of a family compute by; no operator is registered here."""
