@@ -20,7 +20,7 @@ def gap_and_scale(wanted: Array, found: Array) -> tuple[float, float]:
     """
     wide = wanted.astype(np.float64)
     with np.errstate(invalid="ignore"):  # NaN says it
-        gap = np.abs(wide - found.astype(np.float64)).max(initial=0.0)
+        gap = np.abs(wide - found).max(initial=0.0)
     return float(gap), float(np.abs(wide).max(initial=0.0))
 
 
