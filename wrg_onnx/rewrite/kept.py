@@ -1,4 +1,7 @@
-"""Which channels of the original a pruned model still has, tensor by tensor."""
+"""Which channels of the original a pruned model still has, tensor by tensor.
+
+Beside the layers it speaks of BatchNormalization, by name: fine-tuning sets its scale and bias.
+"""
 
 from __future__ import annotations
 
