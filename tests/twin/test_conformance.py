@@ -22,7 +22,7 @@ KINDS = {
 TOLERANCES = {"float16": 4 * 2**-10, "bfloat16": 4 * 2**-7}
 
 # The twin gives what integers stand for, so these cannot give the integers that a case expects;
-# test_quantised.py compares them with ONNX Runtime.
+# floats/test_dequantise.py compares them with ONNX Runtime.
 QUANTISED = {"DynamicQuantizeLinear"}
 
 EXCLUDED = {

@@ -27,7 +27,7 @@ WITHOUT = {
     ),
     "its body has the gradients: test_control.py": ("If", "Loop", "Scan"),
     "test_recurrent.py checks it": ("GRU", "LSTM", "RNN"),
-    "it passes the gradient through a rounding on purpose: test_quantised.py": (
+    "it passes the gradient through a rounding on purpose: test_dequantise.py": (
         "DynamicQuantizeLinear", "FakeQuantise",
     ),
     "it reads integers": ("StandFor",),

@@ -39,7 +39,7 @@ READS_VALUES = {
     "reduction/CumSum-over-a-computed-axis-stays",
 }  # fmt: skip
 
-# Those that are quantised round: test_quantised.py has them.
+# Those that are quantised round: floats/test_dequantise.py has them.
 CASES = {
     f"{stem[5:]}/{name}": case
     for stem in families()

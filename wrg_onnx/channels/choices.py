@@ -110,6 +110,11 @@ def choose_carriers(trial: FactorTrial, *, finest: bool = False) -> dict[int, tu
 
 
 def _factors(trial: FactorTrial) -> list[_Factor]:
+    """Weigh each factor of each division: what it holds, times the share of it that could go.
+
+    A divided axis passes what it holds on to the components of its factors, evenly, so that a
+    later division of one of them knows what hangs on it.
+    """
     per_component = np.bincount(trial.labels, trial.weight, len(trial.is_frozen))
     found = []
     # In the order of the nodes: what one division holds, the next one may divide further.

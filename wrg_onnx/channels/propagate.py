@@ -1,4 +1,7 @@
-"""One pass over the nodes: each rule is asked once, in topological order."""
+"""One pass over the nodes: each rule is asked once, in topological order.
+
+Shape stands out: it is where axes become numbers, so that the pass treats it by name.
+"""
 
 from __future__ import annotations
 

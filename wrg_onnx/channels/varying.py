@@ -1,4 +1,8 @@
-"""Axes whose length varies with the model's inputs: they carry no channels, with one exception."""
+"""Axes whose length varies with the model's inputs: they carry no channels, with one exception.
+
+That exception is about one operator, the Reshape by which exporters merge heads with the batch, and
+it stays as code here.
+"""
 
 from __future__ import annotations
 

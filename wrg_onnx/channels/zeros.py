@@ -1,4 +1,8 @@
-"""Where zeros go: the proof silences channels by zeros, and must know where these end up."""
+"""Where zeros go: the proof silences channels by zeros, and must know where these end up.
+
+Most operators answer by their traits. Code remains for three whose answer depends on the ids that
+their node carries, or on its attributes: Concat, Reshape and ConstantOfShape.
+"""
 
 from __future__ import annotations
 

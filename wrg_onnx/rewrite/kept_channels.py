@@ -3,6 +3,8 @@
 A plan says what is kept of each constant, and is gone after the cut. Recovery and fine-tuning hold
 the pruned model's tensors against the original's, maybe much later: they need to know which
 channel of the one is which of the other. A pruned file says it in a note of its metadata.
+
+Beside the layers it speaks of BatchNormalization, by name: fine-tuning sets its scale and bias.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What the masked original computes: what a pruned graph is held against."""
+"""What the masked original computes: what a pruned graph is held against.
+
+The pruned graph must take the branches that the original takes: this is about operator If alone,
+the one that decides at run time what is run.
+"""
 
 from __future__ import annotations
 

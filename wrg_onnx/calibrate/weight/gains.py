@@ -1,4 +1,8 @@
-"""What the model multiplies a filter's channel by right behind the filter."""
+"""What the model multiplies a filter's channel by right behind the filter.
+
+What an operator does to the channels is a trait of it. The Identity that is looked through is the
+one by which exporters share constants; ``batch_scales`` is the criterion of BatchNormalization.
+"""
 
 from __future__ import annotations
 

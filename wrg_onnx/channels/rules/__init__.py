@@ -9,6 +9,7 @@ from wrg_onnx.channels.rules import (  # noqa: F401 - importing registers
     creation,
     fused,
     gathering,
+    joining,
     linear,
     loss,
     normalisation,

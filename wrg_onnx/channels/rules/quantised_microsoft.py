@@ -10,6 +10,7 @@ from wrg_onnx.channels.axes import Axes, Call, Coupling, Quantised, Tie, freeze_
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.rules.activation import couple_softmax, couple_softmax_flattened
 from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
+from wrg_onnx.channels.rules.joining import couple_concat
 from wrg_onnx.channels.rules.linear import count_gemm, count_matmul, couple_gemm, couple_matmul
 from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary
 from wrg_onnx.channels.rules.pooling import couple_pool
@@ -22,7 +23,6 @@ from wrg_onnx.channels.rules.quantised import (
     with_parameters,
 )
 from wrg_onnx.channels.rules.reduction import couple_reduce
-from wrg_onnx.channels.rules.reshape import couple_concat
 from wrg_onnx.channels.table import MICROSOFT, Derived, Rule, derivation, op_rule
 from wrg_onnx.channels.traits import LayerForm, Traits, op_traits
 

@@ -1,4 +1,9 @@
-"""A quantised model in floats: its integers become the numbers that they stand for."""
+"""A quantised model in floats: its integers become the numbers that they stand for.
+
+What a quantised operator is in floats is declared beside the twins. Four plain ones need a line of
+their own here: Concat joins integers of several scales, Pad fills with one, and of MaxPool and
+Dropout only the first output holds what the input held.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from wrg_onnx.twin.ops import (  # noqa: F401 - importing registers
     creation,
     fused,
     gathering,
+    joining,
     linear,
     loss,
     normalisation,
