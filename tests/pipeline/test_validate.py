@@ -1,4 +1,4 @@
-"""Files side by side: latency, and a pruned model against its original."""
+"""A pruned model held against its original."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import onnx
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.errors import ModelError, UsageError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.pipeline.bench import bench
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.pipeline.validate import validate
@@ -36,27 +35,6 @@ def edited(source, path, change):
     change(model.graph)
     onnx.save(model, path)
     return path
-
-
-def test_bench_times_every_file_on_the_same_input(tiny_unet, pruned):
-    (report,) = bench([tiny_unet, pruned], DataOptions(), timing=SHORT).report.providers
-    assert list(report.latency) == [str(tiny_unet), str(pruned)]
-    assert all(latency.runs == 2 for latency in report.latency.values())
-    assert report.input_shapes == {"image": (1, 3, 160, 160)}
-
-
-def test_bench_refuses_a_file_named_twice_and_other_inputs(tiny_unet, tmp_path):
-    with pytest.raises(UsageError, match="twice"):
-        bench([tiny_unet, tiny_unet], DataOptions())
-
-    def rename(graph):
-        for node in graph.node:
-            node.input[:] = ["picture" if name == "image" else name for name in node.input]
-        graph.input[0].name = "picture"
-
-    other = edited(tiny_unet, tmp_path / "other.onnx", rename)
-    with pytest.raises(UsageError, match="only models with the same inputs"):
-        bench([tiny_unet, other], DataOptions())
 
 
 def test_a_pruned_model_validates(tiny_unet, pruned):

@@ -14,7 +14,6 @@ from wrg_onnx.graph import check_model_output, open_session, resolve_provider, s
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
-from wrg_onnx.pipeline.inspect import group_reports
 from wrg_onnx.pipeline.notes import notes
 from wrg_onnx.pipeline.recovery import check_recovery, chosen_recovery
 from wrg_onnx.pipeline.result import ModelResult
@@ -24,6 +23,7 @@ from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
+from wrg_onnx.report.widths import group_reports
 from wrg_onnx.rewrite import compose, read_note, with_note
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
 
@@ -169,7 +169,7 @@ def _report(
         recovery=recovery,
         accuracy=None,
         speed=(),
-        groups=group_reports(model, rounds.alive),
+        groups=group_reports(model.units, model.parameters, rounds.alive),
         notes=(*rounds.notes, *notes(reached, samples, recovery, config)),
     )
 

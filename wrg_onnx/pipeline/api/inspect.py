@@ -71,7 +71,7 @@ def inspect(
         >>> import wrg_onnx
         >>> report = wrg_onnx.inspect("models/tiny_unet.onnx").report
         >>> report.groups[0].name, report.groups[0].units
-        ('down.0.first.0.weight', 16)
+        ('bottom.0.0.weight', 128)
     """
     from wrg_onnx.pipeline import inspect as stages
 
