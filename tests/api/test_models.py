@@ -136,6 +136,7 @@ def test_a_message_is_fine_tuned_by_another(message, tmp_path):
     assert pruned.SerializeToString() == before
     assert (result.report.output, result.report.teacher) == (None, message.graph.name)
     assert result.report.training == 7
+    assert str(result).startswith(f"{message.graph.name} -> (nothing written)")
     path = tmp_path / "tuned.onnx"
     wrg_onnx.finetune(
         pruned, path, teacher=message, samples=8, epochs=1, evaluate=False, device="cpu"
@@ -150,6 +151,7 @@ def test_a_torch_module_is_exported_into_memory_or_a_file(tmp_path, monkeypatch)
     result = wrg_onnx.export(net, input=(1, 3, 8, 8), exporter="torchscript")
     assert list(tmp_path.iterdir()) == []
     assert (result.report.factory, result.report.output) == ("Conv2d", None)
+    assert str(result).startswith("Conv2d -> (nothing written): 112 parameters")
     held = {t.name: onnx.numpy_helper.to_array(t) for t in result.model.graph.initializer}
     np.testing.assert_array_equal(held["weight"], net.weight.detach().numpy())
     kept = wrg_onnx.export(net, "net.onnx", input=[(1, 3, 8, 8)], exporter="torchscript")

@@ -12,6 +12,7 @@ from torch import nn
 
 from wrg_onnx.choices import Exporter
 from wrg_onnx.errors import ModelError, OutputError, UsageError
+from wrg_onnx.export import write
 from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.write import (
     build_module,
@@ -180,7 +181,7 @@ def test_the_file_holds_no_path_of_the_machine_that_made_it(net, tmp_path):
 
 
 def test_weights_too_large_for_one_file_lie_beside_it(net, tmp_path, monkeypatch):
-    monkeypatch.setattr("wrg_onnx.export.write.ONE_FILE_BYTES", 0)
+    monkeypatch.setattr(write, "ONE_FILE_BYTES", 0)
     path, sidecar = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
     export_module(net, path, ExportOptions(IMAGE))
     assert sorted(tmp_path.iterdir()) == [path, sidecar]
