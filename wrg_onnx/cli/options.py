@@ -109,7 +109,7 @@ def beside(model: Path, suffix: str) -> Path | None:
     return model.with_suffix(suffix) if model.name else None
 
 
-def apply(options: Sequence[Callable[[Function], Function]], function: Function) -> Function:
+def add_options(options: Sequence[Callable[[Function], Function]], function: Function) -> Function:
     """Add options to a command, in the order of its help."""
     for option in reversed(options):
         function = option(function)
@@ -140,7 +140,7 @@ def input_options(function: Function) -> Function:
             callback=_as_table, help="What fills an input that would be random.",
         ),
     )  # fmt: skip
-    return apply(options, function)
+    return add_options(options, function)
 
 
 def data_options(function: Function) -> Function:
@@ -156,7 +156,7 @@ def data_options(function: Function) -> Function:
         ),
         input_options,
     )  # fmt: skip
-    return apply(options, function)
+    return add_options(options, function)
 
 
 def limit_options(function: Function) -> Function:
@@ -173,7 +173,7 @@ def limit_options(function: Function) -> Function:
             help="Thin out attention heads instead of removing whole ones.",
         ),
     )  # fmt: skip
-    return apply(options, function)
+    return add_options(options, function)
 
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -192,4 +192,4 @@ def run_options(function: Function) -> Function:
         ),
         JSON_OPTION,
     )  # fmt: skip
-    return apply(options, function)
+    return add_options(options, function)

@@ -40,7 +40,7 @@ NOT_WRITTEN = "(nothing written)"
 def prune_text(report: PruneReport) -> RenderableType:
     """Show what a pruning did: the table before and after, the proof, and notes."""
     lines: list[RenderableType] = [
-        Text(f"{report.model} -> {report.output or '(dry run, nothing written)'}", "bold"),
+        Text(f"{report.model} -> {report.output or NOT_WRITTEN}", "bold"),
         Text(
             f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
             f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"

@@ -78,10 +78,6 @@ def bench(
 
     if not models:
         raise UsageError("bench takes at least one model")
-    counts = {"rounds": read_count("rounds", rounds), "warmup": read_count("warmup", warmup)}
-    for name, least in (("rounds", 1), ("warmup", 0)):
-        if counts[name] < least:
-            raise UsageError(f"{name} must be at least {least}, got {counts[name]}")
     return stages.bench(
         [read_model("models", model) for model in models],
         read_data(
@@ -89,6 +85,8 @@ def bench(
             value=value,
         ),
         provider=read_choice("provider", Provider, provider),
-        timing=Timing(counts["warmup"], counts["rounds"], budget_s=60.0),
+        timing=Timing(
+            read_count("warmup", warmup), read_count("rounds", rounds), budget_s=60.0
+        ),
         seed=read_count("seed", seed),
     )  # fmt: skip
