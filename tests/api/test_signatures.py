@@ -23,8 +23,8 @@ NAMES = ["bench", "export", "finetune", "inspect", "prune", "tsod_filter", "tsod
 each_function = pytest.mark.parametrize("name", NAMES)
 
 
-OWN = {"data", "cache", "workers"}
-"""Parameters whose records hold another type than the user gives."""
+OWN = {"data", "cache", "workers", "ratio"}
+"""Those whose records hold another type than the user gives, and the one without a default."""
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,7 @@ def test_defaults_are_those_of_the_records(name, records):
     compared = 0
     for parameter in inspect.signature(getattr(wrg_onnx, name)).parameters.values():
         for record in records:
-            if hasattr(record, parameter.name) and parameter.name not in (
-                "data",
-                "cache",
-                "workers",
-            ):
+            if hasattr(record, parameter.name) and parameter.name not in OWN:
                 default = getattr(record, parameter.name)
                 assert getattr(default, "value", default) == parameter.default, parameter.name
                 compared += 1
