@@ -161,6 +161,13 @@ class ValidationError(WrgError):
         self.tolerance = tolerance
 
 
+class ShareDone(Exception):  # noqa: N818 - it is no error
+    """Ends the call in a process beside the first of several, which has done its share.
+
+    The first process has the result.
+    """
+
+
 def one_line(error: Exception, most: int = 240) -> str:
     """Return what another library's exception says, on one line of at most ``most`` characters."""
     return " ".join(str(error).split())[:most]

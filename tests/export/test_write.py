@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from wrg_onnx.choices import Exporter
 from wrg_onnx.errors import ModelError, OutputError, UsageError
+from wrg_onnx.export import write
+from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.write import (
-    Exporter,
-    ExportOptions,
     build_module,
     export_factory,
     export_module,
@@ -169,7 +170,7 @@ def test_two_exports_of_one_factory_are_the_same_bytes(factory_module, tmp_path)
     factory = factory_module("def make(): return nn.Conv2d(3, 4, 3)") + ":make"
     paths = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
     for path in paths:
-        export_factory(factory, shapes=IMAGE, output=path)
+        export_factory(factory, path, ExportOptions(IMAGE))
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -180,7 +181,7 @@ def test_the_file_holds_no_path_of_the_machine_that_made_it(net, tmp_path):
 
 
 def test_weights_too_large_for_one_file_lie_beside_it(net, tmp_path, monkeypatch):
-    monkeypatch.setattr("wrg_onnx.export.write.ONE_FILE_BYTES", 0)
+    monkeypatch.setattr(write, "ONE_FILE_BYTES", 0)
     path, sidecar = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
     export_module(net, path, ExportOptions(IMAGE))
     assert sorted(tmp_path.iterdir()) == [path, sidecar]
@@ -211,7 +212,7 @@ def test_the_weights_of_a_state_dict_are_in_the_file(factory_module, tmp_path):
     weights = {"weight": torch.full((4, 3, 3, 3), 0.5), "bias": torch.arange(4.0)}
     torch.save(weights, tmp_path / "weights.pt")
     path = tmp_path / "net.onnx"
-    export_factory(factory, shapes=IMAGE, output=path, state_dict=tmp_path / "weights.pt")
+    export_factory(factory, path, ExportOptions(IMAGE), weights=tmp_path / "weights.pt")
     zeros = np.zeros((1, 3, 8, 8), np.float32)
     np.testing.assert_array_equal(run(path, zeros)[0][0, :, 0, 0], [0, 1, 2, 3])
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from wrg_onnx.export.factory import build_module
-from wrg_onnx.export.write import ExportOptions, export_module
+from wrg_onnx.export.options import ExportOptions
+from wrg_onnx.export.write import export_module
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny_unet.onnx"

@@ -9,8 +9,9 @@ import pytest
 from wrg_onnx.channels import Limits
 from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.graph import stored_bytes
-from wrg_onnx.pipeline.analyse import analyse, inspect
+from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.inspect import inspect
 from wrg_onnx.select import Criterion
 
 HEAD = '<ir_version: 8, opset_import: ["": 17]> g '
@@ -97,13 +98,13 @@ def test_mixed_precision_without_a_gradient_names_a_way_out():
 
 def test_inspect_lists_widths_and_reasons(tmp_path):
     path = write(tmp_path / "m.onnx", f"{OPEN} {{ {CONVS} }}")
-    report = inspect(path, DataOptions(), Limits(), floor=0.25)
+    report = inspect(path, DataOptions(), Limits(), floor=0.25).report
     (group,) = report.groups
     assert (group.name, group.units, group.removable, group.members) == ("w1", 64, 64, 2)
     assert group.parameters == 27 + 9
     assert report.largest_ratio == pytest.approx(0.75)
     assert report.frozen_share == 0
-    kept = inspect(path, DataOptions(), Limits(keep=("w1",)), floor=0.25)
+    kept = inspect(path, DataOptions(), Limits(keep=("w1",)), floor=0.25).report
     assert kept.groups == ()
     assert (kept.largest_ratio, kept.frozen_share) == (0, 1)
     assert any("--keep" in row.reason for row in kept.frozen)

@@ -53,7 +53,7 @@ def alone(model, output, cache=None, samples=24):
     config = PruneConfig(
         0.4, data=DataOptions(samples=samples), recover=Recovery.NONE, evaluate=False, cache=cache
     )
-    return prune(model, output, config)
+    return prune(model, output, config).report
 
 
 def test_a_killed_calibration_goes_on_where_it_was(tmp_path, model):

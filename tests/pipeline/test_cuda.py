@@ -28,11 +28,13 @@ def config(provider):
 
 
 def test_auto_measures_latency_on_the_cpu_and_on_cuda(tiny_unet):
-    report = prune(tiny_unet, None, config(Provider.AUTO))
+    report = prune(tiny_unet, None, config(Provider.AUTO)).report
     assert [speed.provider for speed in report.speed] == ["cpu", "cuda"]
 
 
 def test_cuda_and_cpu_choose_nearly_the_same_units(tiny_unet):
-    on_cpu, on_cuda = (prune(tiny_unet, None, config(p)) for p in (Provider.CPU, Provider.CUDA))
+    on_cpu, on_cuda = (
+        prune(tiny_unet, None, config(p)).report for p in (Provider.CPU, Provider.CUDA)
+    )
     widths = [[group.kept for group in report.groups] for report in (on_cpu, on_cuda)]
     assert sum(abs(a - b) for a, b in zip(*widths, strict=True)) <= 0.02 * sum(widths[0])

@@ -14,10 +14,16 @@ from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.finetune.check import HALF_TOLERANCE
 from wrg_onnx.graph import load
 from wrg_onnx.pipeline import finetune as stages
-from wrg_onnx.pipeline.compare import validate
-from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig, Recovery
+from wrg_onnx.pipeline.config import (
+    DataOptions,
+    FinetuneConfig,
+    PruneConfig,
+    Recovery,
+    ValidateConfig,
+)
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.pipeline.validate import validate
 from wrg_onnx.rewrite import read_note
 from wrg_onnx.rewrite.kept_channels import NOTE
 from wrg_onnx.select import Criterion
@@ -42,15 +48,15 @@ def test_a_pruned_network_comes_nearer_to_its_original(tmp_path, tiny_unet, prun
     monkeypatch.setattr(stages, "judge", counted)
     options = FinetuneOptions(epochs=2, batch=4)
     config = FinetuneConfig(options, DataOptions(samples=20))
-    report = finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config)
+    report = finetune(pruned, tiny_unet, tmp_path / "tuned.onnx", config).report
     assert (report.training, report.held_out) == (18, 2)
     assert report.loss_after < report.loss_before
     assert report.error < 1e-3
     first, last = report.before.agreement[0], report.after.agreement[0]
     assert last.relative_error < first.relative_error
     assert judged == [3], "teacher, before and after, in one pass"
-    short = PruneConfig(0.3, data=DataOptions(samples=20), timing=Timing(warmup=0, rounds=1))
-    alone = validate(tiny_unet, pruned, short)
+    short = ValidateConfig(DataOptions(samples=20), timing=Timing(warmup=0, rounds=1))
+    alone = validate(tiny_unet, pruned, short).report
     assert report.before == alone.accuracy
     assert report.after.cut is None
     before, after = load(pruned), load(tmp_path / "tuned.onnx")
@@ -88,10 +94,10 @@ def test_a_file_that_was_cut_twice_learns_from_the_first_original(tmp_path, tiny
     assert {one.total for one in both.values()} <= original
     assert any(len(both[name].positions) < len(first[name].positions) for name in both)
     config = FinetuneConfig(FinetuneOptions(epochs=1), DataOptions(samples=3), evaluate=False)
-    report = finetune(twice, tiny_unet, tmp_path / "tuned.onnx", config)
+    report = finetune(twice, tiny_unet, tmp_path / "tuned.onnx", config).report
     assert "12 of its feature maps" in report.objective
     assert not any("feature maps" in note for note in report.notes)
-    report = finetune(twice, pruned, tmp_path / "tuned.onnx", config, force=True)
+    report = finetune(twice, pruned, tmp_path / "tuned.onnx", config, force=True).report
     assert any("not of the same shape, in the teacher" in note for note in report.notes), (
         report.notes
     )
@@ -136,7 +142,7 @@ def test_a_float16_file_is_fine_tuned_end_to_end(tmp_path, tiny_unet):
     prune(original, cut, chosen)
     options = FinetuneOptions(epochs=2, batch=4)
     config = FinetuneConfig(options, DataOptions(samples=12))
-    report = finetune(cut, original, tmp_path / "tuned.onnx", config)
+    report = finetune(cut, original, tmp_path / "tuned.onnx", config).report
     assert report.loss_after < report.loss_before
     assert report.error < HALF_TOLERANCE
     assert "12 of its feature maps" in report.objective

@@ -36,7 +36,7 @@ def test_a_model_from_elsewhere_is_fine_tuned(tmp_path, name, learns_masks):
     data = DataOptions(samples=4)
     prune(path, pruned, PruneConfig(0.1, criterion=Criterion.L1, data=data, evaluate=False))
     options = FinetuneOptions(epochs=2, batch=2)
-    report = finetune(pruned, path, tmp_path / "tuned.onnx", FinetuneConfig(options, data))
+    report = finetune(pruned, path, tmp_path / "tuned.onnx", FinetuneConfig(options, data)).report
     assert ("masks" in report.objective.split(", ")) == learns_masks
     assert report.error < 1e-3 or any("rounding alone" in note for note in report.notes)
     assert report.loss_after <= report.loss_before

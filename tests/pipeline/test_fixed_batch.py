@@ -57,7 +57,7 @@ def test_it_loses_the_channels_that_it_would_lose_one_image_at_a_time(saved, tmp
     kept = {}
     for batch in (1, 4):
         output = tmp_path / f"pruned_{batch}.onnx"
-        report = prune(saved(batch), output, config)
+        report = prune(saved(batch), output, config).report
         assert report.accuracy.before is not None
         kept[batch] = [(group.name, group.kept) for group in report.groups]
     assert kept[4] == kept[1]
@@ -68,7 +68,7 @@ def test_it_loses_the_channels_that_it_would_lose_one_image_at_a_time(saved, tmp
 def test_it_is_fine_tuned(saved, tmp_path):
     path = saved(4)
     config = FinetuneConfig(FinetuneOptions(epochs=1), DataOptions(samples=4))
-    report = finetune(path, path, tmp_path / "tuned.onnx", config)
+    report = finetune(path, path, tmp_path / "tuned.onnx", config).report
     assert (report.training, report.held_out) == (3, 1)
     assert (tmp_path / "tuned.onnx").exists()
 

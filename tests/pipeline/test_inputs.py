@@ -11,10 +11,12 @@ from onnx import numpy_helper
 
 from wrg_onnx.channels import Limits
 from wrg_onnx.errors import ModelError
-from wrg_onnx.pipeline.analyse import analyse, inspect
-from wrg_onnx.pipeline.compare import bench, validate
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.analyse import analyse
+from wrg_onnx.pipeline.bench import bench
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
+from wrg_onnx.pipeline.inspect import inspect
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.pipeline.validate import validate
 from wrg_onnx.select import Criterion
 
 MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
@@ -63,14 +65,14 @@ def test_the_error_names_the_option(sound):
 
 
 def test_shapes_and_numbers_reach_every_stage(sound, tmp_path):
-    report = inspect(sound, OPTIONS, Limits(), floor=0.1)
+    report = inspect(sound, OPTIONS, Limits(), floor=0.1).report
     assert report.sizes == {"sound": (1, 512), "rate": ()}
     output = tmp_path / "pruned.onnx"
     config = PruneConfig(0.5, criterion=Criterion.ACT, data=OPTIONS)
-    pruned = prune(sound, output, config)
+    pruned = prune(sound, output, config).report
     assert pruned.equivalence.sizes == 2
     assert pruned.accuracy.agreement
-    assert not validate(sound, output, config).problems
+    assert not validate(sound, output, ValidateConfig(OPTIONS)).report.problems
     bench([sound, output], OPTIONS)
 
 
@@ -79,6 +81,6 @@ def test_a_voice_detector_with_branches_and_states_is_pruned(tmp_path):
         pytest.skip(f"{SILERO} is not there")
     data = DataOptions(shapes={"input": (1, 512)}, values={"sr": 16000.0})
     output = tmp_path / "pruned.onnx"
-    report = prune(SILERO, output, PruneConfig(0.5, criterion=Criterion.L1, data=data))
+    report = prune(SILERO, output, PruneConfig(0.5, criterion=Criterion.L1, data=data)).report
     assert abs(report.reached - 0.5) < 0.005
     assert report.equivalence.error < 1e-4

@@ -44,7 +44,7 @@ def test_the_committed_model_is_pruned_end_to_end(tiny_unet, tmp_path, criterion
     report = prune(
         tiny_unet, output, config(ratio, criterion),
         progress=lambda stage, *_: stages_seen.append(stage),
-    )  # fmt: skip
+    ).report  # fmt: skip
     assert abs(report.reached - ratio) <= 0.005
     assert report.equivalence.error <= report.equivalence.tolerance
     assert interface(output) == interface(tiny_unet)
@@ -75,7 +75,7 @@ def test_the_committed_model_is_pruned_end_to_end(tiny_unet, tmp_path, criterion
 
 def test_ratio_zero_changes_no_number(tiny_unet, tmp_path):
     output = tmp_path / "same.onnx"
-    report = prune(tiny_unet, output, config(0.0))
+    report = prune(tiny_unet, output, config(0.0)).report
     assert (report.removed, report.reached, report.equivalence.error) == (0, 0, 0)
     image = np.random.default_rng(0).standard_normal((1, 3, 160, 160)).astype(np.float32)
     first, second = (
@@ -87,29 +87,29 @@ def test_ratio_zero_changes_no_number(tiny_unet, tmp_path):
 
 def test_a_dry_run_reports_and_writes_nothing(tiny_unet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report = prune(tiny_unet, None, config(0.5))
+    report = prune(tiny_unet, None, config(0.5)).report
     assert (report.output, report.after.file_bytes) == (None, None)
     assert report.reached == pytest.approx(0.5, abs=0.005)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_macs_budget_is_hit_in_macs(tiny_unet):
-    report = prune(tiny_unet, None, config(0.5, budget=BudgetKind.MACS))
+    report = prune(tiny_unet, None, config(0.5, budget=BudgetKind.MACS)).report
     assert report.reached == pytest.approx(0.5, abs=0.005)
     assert report.after.macs == pytest.approx(report.before.macs * (1 - report.reached))
 
 
 def test_kept_layers_keep_their_width_and_only_limits_the_rest(tiny_unet):
     name = "bottom.0.0.weight"
-    kept = prune(tiny_unet, None, config(0.3, limits=Limits(keep=("bottom.0.*",))))
+    kept = prune(tiny_unet, None, config(0.3, limits=Limits(keep=("bottom.0.*",)))).report
     assert all(group.kept == group.units for group in kept.groups if group.name == name)
-    only = prune(tiny_unet, None, config(0.1, limits=Limits(only=("bottom.1.*",))))
+    only = prune(tiny_unet, None, config(0.1, limits=Limits(only=("bottom.1.*",)))).report
     shrunk = {group.name for group in only.groups if group.kept < group.units}
     assert shrunk == {"bottom.1.first.0.weight"}
 
 
 def test_uniform_scope_takes_the_same_share_of_each_layer(tiny_unet):
-    report = prune(tiny_unet, None, config(0.5, scope=Scope.UNIFORM))
+    report = prune(tiny_unet, None, config(0.5, scope=Scope.UNIFORM)).report
     shares = [group.kept / group.units for group in report.groups if group.units >= 16]
     assert max(shares) - min(shares) < 0.1
 
@@ -130,14 +130,14 @@ def test_weights_alone_read_no_image(tiny_unet, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("samples were gathered")
 
-    monkeypatch.setattr(stages, "gather_samples", refuse)
-    assert prune(tiny_unet, None, config(0.5)).calibration == "weights alone"
+    monkeypatch.setattr(stages, "open_samples", refuse)
+    assert prune(tiny_unet, None, config(0.5)).report.calibration == "weights alone"
 
 
 def test_a_model_may_be_replaced_by_its_pruned_self(tiny_unet, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(tiny_unet.read_bytes())
-    report = prune(path, path, config(0.5), force=True)
+    report = prune(path, path, config(0.5), force=True).report
     assert report.before.file_bytes == tiny_unet.stat().st_size
     assert report.after.file_bytes == path.stat().st_size < report.before.file_bytes
 
@@ -153,7 +153,7 @@ def test_an_impossible_ratio_says_what_is_possible(tiny_unet, tmp_path):
     possible = caught.value.possible
     assert 0 < possible < 0.9
     assert not output.exists()
-    report = prune(tiny_unet, output, config(possible, limits=limits))
+    report = prune(tiny_unet, output, config(possible, limits=limits)).report
     assert report.reached == pytest.approx(possible)
 
 
@@ -207,7 +207,7 @@ def test_a_single_sample_is_not_judged_on_what_it_calibrated(tiny_unet, tmp_path
     asked = dataclasses.replace(config(0.5, Criterion.R), data=data)
     with pytest.raises(DataError, match=r"a single sample.*--no-evaluate"):
         prune(tiny_unet, None, asked)
-    report = prune(tiny_unet, None, dataclasses.replace(asked, evaluate=False))
+    report = prune(tiny_unet, None, dataclasses.replace(asked, evaluate=False)).report
     assert report.calibration.startswith("1 images with masks from")
     assert report.recovery.method == "bias"
     assert any("a single sample" in note for note in report.notes)
@@ -215,7 +215,7 @@ def test_a_single_sample_is_not_judged_on_what_it_calibrated(tiny_unet, tmp_path
 
 def test_more_samples_than_there_are_take_all(tiny_unet, tmp_path):
     data = DataOptions(folder_of(tmp_path / "four", 80, 4), samples=99)
-    report = prune(tiny_unet, None, dataclasses.replace(config(0.5, Criterion.R), data=data))
+    report = prune(tiny_unet, None, dataclasses.replace(config(0.5, Criterion.R), data=data)).report
     assert report.calibration == f"3 of 4 images with masks from {data.path}"
     assert report.accuracy.before.images == 1
     (note,) = report.notes
@@ -237,7 +237,7 @@ def test_gradients_in_bfloat16_are_others_and_kept_apart(tiny_unet, tmp_path):
     pytest.importorskip("torch")
     kept = {}
     for amp in (False, True):
-        report = prune(tiny_unet, None, config(0.5, Criterion.G, cache=tmp_path, amp=amp))
+        report = prune(tiny_unet, None, config(0.5, Criterion.G, cache=tmp_path, amp=amp)).report
         assert abs(report.reached - 0.5) <= 0.005
         for path in tmp_path.glob("*.npz"):
             kept.setdefault(path, amp)

@@ -36,7 +36,7 @@ def test_a_model_from_elsewhere_is_pruned_by_default(tmp_path, name, has_head, r
     config = PruneConfig(
         ratio, data=DataOptions(samples=1), timing=Timing(warmup=0, rounds=1, budget_s=1)
     )
-    report = prune(path, output, config)
+    report = prune(path, output, config).report
     assert abs(report.reached - ratio) <= 0.005
     assert (report.accuracy.before is not None) == has_head
     before, after = (

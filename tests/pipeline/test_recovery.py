@@ -14,9 +14,9 @@ from strategies import build, normal
 from wrg_onnx.errors import StatisticsError, UsageError, WrgError
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import load
-from wrg_onnx.pipeline.compare import validate
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.pipeline.validate import validate
 from wrg_onnx.rewrite import read_note
 from wrg_onnx.select import Criterion
 
@@ -35,7 +35,7 @@ def reports(tiny_unet, tmp_path_factory):
     """Prune by 40 % with each recovery."""
     folder = tmp_path_factory.mktemp("recovered")
     return {
-        method: prune(tiny_unet, folder / f"{method.value}.onnx", config(recover=method))
+        method: prune(tiny_unet, folder / f"{method.value}.onnx", config(recover=method)).report
         for method in (Recovery.NONE, Recovery.BIAS, Recovery.RIDGE)
     }
 
@@ -72,12 +72,12 @@ def test_the_report_says_what_was_solved_for(reports):
 def test_what_was_recovered_is_a_right_file(reports, tiny_unet, method):
     report = reports[method]
     onnx.checker.check_model(report.output, full_check=True)
-    data = dataclasses.replace(config(), data=DataOptions(samples=2))
-    assert validate(tiny_unet, Path(report.output), data).problems == ()
+    chosen = ValidateConfig(DataOptions(samples=2), timing=SHORT)
+    assert validate(tiny_unet, Path(report.output), chosen).report.problems == ()
 
 
 def test_without_a_choice_generated_images_give_ridge(tiny_unet, reports):
-    report = prune(tiny_unet, None, config(evaluate=False))
+    report = prune(tiny_unet, None, config(evaluate=False)).report
     assert report.recovery.fits == reports[Recovery.RIDGE].recovery.fits
     assert any("recovery come from the built-in" in note for note in report.notes)
 
@@ -86,10 +86,10 @@ def test_without_a_choice_random_inputs_give_none_and_it_is_told(tmp_path):
     text = """net (float[2,9,8] x) => (float[2,9,5] y) {
         a = MatMul(x, d)  p = Relu(a)  y = MatMul(p, e) }"""
     onnx.save(build(text, {"d": normal(8, 16), "e": normal(16, 5)}), tmp_path / "m.onnx")
-    report = prune(tmp_path / "m.onnx", None, config(evaluate=False))
+    report = prune(tmp_path / "m.onnx", None, config(evaluate=False)).report
     assert report.recovery is None
     assert any("nothing was recovered" in note for note in report.notes)
-    asked = prune(tmp_path / "m.onnx", None, config(evaluate=False, recover=Recovery.RIDGE))
+    asked = prune(tmp_path / "m.onnx", None, config(evaluate=False, recover=Recovery.RIDGE)).report
     assert [fit.layer for fit in asked.recovery.fits] == ["y"]
 
 
@@ -97,7 +97,9 @@ def test_biases_that_recovery_adds_are_counted_and_told(tmp_path):
     text = """net (float[2,9,8] x) => (float[2,9,5] y) {
         a = MatMul(x, d)  p = Relu(a)  y = MatMul(p, e) }"""
     onnx.save(build(text, {"d": normal(8, 16), "e": normal(16, 5)}), tmp_path / "m.onnx")
-    report = prune(tmp_path / "m.onnx", None, config(0.5, evaluate=False, recover=Recovery.RIDGE))
+    report = prune(
+        tmp_path / "m.onnx", None, config(0.5, evaluate=False, recover=Recovery.RIDGE)
+    ).report
     assert report.reached == pytest.approx(0.5, abs=0.005)
     assert report.after.parameters == report.before.parameters * (1 - report.reached) + 5
     assert report.recovery.added == 5
@@ -116,7 +118,7 @@ def perceptron(tmp_path):
 
 def test_layers_that_got_a_bias_in_one_round_are_solved_for_in_the_next(perceptron, tmp_path):
     chosen = config(0.5, rounds=3, recover=Recovery.RIDGE)
-    report = prune(perceptron, tmp_path / "out.onnx", chosen)
+    report = prune(perceptron, tmp_path / "out.onnx", chosen).report
     assert {fit.layer for fit in report.recovery.fits} == {"b", "y"}
     assert report.recovery.left == {}
     assert report.recovery.added > 0
@@ -128,13 +130,14 @@ def test_a_recovered_file_can_be_pruned_and_validated_again(perceptron, tmp_path
     chosen = config(0.3, recover=Recovery.RIDGE)
     prune(perceptron, tmp_path / "once.onnx", chosen)
     prune(tmp_path / "once.onnx", tmp_path / "twice.onnx", chosen)
-    found = validate(tmp_path / "once.onnx", tmp_path / "twice.onnx", config())
+    how = ValidateConfig(DataOptions(samples=8), timing=SHORT)
+    found = validate(tmp_path / "once.onnx", tmp_path / "twice.onnx", how).report
     assert found.problems == ()
 
 
 def test_rounds_reach_the_ratio_together(tiny_unet, tmp_path):
     output = tmp_path / "rounds.onnx"
-    report = prune(tiny_unet, output, config(0.5, rounds=3))
+    report = prune(tiny_unet, output, config(0.5, rounds=3)).report
     assert report.reached == pytest.approx(0.5, abs=0.01)
     assert report.recovery.rounds == 3
     assert sum(group.units - group.kept for group in report.groups) == report.removed
@@ -145,7 +148,7 @@ def test_rounds_reach_the_ratio_together(tiny_unet, tmp_path):
 
 
 def test_rounds_keep_the_floor_of_the_original(tiny_unet):
-    report = prune(tiny_unet, None, config(0.8, rounds=4, floor=0.3, recover=Recovery.NONE))
+    report = prune(tiny_unet, None, config(0.8, rounds=4, floor=0.3, recover=Recovery.NONE)).report
     assert all(group.kept >= 0.3 * group.units - 1 for group in report.groups)
     assert report.accuracy.cut is None
 
@@ -164,7 +167,7 @@ def test_one_sample_and_ridge_is_an_error_that_says_the_way_out(tiny_unet):
 def test_fine_tuning_starts_from_ridge_and_is_never_worse_on_what_it_holds_out(tiny_unet, tmp_path):
     pytest.importorskip("torch")
     output = tmp_path / "tuned.onnx"
-    report = prune(tiny_unet, output, config(recover=Recovery.FINETUNE, epochs=1))
+    report = prune(tiny_unet, output, config(recover=Recovery.FINETUNE, epochs=1)).report
     found = report.recovery
     assert (found.method, found.history[0].epoch, found.history[-1].epoch) == ("finetune", 0, 1)
     best = min(found.history, key=lambda one: one.held_out_loss)

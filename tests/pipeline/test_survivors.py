@@ -41,7 +41,7 @@ def split(tmp_path):
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 def test_groups_of_one_weight_are_counted_apart(split, tmp_path, rounds):
     output = tmp_path / "pruned.onnx"
-    report = prune(split, output, config(0.6, rounds))
+    report = prune(split, output, config(0.6, rounds)).report
     constants = load(output).constants
     assert [(group.name, group.units) for group in report.groups] == [
         ("u", 12),
@@ -63,7 +63,7 @@ def test_the_widths_of_a_model_from_elsewhere_account_for_every_removed_unit(nam
     path = MODELS / f"{name}.onnx"
     if not path.exists():
         pytest.skip(f"{path} is not there")
-    report = prune(path, None, config(0.4, rounds))
+    report = prune(path, None, config(0.4, rounds)).report
     if name == "shufflenet_v2_12_int8":
         assert max(Counter(group.name for group in report.groups).values()) > 1
     assert all(0 < group.kept <= group.units for group in report.groups)

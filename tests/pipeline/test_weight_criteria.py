@@ -40,7 +40,7 @@ def kept(path, name):
 def test_small_scales_of_batch_normalisation_go(tmp_path):
     weight = np.random.default_rng(0).standard_normal((8, 3, 3, 3))
     path, output = saved(tmp_path / "m.onnx", weight), tmp_path / "pruned.onnx"
-    report = prune(path, output, PruneConfig(0.25, criterion=Criterion.BN))
+    report = prune(path, output, PruneConfig(0.25, criterion=Criterion.BN)).report
     assert (report.criterion, report.calibration, report.removed) == ("bn", "weights alone", 2)
     np.testing.assert_array_equal(kept(output, "s"), SCALE[np.abs(SCALE) > 0.1])
     assert not any("could not be measured" in note for note in report.notes)
@@ -79,13 +79,15 @@ def test_filters_in_the_midst_of_the_others_go(tmp_path):
                           [0.1, 0, 0], [0, 0.1, 0]]  # fmt: skip
     weight[:, :, 2, 2] = 50
     path, output = saved(tmp_path / "m.onnx", weight), tmp_path / "pruned.onnx"
-    report = prune(path, output, PruneConfig(0.25, criterion=Criterion.FPGM))
+    report = prune(path, output, PruneConfig(0.25, criterion=Criterion.FPGM)).report
     assert (report.criterion, report.calibration, report.removed) == ("fpgm", "weights alone", 2)
     np.testing.assert_array_equal(kept(output, "w"), weight[:6])
 
 
 def test_fpgm_prunes_the_committed_model(tiny_unet, tmp_path):
-    report = prune(tiny_unet, tmp_path / "p.onnx", PruneConfig(0.5, criterion=Criterion.FPGM))
+    report = prune(
+        tiny_unet, tmp_path / "p.onnx", PruneConfig(0.5, criterion=Criterion.FPGM)
+    ).report
     assert abs(report.reached - 0.5) <= 0.005
     assert report.equivalence.error <= report.equivalence.tolerance
     assert not any("could not be measured" in note for note in report.notes)

@@ -157,7 +157,7 @@ def test_a_dry_run_says_so_and_has_no_file():
         PRUNED, output=None, after=dataclasses.replace(AFTER, file_bytes=None), accuracy=None
     )
     text = show(prune_text(dry))
-    assert "(dry run, nothing written)" in text
+    assert "m.onnx -> (nothing written)" in text
     assert "MB" not in text
 
 

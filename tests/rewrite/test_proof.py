@@ -115,7 +115,7 @@ def test_a_second_size_that_the_model_refuses_is_told(tmp_path):
     model = build(text, {**WEIGHTS, "one": np.array([1, 8, 8, 8])})
     onnx.save(model, tmp_path / "m.onnx")
     config = PruneConfig(0.3, criterion=Criterion.L1)
-    report = prune(tmp_path / "m.onnx", None, config)
+    report = prune(tmp_path / "m.onnx", None, config).report
     assert report.equivalence.sizes == 1
     assert any("the proof covers one size" in note for note in report.notes)
 

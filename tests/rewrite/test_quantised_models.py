@@ -70,7 +70,7 @@ def quantised(request, network, weight_type, per_channel, tmp_path):
 
 def test_most_parameters_go(quantised, tmp_path):
     output = tmp_path / "pruned.onnx"
-    report = prune(quantised, output, PruneConfig(0.6, criterion=Criterion.L1))
+    report = prune(quantised, output, PruneConfig(0.6, criterion=Criterion.L1)).report
     assert report.reached == pytest.approx(0.6, abs=0.02)
     assert report.after.macs < 0.6 * report.before.macs
     assert report.equivalence.error < 1e-4
@@ -104,7 +104,7 @@ def test_a_proof_without_the_rounding_between_layers_says_so(network, tmp_path, 
     path = tmp_path / "quantised.onnx"
     quantize_static(network, path, Samples(), quant_format=QuantFormat.QDQ)
     monkeypatch.setattr(validate, "_exceeded", lambda *_: True)
-    report = prune(path, None, PruneConfig(0.6, criterion=Criterion.L1))
+    report = prune(path, None, PruneConfig(0.6, criterion=Criterion.L1)).report
     assert report.equivalence.steps > 0
     assert report.equivalence.error < 1e-5
     assert any("leaves the rounding between layers out" in note for note in report.notes)

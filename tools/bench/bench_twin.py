@@ -26,7 +26,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `models`
 
 from models.classifiers import VGG16, ResNet50
-from wrg_onnx.export.write import ExportOptions, export_module
+from wrg_onnx.export.options import ExportOptions
+from wrg_onnx.export.write import export_module
 from wrg_onnx.graph import load, relative_difference
 from wrg_onnx.twin import Twin, build_twin
 

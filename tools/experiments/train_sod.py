@@ -32,7 +32,8 @@ from sod.training import Checkpoints, Recipe, train  # noqa: E402
 from wrg_onnx.data.preprocess import SMALLEST_SIDE  # noqa: E402
 from wrg_onnx.errors import UsageError, WrgError  # noqa: E402
 from wrg_onnx.evaluate.saliency import score_saliency  # noqa: E402
-from wrg_onnx.export.write import ExportOptions, export_module  # noqa: E402
+from wrg_onnx.export.options import ExportOptions  # noqa: E402
+from wrg_onnx.export.write import export_module  # noqa: E402
 from wrg_onnx.files import check_output  # noqa: E402
 from wrg_onnx.finetune import Device  # noqa: E402
 from wrg_onnx.finetune.prepare import resolve_device  # noqa: E402

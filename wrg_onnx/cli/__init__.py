@@ -1,4 +1,4 @@
-"""The command line: parse, call the pipeline, print."""
+"""The command line: parse, call the function of the same name in ``wrg_onnx``, print."""
 
 from wrg_onnx.cli.app import main
 

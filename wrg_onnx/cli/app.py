@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from wrg_onnx import __version__
-from wrg_onnx.cli.bench import bench_command
-from wrg_onnx.cli.cache import cache_command
-from wrg_onnx.cli.export import export_command
-from wrg_onnx.cli.finetune import finetune_command
-from wrg_onnx.cli.inspect import inspect_command
-from wrg_onnx.cli.prune import prune_command
-from wrg_onnx.cli.tsod import tsod_command
-from wrg_onnx.cli.validate import validate_command
-from wrg_onnx.errors import WrgError
+from wrg_onnx.errors import ShareDone, WrgError
+from wrg_onnx.version import __version__
+
+COMMANDS: Mapping[str, str] = {
+    "bench": "Time models side by side.",
+    "cache": "Show or empty what prune keeps.",
+    "export": "Turn a torch module into ONNX, and check it.",
+    "finetune": "Train a model's weights, without its code.",
+    "inspect": "Show what can be cut, and what stays and why.",
+    "prune": "Remove channels, prove it, measure.",
+    "tsod": "Make images of tiny objects, or filter sets for them.",
+    "validate": "Hold a pruned model against its original.",
+}
+"""The commands with their short help; ``NAME_command`` in ``wrg_onnx/cli/NAME.py`` is imported when
+it is asked for, so that ``--help`` answers at once."""
 
 
 class _Group(click.Group):
-    """Prints the package's own errors as one line and leaves with their exit code."""
+    """Imports a command when it is asked for, and prints the package's own errors as one line."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None if there is no such one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"wrg_onnx.cli.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; leave with the exit code of the error, if there is one."""
         try:
             return super().invoke(ctx)
+        except ShareDone:
+            return None
         except WrgError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
@@ -46,16 +73,3 @@ def main() -> None:
     Results go to stdout, progress to stderr. Exit codes: 0 done, 1 error, 2 usage, 3 validation
     failed. Output files appear whole or not at all.
     """
-
-
-for command in (
-    prune_command,
-    inspect_command,
-    bench_command,
-    validate_command,
-    export_command,
-    finetune_command,
-    tsod_command,
-    cache_command,
-):
-    main.add_command(command)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from wrg_onnx.calibrate import Cache, cache_folder, cache_limit
+import wrg_onnx
+from wrg_onnx.cli.options import JSON_OPTION
 from wrg_onnx.cli.output import emit
-from wrg_onnx.report import cache_text
 
 EXAMPLES = """\b
 Examples:
@@ -24,14 +25,12 @@ Examples:
     "--cache", type=click.Path(path_type=Path, file_okay=False),
     help="The folder, if prune was given one. [the user's cache folder]",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def cache_command(*, clear: bool, cache: Path | None, as_json: bool) -> None:
+@JSON_OPTION
+def cache_command(*, as_json: bool, **options: Any) -> None:
     """Show the folder where prune keeps what it measured: its files and their size.
 
     A later prune of the same model and images measures only what is new. Where the files exceed
     2 GiB together, or the size in the environment variable WRG_ONNX_CACHE_LIMIT (such as 500MiB),
     prune removes those that were used longest ago.
     """
-    kept = Cache(cache or cache_folder(), cache_limit())
-    report = kept.report(kept.clear() if clear else ())
-    emit(report, lambda: cache_text(report), as_json=as_json)
+    emit(wrg_onnx.cache(**options), as_json=as_json)

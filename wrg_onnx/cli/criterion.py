@@ -7,10 +7,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from wrg_onnx.select import Criterion, criterion_names
+from wrg_onnx.pipeline.api.arguments import criterion_names
 
 
-class CriterionChoice(click.ParamType[Criterion]):
+class CriterionChoice(click.ParamType[str]):
     """A choice among all criteria, those included that were registered after this was made."""
 
     name = "choice"
@@ -19,13 +19,9 @@ class CriterionChoice(click.ParamType[Criterion]):
         """List the names."""
         return _choice().get_metavar(param, ctx)
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Criterion:
-        """Read the value, or fail with what was expected."""
-        if isinstance(value, Criterion):
-            return value
-        return Criterion(_choice().convert(value, param, ctx))
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take a name, or fail with what was expected."""
+        return _choice().convert(value, param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
+import wrg_onnx
+from wrg_onnx.choices import Exporter
+from wrg_onnx.cli.options import JSON_OPTION, PATH, choice_of, defaults_of
 from wrg_onnx.cli.output import emit
-from wrg_onnx.pipeline.export import EXPORTERS, export
-from wrg_onnx.report import export_text
+
+DEFAULTS = defaults_of(wrg_onnx.export)
 
 
 class Shape(click.ParamType[tuple[int, ...]]):
@@ -36,34 +39,25 @@ Example:
 @click.command("export", epilog=EXAMPLE, short_help="Turn a torch module into ONNX, and check it.")
 @click.argument("factory")
 @click.option(
-    "--input", "shapes", type=Shape(), metavar="NxCxHxW", multiple=True, required=True,
+    "--input", type=Shape(), metavar="NxCxHxW", multiple=True, required=True,
     help="Shape of each input.",
 )  # fmt: skip
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="State dict: .safetensors, .pt or .pth."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="[FUNCTION.onnx]")
-@click.option("--input-name", "names", multiple=True, help="Name of each input.")
+@click.option("--weights", type=PATH, help="State dict: .safetensors, .pt or .pth.")
+@click.option("-o", "--output", type=PATH, help="[FUNCTION.onnx]")
+@click.option("--input-name", multiple=True, help="Name of each input.")
 @click.option("--static-batch", is_flag=True, help="Fix the batch to the shape's.")
 @click.option("--opset", type=int, help="[the exporter's choice]")
 @click.option(
-    "--exporter", type=click.Choice(EXPORTERS), default=EXPORTERS[0], show_default=True,
+    "--exporter", type=choice_of(Exporter), default=DEFAULTS["exporter"], show_default=True,
     help="Which of torch's exporters.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def export_command(
-    factory: str,
-    *,
-    output: Path | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+@JSON_OPTION
+def export_command(factory: str, output: Path | None, *, as_json: bool, **options: Any) -> None:
     """Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
 
     FACTORY is module:function, importable from the current folder; the function takes no argument
     and returns the module.
     """
     target = output or Path(factory.rpartition(":")[2] + ".onnx")
-    report = export(factory, target, **options)
-    emit(report, lambda: export_text(report), as_json=as_json)
+    emit(wrg_onnx.export(factory, target, **options), as_json=as_json)

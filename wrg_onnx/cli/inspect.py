@@ -7,16 +7,11 @@ from typing import Any
 
 import click
 
-from wrg_onnx.cli.options import (
-    MODEL,
-    input_options,
-    limit_options,
-    read_data_options,
-    read_limits,
-)
+import wrg_onnx
+from wrg_onnx.cli.options import JSON_OPTION, MODEL, defaults_of, input_options, limit_options
 from wrg_onnx.cli.output import emit
-from wrg_onnx.pipeline.analyse import inspect
-from wrg_onnx.report import inspect_text
+
+DEFAULTS = defaults_of(wrg_onnx.inspect)
 
 
 @click.command("inspect", short_help="Show what can be cut, and what stays and why.")
@@ -24,20 +19,11 @@ from wrg_onnx.report import inspect_text
 @input_options
 @limit_options
 @click.option(
-    "--floor", type=float, default=0.1, show_default=True,
+    "--floor", type=float, default=DEFAULTS["floor"], show_default=True,
     help="Share of each layer that stays at least.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Stop at an operator without a rule.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inspect_command(
-    model: Path,
-    *,
-    floor: float,
-    strict: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+@JSON_OPTION
+def inspect_command(model: Path, *, as_json: bool, **options: Any) -> None:
     """Show what of MODEL can be cut, what each layer width costs, and what is frozen and why."""
-    limits = read_limits(options)
-    report = inspect(model, read_data_options(options), limits, floor=floor, strict=strict)
-    emit(report, lambda: inspect_text(report), as_json=as_json)
+    emit(wrg_onnx.inspect(model, **options), as_json=as_json)

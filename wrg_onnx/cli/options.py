@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from wrg_onnx.channels import Limits
-from wrg_onnx.graph.session import Provider
-from wrg_onnx.pipeline.config import DataOptions
+from wrg_onnx.choices import Provider
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Kind = TypeVar("Kind", bound=enum.Enum)
 
 
-class EnumChoice(click.Choice[str]):
-    """A choice among the values of an enum, and other names that the enum knows."""
-
-    def __init__(self, kind: type[enum.Enum], others: Iterable[str] = ()) -> None:
-        super().__init__([*(member.value for member in kind), *others])
-        self.kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the value, or fail with what was expected."""
-        return (
-            value if isinstance(value, self.kind) else self.kind(super().convert(value, param, ctx))
-        )
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the defaults of a function of the API by parameter: those of its command's options."""
+    return {name: found.default for name, found in inspect.signature(function).parameters.items()}
 
 
-class Sides(click.ParamType[tuple[int, int]]):
+def choice_of(kind: type[enum.Enum]) -> click.Choice[str]:
+    """Return a choice among the values of an enum."""
+    return click.Choice([member.value for member in kind])
+
+
+class ImageSize(click.ParamType[tuple[int, int]]):
     """``224`` or ``240x320``: height and width in pixels."""
 
     name = "HxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the value, or fail with what was expected."""
-        parts = str(value).split("x")
         if isinstance(value, tuple):
             return value
+        parts = str(value).split("x")
         if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
             self.fail(f"expected a size such as 224 or 240x320, got '{value}'", param, ctx)
         return int(parts[0]), int(parts[-1])
@@ -93,110 +87,109 @@ class InputNumber(click.ParamType[tuple[str, float]]):
         return name, found
 
 
+def _as_table(
+    _: click.Context, __: click.Parameter, pairs: Sequence[tuple[str, Any]]
+) -> dict[str, Any] | None:
+    """Make one table of what was given by input; None where nothing was."""
+    return dict(pairs) or None
+
+
 MODEL = click.Path(path_type=Path)
 """Existence is checked by the loader, whose message says more."""
+
+PATH = click.Path(path_type=Path)
+
+
+def beside(model: Path, suffix: str) -> Path | None:
+    """Return the path beside a model with another suffix, where the result goes by default.
+
+    None where there is no name to derive one from, as of ``.``; it is no model either, as the
+    loader says.
+    """
+    return model.with_suffix(suffix) if model.name else None
+
+
+def add_options(options: Sequence[Callable[[Function], Function]], function: Function) -> Function:
+    """Add options to a command, in the order of its help."""
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def input_options(function: Function) -> Function:
     """Add the options that say how inputs are fed: an image, and others."""
-    for option in reversed(
-        (
-            click.option(
-                "--size", type=Sides(), metavar="HxW",
-                help="Size of an image input that leaves it open. [224]",
-            ),
-            click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
-            click.option(
-                "--mean", type=Numbers(), help="Subtracted per channel. [ImageNet, gray: 0]"
-            ),
-            click.option(
-                "--std", type=Numbers(), help="Divided by per channel. [ImageNet, gray: 1]"
-            ),
-            click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
-            click.option(
-                "--layout", type=click.Choice(["NCHW", "NHWC"]),
-                help="Where the channels are. [from the shape]",
-            ),
-            click.option(
-                "--shape", type=InputShape(), multiple=True, metavar="NAME=AxB",
-                help="Shape of an input that leaves sizes open. [1, image 224x224, else 16]",
-            ),
-            click.option(
-                "--value", type=InputNumber(), multiple=True, metavar="NAME=NUMBER",
-                help="What fills an input that would be random.",
-            ),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    options = (
+        click.option(
+            "--size", type=ImageSize(), metavar="HxW",
+            help="Size of an image input that leaves it open. [224]",
+        ),
+        click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
+        click.option("--mean", type=Numbers(), help="Subtracted per channel. [ImageNet, gray: 0]"),
+        click.option("--std", type=Numbers(), help="Divided by per channel. [ImageNet, gray: 1]"),
+        click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
+        click.option(
+            "--layout", type=click.Choice(["NCHW", "NHWC"]),
+            help="Where the channels are. [from the shape]",
+        ),
+        click.option(
+            "--shape", type=InputShape(), multiple=True, metavar="NAME=AxB", callback=_as_table,
+            help="Shape of an input that leaves sizes open. [1, image 224x224, else 16]",
+        ),
+        click.option(
+            "--value", type=InputNumber(), multiple=True, metavar="NAME=NUMBER",
+            callback=_as_table, help="What fills an input that would be random.",
+        ),
+    )  # fmt: skip
+    return add_options(options, function)
 
 
 def data_options(function: Function) -> Function:
-    """Add the options that say where samples come from."""
-    function = input_options(function)
-    function = click.option(
-        "--samples", type=click.IntRange(min=1), default=32, show_default=True,
-        help="How many samples statistics are taken from, at most.",
-    )(function)  # fmt: skip
-    return click.option(
-        "--data", type=click.Path(path_type=Path),
-        help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
-    )(function)  # fmt: skip
+    """Add the options that say where samples come from, and how they are fed."""
+    options = (
+        click.option(
+            "--data", type=PATH,
+            help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
+        ),
+        click.option(
+            "--samples", type=click.IntRange(min=1), default=32, show_default=True,
+            help="How many samples statistics are taken from, at most.",
+        ),
+        input_options,
+    )  # fmt: skip
+    return add_options(options, function)
 
 
 def limit_options(function: Function) -> Function:
     """Add the options that say what to leave alone."""
-    for option in reversed(
-        (
-            click.option(
-                "--keep", multiple=True, metavar="GLOB",
-                help="Leave matching nodes or weights whole.",
-            ),
-            click.option(
-                "--only", multiple=True, metavar="GLOB", help="Prune only the layers that match."
-            ),
-            click.option(
-                "--head-dims", is_flag=True,
-                help="Thin out attention heads instead of removing whole ones.",
-            ),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    options = (
+        click.option(
+            "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
+        ),
+        click.option(
+            "--only", multiple=True, metavar="GLOB", help="Prune only the layers that match."
+        ),
+        click.option(
+            "--head-dims", is_flag=True,
+            help="Thin out attention heads instead of removing whole ones.",
+        ),
+    )  # fmt: skip
+    return add_options(options, function)
 
 
-def read_limits(values: dict[str, Any]) -> Limits:
-    """Build the record from the values of ``limit_options``; takes them out."""
-    return Limits(values.pop("keep"), values.pop("only"), values.pop("head_dims"))
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def run_options(function: Function) -> Function:
-    """Add the options that every command has."""
-    for option in reversed(
-        (
-            click.option(
-                "--provider", type=EnumChoice(Provider), default=Provider.AUTO.value,
-                show_default=True, help="Where ONNX Runtime computes.",
-            ),
-            click.option(
-                "--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                help="Seed of everything random.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-def read_data_options(values: dict[str, Any]) -> DataOptions:
-    """Build the record from the values of ``data_options`` or ``input_options``; takes them out."""
-    names = ("size", "scale", "mean", "std", "order", "layout")
-    chosen = {name: values.pop(name) for name in names}
-    return DataOptions(
-        path=values.pop("data", None),
-        samples=values.pop("samples", 32),
-        shapes=dict(values.pop("shape")),
-        values=dict(values.pop("value")),
-        **chosen,
-    )
+    """Add the options of every command that runs a model."""
+    options = (
+        click.option(
+            "--provider", type=choice_of(Provider), default=Provider.AUTO.value,
+            show_default=True, help="Where ONNX Runtime computes.",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True,
+            help="Seed of everything random.",
+        ),
+        JSON_OPTION,
+    )  # fmt: skip
+    return add_options(options, function)

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as ProgressBar
 
 from wrg_onnx.progress import Progress
-from wrg_onnx.report import to_json
 
-NARROWEST = 80
+if TYPE_CHECKING:
+    from wrg_onnx.pipeline.result import Result
+
+COLUMNS = 80
+"""Of a terminal that does not say how wide it is."""
 
 
-def emit(record: object, text: Callable[[], RenderableType], *, as_json: bool) -> None:
-    """Print a record as JSON or as text."""
+def emit(result: Result[Any], *, as_json: bool) -> None:
+    """Print a result as JSON or as text."""
+    from wrg_onnx.report import to_json, to_text
+
     if as_json:
-        click.echo(to_json(record))
+        click.echo(to_json(result.report))
         return
-    width = max(NARROWEST, shutil.get_terminal_size((NARROWEST, 24)).columns)
-    console = Console(width=width, highlight=False, soft_wrap=False)
-    with console.capture() as captured:
-        console.print(text())
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())  # tables are filled up to their width
+    width = shutil.get_terminal_size((COLUMNS, 24)).columns
+    click.echo(to_text(result.report, width))
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     """Show the current stage on stderr, where that is a terminal.
 
     A stage is known by its first word; what follows may change while it runs.
+
+    Args:
+        shown: Whether to show it at all; of several processes the first one does.
     """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as ProgressBar
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<14}"),
@@ -51,9 +57,8 @@ def progress_bar() -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with ProgressBar(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
+    hidden = not (shown and sys.stderr.isatty())
+    with ProgressBar(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("start", total=None)
         current = ""
 

@@ -6,72 +6,72 @@ from pathlib import Path
 from typing import Any
 
 import click
-import platformdirs
 
+import wrg_onnx
+from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.cli.criterion import CriterionChoice
 from wrg_onnx.cli.options import (
     MODEL,
-    EnumChoice,
+    PATH,
+    beside,
+    choice_of,
     data_options,
+    defaults_of,
     limit_options,
-    read_data_options,
-    read_limits,
     run_options,
 )
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.data.workers import join_workers
-from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
-from wrg_onnx.pipeline.prune import prune, share_calibration
-from wrg_onnx.report import prune_text
-from wrg_onnx.select import Criterion, Scope
+from wrg_onnx.errors import UsageError
+
+DEFAULTS = defaults_of(wrg_onnx.prune)
 
 EXAMPLES = """\b
 Examples:
   wrg-onnx prune model.onnx --ratio 0.6
-  wrg-onnx prune model.onnx --ratio 0.3 --data my_images --criterion wr
+  wrg-onnx prune model.onnx small.onnx --ratio 0.3 --data my_images
   wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
 """
 
 
 @click.command("prune", epilog=EXAMPLES, short_help="Remove channels, prove it, measure.")
 @click.argument("model", type=MODEL)
+@click.argument("out", type=PATH, required=False)
 @click.option(
     "--ratio", type=float, required=True, help="Share of the budget to remove, in [0, 1)."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="[MODEL with .pruned.onnx]")
+@click.option("-o", "--output", type=PATH, help="The same as OUT. [MODEL with .pruned.onnx]")
 @click.option(
-    "--budget", type=EnumChoice(BudgetKind), default=BudgetKind.PARAMS.value, show_default=True,
+    "--budget", type=choice_of(BudgetKind), default=DEFAULTS["budget"], show_default=True,
     help="The quantity that the ratio speaks of.",
 )  # fmt: skip
 @click.option(
-    "--criterion", type=CriterionChoice(), default=Criterion.SEL.name,
+    "--criterion", type=CriterionChoice(), default=DEFAULTS["criterion"],
     show_default=True,
     help="How a channel's worth is scored: w is the norm of its filter, r the rank of its map, g "
     "what its removal does to the loss; sel, wr, wg and rg are products. HRank's criterion is r, "
     "Taylor's is g.",
 )  # fmt: skip
 @click.option(
-    "--scope", type=EnumChoice(Scope), default=Scope.GLOBAL.value, show_default=True,
+    "--scope", type=choice_of(wrg_onnx.Scope), default=DEFAULTS["scope"], show_default=True,
     help="Whether all channels compete, or each layer loses the same share.",
 )  # fmt: skip
 @click.option(
-    "--floor", type=float, default=0.1, show_default=True,
+    "--floor", type=float, default=DEFAULTS["floor"], show_default=True,
     help="Share of each layer that stays at least.",
 )  # fmt: skip
 @click.option(
-    "--recover", type=EnumChoice(Recovery),
+    "--recover", type=choice_of(Recovery),
     help="How surviving weights make up for removed ones. [ridge, with --data or a criterion that "
     "looks at images]",
 )  # fmt: skip
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=1, show_default=True,
+    "--rounds", type=click.IntRange(min=1), default=DEFAULTS["rounds"], show_default=True,
     help="Steps to the ratio; each is measured, cut and recovered.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Of --recover finetune. [20]")
 @data_options
 @click.option(
-    "--certainty", type=float, default=0.98, show_default=True,
+    "--certainty", type=float, default=DEFAULTS["certainty"], show_default=True,
     help="Stop calibrating where more images would hardly change the choice.",
 )  # fmt: skip
 @click.option(
@@ -91,10 +91,10 @@ Examples:
 @run_options
 def prune_command(
     model: Path,
+    out: Path | None,
     output: Path | None,
     *,
     dry_run: bool,
-    force: bool,
     as_json: bool,
     no_cache: bool,
     cache: Path | None,
@@ -106,19 +106,19 @@ def prune_command(
     it computes what MODEL does with the removed channels silenced. Then the surviving weights are
     solved for, layer by layer, so that each makes again what it made before.
     """
-    data = read_data_options(options)
-    limits = read_limits(options)
-    kept = None if no_cache else cache or platformdirs.user_cache_path("wrg-onnx")
-    # '.' has no name to derive one from; it is no model either, as the loader says.
-    derived = model.with_suffix(".pruned.onnx") if model.name else None
-    target = None if dry_run else output or derived
-    with join_workers() as workers:
-        config = PruneConfig(
-            data=data, limits=limits, timing=Timing(), cache=kept, workers=workers, **options
+    if out and output:
+        raise UsageError(f"OUT '{out}' and --output '{output}' both name the output: give one")
+    target = None if dry_run else out or output or beside(model, ".pruned.onnx")
+    with (
+        wrg_onnx.join_workers() as workers,
+        progress_bar(shown=not workers.index) as progress,
+    ):
+        result = wrg_onnx.prune(
+            model,
+            target,
+            cache=not no_cache and (cache or True),
+            progress=progress,
+            workers=workers,
+            **options,
         )
-        if workers.index:
-            share_calibration(model, config)
-            return
-        with progress_bar() as progress:
-            report = prune(model, target, config, force=force, progress=progress)
-    emit(report, lambda: prune_text(report), as_json=as_json)
+    emit(result, as_json=as_json)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from wrg_onnx.cli.options import Sides
+import wrg_onnx
+from wrg_onnx.cli.options import JSON_OPTION, PATH, ImageSize, defaults_of
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.errors import UsageError
-from wrg_onnx.report import filter_text, make_text
-from wrg_onnx.tsod import (
-    BACKGROUNDS,
-    FilterOptions,
-    MakeOptions,
-    filter_sets,
-    make_set,
-)
+from wrg_onnx.tsod import BACKGROUNDS
 
-MADE, KEPT = MakeOptions(), FilterOptions()
+MADE, KEPT = defaults_of(wrg_onnx.tsod_make), defaults_of(wrg_onnx.tsod_filter)
 
 MAKE_EXAMPLES = """\b
 Examples:
@@ -45,97 +39,70 @@ def tsod_command() -> None:
 
 @tsod_command.command("make", epilog=MAKE_EXAMPLES, short_help="Make images with exact masks.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default="tsod", show_default=True,
+    "-o", "--output", type=PATH, default=MADE["output"], show_default=True,
     help="Folder to write.",
 )  # fmt: skip
 @click.option(
-    "--count", type=int, default=MADE.count, show_default=True, help="How many images.",
+    "--count", type=int, default=MADE["count"], show_default=True, help="How many images.",
 )  # fmt: skip
 @click.option(
-    "--size", type=Sides(), metavar="HxW", default=f"{MADE.height}x{MADE.width}",
+    "--size", type=ImageSize(), metavar="HxW", default="{}x{}".format(*MADE["size"]),
     show_default=True, help="Height and width in pixels, 16 to 8192.",
 )  # fmt: skip
 @click.option(
-    "--background", "backgrounds", type=click.Choice(list(BACKGROUNDS)), multiple=True,
+    "--background", type=click.Choice(list(BACKGROUNDS)), multiple=True,
     help="Draw these backgrounds alone. [all]",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=MADE.seed, show_default=True,
+    "--seed", type=click.IntRange(min=0), default=MADE["seed"], show_default=True,
     help="Seed of everything random.",
 )  # fmt: skip
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), metavar="FILE",
+    "--sheet", type=PATH, metavar="FILE",
     help="Write the picture sheet here. [sheet.png in the folder]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing set and sheet.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def make_command(
-    output: Path,
-    count: int,
-    size: tuple[int, int],
-    *,
-    backgrounds: tuple[str, ...],
-    seed: int,
-    sheet: Path | None,
-    force: bool,
-    as_json: bool,
-) -> None:
+@JSON_OPTION
+def make_command(output: Path, *, as_json: bool, **options: Any) -> None:
     """Make images of tiny salient objects with exact masks.
 
     One to three objects cover 0.05 % to 5 % of the area. The same seed gives the same bytes; image
     7 of 10 is image 7 of 1000.
     """
-    options = MakeOptions(count, *size, seed, tuple(dict.fromkeys(backgrounds)))
     with progress_bar() as progress:
-        report = make_set(output, options, sheet=sheet, force=force, progress=progress)
-    emit(report, lambda: make_text(report), as_json=as_json)
+        result = wrg_onnx.tsod_make(output, progress=progress, **options)
+    emit(result, as_json=as_json)
 
 
 @tsod_command.command(
     "filter", epilog=FILTER_EXAMPLES, short_help="Keep what has small objects alone."
 )
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=PATH, metavar="DIR")
 @click.option(
-    "--max-area", type=float, default=KEPT.max_area, show_default=True, metavar="SHARE",
+    "--max-area", type=float, default=KEPT["max_area"], show_default=True, metavar="SHARE",
     help="Largest share of the image that its objects may cover.",
 )  # fmt: skip
 @click.option(
-    "--min-area", type=float, default=KEPT.min_area, show_default=True, metavar="SHARE",
+    "--min-area", type=float, default=KEPT["min_area"], show_default=True, metavar="SHARE",
     help="Smallest share; an image without an object never counts.",
 )  # fmt: skip
 @click.option(
-    "--threshold", type=int, default=KEPT.threshold, show_default=True,
+    "--threshold", type=int, default=KEPT["threshold"], show_default=True,
     help="A mask's pixel from here up to 255 belongs to an object.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. [DIR-tiny]")
+@click.option("-o", "--output", type=PATH, help="Folder. [DIR-tiny]")
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), metavar="FILE",
+    "--sheet", type=PATH, metavar="FILE",
     help="Write the picture sheet here. [sheet.png in the folder]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing set and sheet.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def filter_command(
-    folder: Path,
-    output: Path | None,
-    *,
-    max_area: float,
-    min_area: float,
-    threshold: int,
-    sheet: Path | None,
-    force: bool,
-    as_json: bool,
-) -> None:
+@JSON_OPTION
+def filter_command(folder: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:
     """Copy the images of a data set whose objects are small.
 
     DIR is a data set or holds some: folders images and masks, or as ECSSD, DUTS and HKU-IS name
     them. Images are copied as they are; masks are written with 0 and 255 alone.
     """
-    options = FilterOptions(max_area, min_area, threshold)
-    if output is None:
-        named = folder.resolve() if folder.name in ("", "..") else folder
-        if not named.name:
-            raise UsageError(f"'{folder}' has no name to call the result after: give --output")
-        output = named.with_name(f"{named.name}-tiny")
     with progress_bar() as progress:
-        report = filter_sets(folder, output, options, sheet=sheet, force=force, progress=progress)
-    emit(report, lambda: filter_text(report), as_json=as_json)
+        result = wrg_onnx.tsod_filter(folder, output, progress=progress, **options)
+    emit(result, as_json=as_json)

@@ -7,12 +7,10 @@ from typing import Any
 
 import click
 
-from wrg_onnx.cli.options import MODEL, data_options, read_data_options, run_options
+import wrg_onnx
+from wrg_onnx.cli.options import MODEL, data_options, run_options
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.errors import ValidationError
-from wrg_onnx.pipeline.compare import validate
-from wrg_onnx.pipeline.config import PruneConfig
-from wrg_onnx.report import validate_text
 
 
 @click.command("validate", short_help="Hold a pruned model against its original.")
@@ -26,9 +24,8 @@ def validate_command(original: Path, pruned: Path, *, as_json: bool, **options: 
     Of --data the quarter is judged that `prune` with the same --seed does not look at. With a
     wrong structure nothing is run, and the exit code is 3.
     """
-    config = PruneConfig(0.0, data=read_data_options(options), **options)
     with progress_bar() as progress:
-        report = validate(original, pruned, config, progress=progress)
-    emit(report, lambda: validate_text(report), as_json=as_json)
-    if report.problems:
+        result = wrg_onnx.validate(original, pruned, progress=progress, **options)
+    emit(result, as_json=as_json)
+    if result.report.problems:
         click.get_current_context().exit(ValidationError.exit_code)

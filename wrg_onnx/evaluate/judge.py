@@ -9,6 +9,7 @@ import numpy as np
 
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import SaliencyMap, read_saliency
+from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
@@ -126,11 +127,19 @@ class Timing:
         warmup: Runs of each model before the clock counts.
         rounds: Timed runs of each model, at most.
         budget_s: No round starts later than this, but at least 5 are made.
+
+    Raises:
+        UsageError: If a number of runs is out of its range.
     """
 
     warmup: int = 3
     rounds: int = 50
     budget_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("rounds", 1), ("warmup", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 def available_providers(provider: Provider) -> tuple[Provider, ...]:

@@ -6,7 +6,6 @@ it; one that follows anything else stays a BatchNormalization node.
 
 from __future__ import annotations
 
-import enum
 import importlib
 import importlib.util
 import inspect
@@ -14,7 +13,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,10 @@ import onnx
 import torch
 from torch import nn
 
+from wrg_onnx.choices import Exporter
 from wrg_onnx.errors import MissingPackageError, ModelError, OutputError, UsageError, one_line
 from wrg_onnx.export.factory import build_module, load_weights
+from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.parity import compare_outputs, random_sample, run_module
 from wrg_onnx.files import check_output
 from wrg_onnx.graph.save import ONE_FILE_BYTES
@@ -33,54 +34,6 @@ from wrg_onnx.graph.session import runtime
 
 BATCH = "batch"
 """The name of the batch dimension in the file, where it is free."""
-
-
-class Exporter(enum.Enum):
-    """Which of torch's two exporters writes the file."""
-
-    DYNAMO = "dynamo"
-    TORCHSCRIPT = "torchscript"
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """How a module becomes an ONNX file.
-
-    Attributes:
-        shapes: One shape for each float32 input, the batch first.
-        dynamic_batch: Whether the file takes any batch; otherwise the one in ``shapes``.
-        opset: The version of the operator set; None for the exporter's own choice.
-        input_names: The inputs' names in the file; None for the parameters of ``forward``.
-        exporter: Which exporter; the older one is never chosen by itself.
-        fold: Whether a batch normalisation is folded into the convolution before it. Only the
-            newer exporter can leave it as a node.
-    """
-
-    shapes: tuple[tuple[int, ...], ...]
-    dynamic_batch: bool = True
-    opset: int | None = None
-    input_names: tuple[str, ...] | None = None
-    exporter: Exporter = Exporter.DYNAMO
-    fold: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.fold and self.exporter is not Exporter.DYNAMO:
-            raise UsageError(
-                f"the exporter '{self.exporter.value}' always folds batch normalisation: use "
-                f"'{Exporter.DYNAMO.value}'"
-            )
-        if not self.shapes:
-            raise UsageError("export needs a shape for each input, such as 1x3x224x224; got none")
-        for shape in self.shapes:
-            if not shape or min(shape) < 1:
-                text = "x".join(map(str, shape))
-                raise UsageError(f"an input's shape must hold sizes from 1 upwards, got '{text}'")
-        names = self.input_names
-        if names is not None and (len(names) != len(self.shapes) or len({*names}) != len(names)):
-            raise UsageError(
-                f"export needs a different name for each of the {len(self.shapes)} inputs, "
-                f"got {list(names)}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +55,13 @@ class ExportResult:
     seconds: float
 
 
-def export_factory(  # noqa: PLR0913 - one parameter for each option of the command
+def export_factory(
     factory: str,
-    *,
-    shapes: Sequence[tuple[int, ...]],
     output: Path,
-    state_dict: Path | None = None,
-    dynamic_batch: bool = True,
-    opset: int | None = None,
-    input_names: Sequence[str] | None = None,
+    options: ExportOptions,
+    *,
+    weights: Path | None = None,
     force: bool = False,
-    exporter: Exporter = Exporter.DYNAMO,
 ) -> ExportResult:
     """Build a module from ``module:function``, load its weights and write it as ONNX.
 
@@ -120,31 +69,25 @@ def export_factory(  # noqa: PLR0913 - one parameter for each option of the comm
 
     Args:
         factory: ``module:function``, importable from the current folder; called with no arguments.
-        shapes: One shape for each float32 input, the batch first.
         output: The file to write.
-        state_dict: Weights, as ``.safetensors`` or as what ``torch.save`` makes of a state dict.
-            Without it the weights are the factory's own, drawn under a fixed seed.
-        dynamic_batch: Whether the file takes any batch; otherwise the one in ``shapes``.
-        opset: The version of the operator set; None for the exporter's own choice.
-        input_names: The inputs' names in the file; None for the parameters of ``forward``.
+        options: Shapes, batch, opset, names and exporter.
+        weights: A state dict, as ``.safetensors`` or as what ``torch.save`` makes of it. Without it
+            the weights are the factory's own, drawn under a fixed seed.
         force: Whether an existing file may be replaced.
-        exporter: Which of torch's exporters.
 
     Returns:
         What was written.
 
     Raises:
-        UsageError: If the factory or an option is not usable.
+        UsageError: If the factory is not usable.
         ModelError: If the weights do not fit, the export fails, or its outputs differ.
         OutputError: If the file cannot be written.
         MissingPackageError: If onnxscript, safetensors or ONNX Runtime is not installed.
     """
-    names = None if input_names is None else tuple(input_names)
-    options = ExportOptions(tuple(shapes), dynamic_batch, opset, names, exporter)
     check_output(output, force=force)
     module = build_module(factory)
-    if state_dict is not None:
-        load_weights(module, state_dict)
+    if weights is not None:
+        load_weights(module, weights)
     return export_module(module, output, options, force=force)
 
 
@@ -166,10 +109,15 @@ def export_module(
         What was written.
 
     Raises:
+        UsageError: If it is no torch module.
         ModelError: If the export fails, or its outputs differ from torch's.
         OutputError: If the file cannot be written.
         MissingPackageError: If onnxscript or ONNX Runtime is not installed.
     """
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"export takes 'module:function' or a torch.nn.Module, got {type(module).__name__}"
+        )
     check_output(output, force=force)
     runtime()
     start = time.perf_counter()

@@ -1,10 +1,9 @@
 """Train and distil an ONNX file through its torch twin."""
 
+from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.finetune.checkpoint import check_checkpoint
 from wrg_onnx.finetune.options import (
-    BatchNormUse,
     CheckpointFile,
-    Device,
     EpochResult,
     Finetuned,
     FinetuneOptions,

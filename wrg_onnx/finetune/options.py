@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.preprocess import Preprocessing
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Array, Graph, Value
-
-
-class Device(enum.Enum):
-    """Where torch trains; ``AUTO`` is CUDA where torch has it."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class BatchNormUse(enum.Enum):
-    """What becomes of batch normalisation.
-
-    Attributes:
-        FROZEN: The running statistics normalise, and stay.
-        TRAIN: The batch's statistics normalise while training, and the running ones follow.
-    """
-
-    FROZEN = "frozen"
-    TRAIN = "train"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.finetune.distil import (
@@ -17,8 +18,6 @@ from wrg_onnx.finetune.distil import (
 )
 from wrg_onnx.finetune.objective import Objective, load_loss
 from wrg_onnx.finetune.options import (
-    BatchNormUse,
-    Device,
     FinetuneOptions,
     TrainingData,
     check_teacher,

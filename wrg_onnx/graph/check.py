@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import onnx
 from onnx import external_data_helper
 
 from wrg_onnx.errors import one_line
+from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.message import declare_inputs
 from wrg_onnx.graph.model import Array, Graph
 
@@ -54,6 +56,27 @@ def file_problem(path: Path, graph: Graph) -> str | None:
     # What is left outside belongs to attributes and bodies.
     external_data_helper.load_external_data_for_model(model, str(path.parent))
     return checker_problem(model, weights)
+
+
+def message_problem(model: onnx.ModelProto, graph: Graph) -> str | None:
+    """Run the checker on a model in memory as it is, the shapes that it records included.
+
+    Args:
+        model: The model; it stays as it is.
+        graph: What was read from it.
+
+    Returns:
+        As ``checker_problem``.
+    """
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    # The checker ends at 2 GiB. It looks at the types of large weights alone.
+    large = [t for t in light.graph.initializer if math.prod(t.dims) >= LARGE_COUNT]
+    plain = [t for t in large if graph.constants[t.name].dtype.kind in "fiub"]
+    weights = {tensor.name: graph.constants[tensor.name] for tensor in plain}
+    for tensor in plain:
+        light.graph.initializer.remove(tensor)
+    return checker_problem(light, weights)
 
 
 def _set_aside(model: onnx.ModelProto) -> None:

@@ -54,6 +54,32 @@ def load(path: Path | str) -> Graph:
     return from_proto(model, name=str(path))
 
 
+def from_message(model: onnx.ModelProto) -> Graph:
+    """Read an ONNX model that is in memory, and leave it as it is.
+
+    Args:
+        model: The model with its weights. Messages call it by its graph's name.
+
+    Returns:
+        As ``load``.
+
+    Raises:
+        ModelError: If it is not a valid model, or its external data was not loaded.
+    """
+    name = model.graph.name or "model"
+    if not model.ir_version or not model.opset_import or not model.graph.node:
+        raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
+    for tensor in all_tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ModelError(
+                f"'{name}': the external data of '{tensor.name}' is not loaded: onnx.load(path) "
+                "loads it, or give the path in place of the model"
+            )
+    taken = onnx.ModelProto()
+    taken.CopyFrom(model)
+    return from_proto(taken, name=name)
+
+
 def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
     """Turn a parsed model into records; takes the message over and empties it.
 
@@ -172,7 +198,7 @@ def _parse(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """Yield the initializers and the attribute tensors of a graph and of its bodies."""
     yield from graph.initializer
     for node in graph.node:
@@ -180,13 +206,13 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             if attribute.type == onnx.AttributeProto.TENSOR:
                 yield attribute.t
             elif attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _tensors(attribute.g)
+                yield from all_tensors(attribute.g)
 
 
 def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
     """Move the large tensors out of the message; a key stands in for each."""
     weights: dict[str, Array] = {}
-    for number, tensor in enumerate(_tensors(graph)):
+    for number, tensor in enumerate(all_tensors(graph)):
         if math.prod(tensor.dims) < LARGE_COUNT:
             continue
         try:

@@ -150,6 +150,22 @@ def write_message(
         yield array.reshape(-1).view(np.uint8).data
 
 
+def to_message(graph: Graph) -> onnx.ModelProto:
+    """Write a graph as one ONNX message with its weights, as ``save`` writes it into a file."""
+    model, weights = to_proto(graph)
+    for name, array in weights.items():
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(_header(name, array))
+        tensor.raw_data = array.tobytes()
+    return model
+
+
+def message_bytes(graph: Graph) -> int:
+    """Return the size of a graph as one message, without making it."""
+    pieces = write_message(*to_proto(graph))
+    return sum(p.nbytes if isinstance(p, memoryview) else len(p) for p in pieces)
+
+
 _MODEL_GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _GRAPH_INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _TENSOR_RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number

@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from wrg_onnx.choices import Provider
 from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.message import to_proto
 from wrg_onnx.graph.model import Array, Graph, Node, captured
-from wrg_onnx.graph.session import Provider, Session, start_session
+from wrg_onnx.graph.session import Session, start_session
 
 
 class PartSessions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wrg_onnx.choices import Provider
 from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
 from wrg_onnx.graph.message import declare_external, declare_inputs, to_proto
 from wrg_onnx.graph.model import Array, Graph
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 
 RANDOM_SEED = 0
 """Every session draws the same random numbers, so that a run of a command can be repeated."""
-
-
-class Provider(enum.Enum):
-    """Where ONNX Runtime computes."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def runtime() -> Any:

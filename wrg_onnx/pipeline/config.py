@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wrg_onnx.channels import Limits
+from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.data.preprocess import Layout, Order, Size
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
@@ -16,21 +16,16 @@ from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.graph import Provider, Shape
 from wrg_onnx.select import Criterion, Scope
 
-
-class BudgetKind(enum.Enum):
-    """The quantity that a ratio speaks of."""
-
-    PARAMS = "params"
-    MACS = "macs"
-
-
-class Recovery(enum.Enum):
-    """How surviving weights make up for the removed ones."""
-
-    NONE = "none"
-    BIAS = "bias"
-    RIDGE = "ridge"
-    FINETUNE = "finetune"
+__all__ = [
+    "BudgetKind",
+    "DataOptions",
+    "FinetuneConfig",
+    "PruneConfig",
+    "Recovery",
+    "ValidateConfig",
+    "check_floor",
+    "check_seed",
+]
 
 
 def check_floor(floor: float) -> None:
@@ -41,6 +36,16 @@ def check_floor(floor: float) -> None:
     """
     if not 0 < floor <= 1:
         raise UsageError(f"floor must be in (0, 1], got {floor:g}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a negative seed.
+
+    Raises:
+        UsageError: If it is negative.
+    """
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +136,7 @@ class PruneConfig:
         if not 0 <= self.ratio < 1:
             raise UsageError(f"ratio must be in [0, 1), got {self.ratio:g}")
         check_floor(self.floor)
-        if self.seed < 0:
-            raise UsageError(f"seed must be at least 0, got {self.seed}")
+        check_seed(self.seed)
         if self.rounds < 1:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 < self.certainty <= 1:
@@ -162,6 +166,26 @@ class PruneConfig:
     def judges(self) -> bool:
         """Whether accuracy and latency are measured."""
         return self.criterion.needs_data if self.evaluate is None else self.evaluate
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateConfig:
+    """On what two models are held against each other, and where.
+
+    Attributes:
+        data: Where samples come from.
+        provider: Where ONNX Runtime computes.
+        timing: How long latency is measured.
+        seed: Seed of everything random; it divides the samples as the same one does in pruning.
+    """
+
+    data: DataOptions = field(default_factory=DataOptions)
+    provider: Provider = Provider.AUTO
+    timing: Timing = field(default_factory=Timing)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, slots=True)

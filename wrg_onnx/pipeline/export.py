@@ -1,60 +1,71 @@
-"""From a torch factory to an ONNX file."""
+"""From a torch module to an ONNX file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from wrg_onnx.errors import needs_torch
+from wrg_onnx.errors import UsageError, needs_torch
+from wrg_onnx.export.options import ExportOptions
+from wrg_onnx.graph import load
+from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.report.records import ExportReport
 
-EXPORTERS = ("dynamo", "torchscript")
 
-
-def export(  # noqa: PLR0913 - one parameter for each option of the command
-    factory: str,
-    output: Path,
+def export(
+    factory: str | Callable[..., Any],
+    output: Path | None,
+    options: ExportOptions,
     *,
-    shapes: Sequence[tuple[int, ...]],
     weights: Path | None = None,
-    names: Sequence[str] = (),
-    static_batch: bool = False,
-    opset: int | None = None,
-    exporter: str = EXPORTERS[0],
     force: bool = False,
-) -> ExportReport:
+) -> ModelResult[ExportReport]:
     """Write a torch module as ONNX, and keep the file only if ONNX Runtime agrees with torch.
 
     Args:
-        factory: ``module:function``, importable from the current folder.
-        output: The file to write.
-        shapes: One shape per input, the batch first.
-        weights: A state dict, read without running any code in it.
-        names: The inputs' names; empty for the parameters of ``forward``.
-        static_batch: Whether the batch is fixed to the one in ``shapes``.
-        opset: The opset version, None for the exporter's choice.
-        exporter: Which of torch's exporters.
+        factory: ``module:function``, importable from the current folder, or a torch module.
+        output: The file to write; None for none.
+        options: Shapes, batch, opset, names and exporter.
+        weights: A state dict for what ``module:function`` makes, read without running code in it.
         force: Whether an existing file may be replaced.
+
+    Returns:
+        The model and the report. The file is complete by then.
 
     Raises:
         MissingPackageError: If torch is not installed.
         WrgError: One of its kinds; then no file was written.
     """
+    if output is None:
+        # torch writes a file in any case.
+        with tempfile.TemporaryDirectory(prefix="wrg-onnx-") as folder:
+            report = _write(factory, Path(folder, "model.onnx"), options, weights, force=force)
+            return ModelResult(replace(report, output=None), load(Path(folder, "model.onnx")))
+    return ModelResult(_write(factory, output, options, weights, force=force), output)
+
+
+def _write(
+    factory: str | Callable[..., Any],
+    output: Path,
+    options: ExportOptions,
+    weights: Path | None,
+    *,
+    force: bool,
+) -> ExportReport:
     with needs_torch("export"):
-        from wrg_onnx.export.write import Exporter, export_factory
-    result = export_factory(
-        factory,
-        shapes=shapes,
-        output=output,
-        state_dict=weights,
-        dynamic_batch=not static_batch,
-        opset=opset,
-        input_names=tuple(names) or None,
-        force=force,
-        exporter=Exporter(exporter),
-    )
+        from wrg_onnx.export.write import export_factory, export_module
+    if isinstance(factory, str):
+        result = export_factory(factory, output, options, weights=weights, force=force)
+    elif weights is not None:
+        raise UsageError("weights are for a factory 'module:function': load them into the module")
+    else:
+        module: Any = factory  # what it is, the export looks at
+        result = export_module(module, output, options, force=force)
     return ExportReport(
-        factory=factory,
+        factory=factory if isinstance(factory, str) else type(factory).__name__,
         output=str(result.path),
         parameters=result.parameters,
         error=result.max_relative_error,

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from wrg_onnx.data.dataset import DataSet, split
-from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
@@ -19,7 +18,6 @@ from wrg_onnx.graph import (
     Graph,
     check_model_output,
     fill_inputs,
-    load,
     open_session,
     resolve_provider,
     save,
@@ -27,7 +25,9 @@ from wrg_onnx.graph import (
 from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
-from wrg_onnx.pipeline.samples import Samples, find_saliency, gather_samples
+from wrg_onnx.pipeline.result import ModelResult
+from wrg_onnx.pipeline.samples import Samples, open_samples
+from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import FinetuneReport
 from wrg_onnx.rewrite import read_note
@@ -50,27 +50,27 @@ class _Models:
 
 
 def finetune(
-    path: Path,
-    teacher: Path | None,
-    output: Path,
+    source: Source,
+    teacher: Source | None,
+    output: Path | None,
     config: FinetuneConfig,
     *,
     force: bool = False,
     progress: Progress = silent,
-) -> FinetuneReport | None:
-    """Train the weights of a model file, judge them, and write them if ONNX Runtime agrees.
+) -> ModelResult[FinetuneReport] | None:
+    """Train the weights of a model, judge them, and write them if ONNX Runtime agrees.
 
     Args:
-        path: The model to train.
+        source: The model to train.
         teacher: The model to learn from, usually the original; None for none.
-        output: The file to write.
+        output: The file to write; None for none.
         config: How to train, on what, and how to judge.
         force: Whether an existing output may be replaced.
         progress: Told how far the run is.
 
     Returns:
-        The report. The file is complete by then. None in a process beside the first, which has done
-        its share of the training.
+        The model and the report. The file is complete by then. None in a process beside the first,
+        which has done its share of the training.
 
     Raises:
         MissingPackageError: If torch is not installed.
@@ -79,22 +79,29 @@ def finetune(
     """
     train = trainer()
     clock = Clock(progress)
-    check_model_output(output, force=force)
-    others = {"the model": path, "the output": output}
-    others |= {} if teacher is None else {"the teacher": teacher}
-    check_checkpoint(config.options.checkpoint, others)
+    if output is not None:
+        check_model_output(output, force=force)
+    others = {"the model": source, "the output": output, "the teacher": teacher}
+    files = {what: path for what, path in others.items() if isinstance(path, Path)}
+    check_checkpoint(config.options.checkpoint, files)
     with clock.stage("load"):
-        student = fill_inputs(load(path), config.data.values)
-        other = None if teacher is None else fill_inputs(load(teacher), config.data.values)
+        student = fill_inputs(read_source(source), config.data.values)
+        other = None if teacher is None else fill_inputs(read_source(teacher), config.data.values)
         if other is not None:
             check_teacher(student, other)
         models = _Models(student, other)
     with clock.stage("data"):
-        samples = _samples(student, config)
-        session = open_session(models.reference, provider=resolve_provider(config.provider))
-        saliency = find_saliency(session, samples.calibration, samples.preprocessing)
-        data = training_data(samples, saliency, seed=config.options.seed)
-        if config.evaluate and saliency is not None and samples.validation.has_masks:
+        samples = open_samples(
+            student,
+            concrete_shapes(student, config.data),
+            config.data,
+            models.reference,
+            provider=config.provider,
+            seed=config.options.seed,
+        )
+        _check_enough(samples)
+        data = training_data(samples, seed=config.options.seed)
+        if config.evaluate and samples.saliency is not None and samples.validation.has_masks:
             metrics_package()
     with clock.stage("train"):
         tuned = train(student, other, data, read_note(student), config.options, progress=progress)
@@ -105,15 +112,14 @@ def finetune(
     before, after = None, None
     if config.evaluate:
         with clock.stage("evaluate"):
-            before, after = _judge(
-                models, tuned.graph, samples.validation, saliency, config, progress
-            )
-    with clock.stage("save"):
-        save(tuned.graph, output, force=force)
-    return FinetuneReport(
-        model=str(path),
-        teacher=None if teacher is None else str(teacher),
-        output=str(output),
+            before, after = _judge(models, tuned.graph, samples, config, progress)
+    if output is not None:
+        with clock.stage("save"):
+            save(tuned.graph, output, force=force)
+    report = FinetuneReport(
+        model=student.name,
+        teacher=None if other is None else other.name,
+        output=None if output is None else str(output),
         data=samples.calibration.content,
         training=len(data.training),
         held_out=len(data.held_out),
@@ -131,6 +137,7 @@ def finetune(
         notes=(*tuned.notes, *_notes(samples, config, error, allowed_error(tuned))),
         seconds=clock.seconds,
     )
+    return ModelResult(report, tuned.graph)
 
 
 def trainer() -> Callable[..., Finetuned]:
@@ -144,24 +151,20 @@ def trainer() -> Callable[..., Finetuned]:
     return train
 
 
-def _samples(student: Graph, config: FinetuneConfig) -> Samples:
-    shapes = concrete_shapes(student, config.data)
-    samples = gather_samples(student, shapes, config.data, seed=config.options.seed)
+def _check_enough(samples: Samples) -> None:
     found = len(samples.calibration) + len(samples.validation)
     if len(samples.calibration) < 2 or not len(samples.validation):
         raise DataError(
             f"too few samples: {found} of {samples.calibration.content}, expected at least 3: to "
             "train on, to choose the epoch, and to judge"
         )
-    return samples
 
 
-def training_data(samples: Samples, saliency: SaliencyMap | None, *, seed: int) -> TrainingData:
+def training_data(samples: Samples, *, seed: int) -> TrainingData:
     """Divide the training part, so that what judges was never looked at.
 
     Args:
         samples: Both parts.
-        saliency: How to read the saliency map; None if the model has none.
         seed: The same seed gives the same division.
     """
     whole = samples.calibration
@@ -170,7 +173,7 @@ def training_data(samples: Samples, saliency: SaliencyMap | None, *, seed: int) 
     # Archives hold what the model is fed, which need not be an image at all.
     if image is not None and (image.dtype == np.uint8 or not _are_images(whole)):
         image = None
-    return TrainingData(whole.take(training), whole.take(held_out), saliency, image)
+    return TrainingData(whole.take(training), whole.take(held_out), samples.saliency, image)
 
 
 def _are_images(data: DataSet) -> bool:
@@ -180,13 +183,13 @@ def _are_images(data: DataSet) -> bool:
 def _judge(
     models: _Models,
     tuned: Graph,
-    data: DataSet,
-    saliency: SaliencyMap | None,
+    samples: Samples,
     config: FinetuneConfig,
     progress: Progress,
 ) -> tuple[Accuracy, Accuracy]:
     """Hold the model before and after training against the teacher, or against itself."""
     provider = resolve_provider(config.provider)
+    data, saliency = samples.validation, samples.saliency
     reference, end = (open_session(graph, provider=provider) for graph in (models.reference, tuned))
     if models.teacher is None:
         after = judge(reference, end, data, saliency, progress=progress)

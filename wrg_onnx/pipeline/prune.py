@@ -2,60 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from wrg_onnx.channels import BoolArray, count_parameters, random_feeds
-from wrg_onnx.data.saliency_map import SaliencyMap
+from wrg_onnx.channels import count_parameters
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.evaluate.judge import Accuracy, Speed, available_providers, judge, time_models
+from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.evaluate.saliency import metrics_package
-from wrg_onnx.graph import (
-    Graph,
-    check_model_output,
-    open_session,
-    resolve_provider,
-    save,
-    stored_bytes,
-)
-from wrg_onnx.pipeline.analyse import Model, analyse, analyse_graph, group_reports
-from wrg_onnx.pipeline.choose import choose_units
+from wrg_onnx.graph import check_model_output, open_session, resolve_provider, save
+from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
-from wrg_onnx.pipeline.cut import Cut, cut_model
-from wrg_onnx.pipeline.notes import cut_notes, notes
-from wrg_onnx.pipeline.recovery import Recovered, check_recovery, chosen_recovery, recover
-from wrg_onnx.pipeline.samples import Samples, find_saliency, gather_samples
-from wrg_onnx.pipeline.survivors import Survivors
+from wrg_onnx.pipeline.notes import notes
+from wrg_onnx.pipeline.recovery import check_recovery, chosen_recovery
+from wrg_onnx.pipeline.result import ModelResult
+from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
+from wrg_onnx.pipeline.samples import Samples, open_samples
+from wrg_onnx.pipeline.source import Source
+from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
-from wrg_onnx.rewrite import Equivalence, KeptChannels, compose, read_note, with_note
+from wrg_onnx.report.widths import group_reports
+from wrg_onnx.rewrite import compose, read_note, with_note
 from wrg_onnx.select import Candidates, Criterion, largest_ratio
 
 
 def prune(
-    path: Path,
+    source: Source,
     output: Path | None,
     config: PruneConfig,
     *,
     force: bool = False,
     progress: Progress = silent,
-) -> PruneReport:
+) -> ModelResult[PruneReport]:
     """Remove whole channels from a model, prove it, recover it, and measure what is left.
 
     Args:
-        path: The ONNX model.
+        source: The ONNX model.
         output: Where to write the pruned model; None for a dry run.
         config: What to prune, and how.
         force: Whether an existing output may be replaced.
         progress: Told how far the run is.
 
     Returns:
-        The report. The file is complete by then.
+        The pruned model and the report. The file is complete by then.
 
     Raises:
         WrgError: One of its kinds; then no file was written.
@@ -63,39 +54,105 @@ def prune(
     clock = Clock(progress)
     if output is not None:
         check_model_output(output, force=force)
-    with clock.stage("analyse"):
-        model = analyse(path, config.data, config.limits, strict=config.strict)
-        _check_ratio(model, config)
-        earlier = read_note(model.graph)
-        # Now, since the output may take the model's place.
-        before = model.cost(model.everything, stored_bytes(path, model.graph))
-    samples, saliency = _open_samples(model, config, clock)
-    result = _rounds(model, samples, saliency, config, clock)
-    last, recovered = result.last, result.recovered
-    final = last.graph if recovered is None else recovered.graph
+    model = _analyse(source, config, clock)
+    earlier = read_note(model.graph)
+    samples = _open_samples(model, config, clock)
+    rounds = cut_in_rounds(model, samples, config, clock)
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
-            unrecovered = None if recovered is None else last.graph
-            accuracy = _accuracy(
-                (model.graph, final, unrecovered), samples, saliency, config, progress
+            accuracy = _accuracy(model, rounds, samples, config, progress)
+            speed = measure_speed(
+                model, rounds.final, config.provider, config.timing, seed=config.seed
             )
-            speed = measure_speed(model, final, config)
+    # A file that was cut before speaks of the original of that cut.
+    kept = compose(earlier, rounds.kept) if earlier else rounds.kept
+    pruned = with_note(rounds.final, kept)
+    file_bytes: int | None = None
+    if output is not None:
+        with clock.stage("save"):
+            file_bytes = save(pruned, output, force=force)
+    report = _report(model, rounds, samples, config)
+    report = replace(
+        report,
+        output=None if output is None else str(output),
+        after=replace(report.after, file_bytes=file_bytes),
+        accuracy=accuracy,
+        speed=speed,
+        seconds=clock.seconds,
+    )
+    return ModelResult(report, pruned)
+
+
+def share_calibration(source: Source, config: PruneConfig, *, progress: Progress = silent) -> None:
+    """Measure this process's share of the images for ``prune`` in another one.
+
+    Args:
+        source: As for the other process.
+        config: As for the other process, but for ``workers``.
+        progress: Told how far this process is.
+
+    Raises:
+        WrgError: One of its kinds; the other process ends then, too.
+    """
+    clock = Clock(progress)
+    model = _analyse(source, config, clock)
+    samples = _open_samples(model, config, clock)
+    choose_for_round(model, model, 1, samples, config, clock)
+
+
+def _analyse(source: Source, config: PruneConfig, clock: Clock) -> Model:
+    """Find the units, and refuse a ratio that they do not allow."""
+    with clock.stage("analyse"):
+        model = analyse(source, config.data, config.limits, strict=config.strict)
+        _check_ratio(model, config)
+    return model
+
+
+def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | None:
+    """Open what the run looks at; None where it looks at nothing."""
+    if not config.needs_samples:
+        return None
+    reads = config.criterion.needs_gradient or config.judges or config.recover is Recovery.FINETUNE
+    with clock.stage("data"):
+        samples = open_samples(
+            model.graph,
+            model.input_shapes,
+            config.data,
+            model.graph if reads else None,
+            provider=config.provider,
+            seed=config.seed,
+        )
+        _check_judging(samples, config)
+        check_recovery(model.graph, samples, config)
+    return samples
+
+
+def _accuracy(
+    model: Model, rounds: Rounds, samples: Samples, config: PruneConfig, progress: Progress
+) -> Accuracy:
+    """Judge the original, the result, and what was cut and not recovered, if there is that."""
+    provider = resolve_provider(config.provider)
+    original = open_session(model.graph, provider=provider)
+    pruned = open_session(rounds.final, provider=provider)
+    cut = None if rounds.recovered is None else open_session(rounds.last.graph, provider=provider)
+    return judge(original, pruned, samples.validation, samples.saliency, cut=cut, progress=progress)
+
+
+def _report(
+    model: Model, rounds: Rounds, samples: Samples | None, config: PruneConfig
+) -> PruneReport:
+    """Say what was done; where it was written and how good it is, the caller adds."""
+    last = rounds.last
+    before = model.cost(model.everything, model.file_bytes)
     # Counted in the graph: readers of one vector may have got vectors of their own.
     cost = last.model.cost(last.chosen.selection.alive, None)
     reached = _reached(config, before, replace(cost, parameters=count_parameters(last.graph)))
-    after = replace(cost, parameters=count_parameters(final))
-    if output is not None:
-        with clock.stage("save"):
-            # A file that was cut before speaks of the original of that cut.
-            kept = compose(earlier, result.kept) if earlier else result.kept
-            noted = with_note(final, kept)
-            after = replace(after, file_bytes=save(noted, output, force=force))
-    recovery = _recovery_report(recovered, result.added, samples, config)
+    recovery = _recovery_report(rounds, samples, config)
     return PruneReport(
-        model=str(path),
-        output=None if output is None else str(output),
+        model=model.graph.name,
+        output=None,
         criterion=config.criterion.name,
         budget=config.budget.value,
         scope=config.scope.value,
@@ -105,126 +162,16 @@ def prune(
         images=last.chosen.collected.statistics.images,
         certainty=last.chosen.collected.certainty,
         units=int(model.units.removable.sum()),
-        removed=result.removed,
-        equivalence=result.equivalence,
+        removed=rounds.removed,
+        equivalence=rounds.equivalence,
         before=before,
-        after=after,
+        after=replace(cost, parameters=count_parameters(rounds.final)),
         recovery=recovery,
-        accuracy=accuracy,
-        speed=speed,
-        groups=group_reports(model, result.alive),
-        notes=(*result.notes, *notes(reached, samples, recovery, config)),
-        seconds=clock.seconds,
+        accuracy=None,
+        speed=(),
+        groups=group_reports(model.units, model.parameters, rounds.alive),
+        notes=(*rounds.notes, *notes(reached, samples, recovery, config)),
     )
-
-
-def share_calibration(path: Path, config: PruneConfig, *, progress: Progress = silent) -> None:
-    """Measure this process's share of the images for ``prune`` in another one.
-
-    Args:
-        path: As for the other process.
-        config: As for the other process, but for ``workers``.
-        progress: Told how far this process is.
-
-    Raises:
-        WrgError: One of its kinds; the other process ends then, too.
-    """
-    clock = Clock(progress)
-    model = analyse(path, config.data, config.limits, strict=config.strict)
-    _check_ratio(model, config)
-    samples, saliency = _open_samples(model, config, clock)
-    choose_units(model, samples, saliency, _step(model, model, 1, config), config, clock)
-
-
-def _open_samples(
-    model: Model, config: PruneConfig, clock: Clock
-) -> tuple[Samples | None, SaliencyMap | None]:
-    """Open what the run looks at, and find out how to read it; None where it looks at nothing."""
-    if not config.needs_samples:
-        return None, None
-    with clock.stage("data"):
-        samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
-        saliency = _saliency(model.graph, samples, config)
-        _check_judging(samples, saliency, config)
-        check_recovery(model.graph, samples, config)
-    return samples, saliency
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Result:
-    """What all rounds together gave.
-
-    Attributes:
-        last: The last cut.
-        alive: (units of the original,) bool, those that are left.
-        kept: Which channels of the original are left.
-        recovered: What was recovered after it; None if nothing was.
-        removed: How many units went in all.
-        added: How many parameters the biases have that recovery added.
-        equivalence: The proof with the largest error.
-        notes: What a user should know about the cuts.
-    """
-
-    last: Cut
-    alive: BoolArray
-    kept: Mapping[str, KeptChannels]
-    recovered: Recovered | None
-    removed: int
-    added: int
-    equivalence: Equivalence
-    notes: tuple[str, ...]
-
-
-def _rounds(
-    model: Model,
-    samples: Samples | None,
-    saliency: SaliencyMap | None,
-    config: PruneConfig,
-    clock: Clock,
-) -> _Result:
-    """Cut and recover, round by round; each round measures what the last one left."""
-    current, removed, said = model, 0, dict[str, None]()
-    added = 0
-    equivalence: Equivalence | None = None
-    kept: Mapping[str, KeptChannels] | None = None
-    recovered: Recovered | None = None
-    survivors = Survivors.all_of(model.units)
-    for number in range(1, config.rounds + 1):
-        step = _step(model, current, number, config)
-        chosen = choose_units(current, samples, saliency, step, config, clock)
-        cut = cut_model(current, chosen, config.seed, clock)
-        kept = cut.kept if kept is None else compose(kept, cut.kept)
-        survivors = survivors.after(cut.chosen.selection.alive)
-        removed += cut.chosen.selection.removed
-        said |= dict.fromkeys(cut_notes(cut, config))
-        if equivalence is None or cut.equivalence.error > equivalence.error:
-            equivalence = cut.equivalence
-        if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:
-            with clock.stage("recover"):
-                recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
-        if recovered is not None:
-            added += count_parameters(recovered.graph) - count_parameters(cut.graph)
-            said |= dict.fromkeys(() if recovered.tuned is None else recovered.tuned.notes)
-        if number < config.rounds:
-            with clock.stage("analyse"):
-                graph = cut.graph if recovered is None else recovered.graph
-                current = analyse_graph(graph, model.path, model.input_shapes, config.limits)
-                survivors = survivors.seen_from(cut, current.units)
-    assert equivalence is not None
-    assert kept is not None
-    alive = survivors.alive
-    return _Result(cut, alive, kept, recovered, removed, added, equivalence, tuple(said))
-
-
-def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:
-    """Return the ratio of one round, and the share of each layer that stays at least.
-
-    Each round leaves the same share of what it finds, so that all of them leave what was asked for.
-    """
-    left = (1 - config.ratio) ** (number / config.rounds)
-    whole, now = (m.budget(config.budget).cost(m.everything) for m in (model, current))
-    ratio = max(0.0, 1 - left * whole / now) if now else 0.0
-    return ratio, config.floor ** (1 / config.rounds)
 
 
 def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
@@ -235,8 +182,9 @@ def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
 
 
 def _recovery_report(
-    recovered: Recovered | None, added: int, samples: Samples | None, config: PruneConfig
+    rounds: Rounds, samples: Samples | None, config: PruneConfig
 ) -> RecoveryReport | None:
+    recovered = rounds.recovered
     if recovered is None or samples is None:
         return None
     return RecoveryReport(
@@ -245,13 +193,13 @@ def _recovery_report(
         rounds=config.rounds,
         fits=recovered.solved.fits,
         left=recovered.solved.left,
-        added=added,
+        added=rounds.added,
         history=() if recovered.tuned is None else recovered.tuned.history,
         best_epoch=0 if recovered.tuned is None else recovered.tuned.best_epoch,
     )
 
 
-def _check_judging(samples: Samples, saliency: SaliencyMap | None, config: PruneConfig) -> None:
+def _check_judging(samples: Samples, config: PruneConfig) -> None:
     """Refuse what would stop the evaluation, before the long work starts."""
     if not config.judges:
         return
@@ -260,7 +208,7 @@ def _check_judging(samples: Samples, saliency: SaliencyMap | None, config: Prune
             f"'{config.data.path}' holds a single sample, but calibration and validation need one "
             "each: add samples, or use --no-evaluate"
         )
-    if saliency is not None and samples.validation.has_masks:
+    if samples.saliency is not None and samples.validation.has_masks:
         metrics_package()
 
 
@@ -279,48 +227,11 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
     raise BudgetError(
         f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
         f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"(see `wrg-onnx inspect {model.path}{limits}`)",
+        f"(see `wrg-onnx inspect {model.graph.name}{limits}`)",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,
     )
-
-
-def _saliency(graph: Graph, samples: Samples, config: PruneConfig) -> SaliencyMap | None:
-    if samples.preprocessing is None or not (config.criterion.needs_gradient or config.judges):
-        return None
-    session = open_session(graph, provider=resolve_provider(config.provider))
-    return find_saliency(session, samples.calibration, samples.preprocessing)
-
-
-def _accuracy(
-    graphs: tuple[Graph, Graph, Graph | None],
-    samples: Samples,
-    saliency: SaliencyMap | None,
-    config: PruneConfig,
-    progress: Progress,
-) -> Accuracy:
-    """Judge the original, the result, and what was cut and not recovered, if there is that."""
-    provider = resolve_provider(config.provider)
-    original, pruned, cut = (
-        None if graph is None else open_session(graph, provider=provider) for graph in graphs
-    )
-    assert original is not None
-    assert pruned is not None
-    return judge(original, pruned, samples.validation, saliency, cut=cut, progress=progress)
-
-
-def measure_speed(model: Model, pruned: Graph, config: PruneConfig) -> tuple[Speed, ...]:
-    """Time the original and the pruned model on each provider that is there."""
-    rng = np.random.default_rng(config.seed)
-    feeds = random_feeds(model.graph, model.input_shapes, rng)
-    found = []
-    for provider in available_providers(config.provider):
-        latency = time_models(
-            {"before": model.graph, "after": pruned}, feeds, provider, config.timing, rng
-        )
-        found.append(Speed(provider.value, latency["before"], latency["after"]))
-    return tuple(found)
 
 
 def _describe(samples: Samples | None, config: PruneConfig) -> str:

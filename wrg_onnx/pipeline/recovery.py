@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from wrg_onnx.finetune import Finetuned, FinetuneOptions
 from wrg_onnx.finetune.check import check_twin
-from wrg_onnx.graph import Graph, open_session, resolve_provider
+from wrg_onnx.graph import Graph, resolve_provider
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.finetune import trainer, training_data
-from wrg_onnx.pipeline.samples import Samples, find_saliency
+from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.progress import Progress
 from wrg_onnx.recover import (
     FEWEST_SAMPLES,
@@ -122,9 +122,7 @@ def _tune(
     progress: Progress,
 ) -> Finetuned:
     train = trainer()
-    session = open_session(original, provider=resolve_provider(config.provider))
-    saliency = find_saliency(session, samples.calibration, samples.preprocessing)
-    data = training_data(samples, saliency, seed=config.seed)
+    data = training_data(samples, seed=config.seed)
     options = FinetuneOptions(seed=config.seed)
     if config.epochs is not None:
         options = replace(options, epochs=config.epochs)

@@ -12,7 +12,15 @@ from wrg_onnx.data.dataset import DataSet, from_directory, generated, random_inp
 from wrg_onnx.data.preprocess import Preprocessing, default_preprocessing
 from wrg_onnx.data.saliency_map import SaliencyMap, find_saliency_map
 from wrg_onnx.errors import DataError, UsageError
-from wrg_onnx.graph import Graph, Session, Shape, bind_sizes
+from wrg_onnx.graph import (
+    Graph,
+    Provider,
+    Session,
+    Shape,
+    bind_sizes,
+    open_session,
+    resolve_provider,
+)
 from wrg_onnx.pipeline.config import DataOptions
 
 GENERATED_FOR_VALIDATION = 32
@@ -36,12 +44,14 @@ class Samples:
         validation: For judging; empty where a folder holds a single sample.
         preprocessing: How an image is fed; None if the model does not take one.
         broken: A message for each file that was left out.
+        saliency: How to read the saliency map; None if the model has none, or nobody asked.
     """
 
     calibration: DataSet
     validation: DataSet
     preprocessing: Preprocessing | None
     broken: tuple[str, ...] = ()
+    saliency: SaliencyMap | None = None
 
 
 def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | None:
@@ -67,6 +77,41 @@ def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | Non
     shape = bind_sizes(graph.inputs, given=options.shapes)[found.input]
     height, width = shape[2:] if found.layout == "NCHW" else shape[1:3]
     return guess(size=(height, width))
+
+
+def open_samples(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    options: DataOptions,
+    reference: Graph | None,
+    *,
+    provider: Provider,
+    seed: int,
+) -> Samples:
+    """Gather what a run looks at, and find out how a model's saliency map is read.
+
+    Args:
+        graph: The model.
+        shapes: The concrete shape of each input, for random ones.
+        options: Where samples come from.
+        reference: The model whose answers tell how the map is read: the original, or the teacher;
+            None where nobody reads it.
+        provider: Where it answers.
+        seed: Seed of the division and of what is generated.
+
+    Raises:
+        DataError: As ``gather_samples``.
+        UsageError: As ``gather_samples``, or if the provider is not there.
+    """
+    samples = gather_samples(graph, shapes, options, seed=seed)
+    if reference is None:
+        return samples
+    place = resolve_provider(provider)
+    if samples.preprocessing is None:
+        return samples
+    session = open_session(reference, provider=place)
+    saliency = find_saliency(session, samples.calibration, samples.preprocessing)
+    return replace(samples, saliency=saliency)
 
 
 def gather_samples(

@@ -1,9 +1,12 @@
-"""The result as JSON and as terminal text."""
+"""What a run found out, as records, JSON and terminal text."""
 
-from wrg_onnx.report.as_json import to_json
+from wrg_onnx.report.as_json import to_json, to_plain
+from wrg_onnx.report.as_text import to_text
 from wrg_onnx.report.cache import cache_text
 from wrg_onnx.report.records import (
     BenchReport,
+    BenchReports,
+    ExportReport,
     FinetuneReport,
     InspectReport,
     PruneReport,
@@ -21,6 +24,8 @@ from wrg_onnx.report.tsod import filter_text, make_text
 
 __all__ = [
     "BenchReport",
+    "BenchReports",
+    "ExportReport",
     "FinetuneReport",
     "InspectReport",
     "PruneReport",
@@ -34,5 +39,7 @@ __all__ = [
     "make_text",
     "prune_text",
     "to_json",
+    "to_plain",
+    "to_text",
     "validate_text",
 ]

@@ -8,12 +8,21 @@ import math
 from typing import Any
 
 
+def to_plain(record: Any) -> dict[str, Any]:
+    """Return a record, and the records in it, as dicts, lists, texts and numbers.
+
+    Numbers that JSON does not know (infinity, NaN) become None.
+    """
+    plain: dict[str, Any] = _plain(dataclasses.asdict(record))
+    return plain
+
+
 def to_json(record: Any) -> str:
     """Write a record, and the records in it, as one JSON object.
 
     Numbers that JSON does not know (infinity, NaN) become null.
     """
-    return json.dumps(_plain(dataclasses.asdict(record)), indent=2, allow_nan=False)
+    return json.dumps(to_plain(record), indent=2, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

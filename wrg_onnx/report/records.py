@@ -205,7 +205,7 @@ class ExportReport:
 
     Attributes:
         factory: Where the module came from.
-        output: The file.
+        output: The file; None if none was kept.
         parameters: Numbers in the module's parameters.
         error: The largest difference from torch, relative to the output's largest value.
         opset: The version of ai.onnx in the file.
@@ -214,7 +214,7 @@ class ExportReport:
     """
 
     factory: str
-    output: str
+    output: str | None
     parameters: int
     error: float
     opset: int
@@ -229,7 +229,7 @@ class FinetuneReport:
     Attributes:
         model: The file that was trained.
         teacher: The file it learnt from; None without one.
-        output: The file that was written.
+        output: The file that was written; None if none was.
         data: What the training samples are.
         training: How many samples gradients were taken from.
         held_out: How many samples said which epoch is best.
@@ -252,7 +252,7 @@ class FinetuneReport:
 
     model: str
     teacher: str | None
-    output: str
+    output: str | None
     data: str
     training: int
     held_out: int

@@ -34,11 +34,13 @@ from wrg_onnx.report.rows import (
 MOST_ROWS = 20
 """How many groups or reasons a table shows; JSON has all."""
 
+NOT_WRITTEN = "(nothing written)"
+
 
 def prune_text(report: PruneReport) -> RenderableType:
     """Show what a pruning did: the table before and after, the proof, and notes."""
     lines: list[RenderableType] = [
-        Text(f"{report.model} -> {report.output or '(dry run, nothing written)'}", "bold"),
+        Text(f"{report.model} -> {report.output or NOT_WRITTEN}", "bold"),
         Text(
             f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
             f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
@@ -135,7 +137,7 @@ def bench_text(report: BenchReport) -> RenderableType:
 def export_text(report: ExportReport) -> RenderableType:
     """Show what an export wrote."""
     return Text(
-        f"{report.factory} -> {report.output}: {report.parameters:,} parameters, "
+        f"{report.factory} -> {report.output or NOT_WRITTEN}: {report.parameters:,} parameters, "
         f"{byte_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
         f"to {report.error:.1e}"
     )
@@ -146,7 +148,7 @@ def finetune_text(report: FinetuneReport) -> RenderableType:
     stopped = f"{report.epochs} of {report.planned} epochs"
     best = f"epoch {report.best_epoch} was best" if report.best_epoch else "none lowered the loss"
     lines: list[RenderableType] = [
-        Text(f"{report.model} -> {report.output}", "bold"),
+        Text(f"{report.model} -> {report.output or NOT_WRITTEN}", "bold"),
         Text(
             f"Trained on {report.training} {report.data}, {report.held_out} more held out to "
             f"choose the epoch; the loss is made of {report.objective}"

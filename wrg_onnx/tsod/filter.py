@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from wrg_onnx import __version__
 from wrg_onnx.errors import DataError, OutputError
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.tsod.folder import (
@@ -31,6 +30,7 @@ from wrg_onnx.tsod.measure import Measured, read_binary
 from wrg_onnx.tsod.pictures import decode, write_png
 from wrg_onnx.tsod.sheet import Tile
 from wrg_onnx.tsod.sift import FilterOptions, Sifted, refuse_faults, refuse_none, sift
+from wrg_onnx.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np

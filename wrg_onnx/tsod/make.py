@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL
 
-from wrg_onnx import __version__
 from wrg_onnx.errors import UsageError
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.tsod.backgrounds import BACKGROUNDS
@@ -31,6 +30,7 @@ from wrg_onnx.tsod.folder import (
 from wrg_onnx.tsod.pictures import decode, write_png
 from wrg_onnx.tsod.scenes import SMALLEST_SIDE, draw_scene
 from wrg_onnx.tsod.sheet import Tile
+from wrg_onnx.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -31,7 +31,8 @@ from sod.nets import LOADED, build, load_backbone
 from sod.pool import HELD_OUT, INPUT, TRAINING, Pool, make_pool
 from sod.training import Checkpoints, Log, train
 from wrg_onnx.evaluate.saliency import score_saliency
-from wrg_onnx.export.write import ExportOptions, export_module
+from wrg_onnx.export.options import ExportOptions
+from wrg_onnx.export.write import export_module
 from wrg_onnx.graph import Edit, Graph, edited, load
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
@@ -183,7 +184,7 @@ def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Gr
         certainty=1.0,
         cache=base.with_name("statistics"),
     )
-    report = prune(base, output, config, force=True)
+    report = prune(base, output, config, force=True).report
     graph = load(output)
     output.unlink()
     return report.reached, graph

@@ -1,4 +1,4 @@
-"""Files side by side: latency, and a pruned model against its original."""
+"""A pruned model held against its original."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import onnx
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.errors import ModelError, UsageError
+from wrg_onnx.errors import ModelError
 from wrg_onnx.evaluate.judge import Timing
-from wrg_onnx.pipeline.compare import bench, validate
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.pipeline.validate import validate
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 SHORT = Timing(warmup=0, rounds=2)
-CONFIG = PruneConfig(0.0, data=DataOptions(samples=2), timing=SHORT)
+PRUNE = PruneConfig(0.0, data=DataOptions(samples=2), timing=SHORT)
+CONFIG = ValidateConfig(data=DataOptions(samples=2), timing=SHORT)
 
 
 @pytest.fixture
 def pruned(tiny_unet, tmp_path):
     path = tmp_path / "pruned.onnx"
-    prune(tiny_unet, path, dataclasses.replace(CONFIG, ratio=0.3, criterion=Criterion.L1))
+    prune(tiny_unet, path, dataclasses.replace(PRUNE, ratio=0.3, criterion=Criterion.L1))
     return path
 
 
@@ -36,29 +37,8 @@ def edited(source, path, change):
     return path
 
 
-def test_bench_times_every_file_on_the_same_input(tiny_unet, pruned):
-    (report,) = bench([tiny_unet, pruned], DataOptions(), timing=SHORT)
-    assert list(report.latency) == [str(tiny_unet), str(pruned)]
-    assert all(latency.runs == 2 for latency in report.latency.values())
-    assert report.input_shapes == {"image": (1, 3, 160, 160)}
-
-
-def test_bench_refuses_a_file_named_twice_and_other_inputs(tiny_unet, tmp_path):
-    with pytest.raises(UsageError, match="twice"):
-        bench([tiny_unet, tiny_unet], DataOptions())
-
-    def rename(graph):
-        for node in graph.node:
-            node.input[:] = ["picture" if name == "image" else name for name in node.input]
-        graph.input[0].name = "picture"
-
-    other = edited(tiny_unet, tmp_path / "other.onnx", rename)
-    with pytest.raises(UsageError, match="only models with the same inputs"):
-        bench([tiny_unet, other], DataOptions())
-
-
 def test_a_pruned_model_validates(tiny_unet, pruned):
-    report = validate(tiny_unet, pruned, CONFIG)
+    report = validate(tiny_unet, pruned, CONFIG).report
     assert report.problems == ()
     assert report.after.parameters < report.before.parameters
     assert report.accuracy.before.images == report.accuracy.after.images == 2
@@ -68,7 +48,7 @@ def test_a_pruned_model_validates(tiny_unet, pruned):
 def test_a_model_agrees_with_itself(tiny_unet, tmp_path):
     same = tmp_path / "same.onnx"
     same.write_bytes(tiny_unet.read_bytes())
-    report = validate(tiny_unet, same, CONFIG)
+    report = validate(tiny_unet, same, CONFIG).report
     assert report.accuracy.before == report.accuracy.after
     assert [output.relative_error for output in report.accuracy.agreement] == [0]
 
@@ -112,7 +92,7 @@ def wider(graph):
 )
 def test_another_structure_is_a_problem_and_nothing_runs(tiny_unet, tmp_path, change, problem):
     other = edited(tiny_unet, tmp_path / "other.onnx", change)
-    report = validate(tiny_unet, other, CONFIG)
+    report = validate(tiny_unet, other, CONFIG).report
     assert any(re.search(problem, found) for found in report.problems), report.problems
     assert report.accuracy is None
     assert report.speed == ()
@@ -123,7 +103,7 @@ def test_a_model_that_the_checker_refuses_is_a_problem(tiny_unet, tmp_path):
         graph.name = ""
 
     other = edited(tiny_unet, tmp_path / "other.onnx", break_names)
-    assert any("checker" in found for found in validate(tiny_unet, other, CONFIG).problems)
+    assert any("checker" in found for found in validate(tiny_unet, other, CONFIG).report.problems)
 
 
 def test_a_missing_file_is_named(tiny_unet, tmp_path):
@@ -150,11 +130,11 @@ def test_a_copy_of_a_node_for_one_of_its_readers_is_no_problem(tmp_path):
     for name, array in tensors.items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     onnx.save(model, tmp_path / "m.onnx")
-    config = dataclasses.replace(CONFIG, ratio=0.35, criterion=Criterion.L1)
+    config = dataclasses.replace(PRUNE, ratio=0.35, criterion=Criterion.L1)
     prune(tmp_path / "m.onnx", tmp_path / "p.onnx", config)
     before, after = (len(onnx.load(tmp_path / n).graph.node) for n in ("m.onnx", "p.onnx"))
     assert after > before
-    assert validate(tmp_path / "m.onnx", tmp_path / "p.onnx", CONFIG).problems == ()
+    assert validate(tmp_path / "m.onnx", tmp_path / "p.onnx", CONFIG).report.problems == ()
 
 
 def test_what_the_checker_refuses_of_the_original_is_no_problem(tiny_unet, tmp_path):
@@ -162,7 +142,7 @@ def test_what_the_checker_refuses_of_the_original_is_no_problem(tiny_unet, tmp_p
         graph.name = ""
 
     both = [edited(tiny_unet, tmp_path / f"{name}.onnx", break_names) for name in "ab"]
-    assert validate(*both, CONFIG).problems == ()
+    assert validate(*both, CONFIG).report.problems == ()
 
 
 def record_shape(graph):
@@ -176,7 +156,7 @@ def test_what_the_checker_refuses_of_the_pruned_file_alone_is_a_problem(tmp_path
     arrays = {"d": normal(6, 8), "s": normal(8), "e": normal(8, 5)}
     onnx.save(build(text, arrays), tmp_path / "a.onnx")
     other = edited(tmp_path / "a.onnx", tmp_path / "b.onnx", record_shape)
-    (problem,) = validate(tmp_path / "a.onnx", other, CONFIG).problems
+    (problem,) = validate(tmp_path / "a.onnx", other, CONFIG).report.problems
     assert re.search(r"the ONNX checker refuses it: .*\(8\) vs \(99\)", problem)
 
 
@@ -189,4 +169,4 @@ def test_a_refused_original_does_not_hide_another_problem_of_the_pruned_file(tmp
 
     original = edited(tmp_path / "m.onnx", tmp_path / "a.onnx", break_names)
     other = edited(tmp_path / "m.onnx", tmp_path / "b.onnx", record_shape)
-    assert len(validate(original, other, CONFIG).problems) == 1
+    assert len(validate(original, other, CONFIG).report.problems) == 1

@@ -1,0 +1,56 @@
+"""What options choose among. Below all folders, so that ``--help`` and the API need no onnx."""
+
+from __future__ import annotations
+
+import enum
+
+
+class BudgetKind(enum.Enum):
+    """The quantity that a ratio speaks of."""
+
+    PARAMS = "params"
+    MACS = "macs"
+
+
+class Recovery(enum.Enum):
+    """How surviving weights make up for the removed ones."""
+
+    NONE = "none"
+    BIAS = "bias"
+    RIDGE = "ridge"
+    FINETUNE = "finetune"
+
+
+class Provider(enum.Enum):
+    """Where ONNX Runtime computes; ``AUTO`` is CUDA where it has that."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Device(enum.Enum):
+    """Where torch trains; ``AUTO`` is CUDA where torch has it."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class BatchNormUse(enum.Enum):
+    """What becomes of batch normalisation.
+
+    Attributes:
+        FROZEN: The running statistics normalise, and stay.
+        TRAIN: The batch's statistics normalise while training, and the running ones follow.
+    """
+
+    FROZEN = "frozen"
+    TRAIN = "train"
+
+
+class Exporter(enum.Enum):
+    """Which of torch's two exporters writes the file."""
+
+    DYNAMO = "dynamo"
+    TORCHSCRIPT = "torchscript"

@@ -1,0 +1,196 @@
+"""``wrg_onnx.prune``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from wrg_onnx.choices import BudgetKind, Provider, Recovery
+from wrg_onnx.errors import ShareDone
+from wrg_onnx.pipeline.api.arguments import (
+    AnyModel,
+    AnyPath,
+    AnySize,
+    read_choice,
+    read_count,
+    read_criterion,
+    read_data,
+    read_flag,
+    read_limits,
+    read_model,
+    read_number,
+    read_optional_path,
+    read_path,
+)
+from wrg_onnx.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wrg_onnx.data.workers import Workers
+    from wrg_onnx.pipeline.result import ModelResult
+    from wrg_onnx.report.records import PruneReport
+    from wrg_onnx.select import Criterion, Scope
+
+
+def prune(
+    model: AnyModel,
+    output: AnyPath | None = None,
+    *,
+    ratio: float,
+    budget: BudgetKind | str = "params",
+    criterion: Criterion | str = "sel",
+    scope: Scope | str = "global",
+    floor: float = 0.1,
+    recover: Recovery | str | None = None,
+    rounds: int = 1,
+    epochs: int | None = None,
+    data: AnyPath | None = None,
+    samples: int = 32,
+    size: AnySize | None = None,
+    scale: float | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    order: str | None = None,
+    layout: str | None = None,
+    shape: Mapping[str, Sequence[int]] | None = None,
+    value: Mapping[str, float] | None = None,
+    certainty: float = 0.98,
+    cache: AnyPath | bool = True,
+    amp: bool = False,
+    keep: str | Sequence[str] = (),
+    only: str | Sequence[str] = (),
+    head_dims: bool = False,
+    evaluate: bool | None = None,
+    strict: bool = False,
+    force: bool = False,
+    provider: Provider | str = "auto",
+    seed: int = 0,
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> ModelResult[PruneReport]:
+    """Remove whole channels from an ONNX model, prove it, recover it, and measure what is left.
+
+    The pruned model has the same inputs and outputs. ONNX Runtime shows that it computes what
+    ``model`` does with the removed channels silenced; only then the surviving weights are solved
+    for, layer by layer, so that each makes again what it made before.
+
+    Args:
+        model: A path, or an ``onnx.ModelProto``, which is never changed.
+        output: The file to write, which ends in ``.onnx``; it is complete when the call returns.
+            None writes no model: the result holds it.
+        ratio: Share of the budget to remove, in [0, 1).
+        budget: The quantity that ``ratio`` speaks of: ``"params"`` or ``"macs"``.
+        criterion: How a channel's worth is scored: ``"w"`` is the norm of its filter, ``"r"`` the
+            rank of its feature map, ``"g"`` what its removal does to the loss; ``"sel"``, ``"wr"``,
+            ``"wg"`` and ``"rg"`` are products. Others are ``"l1"``, ``"l2"``, ``"fpgm"``,
+            ``"act"``, ``"bn"``, ``"random"``, ``"hrank"`` (is r) and ``"taylor"`` (is g). Those
+            with g need torch.
+        scope: ``"global"``, where all channels compete, or ``"uniform"``, where each layer loses
+            the same share.
+        floor: Share of each layer that stays at least, in (0, 1].
+        recover: How surviving weights make up for removed ones: ``"none"``, ``"bias"``, ``"ridge"``
+            or ``"finetune"``. None is ridge with ``data`` or a criterion that looks at images.
+        rounds: Steps to the ratio, at least 1; each is measured, cut and recovered.
+        epochs: Passes over the samples, of ``recover="finetune"`` alone; None is 20.
+        data: A folder with ``images/`` and maybe ``masks/`` of the same names, or with ``.npz``
+            files of inputs by name. None takes generated images of tiny objects, or random inputs
+            where the model takes no image.
+        samples: How many samples statistics are taken from, at most.
+        size: (height, width) in pixels of an image input that leaves them open, or one number for
+            both. None is 224.
+        scale: Multiplies the pixel, which is in [0, 255]. None is 1/255.
+        mean: A number per channel, subtracted after scaling. None is ImageNet's; 0 for gray.
+        std: A number per channel, divided by last. None is ImageNet's; 1 for gray.
+        order: Order of the colour channels, ``"rgb"`` or ``"bgr"``. None is rgb.
+        layout: ``"NCHW"`` or ``"NHWC"``. None follows from the input's shape.
+        shape: Shapes of inputs that leave sizes open, by input: ``{"state": (2, 1, 128)}``. Else an
+            open batch is 1, an image 224 x 224, and other open sizes are 16.
+        value: What fills an input that would be random, by input: ``{"sr": 16000}``.
+        certainty: Measuring ends once the expected overlap of the choice with that of endless
+            samples reaches this, in (0, 1].
+        cache: Where what was measured is kept, by model and image: True for the user's cache
+            folder, False for nowhere, or a folder.
+        amp: Whether the criterion's gradients are computed in bfloat16.
+        keep: Globs over names of nodes and weights that stay whole.
+        only: Globs over those to prune; empty for all.
+        head_dims: Whether attention heads are thinned out instead of removed as a whole.
+        evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
+            data.
+        strict: Whether an operator without a rule is an error; else its channels stay whole.
+        force: Whether an existing ``output`` may be replaced.
+        provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        seed: Seed of everything random, at least 0. The same seed gives the same model.
+        progress: Called with a stage's name, how much of it is done, and how much there is (0 where
+            that is unknown).
+        workers: The processes that share the measuring, from ``wrg_onnx.join_workers()`` under
+            ``torchrun``; None for this one alone.
+
+    Returns:
+        The pruned model (``result.model``, ``result.save(path)``) and the report
+        (``result.report``, ``result.to_dict()``, ``print(result)``).
+
+    Raises:
+        UsageError: If a parameter is out of its range; the message lists what is allowed.
+        ModelError: If the model is not a valid one, or its external data is not there.
+        BudgetError: If the ratio cannot be reached; its attributes say what can.
+        DataError: If images, masks or arrays are missing, or do not fit the model.
+        MissingPackageError: If torch, ONNX Runtime or pysodmetrics is needed and not installed.
+        ValidationError: If the pruned model does not compute what the masked original does.
+        OutputError: If ``output`` cannot be written.
+        WrgError: The base of all these. Whatever is raised, no model file was written.
+        ShareDone: In a process of ``workers`` beside the first, which has the result.
+
+    Examples:
+        >>> import wrg_onnx
+        >>> result = wrg_onnx.prune("models/tiny_unet.onnx", ratio=0.6, criterion="l1")
+        >>> f"{result.report.reached:.1%} of the parameters are gone"
+        '60.0% of the parameters are gone'
+        >>> result.report.before.parameters, result.report.after.parameters
+        (659017, 263578)
+        >>> bytes_written = result.save("build/tiny_unet.pruned.onnx", force=True)
+    """
+    from wrg_onnx.data.workers import Alone
+    from wrg_onnx.pipeline import prune as stages
+    from wrg_onnx.pipeline.config import PruneConfig
+    from wrg_onnx.select import Scope
+
+    source = read_model("model", model)
+    target = read_optional_path("output", output)
+    config = PruneConfig(
+        ratio=read_number("ratio", ratio),
+        budget=read_choice("budget", BudgetKind, budget),
+        criterion=read_criterion(criterion),
+        scope=read_choice("scope", Scope, scope),
+        floor=read_number("floor", floor),
+        limits=read_limits(keep, only, head_dims),
+        data=read_data(
+            data=data, samples=samples, size=size, scale=scale, mean=mean, std=std, order=order,
+            layout=layout, shape=shape, value=value,
+        ),
+        provider=read_choice("provider", Provider, provider),
+        evaluate=None if evaluate is None else read_flag("evaluate", evaluate),
+        strict=read_flag("strict", strict),
+        seed=read_count("seed", seed),
+        recover=None if recover is None else read_choice("recover", Recovery, recover),
+        rounds=read_count("rounds", rounds),
+        epochs=None if epochs is None else read_count("epochs", epochs),
+        certainty=read_number("certainty", certainty),
+        cache=_cache_folder(cache),
+        workers=workers or Alone(),
+        amp=read_flag("amp", amp),
+    )  # fmt: skip
+    if config.workers.index:
+        stages.share_calibration(source, config)
+        raise ShareDone
+    return stages.prune(
+        source, target, config, force=read_flag("force", force), progress=progress or silent
+    )
+
+
+def _cache_folder(cache: AnyPath | bool) -> Path | None:
+    if cache is True:
+        from wrg_onnx.calibrate import cache_folder
+
+        return cache_folder()
+    return None if cache is False else read_path("cache", cache)

@@ -1,0 +1,51 @@
+"""Find out what can be cut, and what stays and why."""
+
+from __future__ import annotations
+
+from wrg_onnx.channels import Limits, total_cost
+from wrg_onnx.pipeline.analyse import analyse
+from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
+from wrg_onnx.pipeline.result import Result
+from wrg_onnx.pipeline.source import Source
+from wrg_onnx.report.records import InspectReport
+from wrg_onnx.report.widths import frozen_reports, group_reports
+from wrg_onnx.select import Candidates, largest_ratio
+
+
+def inspect(
+    source: Source, options: DataOptions, limits: Limits, *, floor: float, strict: bool = False
+) -> Result[InspectReport]:
+    """Find out what can be cut, and what stays and why.
+
+    Args:
+        source: The model.
+        options: Tells the size of an image input that leaves it open.
+        limits: What to leave alone.
+        floor: Share of each layer width that stays at least.
+        strict: Whether an operator without a rule is an error.
+
+    Raises:
+        WrgError: One of its kinds.
+    """
+    check_floor(floor)
+    model = analyse(source, options, limits, strict=strict)
+    units = model.units
+    candidates = Candidates(units.removable, units.group, floor)
+    choices = {
+        analysed.call.node.name: analysed.choice
+        for analysed in units.nodes.values()
+        if analysed.choice
+    }
+    total = total_cost(model.parameters, model.everything)
+    frozen = total_cost(model.parameters, ~units.removable)
+    report = InspectReport(
+        model=model.graph.name,
+        cost=model.cost(model.everything, model.file_bytes),
+        groups=group_reports(units, model.parameters, model.everything),
+        frozen=frozen_reports(units, model.parameters),
+        frozen_share=frozen / total if total else 0.0,
+        largest_ratio=largest_ratio(candidates, model.budget(BudgetKind.PARAMS)),
+        choices=choices,
+        sizes=dict(model.input_shapes),
+    )
+    return Result(report)

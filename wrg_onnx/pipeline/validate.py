@@ -1,0 +1,129 @@
+"""Hold a pruned model against its original."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
+from wrg_onnx.graph import (
+    Graph,
+    Value,
+    flatten,
+    open_session,
+    resolve_provider,
+    without_additions,
+)
+from wrg_onnx.pipeline.analyse import analyse
+from wrg_onnx.pipeline.config import ValidateConfig
+from wrg_onnx.pipeline.result import Result
+from wrg_onnx.pipeline.samples import open_samples
+from wrg_onnx.pipeline.source import Source, source_problem
+from wrg_onnx.pipeline.speed import measure_speed
+from wrg_onnx.progress import Progress, silent
+from wrg_onnx.report.records import ValidateReport
+
+
+def validate(
+    original: Source, pruned: Source, config: ValidateConfig, *, progress: Progress = silent
+) -> Result[ValidateReport]:
+    """Hold a pruned model, possibly recovered or fine-tuned, against its original.
+
+    Args:
+        original: The original.
+        pruned: The pruned model.
+        config: Where samples come from, where to compute, and how long to time.
+        progress: Told how far the run is.
+
+    Returns:
+        The report. With structural problems nothing is run, and accuracy and speed are empty.
+
+    Raises:
+        ModelError: If one is not a valid model.
+        DataError: If the data set does not fit.
+    """
+    progress("analyse", 0, 0)
+    first = analyse(original, config.data)
+    second = analyse(pruned, config.data)
+    problems = structural_problems(first.graph, second.graph)
+    refused = source_problem(pruned, second.graph)
+    # What the checker refuses of the original, pruning has not done.
+    if refused is not None and refused != source_problem(original, first.graph):
+        problems += (f"the ONNX checker refuses it: {refused}",)
+    accuracy: Accuracy | None = None
+    speed: tuple[Speed, ...] = ()
+    if not problems:
+        samples = open_samples(
+            first.graph,
+            first.input_shapes,
+            config.data,
+            first.graph,
+            provider=config.provider,
+            seed=config.seed,
+        )
+        # A single sample was calibrated on by nobody here, so it may judge.
+        data = samples.validation if len(samples.validation) else samples.calibration
+        provider = resolve_provider(config.provider)
+        accuracy = judge(
+            open_session(first.graph, provider=provider),
+            open_session(second.graph, provider=provider),
+            data,
+            samples.saliency,
+            progress=progress,
+        )
+        speed = measure_speed(first, second.graph, config.provider, config.timing, seed=config.seed)
+    return Result(
+        ValidateReport(
+            original=first.graph.name,
+            pruned=second.graph.name,
+            problems=problems,
+            before=first.cost(first.everything, first.file_bytes),
+            after=second.cost(second.everything, second.file_bytes),
+            accuracy=accuracy,
+            speed=speed,
+        )
+    )
+
+
+def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
+    """Say what a pruned model must have in common with its original and has not."""
+    problems = []
+    for what, before, after in (
+        ("inputs", original.inputs, pruned.inputs),
+        ("outputs", original.outputs, pruned.outputs),
+    ):
+        if before != after:
+            problems.append(f"its {what} are {_listed(after)} instead of {_listed(before)}")
+    # Constants are compared by name alone, so those of bodies need the unique ones.
+    original, pruned = flatten(original).graph, flatten(pruned).graph
+    before_ops = [node.op for node in without_additions(original)]
+    after_ops = [node.op for node in without_additions(pruned)]
+    if before_ops != after_ops:
+        problems.append(_other_operators(before_ops, after_ops))
+    for name, array in pruned.constants.items():
+        reference = original.constants.get(name)
+        if reference is not None and (
+            reference.ndim != array.ndim
+            or any(n > m for n, m in zip(array.shape, reference.shape, strict=True))
+        ):
+            problems.append(
+                f"constant '{name}' is {_shape(array.shape)}, which does not fit into the "
+                f"original's {_shape(reference.shape)}"
+            )
+    return tuple(problems)
+
+
+def _other_operators(before: Sequence[str], after: Sequence[str]) -> str:
+    if len(before) != len(after):
+        return f"it has {len(after)} operators instead of {len(before)}"
+    place = next(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b)
+    return f"operator {place + 1} is {after[place]} instead of {before[place]}"
+
+
+def _listed(values: Sequence[Value]) -> str:
+    return ", ".join(f"'{v.name}' {v.dtype} {_shape(v.shape)}" for v in values)
+
+
+def _shape(shape: Sequence[int | str | None] | None) -> str:
+    if shape is None:
+        return "[unknown rank]"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"

@@ -1,0 +1,68 @@
+"""Any report as the text that its command prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+
+from wrg_onnx.calibrate import CacheReport
+from wrg_onnx.report.cache import cache_text
+from wrg_onnx.report.records import (
+    BenchReport,
+    BenchReports,
+    ExportReport,
+    FinetuneReport,
+    InspectReport,
+    PruneReport,
+    ValidateReport,
+)
+from wrg_onnx.report.terminal import (
+    bench_text,
+    export_text,
+    finetune_text,
+    inspect_text,
+    prune_text,
+    validate_text,
+)
+from wrg_onnx.report.tsod import filter_text, make_text
+from wrg_onnx.tsod import FilterReport, MakeReport
+
+NARROWEST = 80
+"""Columns of the narrowest terminal; tables are made for it."""
+
+
+def to_text(record: object, width: int = NARROWEST) -> str:
+    """Show a report as its command does.
+
+    Args:
+        record: One of the reports.
+        width: Columns of the terminal.
+
+    Returns:
+        Lines without blanks at their ends; what does not fit is folded.
+    """
+    console = Console(width=max(NARROWEST, width), highlight=False, soft_wrap=False)
+    with console.capture() as captured:
+        console.print(_TEXTS[type(record)](record))
+    # Tables are filled up to their width.
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _bench_texts(record: BenchReports) -> RenderableType:
+    return Group(*(bench_text(report) for report in record.providers))
+
+
+_TEXTS: Mapping[type, Callable[[Any], RenderableType]] = {
+    PruneReport: prune_text,
+    InspectReport: inspect_text,
+    ValidateReport: validate_text,
+    FinetuneReport: finetune_text,
+    BenchReport: bench_text,
+    BenchReports: _bench_texts,
+    ExportReport: export_text,
+    MakeReport: make_text,
+    FilterReport: filter_text,
+    CacheReport: cache_text,
+}

@@ -1,0 +1,81 @@
+"""What a model's layer widths hold, and why units stay: rows of the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wrg_onnx.channels import BoolArray, CostTerm, Units, total_cost
+from wrg_onnx.report.records import FrozenReport, GroupReport
+
+
+def group_reports(
+    units: Units, parameters: Sequence[CostTerm], alive: BoolArray
+) -> tuple[GroupReport, ...]:
+    """List the layer widths that may shrink, in the order of the file's constants.
+
+    Args:
+        units: What can be removed.
+        parameters: The terms of the parameter count.
+        alive: (units,) bool, those that are left.
+    """
+    held = _parameters_per_unit(units, parameters)
+    first = {int(g): int(u) for u, g in reversed(list(enumerate(units.group)))}
+    slots: dict[int, list[str]] = {}
+    makers: dict[int, str] = {}
+    for slot in units.slots:
+        for group in np.unique(units.group[units.slot_units(slot)]):
+            slots.setdefault(int(group), []).append(slot.name)
+            if units.is_filter[slot.offset]:
+                makers.setdefault(int(group), slot.name)
+    sizes = np.bincount(units.group)
+    kept = np.bincount(units.group, weights=alive)
+    free = np.bincount(units.group, weights=units.removable)
+    return tuple(
+        GroupReport(
+            name=makers.get(group, slots[group][0]),
+            units=int(sizes[group]),
+            kept=int(kept[group]),
+            removable=int(free[group]),
+            parameters=round(held[first[group]]),
+            members=len(slots[group]),
+        )
+        for group in sorted(slots, key=lambda g: first[g])
+        if free[group]
+    )
+
+
+def frozen_reports(units: Units, parameters: Sequence[CostTerm]) -> tuple[FrozenReport, ...]:
+    """List the reasons why units stay, with the parameters in the slices they hold.
+
+    Args:
+        units: What can be removed, and why the rest cannot.
+        parameters: The terms of the parameter count.
+    """
+    everything = np.ones(units.count, bool)
+    total = total_cost(parameters, everything)
+    held: dict[str, list[int]] = {}
+    for unit in np.flatnonzero(~units.removable):
+        reason = units.reasons[units.reason[unit]]
+        if reason.text:
+            held.setdefault(str(reason), []).append(int(unit))
+    rows = []
+    for reason, members in held.items():
+        others = everything.copy()
+        others[members] = False
+        count = total - total_cost(parameters, others)
+        share = count / total if total else 0.0
+        rows.append(FrozenReport(reason, len(members), round(count), share))
+    return tuple(sorted(rows, key=lambda row: (-row.parameters, row.reason)))
+
+
+def _parameters_per_unit(units: Units, parameters: Sequence[CostTerm]) -> np.ndarray:
+    """Count the parameters in the rows and columns of each unit; overlaps count for each."""
+    held = np.zeros(units.count)
+    for term in parameters:
+        lengths = [len(axis) for axis in term.axes]
+        size = term.weight * float(np.prod(lengths))
+        for axis, length in zip(term.axes, lengths, strict=True):
+            np.add.at(held, axis, size / length)
+    return held

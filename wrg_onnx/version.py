@@ -1,0 +1,5 @@
+"""The version, below all folders so that none of them imports the package's face."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
