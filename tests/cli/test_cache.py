@@ -50,7 +50,8 @@ def test_clearing_removes_what_is_kept_and_nothing_else(run, kept):
     assert "no file" in run("cache", "--cache", kept.parent, "--clear").stdout
 
 
-def test_without_a_folder_it_is_the_one_that_prune_uses(run, model):
+def test_without_a_folder_it_is_the_one_that_prune_uses(run, model, folder, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "home"))  # all tests share another one
     before = told(run)
     assert run("prune", model, *SHORT).exit_code == 0
     after = told(run)
