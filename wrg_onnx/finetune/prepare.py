@@ -11,11 +11,7 @@ import torch
 from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
-from wrg_onnx.finetune.distil import (
-    choose_features,
-    fitting_channels,
-    measure_targets,
-)
+from wrg_onnx.finetune.distil import choose_features, fitting_channels, measure_targets
 from wrg_onnx.finetune.objective import Objective, load_loss
 from wrg_onnx.finetune.options import (
     FinetuneOptions,
