@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.graph.window import SlidingWindow, output_sizes, read_window
+from wrg_onnx.graph.window import output_sizes, read_transposed_window, read_window
 from wrg_onnx.twin.attributes import integers, optional
 from wrg_onnx.twin.kernels.spatial_padding import pad_spatial
 from wrg_onnx.twin.ops.sampling import bilinear
@@ -56,7 +56,7 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
 
     Source: https://onnx.ai/onnx/operators/onnx__ConvTranspose.html
     """
-    window, extra = _transposed_window(node, x, weight)
+    window, extra = read_transposed_window(node, weight.shape[2:], x.shape[2:])
     rank = len(extra)
     transposed = _TRANSPOSED[rank]
     group = node.int("group", 1)
@@ -71,35 +71,6 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     ends = [e - end for e, end in zip(extra, window.ends, strict=True)]
     y = pad_spatial(full, begins, ends)
     return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
-
-
-def _transposed_window(
-    node: Node, x: Tensor, weight: Tensor
-) -> tuple[SlidingWindow, tuple[int, ...]]:
-    """Return the window, its padding the crop of the full output, and the output padding."""
-    rank = weight.dim() - 2
-    sizes = x.shape[2:]
-    kernel = tuple(weight.shape[2:])
-    extra = node.ints("output_padding", (0,) * rank)
-    strides = node.ints("strides", (1,) * rank)
-    dilations = node.ints("dilations", (1,) * rank)
-    auto_pad = node.str("auto_pad", "NOTSET")
-    same = auto_pad in ("SAME_UPPER", "SAME_LOWER")
-    if "output_shape" in node.attributes:
-        wanted = node.ints("output_shape")[-rank:]
-    elif same:
-        wanted = tuple(size * s for size, s in zip(sizes, strides, strict=True))
-    else:
-        return read_window(node, kernel, sizes), extra
-    totals = [
-        s * (size - 1) + e + (k - 1) * d + 1 - want
-        for size, s, e, k, d, want in zip(
-            sizes, strides, extra, kernel, dilations, wanted, strict=True
-        )
-    ]
-    small, large = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
-    begins, ends = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
-    return SlidingWindow(kernel, strides, dilations, begins, ends), extra
 
 
 @twin_op("DeformConv", since=19)
