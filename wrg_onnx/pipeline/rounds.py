@@ -15,8 +15,7 @@ from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes
 from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
 from wrg_onnx.pipeline.samples import Samples
-from wrg_onnx.pipeline.survivors import Survivors
-from wrg_onnx.rewrite import Equivalence, KeptChannels, compose
+from wrg_onnx.rewrite import Equivalence, KeptChannels, Survivors, compose
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +88,7 @@ def cut_in_rounds(
             with clock.stage("analyse"):
                 graph = cut.graph if recovered is None else recovered.graph
                 current = analyse_graph(graph, model.input_shapes, config.limits)
-                survivors = survivors.seen_from(cut, current.units)
+                survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
     assert equivalence is not None
     assert kept is not None
     alive = survivors.alive

@@ -10,6 +10,7 @@ from wrg_onnx.rewrite.kept_channels import (
 )
 from wrg_onnx.rewrite.plan import Plan, plan_slices
 from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
+from wrg_onnx.rewrite.survivors import Survivors
 from wrg_onnx.rewrite.validate import (
     TOLERANCE,
     Equivalence,
@@ -24,6 +25,7 @@ __all__ = [
     "KeptChannels",
     "Plan",
     "Reference",
+    "Survivors",
     "apply_plan",
     "combine",
     "compare_with",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units
-from wrg_onnx.pipeline.cut import Cut
+
+Slices: TypeAlias = Mapping[str, tuple[IdArray | None, ...]]
 
 UNKNOWN = -1
 """Stands for the unit of the original where a unit of a later round has none."""
@@ -40,15 +43,15 @@ class Survivors:
         left[self.origin[known & alive]] = True
         return Survivors(left, self.origin)
 
-    def seen_from(self, cut: Cut, units: Units) -> Survivors:
+    def seen_from(self, units: Units, before: Units, slices: Slices) -> Survivors:
         """Return the same, seen from the model of the next round.
 
         Args:
-            cut: The cut of this round.
-            units: The analysis of what it left. Constants keep their names and the order of their
-                positions; those that edits add have no unit of the original.
+            units: The analysis of what this round's cut left. Constants keep their names and the
+                order of their positions; those that edits add have no unit of the original.
+            before: The analysis of this round's model.
+            slices: The kept positions per axis of each sliced constant, as the plan has them.
         """
-        before = cut.model.units
         origin = np.full(units.count, UNKNOWN)
         for name, slots in units.slots_of.items():
             if name in before.shared:  # its name may stand for other positions now
@@ -58,6 +61,6 @@ class Survivors:
                 if slot.axis not in old:
                     continue
                 found = before.slot_units(old[slot.axis])
-                kept = cut.slices[name][slot.axis] if name in cut.slices else None
+                kept = slices[name][slot.axis] if name in slices else None
                 origin[units.slot_units(slot)] = self.origin[found if kept is None else found[kept]]
         return Survivors(self.alive, origin)
