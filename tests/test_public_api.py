@@ -28,8 +28,8 @@ PUBLIC = {
     "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
     "TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "
-    "compare_with compose has_branches find_kept_channels mask_consumers plan_slices read_note run_masked "
-    "validate_translation with_note",
+    "compare_with compose find_kept_channels has_branches mask_consumers plan_slices read_note "
+    "run_masked validate_translation with_note",
     "tsod": "BACKGROUNDS BackgroundCount FilterOptions FilterReport MakeOptions MakeReport Scene "
     "SetCount draw_scene filter_sets generate make_set",
     "cli": "main",
