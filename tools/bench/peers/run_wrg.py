@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 
 from peers.stopwatch import measure
-from wrg_onnx.calibrate import L1, Statistics, measure_weights
+from wrg_onnx.calibrate import measure_weights
+from wrg_onnx.factors import L1, Statistics
 from wrg_onnx.graph import Graph, from_proto, save
 from wrg_onnx.graph.message import to_proto
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
