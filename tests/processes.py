@@ -1,4 +1,7 @@
-"""Start the command line in processes of its own, alone or as torchrun would."""
+"""Start the command line in processes of its own, alone or as torchrun would; fail in one.
+
+A process that is spawned finds this file by its bare name, and no test by ``tests.NAME``.
+"""
 
 from __future__ import annotations
 
@@ -35,3 +38,8 @@ def free_port() -> str:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return str(listener.getsockname()[1])
+
+
+def fail(error: Exception) -> None:
+    """Raise an error in the process that this is called in."""
+    raise error

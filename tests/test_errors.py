@@ -3,6 +3,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
+from processes import fail
 
 from wrg_onnx.errors import (
     BudgetError,
@@ -25,11 +26,6 @@ def kinds(of=WrgError):
     return [of, *(kind for below in of.__subclasses__() for kind in kinds(below))]
 
 
-def raised(number):
-    """Fail in another process."""
-    raise BudgetError(f"cannot {number}", **PARTS[BudgetError])
-
-
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 def test_an_error_survives_pickle_with_its_message_and_attributes(kind):
     error = kind("what is wrong", **PARTS.get(kind, {}))
@@ -42,8 +38,9 @@ def test_an_error_survives_pickle_with_its_message_and_attributes(kind):
 
 
 def test_an_error_of_a_worker_process_arrives_as_it_was_raised():
+    error = BudgetError("cannot 3", **PARTS[BudgetError])
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         with pytest.raises(BudgetError, match="cannot 3") as caught:
-            executor.submit(raised, 3).result()
+            executor.submit(fail, error).result()
         assert caught.value.possible == 0.5
         assert executor.submit(abs, -2).result() == 2

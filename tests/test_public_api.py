@@ -16,10 +16,11 @@ PUBLIC = {
     "select": "Budget Candidates Criterion Scope Scores Selection UnitValues all_criteria "
     "criterion_names expected_jaccard largest_ratio per_unit register_criterion removal_order "
     "score select",
-    "calibrate": "ACTIVATION BATCH_SCALE BoolArray Cache CacheReport CertaintyFunction "
-    "CollectOptions Collected DISTANCE Factor Float64Array GRADIENT IntArray L1 L2 LayerValues "
-    "Measurements RANK Source Statistics Tap WEIGHT all_factors cache_folder cache_limit "
-    "channels_first collect map_factor measure_weights of_filters plan_taps weights_factor",
+    "factors": "ACTIVATION BATCH_SCALE BoolArray DISTANCE Factor Float64Array GRADIENT IntArray L1 "
+    "L2 LARGEST LayerValues RANK Source Statistics WEIGHT from_source",
+    "calibrate": "Cache CacheReport CertaintyFunction CollectOptions Collected Measurements Tap "
+    "all_factors cache_folder cache_limit channels_first collect map_factor measure_weights "
+    "of_filters plan_taps weights_factor",
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
     "ValidateReport bench_text cache_text export_text filter_text finetune_text inspect_text "
     "make_text prune_text to_json to_plain to_text validate_text",

@@ -44,7 +44,7 @@ PRUNE = {"ratio": 0.5, "criterion": "l1"}
         ({"output": 3}, "output must be a path, got 3"),
         ({"output": "out.txt"}, r"output 'out.txt' must end in \.onnx"),
         ({"model": [3]}, r"model must be a path or an onnx.ModelProto, got \[3\]"),
-        ({"amp": True}, "--amp is for gradients"),
+        ({"amp": True}, "amp is for gradients"),
     ],
 )
 def test_a_wrong_argument_of_prune_is_named(tiny_unet, wrong, words):
@@ -64,7 +64,7 @@ def test_a_wrong_argument_of_prune_is_named(tiny_unet, wrong, words):
         (lambda: wrg_onnx.validate("m.onnx", "m.onnx", seed=-1), "seed must be at least 0"),
         (lambda: wrg_onnx.finetune("m.onnx", ema=2), r"ema must be in \[0, 1\), got 2"),
         (lambda: wrg_onnx.finetune("m.onnx", loss=3), "loss must be a text, got 3"),
-        (lambda: wrg_onnx.finetune("m.onnx", resume=True), "goes on from a checkpoint"),
+        (lambda: wrg_onnx.finetune("m.onnx", resume=True), "resume goes on from a checkpoint"),
         (lambda: wrg_onnx.finetune("m.onnx", device="gpu"), "device must be one of 'auto', 'cpu'"),
         (lambda: wrg_onnx.export("a:b", input=()), "a shape for each input"),
         (lambda: wrg_onnx.export("a:b", input="1x3"), "input must be sizes such as"),

@@ -52,6 +52,11 @@ def test_help_loads_no_more_than_it_shows(command, allowed):
     assert loaded_by(HELP.format([*command, "--help"])) <= allowed
 
 
+@pytest.mark.parametrize("folder", ["factors", "select"])
+def test_selection_needs_numpy_alone(folder):
+    assert loaded_by(f"import wrg_onnx.{folder}") == {"numpy"}
+
+
 def test_making_images_needs_numpy_and_pillow_alone(tmp_path):
     code = f"import wrg_onnx; wrg_onnx.tsod_make({str(tmp_path / 'made')!r}, count=1, size=32)"
     assert loaded_by(code) == {"numpy", "PIL"}

@@ -7,9 +7,10 @@ import os
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import ACTIVATION, Cache, cache_limit
+from wrg_onnx.calibrate import Cache, cache_limit
 from wrg_onnx.calibrate.store import Store
 from wrg_onnx.errors import OutputError, UsageError
+from wrg_onnx.factors import ACTIVATION
 
 ROW = {ACTIVATION: np.arange(1000.0)}
 

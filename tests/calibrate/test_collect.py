@@ -8,21 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import (
-    ACTIVATION,
-    BATCH_SCALE,
-    DISTANCE,
-    GRADIENT,
-    L1,
-    L2,
-    RANK,
-    WEIGHT,
-    CollectOptions,
-    collect,
-    probes,
-)
+from wrg_onnx.calibrate import CollectOptions, collect, probes
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import MissingPackageError, StatisticsError
+from wrg_onnx.factors import ACTIVATION, BATCH_SCALE, DISTANCE, GRADIENT, L1, L2, RANK, WEIGHT
 from wrg_onnx.graph import Provider
 
 RNG = np.random.default_rng(0)

@@ -15,18 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import (
-    BATCH_SCALE,
-    RANK,
-    CollectOptions,
-    LayerValues,
-    all_factors,
-    collect,
-    measure_weights,
-)
+from wrg_onnx.calibrate import CollectOptions, all_factors, collect, measure_weights
 from wrg_onnx.channels import find_units
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.data.saliency_map import SaliencyMap
+from wrg_onnx.factors import BATCH_SCALE, RANK, LayerValues
 from wrg_onnx.graph import Provider, bind_sizes, infer_shapes, load
 
 pytest.importorskip("torch")
@@ -125,7 +118,7 @@ def objections(found, recorded):
 def unversioned(factor):
     return (
         f"factor '{factor.name}' gives other numbers than version {factor.version} did: raise its "
-        f"version where it is registered, so that kept numbers of the old formula are not read, "
+        f"version where it is declared, so that kept numbers of the old formula are not read, "
         f"and record it anew with `{ANEW}`"
     )
 

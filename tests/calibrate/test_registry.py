@@ -6,17 +6,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate import (
-    ACTIVATION,
-    BATCH_SCALE,
-    DISTANCE,
-    GRADIENT,
-    L1,
-    L2,
-    RANK,
-    WEIGHT,
     CollectOptions,
-    Factor,
-    Source,
     all_factors,
     collect,
     map_factor,
@@ -25,9 +15,21 @@ from wrg_onnx.calibrate import (
     weights_factor,
 )
 from wrg_onnx.calibrate.rank.maps import MapProbe, MapSource
-from wrg_onnx.calibrate.registry import measure_maps
+from wrg_onnx.calibrate.registry import measure_maps, measures_maps, measures_weights
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import (
+    ACTIVATION,
+    BATCH_SCALE,
+    DISTANCE,
+    GRADIENT,
+    L1,
+    L2,
+    RANK,
+    WEIGHT,
+    Factor,
+    Source,
+)
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -71,6 +73,24 @@ def test_a_name_that_is_taken_is_refused(name, register):
     map_factor("energy", energy, version=1)
     with pytest.raises(ValueError, match=f"there is a factor '{name}' already"):
         register(name, energy, version=2)
+
+
+def test_a_factor_is_bound_once():
+    with pytest.raises(ValueError, match="there is a factor 'rank' already"):
+        measures_maps(RANK)
+
+
+@pytest.mark.parametrize(
+    ("bind", "source", "message"),
+    [
+        (measures_weights, Source.MAPS, "'energy' has the source 'maps', expected 'weights'"),
+        (measures_maps, Source.WEIGHTS, "'energy' has the source 'weights', expected 'maps'"),
+        (measures_maps, Source.BACKWARD, "'energy' has the source 'backward', expected 'maps'"),
+    ],
+)
+def test_a_factor_of_another_source_is_refused(bind, source, message):
+    with pytest.raises(ValueError, match=message):
+        bind(Factor("energy", 1, source))
 
 
 @pytest.mark.parametrize("name", ["", "Energy", "1st", "a factor", "a.b", "_key"])

@@ -8,9 +8,10 @@ import pickle
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import ACTIVATION, RANK, Cache
+from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.store import Store, digest_of
 from wrg_onnx.data.dataset import Sample
+from wrg_onnx.factors import ACTIVATION, RANK
 
 FACTORS = (ACTIVATION, RANK)
 ROW = {RANK: np.array([0.5, 1.0, 0.0]), ACTIVATION: np.array([2.0, 1e9, 0.0])}

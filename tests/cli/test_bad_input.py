@@ -120,9 +120,9 @@ def test_a_ratio_outside_its_range_is_a_usage_error(refused, model, ratio):
         ((*L1, "--std", "1,1,0"), "std must be positive"),
         ((*L1, "--layout", "NHWC"), "layout 'NHWC' does not fit"),
         ((*L1, "--criterion", "best"), "'best' is not one of"),
-        ((*L1, "--keep", "nothing*"), "--keep 'nothing*' matches no node or weight"),
-        ((*L1, "--only", "nothing*"), "--only 'nothing*' matches no node or weight"),
-        ((*L1, "--amp"), "--amp is for gradients, and --criterion l1 takes none"),
+        ((*L1, "--keep", "nothing*"), "keep 'nothing*' matches no node or weight"),
+        ((*L1, "--only", "nothing*"), "only 'nothing*' matches no node or weight"),
+        ((*L1, "--amp"), "amp is for gradients, and criterion 'l1' takes none"),
         ((*L1, "-o", "out.txt"), "output 'out.txt' must end in .onnx, such as 'out.onnx'"),
     ],
 )

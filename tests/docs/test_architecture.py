@@ -25,6 +25,7 @@ def section(title):
 
 def test_every_file_and_folder_that_it_names_is_there():
     named = set(re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?|[a-z_]+\.py)`", TEXT))
+    named -= {"images/", "masks/"}  # of a user's data
     assert len(named) > 40
     roots = (PACKAGE, ROOT)
     assert [n for n in sorted(named) if not any((root / n).exists() for root in roots)] == []

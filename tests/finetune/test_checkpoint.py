@@ -244,7 +244,7 @@ def test_a_folder_that_takes_no_file_is_named_before_the_first_step(kit):
 def test_safetensors_that_is_not_installed_is_named_before_the_first_step(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     told = []
-    with pytest.raises(MissingPackageError, match=r"--checkpoint needs safetensors"):
+    with pytest.raises(MissingPackageError, match=r"a checkpoint needs safetensors"):
         train(told=told)
     assert not told
 

@@ -91,7 +91,7 @@ def test_a_ratio_outside_its_range_is_refused(ratio):
 
 
 def test_mixed_precision_without_a_gradient_names_a_way_out():
-    words = "--amp is for gradients, and --criterion r takes none: leave it out, or choose"
+    words = "amp is for gradients, and criterion 'r' takes none: leave it out, or choose"
     with pytest.raises(UsageError, match=f"{words} a criterion with a gradient, such as sel"):
         PruneConfig(0.5, criterion=Criterion.R, amp=True)
 

@@ -115,4 +115,4 @@ def test_rounds_need_one_process(tmp_path, model):
     both = start_two("prune", model, *QUICK, "--rounds", 2, "-o", tmp_path / "never.onnx")
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [2, 2]
-    assert "start one for --rounds" in told[0][1]
+    assert "start one for more rounds" in told[0][1]

@@ -174,7 +174,7 @@ def test_an_output_must_be_named_onnx(tiny_unet, tmp_path, name):
 
 @pytest.mark.parametrize("option", ["keep", "only"])
 def test_a_glob_that_matches_nothing_is_refused(tiny_unet, option):
-    with pytest.raises(UsageError, match=f"--{option} 'botom.\\*' matches no node or weight"):
+    with pytest.raises(UsageError, match=f"{option} 'botom.\\*' matches no node or weight"):
         prune(tiny_unet, None, config(0.1, limits=Limits(**{option: ("botom.*",)})))
 
 

@@ -201,5 +201,5 @@ def test_a_model_that_cannot_be_fine_tuned_is_refused_before_the_first_cut(
 
 
 def test_epochs_without_fine_tuning_are_refused():
-    with pytest.raises(UsageError, match="--epochs is for --recover finetune"):
+    with pytest.raises(UsageError, match="epochs is for recover 'finetune'"):
         config(epochs=3)

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import (
+from wrg_onnx.factors import (
     ACTIVATION,
     BATCH_SCALE,
     DISTANCE,
@@ -18,8 +18,8 @@ from wrg_onnx.calibrate import (
     LayerValues,
     Statistics,
 )
-from wrg_onnx.calibrate import L1 as L1_NORM
-from wrg_onnx.calibrate import L2 as L2_NORM
+from wrg_onnx.factors import L1 as L1_NORM
+from wrg_onnx.factors import L2 as L2_NORM
 from wrg_onnx.select import Criterion, all_criteria, criterion_names, register_criterion, score
 
 # The geometric mean of each is 1, as a layer's is after scaling.

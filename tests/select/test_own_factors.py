@@ -85,7 +85,7 @@ def test_a_criterion_of_own_factors_removes_what_they_say(register, model, names
         0.25, criterion=criterion, data=DataOptions(samples=2), recover=Recovery.NONE,
         evaluate=False,
     )  # fmt: skip
-    report = prune(model, output, config)
+    report = prune(model, output, config).report
     assert (report.criterion, report.removed) == ("-".join(names), 2)
     assert report.images == (2 if "energy" in names else 0)
     np.testing.assert_allclose(kept(output), np.delete(SPREAD, gone), rtol=1e-6)
@@ -133,7 +133,7 @@ def test_the_committed_model_is_pruned_by_own_factors_and_their_rows_are_kept(
         0.5, criterion=criterion, data=DataOptions(samples=4), recover=Recovery.NONE,
         evaluate=False, cache=tmp_path / "cache",
     )  # fmt: skip
-    report = prune(TINY_UNET, output, config)
+    report = prune(TINY_UNET, output, config).report
     assert abs(report.reached - 0.5) <= 0.005
     assert report.equivalence.error <= report.equivalence.tolerance
     with np.load(*(tmp_path / "cache").iterdir()) as archive:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrg_onnx.calibrate import LayerValues
+from wrg_onnx.factors import LayerValues
 from wrg_onnx.select import per_unit
 
 

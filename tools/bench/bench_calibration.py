@@ -29,18 +29,9 @@ from typing import TypeVar
 import numpy as np
 
 from bench_prune import build_vgg16
-from wrg_onnx.calibrate import (
-    RANK,
-    BoolArray,
-    CollectOptions,
-    LayerValues,
-    Statistics,
-    Tap,
-    channels_first,
-    collect,
-    plan_taps,
-)
+from wrg_onnx.calibrate import CollectOptions, Tap, channels_first, collect, plan_taps
 from wrg_onnx.data.dataset import DataSet
+from wrg_onnx.factors import RANK, BoolArray, LayerValues, Statistics
 from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.choose import choose_units

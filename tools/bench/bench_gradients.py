@@ -27,10 +27,11 @@ import torch
 
 from bench_calibration import jaccard
 from bench_prune import build_vgg16
-from wrg_onnx.calibrate import GRADIENT, BoolArray, Measurements, Statistics, plan_taps
+from wrg_onnx.calibrate import Measurements, plan_taps
 from wrg_onnx.calibrate.gradient.probe import GradientProbe
 from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.errors import WrgError
+from wrg_onnx.factors import GRADIENT, BoolArray, Statistics
 from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions

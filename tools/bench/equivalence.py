@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wrg_onnx.calibrate import L1, Statistics, measure_weights
+from wrg_onnx.calibrate import measure_weights
 from wrg_onnx.errors import UnsupportedOperatorError
+from wrg_onnx.factors import L1, Statistics
 from wrg_onnx.graph import Array, Graph, open_session, relative_difference
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions

@@ -27,18 +27,9 @@ import numpy as np
 
 from recovery_table import SALIENCY, SETS, Bench
 from shared_pairs import ALL_SETS, DATA, link
-from wrg_onnx.calibrate import (
-    RANK,
-    WEIGHT,
-    Float64Array,
-    Measurements,
-    Statistics,
-    Tap,
-    channels_first,
-    measure_weights,
-    plan_taps,
-)
+from wrg_onnx.calibrate import Measurements, Tap, channels_first, measure_weights, plan_taps
 from wrg_onnx.data.dataset import DataSet
+from wrg_onnx.factors import RANK, WEIGHT, Float64Array, Statistics
 from wrg_onnx.graph import Graph, open_session
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.recover import ReconstructOptions, reconstruct

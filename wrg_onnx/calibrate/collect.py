@@ -10,12 +10,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.calibrate.factor import Factor, Source, from_source
 from wrg_onnx.calibrate.measurements import Measurements, row_length
 from wrg_onnx.calibrate.options import CollectOptions
 from wrg_onnx.calibrate.probes import StoredProbe, probes_for
 from wrg_onnx.calibrate.registry import measure_weights
-from wrg_onnx.calibrate.statistics import Float64Array, Statistics
 from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.channels import Units
@@ -23,6 +21,7 @@ from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.data.workers import of_first
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import Factor, Float64Array, Source, Statistics, from_source
 from wrg_onnx.progress import Progress, silent
 
 CertaintyFunction: TypeAlias = Callable[[Statistics, Callable[[Float64Array], Statistics]], float]

@@ -12,10 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from wrg_onnx.calibrate.factor import Factor
-from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
+from wrg_onnx.factors import Factor, Float64Array, LayerValues
 
 Row = Mapping[Factor, Float64Array]
 """For each factor (channels of all taps,) float64, one tap after the other."""

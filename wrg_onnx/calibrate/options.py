@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wrg_onnx.calibrate.cache import Cache
-from wrg_onnx.calibrate.factor import Factor
 from wrg_onnx.data.workers import Alone, Workers
+from wrg_onnx.factors import Factor
 from wrg_onnx.graph import Provider
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 
-from wrg_onnx.calibrate.factor import Factor, Source, from_source
 from wrg_onnx.calibrate.measurements import Probe, Row, row_length
 from wrg_onnx.calibrate.options import CollectOptions
 from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource, measured_with
@@ -17,6 +16,7 @@ from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import needs_torch
+from wrg_onnx.factors import Factor, Source, from_source
 from wrg_onnx.graph import Graph, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
 

@@ -5,21 +5,22 @@
 
     ENERGY = map_factor("energy", energy, version=1)
 
-Our own factors are registered by the same calls, each beside its function.
+Our own factors are declared in ``factors/``, where criteria find them without onnx, and a decorator
+binds each to its function here. G alone has none: ``gradient/`` measures it in a backward pass, and
+must not be imported before torch is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.factor import GRADIENT, LARGEST, Factor, Source
-from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
 from wrg_onnx.channels import Units
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import GRADIENT, LARGEST, Factor, Float64Array, LayerValues, Source
 from wrg_onnx.graph import Array
 
 OfWeights: TypeAlias = Callable[[Units], Sequence[LayerValues]]
@@ -30,6 +31,8 @@ OfMaps: TypeAlias = Callable[[Array], NDArray[np.floating[Any]]]
 """Takes the maps of one layer that one image gives, (N, C, H, W) floats, and gives not negative
 numbers: (N, C), of which the mean over N is taken, or (C,), where the function does that itself.
 N is 1 unless the model divides its image, such as into windows."""
+
+_Measure = TypeVar("_Measure", OfWeights, OfMaps)
 
 _OF_WEIGHTS: dict[Factor, OfWeights] = {}
 _OF_MAPS: dict[Factor, OfMaps] = {}
@@ -49,8 +52,8 @@ def weights_factor(name: str, measure: OfWeights, *, version: int) -> Factor:
     Raises:
         ValueError: If there is a factor of that name.
     """
-    factor = _new(Factor(name, version, Source.WEIGHTS))
-    _OF_WEIGHTS[factor] = measure
+    factor = Factor(name, version, Source.WEIGHTS)
+    measures_weights(factor)(measure)
     return factor
 
 
@@ -69,9 +72,27 @@ def map_factor(name: str, measure: OfMaps, *, version: int, most: float = LARGES
     Raises:
         ValueError: If there is a factor of that name.
     """
-    factor = _new(Factor(name, version, Source.MAPS, most))
-    _OF_MAPS[factor] = measure
+    factor = Factor(name, version, Source.MAPS, most)
+    measures_maps(factor)(measure)
     return factor
+
+
+def measures_weights(factor: Factor) -> Callable[[OfWeights], OfWeights]:
+    """Return a decorator that registers what measures a factor of the weights.
+
+    Raises:
+        ValueError: If there is a factor of that name, or this one has another source.
+    """
+    return _binding(factor, Source.WEIGHTS, _OF_WEIGHTS)
+
+
+def measures_maps(factor: Factor) -> Callable[[OfMaps], OfMaps]:
+    """Return a decorator that registers what measures a factor of feature maps.
+
+    Raises:
+        ValueError: If there is a factor of that name, or this one has another source.
+    """
+    return _binding(factor, Source.MAPS, _OF_MAPS)
 
 
 def all_factors() -> tuple[Factor, ...]:
@@ -120,7 +141,19 @@ def measure_maps(factor: Factor, maps: Array, tensor: str) -> Float64Array:
     return values
 
 
-def _new(factor: Factor) -> Factor:
+def _binding(
+    factor: Factor, source: Source, table: dict[Factor, _Measure]
+) -> Callable[[_Measure], _Measure]:
     if factor.name in {known.name for known in all_factors()}:
         raise ValueError(f"there is a factor '{factor.name}' already")
-    return factor
+    if factor.source is not source:
+        raise ValueError(
+            f"factor '{factor.name}' has the source '{factor.source.value}', "
+            f"expected '{source.value}'"
+        )
+
+    def bind(measure: _Measure) -> _Measure:
+        table[factor] = measure
+        return measure
+
+    return bind

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.cache import NAME_LENGTH, Cache
-from wrg_onnx.calibrate.factor import Factor
 from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import DataError
+from wrg_onnx.factors import Factor
 from wrg_onnx.files import renamed
 from wrg_onnx.tsod.pictures import load_arrays
 

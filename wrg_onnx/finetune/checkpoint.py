@@ -180,5 +180,5 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ModuleNotFoundError as error:
-        raise MissingPackageError("safetensors", purpose="--checkpoint", extra="torch") from error
+        raise MissingPackageError("safetensors", purpose="a checkpoint", extra="torch") from error
     return safetensors.torch

@@ -88,7 +88,7 @@ class FinetuneOptions:
                 raise UsageError(f"{shown} must be at least 0, got {getattr(self, name):g}")
         if self.workers.count > 1 and self.batch_norm is BatchNormUse.TRAIN:
             raise UsageError(
-                "--batch-norm train needs the statistics of whole batches: start one process"
+                "batch-norm 'train' needs the statistics of whole batches: start one process"
             )
         for name in ("warmup", "ema"):
             if not 0 <= getattr(self, name) < 1:

@@ -128,7 +128,7 @@ def _check_limits(graph: Graph, limits: Limits) -> None:
     """Refuse a glob that matches nothing: it is misspelt, and would be silently without effect."""
     flat = flatten(graph).graph
     names = [node.name for node in flat.nodes] + list(flat.constants)
-    for option, globs in (("--keep", limits.keep), ("--only", limits.only)):
+    for option, globs in (("keep", limits.keep), ("only", limits.only)):
         for glob in globs:
             if not fnmatch.filter(names, glob):
                 raise UsageError(

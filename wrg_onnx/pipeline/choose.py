@@ -7,17 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate import (
-    BoolArray,
-    Cache,
-    Collected,
-    CollectOptions,
-    Float64Array,
-    Statistics,
-    cache_limit,
-    collect,
-)
+from wrg_onnx.calibrate import Cache, Collected, CollectOptions, cache_limit, collect
 from wrg_onnx.data.saliency_map import SaliencyMap
+from wrg_onnx.factors import BoolArray, Float64Array, Statistics
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig

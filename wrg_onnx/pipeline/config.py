@@ -142,13 +142,15 @@ class PruneConfig:
         if not 0 < self.certainty <= 1:
             raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
         if self.rounds > 1 and self.workers.count > 1:
-            raise UsageError("several processes share one calibration: start one for --rounds")
+            raise UsageError(
+                "several processes share one calibration: start one process for rounds"
+            )
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
-            raise UsageError("--epochs is for --recover finetune")
+            raise UsageError("epochs is for recover 'finetune' (--epochs, --recover)")
         if self.amp and not self.criterion.needs_gradient:
             raise UsageError(
-                f"--amp is for gradients, and --criterion {self.criterion.name} takes none: leave "
-                "it out, or choose a criterion with a gradient, such as sel"
+                f"amp is for gradients, and criterion '{self.criterion.name}' takes none: leave it "
+                "out, or choose a criterion with a gradient, such as sel"
             )
 
     @property

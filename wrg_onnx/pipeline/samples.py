@@ -73,7 +73,7 @@ def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | Non
     if found is None or found.input not in options.shapes:
         return found
     if options.size is not None:
-        raise UsageError(f"--size and --shape both speak of '{found.input}': give one of them")
+        raise UsageError(f"size and shape both speak of '{found.input}': give one of them")
     shape = bind_sizes(graph.inputs, given=options.shapes)[found.input]
     height, width = shape[2:] if found.layout == "NCHW" else shape[1:3]
     return guess(size=(height, width))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wrg_onnx.calibrate import BoolArray, Float64Array
+from wrg_onnx.factors import BoolArray, Float64Array
 
 RESAMPLES = 20
 """Their mean is known to a fifth of their spread."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.calibrate import BoolArray, Float64Array, IntArray
+from wrg_onnx.factors import BoolArray, Float64Array, IntArray
 
 NEAR_ENOUGH = 0.005
 """How far from the asked ratio the order of the scores is followed strictly."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate import (
+from wrg_onnx.factors import (
     ACTIVATION,
     BATCH_SCALE,
     DISTANCE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate import Float64Array, LayerValues
+from wrg_onnx.factors import Float64Array, LayerValues
 
 LEAST_SHARE = 0.01
 """What a layer's dead channels count as in its geometric mean, as a share of its mean."""

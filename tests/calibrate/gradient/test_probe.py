@@ -9,12 +9,13 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional as tf  # noqa: E402
 
-from wrg_onnx.calibrate import GRADIENT, plan_taps  # noqa: E402
+from wrg_onnx.calibrate import plan_taps  # noqa: E402
 from wrg_onnx.calibrate.gradient.first_order import FirstOrderEffects  # noqa: E402
 from wrg_onnx.calibrate.gradient.probe import GradientProbe, parts_within  # noqa: E402
 from wrg_onnx.data.dataset import DataSet, Sample  # noqa: E402
 from wrg_onnx.data.saliency_map import SaliencyMap  # noqa: E402
 from wrg_onnx.errors import StatisticsError, UnsupportedOperatorError  # noqa: E402
+from wrg_onnx.factors import GRADIENT  # noqa: E402
 from wrg_onnx.twin import build_twin  # noqa: E402
 from wrg_onnx.twin.losses import bce_loss, iou_loss  # noqa: E402
 

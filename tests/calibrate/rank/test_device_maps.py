@@ -7,11 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from wrg_onnx.calibrate import ACTIVATION, RANK, plan_taps  # noqa: E402
+from wrg_onnx.calibrate import plan_taps  # noqa: E402
 from wrg_onnx.calibrate.rank.device_maps import DeviceMapProbe  # noqa: E402
 from wrg_onnx.calibrate.rank.maps import MapProbe, MapSource  # noqa: E402
 from wrg_onnx.data.dataset import Sample  # noqa: E402
 from wrg_onnx.errors import StatisticsError  # noqa: E402
+from wrg_onnx.factors import ACTIVATION, RANK  # noqa: E402
 from wrg_onnx.graph import Provider  # noqa: E402
 
 RNG = np.random.default_rng(0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import ACTIVATION, RANK, channels_first, plan_taps
+from wrg_onnx.calibrate import channels_first, plan_taps
 from wrg_onnx.calibrate.rank.maps import MapProbe, MapSource
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import ACTIVATION, RANK
 from wrg_onnx.graph import open_session
 
 RNG = np.random.default_rng(0)

@@ -16,8 +16,9 @@ from operator_cases import (
 )
 from strategies import analyse, compare, draw_alive, masked, normal, whole
 
-from wrg_onnx.calibrate import L2, channels_first, measure_weights, plan_taps
+from wrg_onnx.calibrate import channels_first, measure_weights, plan_taps
 from wrg_onnx.channels import Limits, mac_terms, total_cost
+from wrg_onnx.factors import L2
 from wrg_onnx.rewrite import apply_plan, plan_slices, validate_translation
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -14,12 +14,13 @@ from onnx import TensorProto, helper, parser
 from operator_cases import network
 from twin_cases import operator_cases
 
-from wrg_onnx.calibrate import GRADIENT, plan_taps
+from wrg_onnx.calibrate import plan_taps
 from wrg_onnx.calibrate.gradient.probe import GradientProbe
 from wrg_onnx.calibrate.measurements import by_tap
 from wrg_onnx.channels import find_units
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import UnsupportedOperatorError
+from wrg_onnx.factors import GRADIENT
 from wrg_onnx.graph import Edit, bind_sizes, edited, flatten, infer_shapes, load, open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.graph.model import Node

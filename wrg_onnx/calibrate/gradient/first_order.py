@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.factor import GRADIENT
 from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import GRADIENT
 
 
 class FirstOrderEffects:

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wrg_onnx.calibrate.factor import GRADIENT
 from wrg_onnx.calibrate.gradient.first_order import FirstOrderEffects
 from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import GRADIENT
 from wrg_onnx.graph import Graph
 from wrg_onnx.graph.session import RANDOM_SEED
 from wrg_onnx.twin import build_twin, widened

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from wrg_onnx.calibrate.registry import map_factor
-from wrg_onnx.calibrate.statistics import Float64Array
+from wrg_onnx.calibrate.registry import measures_maps
+from wrg_onnx.factors import ACTIVATION, Float64Array
 from wrg_onnx.graph import Array
 
 
+@measures_maps(ACTIVATION)
 def mean_activation(maps: Array) -> Float64Array:
     """Average the absolute values of each channel.
 
@@ -23,6 +24,3 @@ def mean_activation(maps: Array) -> Float64Array:
     that of absolute values serves activations of both signs.
     """
     return np.asarray(np.abs(maps).mean(axis=(0, 2, 3), dtype=np.float64))
-
-
-ACTIVATION = map_factor("activation", mean_activation, version=1)

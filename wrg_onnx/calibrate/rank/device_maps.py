@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from wrg_onnx.calibrate.factor import Factor
 from wrg_onnx.calibrate.measurements import Row
-from wrg_onnx.calibrate.rank.activation import ACTIVATION
 from wrg_onnx.calibrate.rank.device_ranks import device_ranks
 from wrg_onnx.calibrate.rank.maps import MapSource, measured_with, not_finite
-from wrg_onnx.calibrate.rank.ranks import RANK, sequence_matrix
+from wrg_onnx.calibrate.rank.ranks import sequence_matrix
 from wrg_onnx.calibrate.registry import measure_maps
-from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
+from wrg_onnx.factors import ACTIVATION, RANK, Factor, Float64Array
 
 BOUND_BYTES = 2 * 2**30
 """How many bytes of feature maps are held at a time."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cython_lapack
 
-from wrg_onnx.calibrate.statistics import BoolArray, Float64Array, IntArray
+from wrg_onnx.factors import BoolArray, Float64Array, IntArray
 
 _PANEL = 32
 """Columns that LAPACK eliminates at a time; 16 to 64 are alike for matrices up to 500 x 500."""

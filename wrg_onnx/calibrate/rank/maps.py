@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wrg_onnx.calibrate.factor import Factor, Source, from_source
 from wrg_onnx.calibrate.measurements import Row
-from wrg_onnx.calibrate.rank.activation import ACTIVATION
 from wrg_onnx.calibrate.registry import measure_maps
-from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
 from wrg_onnx.channels import traits_of
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import ACTIVATION, Factor, Float64Array, Source, from_source
 from wrg_onnx.graph import Array, Graph, Provider, Session, flatten, open_session
 
 if TYPE_CHECKING:

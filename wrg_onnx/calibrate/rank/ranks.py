@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.rank.inertia import largest_eigenvalues, positive_eigenvalues
-from wrg_onnx.calibrate.registry import map_factor
-from wrg_onnx.calibrate.statistics import Float64Array, IntArray
+from wrg_onnx.calibrate.registry import measures_maps
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import RANK, Float64Array, IntArray
 from wrg_onnx.graph import Array
 from wrg_onnx.graph.threads import one_blas_thread
 
@@ -24,6 +24,7 @@ SMALL = 40
 """Below this side the eigenvalues are as fast as the inertia."""
 
 
+@measures_maps(RANK)
 def rank_shares(maps: Array) -> Float64Array:
     """Take the mean rank of each channel's maps over the most that it could be.
 
@@ -165,7 +166,3 @@ def _above(eigenvalues: NDArray[np.floating], tolerance: float) -> IntArray:
     """Count the eigenvalues, (maps, short) in rising order, above a share of the largest."""
     threshold = eigenvalues[:, -1:].clip(min=0) * tolerance
     return np.asarray(((eigenvalues > threshold) & (eigenvalues > 0)).sum(axis=-1), np.int64)
-
-
-RANK = map_factor("rank", rank_shares, version=1, most=1.0)
-"""R."""

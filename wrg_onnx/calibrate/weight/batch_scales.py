@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from wrg_onnx.calibrate.registry import weights_factor
-from wrg_onnx.calibrate.statistics import LayerValues
+from wrg_onnx.calibrate.registry import measures_weights
 from wrg_onnx.channels import Units
 from wrg_onnx.errors import StatisticsError
+from wrg_onnx.factors import BATCH_SCALE, LayerValues
 
 
+@measures_weights(BATCH_SCALE)
 def batch_scales(units: Units) -> list[LayerValues]:
     """Take abs of the scale (gamma) of every batch normalisation, one per channel.
 
@@ -44,6 +45,3 @@ def batch_scales(units: Units) -> list[LayerValues]:
             "the weights alone, such as --criterion l1"
         )
     return found
-
-
-BATCH_SCALE = weights_factor("batch_scale", batch_scales, version=1)

@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 
-from wrg_onnx.calibrate.registry import weights_factor
-from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.calibrate.registry import measures_weights
 from wrg_onnx.calibrate.weight.filters import Filters, all_filters
 from wrg_onnx.channels import Units
+from wrg_onnx.factors import DISTANCE, Float64Array, LayerValues
 
 BLOCK_ELEMENTS = 1 << 23
 """How many numbers a block of filters, or of their distances, has at most: 64 MiB in float64."""
 
 
+@measures_weights(DISTANCE)
 def filter_distances(units: Units) -> list[LayerValues]:
     """Sum the Euclidean distances of every filter to the other filters of its layer.
 
@@ -70,6 +71,3 @@ def _between(first: Float64Array, second: Float64Array) -> Float64Array:
     apart += others
     np.maximum(apart, 0, out=apart)  # rounding may leave less
     return np.sqrt(apart)
-
-
-DISTANCE = weights_factor("distance", filter_distances, version=1)

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.statistics import Float64Array, IntArray, LayerValues
 from wrg_onnx.channels import Units
+from wrg_onnx.factors import Float64Array, IntArray, LayerValues
 from wrg_onnx.graph import Array
 
 CHUNK_ELEMENTS = 1 << 18

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from wrg_onnx.calibrate.statistics import Float64Array
 from wrg_onnx.channels import IdArray, LayerForm, Units, traits_of
 from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion
+from wrg_onnx.factors import Float64Array
 from wrg_onnx.graph import Array, Graph, Node, Shape
 
 _LINEAR = (LayerForm.LINEAR, LayerForm.SAMPLED)

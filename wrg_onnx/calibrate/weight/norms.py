@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from wrg_onnx.calibrate.registry import weights_factor
-from wrg_onnx.calibrate.statistics import Float64Array, LayerValues
+from wrg_onnx.calibrate.registry import measures_weights
 from wrg_onnx.calibrate.weight.filters import FloatRows, all_filters, of_filters
 from wrg_onnx.calibrate.weight.gains import filter_gains
 from wrg_onnx.channels import Units
+from wrg_onnx.factors import L1, L2, WEIGHT, Float64Array, LayerValues
 
 
+@measures_weights(L1)
 def l1_norms(units: Units) -> list[LayerValues]:
     """Take the L1 norm of every filter as it is in the file.
 
@@ -25,6 +26,7 @@ def l1_norms(units: Units) -> list[LayerValues]:
     return of_filters(units, _l1)
 
 
+@measures_weights(L2)
 def l2_norms(units: Units) -> list[LayerValues]:
     """Take the L2 norm of every filter as it is in the file.
 
@@ -37,6 +39,7 @@ def l2_norms(units: Units) -> list[LayerValues]:
     return of_filters(units, _l2)
 
 
+@measures_weights(WEIGHT)
 def scaled_norms(units: Units) -> list[LayerValues]:
     """Take the L2 norm of every filter, times what the model multiplies its channel by behind it.
 
@@ -64,11 +67,3 @@ def _l1(rows: FloatRows) -> Float64Array:
 
 def _l2(rows: FloatRows) -> Float64Array:
     return np.asarray(np.sqrt(np.square(rows).sum(axis=1, dtype=np.float64)))
-
-
-WEIGHT = weights_factor("weight", scaled_norms, version=1)
-"""W."""
-
-L1 = weights_factor("l1", l1_norms, version=1)
-
-L2 = weights_factor("l2", l2_norms, version=1)

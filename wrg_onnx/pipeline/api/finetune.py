@@ -191,5 +191,5 @@ def _checkpoint(checkpoint: AnyPath | None, *, resume: bool, force: bool) -> Che
     resume, force = read_flag("resume", resume), read_flag("force", force)
     path = read_optional_path("checkpoint", checkpoint)
     if resume and path is None:
-        raise UsageError("--resume goes on from a checkpoint: name it by --checkpoint")
+        raise UsageError("resume goes on from a checkpoint: name it (--checkpoint)")
     return None if path is None else CheckpointFile(path, resume, force)

@@ -66,14 +66,6 @@ class Factor:
         return f"{self.name} {self.version}"
 
 
-GRADIENT = Factor("gradient", version=1, source=Source.BACKWARD)
-"""G: what a channel's removal does to the loss, to first order.
-
-It is the one factor that no function of weights or of maps gives: ``gradient/`` measures it, and
-must not be imported before torch is needed. All others are registered beside their functions.
-"""
-
-
 def from_source(factors: Iterable[Factor], source: Source) -> tuple[Factor, ...]:
     """Pick the factors that are measured on one thing, in the order of their names."""
     return tuple(sorted((f for f in factors if f.source is source), key=lambda f: f.name))

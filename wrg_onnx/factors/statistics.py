@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.calibrate.factor import Factor
+from wrg_onnx.factors.factor import Factor
 
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
