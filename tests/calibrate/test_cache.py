@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate import Cache, cache_limit
-from wrg_onnx.calibrate.store import Store
+from wrg_onnx.calibrate.kept_rows import Store
 from wrg_onnx.errors import OutputError, UsageError
 from wrg_onnx.factors import ACTIVATION
 

@@ -16,7 +16,7 @@ from wrg_onnx.pipeline.prune import prune
 pytest.importorskip("torch")
 
 EAGER = (
-    "import wrg_onnx.calibrate.store as store; store.FLUSH_SECONDS = 0\n"
+    "import wrg_onnx.calibrate.kept_rows as store; store.FLUSH_SECONDS = 0\n"
     "from wrg_onnx.cli import main; main()"
 )
 QUICK = ("--ratio", 0.4, "--recover", "none", "--no-evaluate")

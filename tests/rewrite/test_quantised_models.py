@@ -11,7 +11,7 @@ from strategies import analyse, assert_surgery_is_exact, build, draw_alive, norm
 
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.rewrite import validate
+from wrg_onnx.rewrite import proof
 from wrg_onnx.select import Criterion
 
 TEXT = """net (float[1,3,16,16] x) => (float[1,10] y) {
@@ -103,7 +103,7 @@ def test_pruned_network_computes_what_the_masked_one_does(quantised):
 def test_a_proof_without_the_rounding_between_layers_says_so(network, tmp_path, monkeypatch):
     path = tmp_path / "quantised.onnx"
     quantize_static(network, path, Samples(), quant_format=QuantFormat.QDQ)
-    monkeypatch.setattr(validate, "_exceeded", lambda *_: True)
+    monkeypatch.setattr(proof, "_exceeded", lambda *_: True)
     report = prune(path, None, PruneConfig(0.6, criterion=Criterion.L1)).report
     assert report.equivalence.steps > 0
     assert report.equivalence.error < 1e-5

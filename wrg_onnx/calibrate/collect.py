@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from wrg_onnx.calibrate.kept_rows import digest_of
 from wrg_onnx.calibrate.measurements import Measurements, row_length
 from wrg_onnx.calibrate.options import CollectOptions
 from wrg_onnx.calibrate.probes import StoredProbe, probes_for
 from wrg_onnx.calibrate.registry import measure_weights
-from wrg_onnx.calibrate.store import digest_of
 from wrg_onnx.calibrate.taps import Tap, plan_taps
 from wrg_onnx.channels import Units
 from wrg_onnx.data.dataset import DataSet

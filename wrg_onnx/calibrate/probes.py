@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 
+from wrg_onnx.calibrate.kept_rows import Store
 from wrg_onnx.calibrate.measurements import Probe, Row, row_length
 from wrg_onnx.calibrate.options import CollectOptions
 from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource, measured_with
-from wrg_onnx.calibrate.store import Store
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.data.saliency_map import SaliencyMap

@@ -96,8 +96,8 @@ class Call:
         inputs: One operand per input; None where an optional input is absent.
         output_shapes: Concrete shapes of the outputs; ``()`` where one is absent.
         carriers: The output axes that are to carry the units of an axis that is divided; of a
-            division that none of them belongs to, the factor with most units does.
-        fresh: Makes ids for the factors of a division, on a trial pass alone: each factor then gets
+            division that none of them belongs to, the part with most units does.
+        fresh: Makes ids for the parts of a division, on a trial pass alone: each part then gets
             ids of its own, and what freezes them tells which ones can carry the units.
         head_dims: Whether activations that are contracted with each other may lose positions.
     """
@@ -211,15 +211,15 @@ class Quantised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Division:
-    """An axis that a Reshape divided; one of the factors carries its units.
+    """An axis that a Reshape divided; one of the parts carries its units.
 
     Attributes:
         ids: The ids of the divided axis, each once.
-        factors: By output axis, the ids along each factor that could carry them.
+        parts: By output axis, the ids along each part that could carry them.
     """
 
     ids: IdArray
-    factors: Mapping[int, IdArray]
+    parts: Mapping[int, IdArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +239,7 @@ class Coupling:
             position that a rule names nowhere is frozen.
         divisions: The axes that a Reshape divided.
         quantised: Operands of integers that stand for other numbers.
-        choice: Which factor carries the units, for the report; empty where there was no choice.
+        choice: Which part carries the units, for the report; empty where there was no choice.
     """
 
     outputs: tuple[Axes, ...]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels.ids import INERT, IdArray
-from wrg_onnx.channels.traits import Factors, traits_of
+from wrg_onnx.channels.traits import LengthProduct, traits_of
 from wrg_onnx.channels.units import Analysed, Units, is_parameter
 from wrg_onnx.graph import Graph, flatten
 
@@ -58,7 +58,7 @@ def mac_terms(units: Units) -> tuple[CostTerm, ...]:
     )
 
 
-def multiplications(analysed: Analysed) -> Iterator[Factors]:
+def multiplications(analysed: Analysed) -> Iterator[LengthProduct]:
     """Yield what a node multiplies; nothing for operators that treat elements one by one.
 
     Nor for a node in a branch or loop body whose shapes are not known before it runs.
@@ -68,7 +68,7 @@ def multiplications(analysed: Analysed) -> Iterator[Factors]:
         yield from count(analysed)
 
 
-def _term(units: Units, parts: Factors) -> CostTerm:
+def _term(units: Units, parts: LengthProduct) -> CostTerm:
     weight = 1.0
     live = []
     for axes, chosen in parts:

@@ -15,7 +15,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, Tie, freeze_axes
 from wrg_onnx.channels.ids import INERT, Alive, IdArray
 from wrg_onnx.channels.table import Derived
-from wrg_onnx.channels.traits import Factors, all_axes
+from wrg_onnx.channels.traits import LengthProduct, all_axes
 from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Attribute, Shape
 
@@ -163,7 +163,7 @@ def derive_heads(call: Call, outputs: Sequence[Axes], alive: Alive) -> Derived:
     return Derived(attributes=attributes)
 
 
-def count_attention(analysed: Analysed, *, past: int) -> Iterator[Factors]:
+def count_attention(analysed: Analysed, *, past: int) -> Iterator[LengthProduct]:
     """Attend with queries, keys and values that come projected.
 
     Args:
@@ -183,7 +183,7 @@ def count_attention(analysed: Analysed, *, past: int) -> Iterator[Factors]:
     yield from count_scores(q, y, length)
 
 
-def count_scores(q: Axes, y: Axes, length: int) -> Iterator[Factors]:
+def count_scores(q: Axes, y: Axes, length: int) -> Iterator[LengthProduct]:
     """Multiply each query with each key, and each weight with its value.
 
     Args:

@@ -39,7 +39,7 @@ class Premises:
         elsewhere: The shapes at other sizes of the inputs, empty where there are none.
         copies: The axes that single readers of a shared vector see, by (node index, position).
         carriers: By node index, the output axes that carry the units of a divided axis.
-        is_trial: Whether every factor of a divided axis gets ids of its own instead.
+        is_trial: Whether every part of a divided axis gets ids of its own instead.
         head_dims: Whether activations that are contracted with each other may lose positions.
     """
 

@@ -1,9 +1,9 @@
-"""How ids pass through a change of shape: which factor of an axis carries the units.
+"""How ids pass through a change of shape: which part of an axis carries the units.
 
 Both shapes are cut into the smallest blocks of axes with equal element counts. Inside a block the
 ids are written into an array of the input's dims, which is then reshaped to the output's dims: an
 axis along which alone the ids vary carries them. Where none does, an axis was split (heads x head
-dim, channel shuffle), one factor must carry the units, and the positions that share its index are
+dim, channel shuffle), one part must carry the units, and the positions that share its index are
 tied.
 """
 
@@ -54,7 +54,7 @@ def regroup(call: Call, x: Axes, shape: Shape, *, first: int = 0) -> Coupling:
     """Carry ids through a change of shape that keeps the elements' order.
 
     Args:
-        call: The node; it says which factor of an axis that is divided carries the units.
+        call: The node; it says which part of an axis that is divided carries the units.
         x: The axes before.
         shape: The shape after, with as many elements.
         first: Where its axes start among those of the node's output.
@@ -118,7 +118,7 @@ def _carry(call: Call, block: _Block) -> _Carried:
     if len(live) > 1:
         chosen = max(live, key=lambda axis: len(np.unique(x.at(axis))))
     others = [x.at(axis) for axis in live if axis != chosen]
-    # On a trial pass the factors of an axis are alive side by side, and meet again here.
+    # On a trial pass the parts of an axis are alive side by side, and meet again here.
     frozen = () if call.fresh else tuple(Freeze(ids, MERGED) for ids in others)
     # The block is m_0 x ... x m_p positions of the input, n_0 x ... x n_q of the output: as many,
     # in the same order. grid (n_0, ..., n_q) holds the id of each: those of the chosen axis (m_c),
@@ -139,12 +139,12 @@ def _carry(call: Call, block: _Block) -> _Carried:
 
 
 def _divide(call: Call, grid: IdArray, outer: list[int], frozen: tuple[Freeze, ...]) -> _Carried:
-    """Let one factor carry the units, and tie what shares its index.
+    """Let one part carry the units, and tie what shares its index.
 
-    On a trial pass every factor gets fresh ids instead, and no ties.
+    On a trial pass every part gets fresh ids instead, and no ties.
 
     Args:
-        call: The node; it says which factors are to carry units, and whether this is a trial.
+        call: The node; it says which parts are to carry units, and whether this is a trial.
         grid: (n_0, ..., n_q), the id of each position of the block, in the output's dims.
         outer: The output axis of each of these dims.
         frozen: What is frozen already.

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from wrg_onnx.channels.axes import Axes
-from wrg_onnx.channels.choices import FactorTrial, choose_carriers, in_doubt, most_removable
+from wrg_onnx.channels.carrying_axis import DivisionTrial, choose_carriers, in_doubt, most_removable
 from wrg_onnx.channels.constants import Constants, number_constants
 from wrg_onnx.channels.demands import unmet_demands
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
@@ -53,7 +53,7 @@ def find_units(
         units = _settle(model, found, units)
         if not in_doubt(units):
             return units
-    carriers = choose_carriers(_try_factors(model), finest=model.limits.head_dims)
+    carriers = choose_carriers(_try_parts(model), finest=model.limits.head_dims)
     other = _run_pass(model, carriers)
     chosen = _settle(model, other, _solve(model, other))
     # What is not settled yet can only lose: the first reading needs no more work if it is behind.
@@ -90,7 +90,7 @@ class _Pass:
 def _run_pass(model: _Model, carriers: Carriers | None) -> _Pass:
     """Ask every rule once, and add what the interface and the user hold.
 
-    Without carriers this is a trial, which gives every factor of a division ids of its own.
+    Without carriers this is a trial, which gives every part of a division ids of its own.
     """
     premises = Premises(
         model.shapes,
@@ -122,8 +122,8 @@ def _settle(model: _Model, found: _Pass, units: Units) -> Units:
     return _solve(model, found) if lonely else units
 
 
-def _try_factors(model: _Model) -> FactorTrial:
-    """Give every factor of every division ids of its own, and see what becomes of them."""
+def _try_parts(model: _Model) -> DivisionTrial:
+    """Give every part of every division ids of its own, and see what becomes of them."""
     found = _run_pass(model, None)
     labels, reason = _components(found.ledger)
     weight = np.zeros(found.ledger.total)
@@ -132,7 +132,7 @@ def _try_factors(model: _Model) -> FactorTrial:
         if is_parameter(array):
             weight[slot.offset : slot.offset + slot.size] = array.size / slot.size
     divisions = {i: node.divisions for i, node in found.nodes.items() if node.divisions}
-    return FactorTrial(divisions, labels, reason >= 0, weight)
+    return DivisionTrial(divisions, labels, reason >= 0, weight)
 
 
 def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:

@@ -20,7 +20,7 @@ from wrg_onnx.channels.sizes import SizeRule
 from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Array, Node
 
-Factors: TypeAlias = Sequence[tuple[Axes, Sequence[int]]]
+LengthProduct: TypeAlias = Sequence[tuple[Axes, Sequence[int]]]
 """Tensors, and of each the axes whose lengths are multiplied."""
 
 
@@ -29,7 +29,7 @@ def all_axes(axes: Axes) -> tuple[Axes, Sequence[int]]:
     return axes, range(axes.rank)
 
 
-Count: TypeAlias = Callable[[Analysed], Iterator[Factors]]
+Count: TypeAlias = Callable[[Analysed], Iterator[LengthProduct]]
 """Counts multiplications of a node: their number is the sum over what it yields."""
 
 

@@ -64,7 +64,7 @@ class Analysed:
         demands: The numbers in shape operands that count positions.
         makes_channels: Whether filters of a weight become channels of the output here.
         divisions: The axes that a Reshape divided.
-        choice: Which factor carries the units, for the report.
+        choice: Which part carries the units, for the report.
         has_shapes: Whether the shapes around it are known; in a body they need not be.
         quantised: Operands of integers that stand for other numbers.
     """

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import onnx
 import onnx_graphsurgeon as gs
 
+from wrg_onnx.graph.from_graphsurgeon import Source, read_graph
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
-from wrg_onnx.graph.surgeon import Source, read_graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,8 @@ from onnx import external_data_helper, inliner, numpy_helper
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from wrg_onnx.errors import ModelError, one_line
+from wrg_onnx.graph.from_graphsurgeon import Source, read_graph
 from wrg_onnx.graph.model import Array, Graph, captured
-from wrg_onnx.graph.surgeon import Source, read_graph
 
 LARGE_COUNT = 1024
 """Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""

@@ -11,9 +11,9 @@ import onnx_graphsurgeon as gs
 from onnx import helper, numpy_helper
 from onnx_graphsurgeon.ir.tensor import LazyValues
 
+from wrg_onnx.graph.from_graphsurgeon import Source
 from wrg_onnx.graph.load import LARGE_COUNT
 from wrg_onnx.graph.model import Array, Graph
-from wrg_onnx.graph.surgeon import Source
 
 KEPT_BYTES = 1 << 22
 """The largest message that a graph keeps for the next time it is asked for."""

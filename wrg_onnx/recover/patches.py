@@ -9,7 +9,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from wrg_onnx.graph import Array, Node
-from wrg_onnx.graph.window import SlidingWindow, output_sizes, read_transposed_window, read_window
+from wrg_onnx.graph.sliding_window import (
+    SlidingWindow,
+    output_sizes,
+    read_transposed_window,
+    read_window,
+)
 from wrg_onnx.recover.layers import LinearLayer
 
 STRIP_BYTES = 48 * 2**20

@@ -12,7 +12,7 @@ from wrg_onnx.report.records import (
     PruneReport,
     ValidateReport,
 )
-from wrg_onnx.report.terminal import (
+from wrg_onnx.report.tables import (
     bench_text,
     export_text,
     finetune_text,

@@ -9,15 +9,15 @@ from wrg_onnx.rewrite.kept_channels import (
     with_note,
 )
 from wrg_onnx.rewrite.plan import Plan, plan_slices
-from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
-from wrg_onnx.rewrite.survivors import Survivors
-from wrg_onnx.rewrite.validate import (
+from wrg_onnx.rewrite.proof import (
     TOLERANCE,
     Equivalence,
     combine,
     compare_with,
     validate_translation,
 )
+from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
+from wrg_onnx.rewrite.surviving_units import Survivors
 
 __all__ = [
     "TOLERANCE",

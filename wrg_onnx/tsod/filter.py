@@ -29,7 +29,7 @@ from wrg_onnx.tsod.layouts import PairedSet, find_sets
 from wrg_onnx.tsod.measure import Measured, read_binary
 from wrg_onnx.tsod.pictures import decode, write_png
 from wrg_onnx.tsod.sheet import Tile
-from wrg_onnx.tsod.sift import FilterOptions, Sifted, refuse_faults, refuse_none, sift
+from wrg_onnx.tsod.verdicts import FilterOptions, Sifted, refuse_faults, refuse_none, sift
 from wrg_onnx.version import __version__
 
 if TYPE_CHECKING:

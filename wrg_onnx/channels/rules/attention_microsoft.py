@@ -27,7 +27,7 @@ from wrg_onnx.channels.heads import (
 )
 from wrg_onnx.channels.rules.linear import contract
 from wrg_onnx.channels.table import MICROSOFT, derivation, op_rule
-from wrg_onnx.channels.traits import Factors, Traits, all_axes, op_traits
+from wrg_onnx.channels.traits import LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
 
 
@@ -145,7 +145,7 @@ derivation(
 )(derive_heads)  # fmt: skip
 
 
-def _count_packed(analysed: Analysed) -> Iterator[Factors]:
+def _count_packed(analysed: Analysed) -> Iterator[LengthProduct]:
     """Project to queries, keys and values, then attend."""
     call = analysed.call
     x, w, past = call.axes(0), call.axes(1), call.optional(4)

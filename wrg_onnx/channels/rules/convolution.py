@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes, tie_rows
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
-from wrg_onnx.channels.traits import Factors, LayerForm, Traits, all_axes, op_traits
+from wrg_onnx.channels.traits import LayerForm, LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
 
 CONVOLVED = "convolves over this axis"
@@ -172,7 +172,9 @@ def couple_col2im(call: Call) -> Coupling:
     return Coupling((Axes(shape, ids),), tie_rows(columns.reshape(-1), len(columns)), frozen)
 
 
-def count_convolution(analysed: Analysed, *, channels_last: bool = False) -> Iterator[Factors]:
+def count_convolution(
+    analysed: Analysed, *, channels_last: bool = False
+) -> Iterator[LengthProduct]:
     """Apply the whole weight at each position of the output.
 
     Args:
@@ -185,7 +187,7 @@ def count_convolution(analysed: Analysed, *, channels_last: bool = False) -> Ite
     yield [all_axes(analysed.call.axes(1)), (y, places)]
 
 
-def _count_transposed(analysed: Analysed) -> Iterator[Factors]:
+def _count_transposed(analysed: Analysed) -> Iterator[LengthProduct]:
     """Apply the whole weight at each position of the input."""
     x = analysed.call.axes(0)
     yield [all_axes(analysed.call.axes(1)), (x, (0, *range(2, x.rank)))]

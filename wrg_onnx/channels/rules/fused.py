@@ -30,7 +30,7 @@ from wrg_onnx.channels.rules.linear import (
 from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary, freeze_dropped
 from wrg_onnx.channels.rules.pooling import POOLED
 from wrg_onnx.channels.table import MICROSOFT, Derived, derivation, op_rule
-from wrg_onnx.channels.traits import Factors, LayerForm, Traits, op_traits, traits_named
+from wrg_onnx.channels.traits import LayerForm, LengthProduct, Traits, op_traits, traits_named
 from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Shape
 
@@ -201,7 +201,7 @@ def _activated(call: Call, made: Coupling) -> Coupling:
     return made.also(frozen=freeze_axes(y, range(y.rank), f"applies {activation} over this axis"))
 
 
-def _count_turned(analysed: Analysed) -> Iterator[Factors]:
+def _count_turned(analysed: Analysed) -> Iterator[LengthProduct]:
     """Sum one inner axis up for each element of the output, as the left operand is turned."""
     node = analysed.call.node
     a = turned(analysed.call.axes(0), node.int("transBatchA", 0), node.int("transA", 0))

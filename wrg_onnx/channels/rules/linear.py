@@ -20,7 +20,7 @@ from wrg_onnx.channels.axes import (
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.table import op_rule
-from wrg_onnx.channels.traits import Factors, LayerForm, Traits, all_axes, op_traits
+from wrg_onnx.channels.traits import LayerForm, LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
 
 TWO_ACTIVATIONS = "contracts two activations over this axis"
@@ -235,19 +235,19 @@ def couple_det(call: Call) -> Coupling:
     return Coupling((Axes(call.output_shapes[0], x.ids[:-2]),), frozen=frozen)
 
 
-def count_gemm(analysed: Analysed) -> Iterator[Factors]:
+def count_gemm(analysed: Analysed) -> Iterator[LengthProduct]:
     """Multiply each element of the left matrix once for each column of the right one."""
     call = analysed.call
     outer = 0 if call.node.int("transB", 0) else 1
     yield [all_axes(call.axes(0)), (call.axes(1), [outer])]
 
 
-def count_matmul(analysed: Analysed) -> Iterator[Factors]:
+def count_matmul(analysed: Analysed) -> Iterator[LengthProduct]:
     """Sum one inner axis up for each element of the output."""
     yield from count_product(analysed, analysed.call.axes(0))
 
 
-def count_product(analysed: Analysed, a: Axes) -> Iterator[Factors]:
+def count_product(analysed: Analysed, a: Axes) -> Iterator[LengthProduct]:
     """Count a matrix product whose left operand some operator turns.
 
     Args:
@@ -260,7 +260,7 @@ def count_product(analysed: Analysed, a: Axes) -> Iterator[Factors]:
         yield [all_axes(analysed.call.axes(1))]
 
 
-def _count_einsum(analysed: Analysed) -> Iterator[Factors]:
+def _count_einsum(analysed: Analysed) -> Iterator[LengthProduct]:
     """Multiply one axis for each letter, wherever it stands."""
     if len(analysed.call.inputs) > 1:
         places = [found[0] for found in places_by_label(analysed.call)[0].values()]

@@ -21,7 +21,7 @@ from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
 from wrg_onnx.channels.rules.linear import count_matmul, couple_matmul
 from wrg_onnx.channels.table import Derived, derivation, op_rule
-from wrg_onnx.channels.traits import Count, Factors, LayerForm, Traits, op_traits
+from wrg_onnx.channels.traits import Count, LayerForm, LengthProduct, Traits, op_traits
 from wrg_onnx.channels.units import Analysed
 
 WHOLE_RANGE = "takes its scale from the whole tensor"
@@ -191,7 +191,9 @@ def _follow(x: Axes, parameter: Axes, quantised: Quantised) -> Sequence[Tie]:
     return ties
 
 
-def count_as(analysed: Analysed, *, count: Count, factors: tuple[int, int]) -> Iterator[Factors]:
+def count_as(
+    analysed: Analysed, *, count: Count, factors: tuple[int, int]
+) -> Iterator[LengthProduct]:
     """Count as a plain operator does, whose two factors stand elsewhere among the operands.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.table import Derived, derivation, op_rule
-from wrg_onnx.channels.traits import Factors, Traits, all_axes, op_traits
+from wrg_onnx.channels.traits import LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Shape
 
@@ -93,7 +93,7 @@ def derive_hidden_size(call: Call, _outputs: Sequence[Axes], alive: Alive) -> De
     return Derived({"hidden_size": int(alive(hidden).sum())}, absent)
 
 
-def _count_steps(analysed: Analysed) -> Iterator[Factors]:
+def _count_steps(analysed: Analysed) -> Iterator[LengthProduct]:
     """Apply both weights, to the input and to the last state, at each step."""
     x = analysed.call.axes(X)
     for position in (W, R):

@@ -1,4 +1,4 @@
-"""Padding around sliding windows; their geometry is in ``graph/window.py``."""
+"""Padding around sliding windows; their geometry is in ``graph/sliding_window.py``."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wrg_onnx.graph.window import SlidingWindow, output_sizes, read_window
+from wrg_onnx.graph.sliding_window import SlidingWindow, output_sizes, read_window
 from wrg_onnx.twin.attributes import number
 from wrg_onnx.twin.kernels.spatial_padding import pad_spatial
 from wrg_onnx.twin.table import twin_op

@@ -1,10 +1,10 @@
-"""Which factor of a divided axis carries its units: a policy, decided by what it leaves removable.
+"""Which part of a divided axis carries its units: a policy, decided by what it leaves removable.
 
 A Reshape that divides an axis (heads x head dim, channel shuffle, groups of a normalisation) lets
-one factor carry the units. Every factor that could is tried in one pass, each with ids of its own:
-those that meet another factor through ties belong together (the heads of queries, keys and values),
+one part carry the units. Every part that could is tried in one pass, each with ids of its own:
+those that meet another part through ties belong together (the heads of queries, keys and values),
 and those that something freezes drop out (the head dim, which two activations contract). Of what is
-left, the factors that hold most parameters are taken.
+left, the parts that hold most parameters are taken.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FactorTrial:
-    """What a pass found that gave every factor ids of its own.
+class DivisionTrial:
+    """What a pass found that gave every part ids of its own.
 
     Attributes:
         divisions: The divisions by node index.
         labels: (ids,) int64, the component of each id.
         is_frozen: (components,) bool.
-        weight: (ids,) float64, the parameters in the slice of each id; 0 for those of factors.
+        weight: (ids,) float64, the parameters in the slice of each id; 0 for those of parts.
     """
 
     divisions: Mapping[int, tuple[Division, ...]]
@@ -44,8 +44,8 @@ class FactorTrial:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Factor:
-    """One factor of one division: where it is, its components, and what it could set free."""
+class _Part:
+    """One part of one division: where it is, its components, and what it could set free."""
 
     division: tuple[int, int]
     axis: int
@@ -54,7 +54,7 @@ class _Factor:
 
 
 def in_doubt(units: Units) -> bool:
-    """Tell whether a divided axis is frozen, so that another factor might do better."""
+    """Tell whether a divided axis is frozen, so that another part might do better."""
     return any(
         not units.removable[units.of(division.ids)].all()
         for analysed in units.nodes.values()
@@ -77,27 +77,27 @@ def most_removable(units: Units) -> float:
     return total_cost(terms, np.ones(units.count, bool)) - total_cost(terms, alive)
 
 
-def choose_carriers(trial: FactorTrial, *, finest: bool = False) -> dict[int, tuple[int, ...]]:
+def choose_carriers(trial: DivisionTrial, *, finest: bool = False) -> dict[int, tuple[int, ...]]:
     """Choose the output axes that carry the units of what Reshapes divide.
 
     Args:
-        trial: From a pass in which every factor has ids of its own.
-        finest: Whether the factors with most units are taken, not those that hold most parameters.
+        trial: From a pass in which every part has ids of its own.
+        finest: Whether the parts with most units are taken, not those that hold most parameters.
 
     Returns:
-        The chosen output axes by node index. Where every factor is frozen, none is chosen.
+        The chosen output axes by node index. Where every part is frozen, none is chosen.
     """
-    factors = _factors(trial)
+    parts = _parts(trial)
     decided: dict[tuple[int, int], int] = {}
-    gains: dict[int, list[_Factor]] = {}
-    for team, factor in zip(_teams(factors, len(trial.is_frozen)), factors, strict=True):
-        gains.setdefault(team, []).append(factor)
+    gains: dict[int, list[_Part]] = {}
+    for team, part in zip(_teams(parts, len(trial.is_frozen)), parts, strict=True):
+        gains.setdefault(team, []).append(part)
 
-    def merit(members: list[_Factor]) -> tuple[int, float]:
-        units = max(len(factor.components) for factor in members)
-        return units if finest else 0, sum(factor.gain for factor in members)
+    def merit(members: list[_Part]) -> tuple[int, float]:
+        units = max(len(part.components) for part in members)
+        return units if finest else 0, sum(part.gain for part in members)
 
-    # Equal merits go to the factor that stands first: heads stand before head dims.
+    # Equal merits go to the part that stands first: heads stand before head dims.
     for members in sorted(gains.values(), key=merit, reverse=True):
         if any(decided.get(f.division, f.axis) != f.axis for f in members):
             continue  # it would meet an axis that carries nothing, and be frozen
@@ -109,10 +109,10 @@ def choose_carriers(trial: FactorTrial, *, finest: bool = False) -> dict[int, tu
     return carriers
 
 
-def _factors(trial: FactorTrial) -> list[_Factor]:
-    """Weigh each factor of each division: what it holds, times the share of it that could go.
+def _parts(trial: DivisionTrial) -> list[_Part]:
+    """Weigh each part of each division: what it holds, times the share of it that could go.
 
-    A divided axis passes what it holds on to the components of its factors, evenly, so that a
+    A divided axis passes what it holds on to the components of its parts, evenly, so that a
     later division of one of them knows what hangs on it.
     """
     per_component = np.bincount(trial.labels, trial.weight, len(trial.is_frozen))
@@ -121,20 +121,20 @@ def _factors(trial: FactorTrial) -> list[_Factor]:
     for node, divisions in trial.divisions.items():
         for number, division in enumerate(divisions):
             held = per_component[np.unique(trial.labels[division.ids])].sum()
-            for axis, ids in division.factors.items():
+            for axis, ids in division.parts.items():
                 components = np.unique(trial.labels[ids])
                 free = 1 - trial.is_frozen[components].mean()
                 share = max(0.0, free - max(FLOOR, 1 / len(components)))
-                found.append(_Factor((node, number), axis, components, held * share))
+                found.append(_Part((node, number), axis, components, held * share))
                 per_component[components] += held / len(components)
     return found
 
 
-def _teams(factors: list[_Factor], components: int) -> list[int]:
-    """Number the sets of factors that share components."""
-    count = len(factors)
-    rows = np.repeat(np.arange(count), [len(factor.components) for factor in factors])
-    columns = np.concatenate([*(f.components for f in factors), np.empty(0, np.int64)]) + count
+def _teams(parts: list[_Part], components: int) -> list[int]:
+    """Number the sets of parts that share components."""
+    count = len(parts)
+    rows = np.repeat(np.arange(count), [len(part.components) for part in parts])
+    columns = np.concatenate([*(f.components for f in parts), np.empty(0, np.int64)]) + count
     size = count + components
     edges = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
     labels = connected_components(edges, directed=False)[1]

@@ -6,7 +6,7 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.graph import from_proto
-from wrg_onnx.graph.window import output_sizes, read_transposed_window, read_window
+from wrg_onnx.graph.sliding_window import output_sizes, read_transposed_window, read_window
 
 
 def node_of(op, attributes):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate import Cache
-from wrg_onnx.calibrate.store import Store, digest_of
+from wrg_onnx.calibrate.kept_rows import Store, digest_of
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.factors import ACTIVATION, RANK
 
