@@ -10,6 +10,7 @@ from wrg_onnx.factors.built_in import (
     RANK,
     WEIGHT,
 )
+from wrg_onnx.factors.consumers import Consumer
 from wrg_onnx.factors.factor import LARGEST, Factor, Source, from_source
 from wrg_onnx.factors.statistics import (
     BoolArray,
@@ -21,6 +22,6 @@ from wrg_onnx.factors.statistics import (
 
 __all__ = [
     "ACTIVATION", "BATCH_SCALE", "DISTANCE", "GRADIENT", "L1", "L2", "LARGEST", "RANK", "WEIGHT",
-    "BoolArray", "Factor", "Float64Array", "IntArray", "LayerValues", "Source", "Statistics",
+    "BoolArray", "Consumer", "Factor", "Float64Array", "IntArray", "LayerValues", "Source", "Statistics",
     "from_source",
 ]  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from wrg_onnx.graph import Array, Node
 from wrg_onnx.graph.sliding_window import (
@@ -16,6 +18,8 @@ from wrg_onnx.graph.sliding_window import (
     read_window,
 )
 from wrg_onnx.recover.layers import LinearLayer
+
+IntArray: TypeAlias = NDArray[np.int64]
 
 STRIP_BYTES = 48 * 2**20
 """How many bytes of patches are made at a time."""
@@ -59,6 +63,32 @@ def patch_strips(
         wanted = [y[:, :, places].swapaxes(0, 1).reshape(group, y.shape[1] // group, -1)
                   for y in goals]  # fmt: skip
         yield patches, np.concatenate(wanted, axis=1, dtype=np.float32)
+
+
+def sampled_patches(
+    layer: LinearLayer, weight_shape: tuple[int, ...], x: Array, chosen: IntArray
+) -> Array:
+    """Return a layer's patches at some places.
+
+    Args:
+        layer: The layer.
+        weight_shape: The shape of its weight.
+        x: (N, C, ...) its input, or (..., C) for Gemm and MatMul.
+        chosen: (rows,) int64, numbers of places in the flattened ``rows_shape``.
+
+    Returns:
+        (G, D, rows) float32, as ``patch_strips`` gives them.
+    """
+    if layer.node.op in ("Gemm", "MatMul"):
+        rows = x.reshape(-1, x.shape[-1])[chosen]
+        return np.ascontiguousarray(rows.T, np.float32)[None]
+    shape = rows_shape(layer, weight_shape, x.shape)
+    sample, *places = np.unravel_index(chosen, shape)
+    patches_at = _patches_at(layer.node, weight_shape[2:], x)
+    # (N, C, P..., K...) with the places of samples as index: (rows, C, K...) -> (C, K..., rows).
+    part = patches_at[(sample, slice(None), *places)]
+    taken = np.ascontiguousarray(np.moveaxis(part, 0, -1), np.float32)
+    return taken.reshape(layer.group, -1, len(chosen))
 
 
 def rows_shape(

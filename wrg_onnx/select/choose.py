@@ -96,6 +96,16 @@ class Selection:
         return int((~self.alive).sum())
 
 
+def spare_units(candidates: Candidates) -> IntArray:
+    """Return how many units of each group may go, (groups,) int64, its floor kept."""
+    total = np.bincount(candidates.group, minlength=1)
+    free = np.bincount(candidates.group, weights=candidates.removable, minlength=1)
+    # Members of a group that are frozen count towards its floor.
+    # 7 % of 100 is 7.000000000000001 in floating point, and would keep 8.
+    least = np.maximum(1, np.ceil((candidates.floor * total).round(9)))
+    return np.minimum(free, total - least).astype(np.int64)
+
+
 def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) -> IntArray:
     """Order the units from the first to go to the last.
 
@@ -114,11 +124,7 @@ def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) ->
     chosen = chosen[np.lexsort((chosen, scores[chosen], candidates.group[chosen]))]
     groups, start, size = np.unique(candidates.group[chosen], return_index=True, return_counts=True)
     place = np.arange(len(chosen)) - np.repeat(start, size)
-    total = np.bincount(candidates.group)[groups]
-    # Members of a group that are frozen count towards its floor.
-    # 7 % of 100 is 7.000000000000001 in floating point, and would keep 8.
-    least = np.maximum(1, np.ceil((candidates.floor * total).round(9))).astype(np.int64)
-    spare = np.repeat(np.minimum(size, total - least), size)
+    spare = np.repeat(spare_units(candidates)[groups], size)
     share = (place + 0.5) / np.repeat(size, size)
     key = share if scope is Scope.UNIFORM else scores[chosen]
     free = place < spare

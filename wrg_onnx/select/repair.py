@@ -1,0 +1,191 @@
+"""The order in which units can go so that what is left makes up for them: structured OBS, greedy.
+
+A layer computes W x. Without the inputs J the best that is left is another W, which least squares
+finds; the mean square error of the layer's output is then at least
+
+    e_J = tr( W_J [ (H^-1)_JJ ]^-1 W_J' ),        H = Cov(x) + p I,
+
+and the weights that reach it are W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: . A unit costs the sum of e_J over
+the layers that consume it, each over the variance of that layer's output, so that layers compare.
+After each removal W and H^-1 are those of the layer without it, so the next cost is what is lost on
+top, after everything was repaired. No label and no gradient is needed.
+
+In the words of SEL: W is in W_J; R, whether other channels say the same, is in (H^-1)_JJ, which is
+large where they do; G would weigh the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.factors import BoolArray, Consumer, Float64Array, IntArray
+from wrg_onnx.select.choose import Candidates, spare_units
+
+PENALTY = 1e-3
+"""p, times the mean variance of the inputs: what ridge most often takes."""
+
+STEPS = 512
+"""In about how many steps all candidates go; of more units several go at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepairOrder:
+    """In which order units can go.
+
+    Attributes:
+        values: (units,) float64, higher = keep: the place in the order, and behind all of it for
+            what must stay.
+        unmeasured: (units,) bool, units that no measured layer consumes.
+    """
+
+    values: Float64Array
+    unmeasured: BoolArray
+
+
+def repair_order(
+    consumers: Sequence[Consumer],
+    candidates: Candidates,
+    saved: Float64Array | None = None,
+    worth: Float64Array | None = None,
+) -> RepairOrder:
+    """Order units by what remains lost after the rest has made up for them.
+
+    Args:
+        consumers: The layers that consume units.
+        candidates: The units to choose from; each group keeps its floor.
+        saved: (units,) float64, positive: what removing each saves, by which its cost is divided;
+            None for one each.
+        worth: (units,) float64, not negative: multiplies the costs, such as SEL does; None for 1.
+
+    Returns:
+        The order. A unit that nothing consumes costs as much as the dearest: its removal is not
+        known to be free.
+
+    Source: the cost and the update are those of Optimal Brain Surgeon for groups of columns, Hassibi
+    and Stork, NIPS 1992; as structured pruning Kurtic et al., "ZipLM", NeurIPS 2023,
+    arXiv:2302.04089, and Meng et al., "OSSCAR", ICML 2024, arXiv:2403.12983. The sum over all
+    consumers, each over its variance, is ours.
+    """
+    count = len(candidates.removable)
+    layers = [layer for layer in map(_Layer.of, consumers) if layer.variance > 0]
+    factor = (np.ones(count) if worth is None else worth) / (1 if saved is None else saved)
+    measured = np.zeros(count, bool)
+    for consumer in consumers:
+        if consumer.gram is not None:
+            measured[consumer.inputs[consumer.inputs >= 0]] = True
+    alive = np.ones(count, bool)
+    left = spare_units(candidates)
+    place = np.full(count, np.inf)
+    at = 0
+    costs = [layer.costs(alive, count) for layer in layers]
+    open_ = candidates.removable & (left[candidates.group] > 0)
+    step = max(1, int(open_.sum()) // STEPS)
+    while open_.any():
+        total = _sum(costs, count) * factor
+        order = np.lexsort((np.arange(count), total))
+        chosen = order[open_[order]][:step]
+        for unit in chosen:
+            if not left[candidates.group[unit]]:
+                continue
+            place[unit], alive[unit] = at, False
+            left[candidates.group[unit]] -= 1
+            at += 1
+        gone = ~alive
+        for number, layer in enumerate(layers):
+            if layer.remove(gone):
+                costs[number] = layer.costs(alive, count)
+        open_ = candidates.removable & alive & (left[candidates.group] > 0)
+    return RepairOrder(np.where(np.isinf(place), float(at), place), ~measured)
+
+
+def _sum(costs: Sequence[tuple[IntArray, Float64Array]], count: int) -> Float64Array:
+    """Add up what each unit costs in each layer; one that no layer names costs the most."""
+    total = np.zeros(count)
+    named = np.zeros(count, bool)
+    for units, values in costs:
+        total[units] += values
+        named[units] = True
+    total[~named] = total.max(initial=0.0) + 1.0
+    return total
+
+
+class _Layer:
+    """A consumer whose columns go, and whose weights are those that make up for them."""
+
+    def __init__(self, consumer: Consumer, variance: float) -> None:
+        self.variance = variance
+        self._consumer = consumer
+        self._weight = consumer.weight.copy()
+        self._columns = np.arange(len(consumer.inputs))
+        self._rows = np.arange(len(consumer.outputs))
+        self._inverse: Float64Array | None = None
+        if consumer.gram is not None:
+            ridged = consumer.gram.copy()
+            scale = float(np.trace(ridged)) / max(1, len(ridged)) or 1.0
+            ridged[np.diag_indices(len(ridged))] += PENALTY * scale
+            self._inverse = np.linalg.inv(ridged)
+
+    @classmethod
+    def of(cls, consumer: Consumer) -> _Layer:
+        weight, gram = consumer.weight, consumer.gram
+        if gram is None:
+            return cls(consumer, float(np.square(weight).sum()))
+        return cls(consumer, float(np.einsum("md,md->", weight @ gram, weight)))
+
+    def costs(self, alive: BoolArray, count: int) -> tuple[IntArray, Float64Array]:
+        """Return the units that it still reads, and what each costs it.
+
+        Of the D columns that are left, those of one unit are a block of k:
+            W_J (M, k), (H^-1)_JJ (k, k)  ->  sum of W_J [(H^-1)_JJ]^-1 * W_J over both axes.
+        Blocks of one size are stacked, so that numpy solves for all of them at a time.
+        """
+        inputs = self._consumer.inputs[self._columns]
+        outputs = self._consumer.outputs[self._rows]
+        used = self._weight[alive[outputs] | (outputs < 0)]
+        order = np.argsort(inputs, kind="stable")
+        units, first, sizes = np.unique(inputs[order], return_index=True, return_counts=True)
+        values = np.zeros(len(units))
+        for size in np.unique(sizes):
+            which = np.flatnonzero((sizes == size) & (units >= 0))
+            if not len(which):
+                continue
+            blocks = order[first[which][:, None] + np.arange(size)]  # (n, k) columns
+            parts = used[:, blocks].transpose(1, 2, 0)  # (n, k, M)
+            if self._inverse is None:
+                values[which] = np.square(parts).sum(axis=(1, 2))
+            else:
+                inner = self._inverse[blocks[:, :, None], blocks[:, None, :]]
+                values[which] = np.einsum("nkm,nkm->n", np.linalg.solve(inner, parts), parts)
+        known = units >= 0
+        return units[known], values[known] / self.variance
+
+    def remove(self, gone: BoolArray) -> bool:
+        """Take columns and rows of units away that are gone; tell whether there were any.
+
+        W <- W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: and H^-1 <- H^-1 - (H^-1)_:J [(H^-1)_JJ]^-1 (H^-1)_J:,
+        then without the columns J. What is left of H^-1 is the inverse of what is left of H.
+        """
+        inputs = self._consumer.inputs[self._columns]
+        outputs = self._consumer.outputs[self._rows]
+        lost = gone[inputs] & (inputs >= 0)
+        dead = gone[outputs] & (outputs >= 0)
+        if not (lost.any() or dead.any()):
+            return False
+        stay = np.flatnonzero(~lost)
+        if lost.any() and self._inverse is not None:
+            leave = np.flatnonzero(lost)
+            inner = self._inverse[np.ix_(leave, leave)]
+            solved = np.linalg.solve(inner, self._inverse[leave][:, stay])
+            self._weight = self._weight[:, stay] - self._weight[:, leave] @ solved
+            across = self._inverse[np.ix_(stay, leave)]
+            self._inverse = self._inverse[np.ix_(stay, stay)] - across @ solved
+        elif lost.any():
+            self._weight = self._weight[:, stay]
+        self._columns = self._columns[stay]
+        if dead.any():
+            self._weight = self._weight[~dead]
+            self._rows = self._rows[~dead]
+        return True
