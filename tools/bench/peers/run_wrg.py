@@ -7,11 +7,9 @@ path that it needs.
 
 from __future__ import annotations
 
-import importlib
 import math
 import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import onnx
@@ -21,11 +19,10 @@ from wrg_onnx.calibrate import measure_weights
 from wrg_onnx.factors import L1, Statistics
 from wrg_onnx.graph import Graph, from_proto, save
 from wrg_onnx.graph.message import to_proto
+from wrg_onnx.pipeline.analyse import analyse_graph, concrete_shapes
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.rewrite import apply_plan, plan_slices
 from wrg_onnx.select import Candidates, Criterion, Scope, largest_ratio, score, select
-
-analysis = importlib.import_module("wrg_onnx.pipeline.analyse")
 
 FLOOR = 0.1
 
@@ -36,8 +33,7 @@ def prune(graph: Graph, ratio: float) -> tuple[Graph, float, float]:
     Returns:
         The pruned graph, the ratio that was asked of it and the largest that is possible.
     """
-    with mock.patch.object(analysis, "load", return_value=graph):  # it is read already
-        model = analysis.analyse(Path(graph.name), DataOptions())
+    model = analyse_graph(graph, concrete_shapes(graph, DataOptions()))
     candidates = Candidates(model.units.removable, model.units.group, FLOOR)
     budget = model.budget(BudgetKind.PARAMS)
     # Rounded down, so that the command accepts it too.
