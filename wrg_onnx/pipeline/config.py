@@ -142,9 +142,7 @@ class PruneConfig:
         if not 0 < self.certainty <= 1:
             raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
         if self.rounds > 1 and self.workers.count > 1:
-            raise UsageError(
-                "several processes share one calibration: start one process for rounds"
-            )
+            raise UsageError("several processes share one calibration: start one for more rounds")
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
             raise UsageError("epochs is for recover 'finetune' (--epochs, --recover)")
         if self.amp and not self.criterion.needs_gradient:
