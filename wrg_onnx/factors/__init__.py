@@ -22,6 +22,6 @@ from wrg_onnx.factors.statistics import (
 
 __all__ = [
     "ACTIVATION", "BATCH_SCALE", "DISTANCE", "GRADIENT", "L1", "L2", "LARGEST", "RANK", "WEIGHT",
-    "BoolArray", "Consumer", "Factor", "Float64Array", "IntArray", "LayerValues", "Source", "Statistics",
-    "from_source",
+    "BoolArray", "Consumer", "Factor", "Float64Array", "IntArray", "LayerValues", "Source",
+    "Statistics", "from_source",
 ]  # fmt: skip

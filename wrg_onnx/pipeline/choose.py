@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wrg_onnx.calibrate import Cache, Collected, CollectOptions, cache_limit, collect
 from wrg_onnx.data.saliency_map import SaliencyMap
-from wrg_onnx.factors import BoolArray, Float64Array, Statistics
+from wrg_onnx.factors import BoolArray, Consumer, Float64Array, Statistics
+from wrg_onnx.graph import resolve_provider
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.samples import Samples
-from wrg_onnx.select import Candidates, Scores, Selection, expected_jaccard, score, select
+from wrg_onnx.recover import ConsumerOptions, measure_consumers
+from wrg_onnx.select import (
+    Candidates,
+    Scores,
+    Selection,
+    expected_jaccard,
+    repair_order,
+    score,
+    select,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,11 +35,13 @@ class Chosen:
         collected: What was measured.
         scores: What each unit is worth.
         selection: Which of them die.
+        consumers: The layers that were asked what they could make up for, if any were.
     """
 
     collected: Collected
     scores: Scores
     selection: Selection
+    consumers: tuple[Consumer, ...] = ()
 
 
 def choose_units(
@@ -64,9 +76,31 @@ def choose_units(
 
     with clock.stage("calibrate"):
         collected = _collect(model, samples, saliency, lambda s: choose(s)[1].alive, config, clock)
+    if not config.criterion.repairs:
+        with clock.stage("select"):
+            scores, selection = choose(collected.statistics)
+        return Chosen(collected, scores, selection)
+    assert samples is not None  # the criterion needs data
+    consumers = _measure_consumers(model, samples, config, clock)
     with clock.stage("select"):
-        scores, selection = choose(collected.statistics)
-    return Chosen(collected, scores, selection)
+        scores, _ = choose(collected.statistics)
+        order = repair_order(consumers, candidates, scores.values)
+        selection = select(candidates, order.values, budget, ratio, config.scope)
+    images = len(samples.calibration)
+    collected = replace(collected, statistics=replace(collected.statistics, images=images))
+    return Chosen(collected, Scores(order.values, order.unmeasured), selection, consumers)
+
+
+def _measure_consumers(
+    model: Model, samples: Samples, config: PruneConfig, clock: Clock
+) -> tuple[Consumer, ...]:
+    """Measure what the layers read, of which the rest is to make up for what goes."""
+    options = ConsumerOptions(resolve_provider(config.provider), seed=config.seed)
+    with clock.stage("consumers"):
+        found = measure_consumers(
+            model.units, samples.calibration, options, progress=clock.progress
+        )
+    return tuple(found)
 
 
 def _collect(
@@ -99,6 +133,8 @@ def _collect(
         rng = np.random.default_rng(config.seed)
         return expected_jaccard(choose, statistics.images, rng)
 
+    # An order by what can be repaired takes seconds: it is made once, of all images.
+    asked = None if config.criterion.repairs else certainty
     return collect(
-        model.units, data, options, saliency=saliency, certainty=certainty, progress=clock.progress
+        model.units, data, options, saliency=saliency, certainty=asked, progress=clock.progress
     )

@@ -60,7 +60,7 @@ def measure_consumers(
         The consumers, in the order of the graph; those that no unit passes are left out.
 
     Raises:
-        StatisticsError: If there is no sample, or a layer reads NaN or infinity; it names the layer.
+        StatisticsError: If there is no sample, or a layer reads NaN or infinity.
     """
     if not len(data):
         raise StatisticsError("there is no image to take what layers read from")

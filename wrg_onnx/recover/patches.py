@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -86,7 +86,8 @@ def sampled_patches(
     sample, *places = np.unravel_index(chosen, shape)
     patches_at = _patches_at(layer.node, weight_shape[2:], x)
     # (N, C, P..., K...) with the places of samples as index: (rows, C, K...) -> (C, K..., rows).
-    part = patches_at[(sample, slice(None), *places)]
+    index: tuple[Any, ...] = (sample, slice(None), *places)
+    part = patches_at[index]
     taken = np.ascontiguousarray(np.moveaxis(part, 0, -1), np.float32)
     return taken.reshape(layer.group, -1, len(chosen))
 

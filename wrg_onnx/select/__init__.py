@@ -18,10 +18,26 @@ from wrg_onnx.select.criteria import (
     register_criterion,
     score,
 )
+from wrg_onnx.select.repair import RepairOrder, repair_order
 from wrg_onnx.select.scaling import UnitValues, per_unit
 
 __all__ = [
-    "Budget", "Candidates", "Criterion", "Scope", "Scores", "Selection", "UnitValues",
-    "all_criteria", "criterion_names", "expected_jaccard", "largest_ratio", "per_unit",
-    "register_criterion", "removal_order", "score", "select",
-]  # fmt: skip
+    "Budget",
+    "Candidates",
+    "Criterion",
+    "RepairOrder",
+    "Scope",
+    "Scores",
+    "Selection",
+    "UnitValues",
+    "all_criteria",
+    "criterion_names",
+    "expected_jaccard",
+    "largest_ratio",
+    "per_unit",
+    "register_criterion",
+    "removal_order",
+    "repair_order",
+    "score",
+    "select",
+]

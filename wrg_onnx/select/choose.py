@@ -103,7 +103,7 @@ def spare_units(candidates: Candidates) -> IntArray:
     # Members of a group that are frozen count towards its floor.
     # 7 % of 100 is 7.000000000000001 in floating point, and would keep 8.
     least = np.maximum(1, np.ceil((candidates.floor * total).round(9)))
-    return np.minimum(free, total - least).astype(np.int64)
+    return np.asarray(np.minimum(free, total - least), np.int64)
 
 
 def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) -> IntArray:

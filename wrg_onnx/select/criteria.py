@@ -36,13 +36,16 @@ class Criterion:
     criteria of their own, so that a user sees what each buys. The others are baselines: ``L1`` and
     ``L2``, norms of filters; ``FPGM``, a filter's distances to the others of its layer; ``ACT``,
     mean activation; ``BN``, the scale of the batch normalisation behind it; ``RANDOM``, which looks
-    at nothing. A criterion has what papers call it for other names: ``Criterion("hrank")`` is
-    ``Criterion.R``, and ``Criterion("taylor")`` is ``Criterion.G``.
+    at nothing. ``REPAIR`` asks what remains lost once the rest has made up for a unit
+    (``repair_order``), and ``SEL_REPAIR`` multiplies that by SEL. A criterion has what papers call
+    it for other names: ``Criterion("hrank")`` is ``Criterion.R``, and ``Criterion("taylor")`` is
+    ``Criterion.G``.
 
     Attributes:
         name: What commands and reports call it.
         factors: What is multiplied; without any the scores are random.
         other_names: Further names that find it.
+        repairs: Whether units go in the order in which the rest can make up for them.
 
     Raises:
         ValueError: If there is none of that name.
@@ -51,6 +54,7 @@ class Criterion:
     name: str
     factors: tuple[Factor, ...]
     other_names: tuple[str, ...]
+    repairs: bool
 
     SEL: ClassVar[Criterion]
     W: ClassVar[Criterion]
@@ -65,6 +69,8 @@ class Criterion:
     ACT: ClassVar[Criterion]
     BN: ClassVar[Criterion]
     RANDOM: ClassVar[Criterion]
+    REPAIR: ClassVar[Criterion]
+    SEL_REPAIR: ClassVar[Criterion]
 
     def __new__(cls, name: str) -> Criterion:  # noqa: PYI034 - finds one, makes none
         """Find the criterion of a name, or another name of it."""
@@ -90,7 +96,7 @@ class Criterion:
     @property
     def needs_data(self) -> bool:
         """Whether images are needed at all."""
-        return any(factor.source.needs_data for factor in self.factors)
+        return self.repairs or any(factor.source.needs_data for factor in self.factors)
 
 
 _REGISTERED: list[Criterion] = []
@@ -113,15 +119,21 @@ def criterion_names() -> tuple[str, ...]:
 
 
 def register_criterion(
-    name: str, factors: Sequence[Factor], *, other_names: Sequence[str] = ()
+    name: str,
+    factors: Sequence[Factor],
+    *,
+    other_names: Sequence[str] = (),
+    repairs: bool = False,
 ) -> Criterion:
     """Add a criterion: ``Criterion`` finds it, and ``--criterion`` takes it.
 
     Args:
         name: What commands and reports call it.
         factors: What is multiplied: ours, or what ``calibrate.map_factor`` or
-            ``calibrate.weights_factor`` gave; without any the scores are random.
+            ``calibrate.weights_factor`` gave; without any the scores are random, or what
+            ``repairs`` gives.
         other_names: Further names that find it.
+        repairs: Whether what remains lost after repair is multiplied by the factors.
 
     Returns:
         The criterion.
@@ -133,7 +145,10 @@ def register_criterion(
         if taken in criterion_names():
             raise ValueError(f"there is a criterion '{taken}' already")
     criterion = object.__new__(Criterion)
-    fields = {"name": name, "factors": tuple(factors), "other_names": tuple(other_names)}
+    fields = {
+        "name": name, "factors": tuple(factors), "other_names": tuple(other_names),
+        "repairs": repairs,
+    }  # fmt: skip
     for field, value in fields.items():
         object.__setattr__(criterion, field, value)  # frozen from now on
     _REGISTERED.append(criterion)
@@ -153,6 +168,8 @@ Criterion.FPGM = register_criterion("fpgm", (DISTANCE,))
 Criterion.ACT = register_criterion("act", (ACTIVATION,))
 Criterion.BN = register_criterion("bn", (BATCH_SCALE,))
 Criterion.RANDOM = register_criterion("random", ())
+Criterion.REPAIR = register_criterion("repair", (), repairs=True)
+Criterion.SEL_REPAIR = register_criterion("sel-repair", (WEIGHT, RANK, GRADIENT), repairs=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,7 +220,7 @@ def score(
     "Filter Pruning via Geometric Median", CVPR 2019, arXiv:1811.00250. BN: Liu et al., "Learning
     Efficient Convolutional Networks through Network Slimming", ICCV 2017, arXiv:1708.06519.
     """
-    if not criterion.factors:
+    if not (criterion.factors or criterion.repairs):
         return Scores(rng.random(count), np.zeros(count, bool))
     values = np.ones(count)
     unmeasured = np.zeros(count, bool)

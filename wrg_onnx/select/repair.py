@@ -5,10 +5,10 @@ finds; the mean square error of the layer's output is then at least
 
     e_J = tr( W_J [ (H^-1)_JJ ]^-1 W_J' ),        H = Cov(x) + p I,
 
-and the weights that reach it are W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: . A unit costs the sum of e_J over
-the layers that consume it, each over the variance of that layer's output, so that layers compare.
-After each removal W and H^-1 are those of the layer without it, so the next cost is what is lost on
-top, after everything was repaired. No label and no gradient is needed.
+and the weights that reach it are W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: . A unit costs the sum of e_J
+over the layers that consume it, each over the variance of that layer's output, so that layers
+compare. After each removal W and H^-1 are those of the layer without it, so the next cost is what
+is lost on top, after everything was repaired. No label and no gradient is needed.
 
 In the words of SEL: W is in W_J; R, whether other channels say the same, is in (H^-1)_JJ, which is
 large where they do; G would weigh the outputs.
@@ -48,7 +48,6 @@ class RepairOrder:
 def repair_order(
     consumers: Sequence[Consumer],
     candidates: Candidates,
-    saved: Float64Array | None = None,
     worth: Float64Array | None = None,
 ) -> RepairOrder:
     """Order units by what remains lost after the rest has made up for them.
@@ -56,22 +55,20 @@ def repair_order(
     Args:
         consumers: The layers that consume units.
         candidates: The units to choose from; each group keeps its floor.
-        saved: (units,) float64, positive: what removing each saves, by which its cost is divided;
-            None for one each.
         worth: (units,) float64, not negative: multiplies the costs, such as SEL does; None for 1.
 
     Returns:
         The order. A unit that nothing consumes costs as much as the dearest: its removal is not
         known to be free.
 
-    Source: the cost and the update are those of Optimal Brain Surgeon for groups of columns, Hassibi
-    and Stork, NIPS 1992; as structured pruning Kurtic et al., "ZipLM", NeurIPS 2023,
+    Source: the cost and the update are those of Optimal Brain Surgeon for groups of columns,
+    Hassibi and Stork, NIPS 1992; as structured pruning Kurtic et al., "ZipLM", NeurIPS 2023,
     arXiv:2302.04089, and Meng et al., "OSSCAR", ICML 2024, arXiv:2403.12983. The sum over all
     consumers, each over its variance, is ours.
     """
     count = len(candidates.removable)
     layers = [layer for layer in map(_Layer.of, consumers) if layer.variance > 0]
-    factor = (np.ones(count) if worth is None else worth) / (1 if saved is None else saved)
+    factor = np.ones(count) if worth is None else worth
     measured = np.zeros(count, bool)
     for consumer in consumers:
         if consumer.gram is not None:
@@ -80,7 +77,7 @@ def repair_order(
     left = spare_units(candidates)
     place = np.full(count, np.inf)
     at = 0
-    costs = [layer.costs(alive, count) for layer in layers]
+    costs = [layer.costs() for layer in layers]
     open_ = candidates.removable & (left[candidates.group] > 0)
     step = max(1, int(open_.sum()) // STEPS)
     while open_.any():
@@ -93,10 +90,10 @@ def repair_order(
             place[unit], alive[unit] = at, False
             left[candidates.group[unit]] -= 1
             at += 1
-        gone = ~alive
+        gone = np.append(~alive, False)  # positions without a unit, at -1, stay
         for number, layer in enumerate(layers):
             if layer.remove(gone):
-                costs[number] = layer.costs(alive, count)
+                costs[number] = layer.costs()
         open_ = candidates.removable & alive & (left[candidates.group] > 0)
     return RepairOrder(np.where(np.isinf(place), float(at), place), ~measured)
 
@@ -113,20 +110,23 @@ def _sum(costs: Sequence[tuple[IntArray, Float64Array]], count: int) -> Float64A
 
 
 class _Layer:
-    """A consumer whose columns go, and whose weights are those that make up for them."""
+    """A consumer whose columns go, and whose weights are those that make up for them.
+
+    Columns that are gone are cut out once a quarter of them is: to copy (D, D) numbers at each
+    removal would take longer than the removal.
+    """
 
     def __init__(self, consumer: Consumer, variance: float) -> None:
         self.variance = variance
-        self._consumer = consumer
         self._weight = consumer.weight.copy()
-        self._columns = np.arange(len(consumer.inputs))
-        self._rows = np.arange(len(consumer.outputs))
+        self._inputs, self._outputs = consumer.inputs, consumer.outputs
+        self._live = np.ones(len(consumer.inputs), bool)
         self._inverse: Float64Array | None = None
         if consumer.gram is not None:
             ridged = consumer.gram.copy()
             scale = float(np.trace(ridged)) / max(1, len(ridged)) or 1.0
             ridged[np.diag_indices(len(ridged))] += PENALTY * scale
-            self._inverse = np.linalg.inv(ridged)
+            self._inverse = np.asarray(np.linalg.inv(ridged), np.float64)
 
     @classmethod
     def of(cls, consumer: Consumer) -> _Layer:
@@ -135,57 +135,55 @@ class _Layer:
             return cls(consumer, float(np.square(weight).sum()))
         return cls(consumer, float(np.einsum("md,md->", weight @ gram, weight)))
 
-    def costs(self, alive: BoolArray, count: int) -> tuple[IntArray, Float64Array]:
+    def costs(self) -> tuple[IntArray, Float64Array]:
         """Return the units that it still reads, and what each costs it.
 
-        Of the D columns that are left, those of one unit are a block of k:
+        Of the D columns, those of one unit are a block of k:
             W_J (M, k), (H^-1)_JJ (k, k)  ->  sum of W_J [(H^-1)_JJ]^-1 * W_J over both axes.
         Blocks of one size are stacked, so that numpy solves for all of them at a time.
         """
-        inputs = self._consumer.inputs[self._columns]
-        outputs = self._consumer.outputs[self._rows]
-        used = self._weight[alive[outputs] | (outputs < 0)]
-        order = np.argsort(inputs, kind="stable")
-        units, first, sizes = np.unique(inputs[order], return_index=True, return_counts=True)
+        read = np.flatnonzero(self._live & (self._inputs >= 0))
+        order = read[np.argsort(self._inputs[read], kind="stable")]
+        units, first, sizes = np.unique(self._inputs[order], return_index=True, return_counts=True)
         values = np.zeros(len(units))
         for size in np.unique(sizes):
-            which = np.flatnonzero((sizes == size) & (units >= 0))
-            if not len(which):
-                continue
+            which = np.flatnonzero(sizes == size)
             blocks = order[first[which][:, None] + np.arange(size)]  # (n, k) columns
-            parts = used[:, blocks].transpose(1, 2, 0)  # (n, k, M)
+            parts = self._weight[:, blocks].transpose(1, 2, 0)  # (n, k, M)
             if self._inverse is None:
                 values[which] = np.square(parts).sum(axis=(1, 2))
             else:
                 inner = self._inverse[blocks[:, :, None], blocks[:, None, :]]
                 values[which] = np.einsum("nkm,nkm->n", np.linalg.solve(inner, parts), parts)
-        known = units >= 0
-        return units[known], values[known] / self.variance
+        return units, values / self.variance
 
     def remove(self, gone: BoolArray) -> bool:
         """Take columns and rows of units away that are gone; tell whether there were any.
 
-        W <- W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: and H^-1 <- H^-1 - (H^-1)_:J [(H^-1)_JJ]^-1 (H^-1)_J:,
-        then without the columns J. What is left of H^-1 is the inverse of what is left of H.
+        W <- W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: and H^-1 <- H^-1 - (H^-1)_:J [(H^-1)_JJ]^-1 (H^-1)_J:.
+        What is then left of H^-1 beside the columns J is the inverse of what is left of H.
+
+        Args:
+            gone: (units + 1,) bool; the last entry, False, is for positions without a unit.
         """
-        inputs = self._consumer.inputs[self._columns]
-        outputs = self._consumer.outputs[self._rows]
-        lost = gone[inputs] & (inputs >= 0)
-        dead = gone[outputs] & (outputs >= 0)
-        if not (lost.any() or dead.any()):
+        lost = np.flatnonzero(self._live & gone[self._inputs])
+        dead = gone[self._outputs]
+        if not len(lost) and not dead.any():
             return False
-        stay = np.flatnonzero(~lost)
-        if lost.any() and self._inverse is not None:
-            leave = np.flatnonzero(lost)
-            inner = self._inverse[np.ix_(leave, leave)]
-            solved = np.linalg.solve(inner, self._inverse[leave][:, stay])
-            self._weight = self._weight[:, stay] - self._weight[:, leave] @ solved
-            across = self._inverse[np.ix_(stay, leave)]
-            self._inverse = self._inverse[np.ix_(stay, stay)] - across @ solved
-        elif lost.any():
-            self._weight = self._weight[:, stay]
-        self._columns = self._columns[stay]
         if dead.any():
-            self._weight = self._weight[~dead]
-            self._rows = self._rows[~dead]
+            self._weight, self._outputs = self._weight[~dead], self._outputs[~dead]
+        if not len(lost):
+            return True
+        if self._inverse is not None:
+            inner = self._inverse[np.ix_(lost, lost)]
+            solved = np.linalg.solve(inner, self._inverse[lost])
+            self._weight -= self._weight[:, lost] @ solved
+            self._inverse -= self._inverse[:, lost] @ solved
+        self._live[lost] = False
+        if 4 * int(self._live.sum()) <= 3 * len(self._live):
+            stay = np.flatnonzero(self._live)
+            self._weight, self._inputs = self._weight[:, stay], self._inputs[stay]
+            self._live = np.ones(len(stay), bool)
+            if self._inverse is not None:
+                self._inverse = self._inverse[np.ix_(stay, stay)]
         return True
