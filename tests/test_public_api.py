@@ -13,19 +13,19 @@ import wrg_onnx
 ROOT = Path(wrg_onnx.__file__).parent
 FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
 PUBLIC = {
-    "select": "Budget Candidates Criterion Scope Scores Selection UnitValues all_criteria "
-    "criterion_names expected_jaccard largest_ratio per_unit register_criterion removal_order "
-    "score select",
-    "factors": "ACTIVATION BATCH_SCALE BoolArray DISTANCE Factor Float64Array GRADIENT IntArray L1 "
-    "L2 LARGEST LayerValues RANK Source Statistics WEIGHT from_source",
+    "select": "Budget Candidates Criterion RepairOrder Scope Scores Selection UnitValues "
+    "all_criteria criterion_names expected_jaccard largest_ratio per_unit register_criterion "
+    "removal_order repair_order score select",
+    "factors": "ACTIVATION BATCH_SCALE BoolArray Consumer DISTANCE Factor Float64Array GRADIENT "
+    "IntArray L1 L2 LARGEST LayerValues RANK Source Statistics WEIGHT from_source",
     "calibrate": "Cache CacheReport CertaintyFunction CollectOptions Collected Measurements Tap "
     "all_factors cache_folder cache_limit channels_first collect map_factor measure_weights "
     "of_filters plan_taps weights_factor",
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
     "ValidateReport bench_text cache_text export_text filter_text finetune_text inspect_text "
     "make_text prune_text to_json to_plain to_text validate_text",
-    "recover": "FEWEST_SAMPLES LayerFit ReconstructOptions Reconstruction Removal compensate "
-    "reconstruct",
+    "recover": "ConsumerOptions FEWEST_SAMPLES LayerFit ReconstructOptions Reconstruction Removal "
+    "compensate measure_consumers reconstruct",
     "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
     "TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "

@@ -79,7 +79,8 @@ def test_a_score_is_the_product_of_the_criterions_factors(criterion):
 
 
 def test_every_criterion_has_a_formula_here():
-    assert {*FORMULAS, Criterion.RANDOM} == set(all_criteria())
+    others = {Criterion.RANDOM, Criterion.REPAIR, Criterion.SEL_REPAIR}  # no products of factors
+    assert {*FORMULAS, *others} == set(all_criteria())
 
 
 def test_a_missing_factor_is_the_mean_and_the_unit_is_marked():
@@ -110,13 +111,13 @@ def test_random_is_reproducible_per_seed():
         ("wr", True, False), ("wg", False, True), ("rg", True, True), ("l1", False, False),
         ("l2", False, False), ("act", True, False), ("random", False, False),
         ("fpgm", False, False), ("bn", False, False), ("taylor", False, True),
-        ("hrank", True, False),
+        ("hrank", True, False), ("repair", False, False), ("sel-repair", True, True),
     ],
 )  # fmt: skip
 def test_a_criterion_says_what_it_needs(criterion, maps, gradient):
     found = Criterion(criterion)
     assert (found.needs_maps, found.needs_gradient) == (maps, gradient)
-    assert found.needs_data == (maps or gradient)
+    assert found.needs_data == (maps or gradient or found.repairs)
 
 
 @pytest.mark.parametrize(("name", "criterion"), [("hrank", "r"), ("taylor", "g")])
@@ -128,7 +129,7 @@ def test_papers_names_are_further_names(name, criterion):
 def test_names_are_listed_in_order_and_other_names_last():
     assert criterion_names() == (
         "sel", "w", "r", "g", "wr", "wg", "rg", "l1", "l2", "fpgm", "act", "bn", "random",
-        "hrank", "taylor",
+        "repair", "sel-repair", "hrank", "taylor",
     )  # fmt: skip
 
 

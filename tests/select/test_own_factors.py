@@ -102,7 +102,7 @@ def test_the_command_line_takes_what_was_registered_before_it_runs(register, mod
     assert (done.exit_code, done.stderr) == (0, "")
     assert json.loads(done.stdout)["criterion"] == "spread-energy"
     np.testing.assert_allclose(kept(output), np.delete(SPREAD, [4, 5]), rtol=1e-6)
-    assert "|random|spread-energy|hrank|" in "".join(
+    assert "sel-repair,spread-energy,hrank," in "".join(
         CliRunner().invoke(main, ["prune", "--help"]).stdout.split()
     )
 

@@ -13,11 +13,7 @@ from wrg_onnx.pipeline.api.arguments import criterion_names
 class CriterionChoice(click.ParamType[str]):
     """A choice among all criteria, those included that were registered after this was made."""
 
-    name = "choice"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """List the names."""
-        return _choice().get_metavar(param, ctx)
+    name = "NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take a name, or fail with what was expected."""
@@ -28,6 +24,18 @@ class CriterionChoice(click.ParamType[str]):
     ) -> list[CompletionItem]:
         """Complete a name."""
         return _choice().shell_complete(ctx, param, incomplete)
+
+
+class CriterionOption(click.Option):
+    """Lists the names of all criteria in its help: they are too many for the option's own line."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return what ``--help`` shows."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        option, text = record
+        return option, f"One of {', '.join(criterion_names())}. {text}"
 
 
 def _choice() -> click.Choice[str]:

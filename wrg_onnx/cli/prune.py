@@ -9,7 +9,7 @@ import click
 
 import wrg_onnx
 from wrg_onnx.choices import BudgetKind, Recovery
-from wrg_onnx.cli.criterion import CriterionChoice
+from wrg_onnx.cli.criterion import CriterionChoice, CriterionOption
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
@@ -45,11 +45,12 @@ Examples:
     help="The quantity that the ratio speaks of.",
 )  # fmt: skip
 @click.option(
-    "--criterion", type=CriterionChoice(), default=DEFAULTS["criterion"],
+    "--criterion", cls=CriterionOption, type=CriterionChoice(), default=DEFAULTS["criterion"],
     show_default=True,
     help="How a channel's worth is scored: w is the norm of its filter, r the rank of its map, g "
-    "what its removal does to the loss; sel, wr, wg and rg are products. HRank's criterion is r, "
-    "Taylor's is g.",
+    "what its removal does to the loss; sel, wr, wg and rg are products. repair asks what is lost "
+    "once the rest has made up for the channel, sel-repair multiplies that by sel. HRank's "
+    "criterion is r, Taylor's is g.",
 )  # fmt: skip
 @click.option(
     "--scope", type=choice_of(wrg_onnx.Scope), default=DEFAULTS["scope"], show_default=True,

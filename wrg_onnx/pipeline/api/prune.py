@@ -83,9 +83,10 @@ def prune(
         budget: The quantity that ``ratio`` speaks of: ``"params"`` or ``"macs"``.
         criterion: How a channel's worth is scored: ``"w"`` is the norm of its filter, ``"r"`` the
             rank of its feature map, ``"g"`` what its removal does to the loss; ``"sel"``, ``"wr"``,
-            ``"wg"`` and ``"rg"`` are products. Others are ``"l1"``, ``"l2"``, ``"fpgm"``,
-            ``"act"``, ``"bn"``, ``"random"``, ``"hrank"`` (is r) and ``"taylor"`` (is g). Those
-            with g need torch.
+            ``"wg"`` and ``"rg"`` are products. ``"repair"`` asks what remains lost once recovery
+            has made up for the channel, ``"sel-repair"`` multiplies that by SEL. Others are
+            ``"l1"``, ``"l2"``, ``"fpgm"``, ``"act"``, ``"bn"``, ``"random"``, ``"hrank"`` (is r)
+            and ``"taylor"`` (is g). Those with g need torch.
         scope: ``"global"``, where all channels compete, or ``"uniform"``, where each layer loses
             the same share.
         floor: Share of each layer that stays at least, in (0, 1].

@@ -1,0 +1,68 @@
+"""``--criterion repair``: what recovery can make up for goes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import wrg_onnx
+
+SHORT = {"samples": 8, "cache": False, "provider": "cpu"}
+
+
+def pruned(tiny_unet, criterion, **options):
+    return wrg_onnx.prune(
+        tiny_unet, ratio=0.6, criterion=criterion, **{**SHORT, "samples": 16, **options}
+    ).report
+
+
+def test_the_committed_model_loses_60_percent_and_no_accuracy(tiny_unet: Path):
+    pytest.importorskip("py_sod_metrics")
+    report = pruned(tiny_unet, "repair", evaluate=True)
+    assert report.reached == pytest.approx(0.6, abs=0.001)
+    before, after = report.accuracy.before, report.accuracy.after
+    for metric in ("max_f", "mean_f", "weighted_f", "s_measure", "max_e"):
+        assert getattr(after, metric) > getattr(before, metric) - 0.004, metric
+    assert after.mae < before.mae + 0.001
+    by_norm = pruned(tiny_unet, "l1", recover="ridge", evaluate=True)
+    assert after.max_f > by_norm.accuracy.after.max_f + 0.01
+    assert report.images == 16
+    assert report.certainty is None
+
+
+def test_the_same_seed_gives_the_same_choice(tiny_unet):
+    one, again = (pruned(tiny_unet, "repair", evaluate=False, samples=4) for _ in range(2))
+    assert one.groups == again.groups
+
+
+def test_sel_multiplies_what_remains_lost(tiny_unet):
+    pytest.importorskip("torch")
+    both = pruned(tiny_unet, "sel-repair", evaluate=False, samples=4)
+    alone = pruned(tiny_unet, "repair", evaluate=False, samples=4)
+    assert both.reached == pytest.approx(0.6, abs=0.001)
+    assert both.groups != alone.groups
+
+
+def test_rounds_measure_what_the_last_one_left(tiny_unet):
+    report = pruned(tiny_unet, "repair", evaluate=False, samples=4, rounds=2)
+    assert report.reached == pytest.approx(0.6, abs=0.005)
+
+
+def test_too_few_rows_and_a_missing_recovery_are_told(tiny_unet):
+    report = pruned(
+        tiny_unet, "repair", evaluate=False, samples=2, recover="none", size=None, floor=0.2
+    )
+    (told,) = [note for note in report.notes if "chooses what recovery can make up for" in note]
+    assert told.startswith("'repair'")
+    few = [note for note in report.notes if "more numbers than there were rows" in note]
+    assert len(few) == 1
+    assert "more images would do for" in few[0]
+
+
+def test_it_looks_at_images_and_needs_no_torch(tiny_unet, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    report = pruned(tiny_unet, "repair", evaluate=False, samples=2)
+    assert report.calibration.startswith("2 generated images")
