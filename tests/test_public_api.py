@@ -19,8 +19,8 @@ PUBLIC = {
     "factors": "ACTIVATION BATCH_SCALE BoolArray Consumer DISTANCE Factor Float64Array GRADIENT "
     "IntArray L1 L2 LARGEST LayerValues RANK Source Statistics WEIGHT from_source",
     "calibrate": "Cache CacheReport CertaintyFunction CollectOptions Collected Measurements Tap "
-    "all_factors cache_folder cache_limit channels_first collect map_factor measure_weights "
-    "of_filters plan_taps weights_factor",
+    "all_factors cache_folder cache_limit channels_first collect constant_numbers map_factor "
+    "measure_weights of_filters plan_taps weights_factor",
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
     "ValidateReport bench_text cache_text export_text filter_text finetune_text inspect_text "
     "make_text prune_text to_json to_plain to_text validate_text",

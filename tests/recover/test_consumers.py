@@ -118,3 +118,38 @@ def test_large_inputs_are_looked_at_in_parts(monkeypatch):
     parts = measure_consumers(found.units, data, ALL)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one.gram, other.gram, rtol=1e-6)
+
+
+def test_integers_count_as_the_numbers_that_they_stand_for():
+    text = """g (float[2,4] x) => (float y) { m = MatMul(x, p) r = Relu(m)
+    w = DequantizeLinear(q, scale, zero)  y = MatMul(r, w) }"""
+    integers = np.full((6, 3), 128, np.uint8)
+    integers[2] = 129
+    weights = {
+        "p": normal(4, 6), "q": integers, "scale": np.float32(0.5), "zero": np.uint8(128),
+    }  # fmt: skip
+    found = analyse(build(text, weights))
+    measured = measure_consumers(found.units, normal_data((2, 4), 2), ALL)
+    (one,) = [c for c in measured if c.layer == "q"]
+    assert one.gram is None
+    expected = np.zeros((3, 6))
+    expected[:, 2] = 0.5
+    np.testing.assert_array_equal(one.weight, expected)
+
+
+def test_a_single_row_tells_no_variance():
+    found = analyse(
+        build("g (float[1,4] x) => (float y) { m = MatMul(x, p) y = MatMul(m, w) }",
+              {"p": normal(4, 6), "w": normal(6, 3)})
+    )  # fmt: skip
+    (one,) = [c for c in measure_consumers(found.units, normal_data((1, 4), 1), ALL)
+              if c.layer == "y"]  # fmt: skip
+    assert one.gram is None
+    np.testing.assert_allclose(one.weight, normal(6, 3).T)
+
+
+def test_what_reads_too_much_is_not_measured(monkeypatch):
+    found, shape = network("padded")
+    monkeypatch.setattr(consumers, "GRAM_BYTES", 8 * 36**2 - 1)
+    measured = measure_consumers(found.units, normal_data(shape, 2), ALL)
+    assert {c.layer for c in measured if c.gram is None} == {"w"}

@@ -152,3 +152,9 @@ def test_a_layer_that_makes_nothing_but_zeros_asks_for_nothing():
     dead = Consumer("dead", np.zeros((2, 12)), consumer().gram, consumer().inputs, np.full(2, -1))
     with_it = repair_order([consumer(), dead], candidates(6)).values
     np.testing.assert_array_equal(with_it, repair_order([consumer()], candidates(6)).values)
+
+
+def test_what_feeds_a_dead_layer_alone_goes_first():
+    dead = Consumer("dead", np.ones((2, 2)), np.zeros((2, 2)), np.array([6, 7]), np.full(2, -1))
+    order = repair_order([consumer(), dead], candidates(8))
+    assert set(np.argsort(order.values)[:2].tolist()) == {6, 7}

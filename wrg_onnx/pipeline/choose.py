@@ -28,6 +28,19 @@ from wrg_onnx.select import (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Repair:
+    """Who was asked to make up for units.
+
+    Attributes:
+        consumers: The layers that consume units.
+        unmeasured: (units,) bool, units that no layer consumes whose input was measured.
+    """
+
+    consumers: tuple[Consumer, ...]
+    unmeasured: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """What was measured, and what follows from it.
 
@@ -35,13 +48,13 @@ class Chosen:
         collected: What was measured.
         scores: What each unit is worth.
         selection: Which of them die.
-        consumers: The layers that were asked what they could make up for, if any were.
+        repair: What was asked of the layers that consume units; None if nothing was.
     """
 
     collected: Collected
     scores: Scores
     selection: Selection
-    consumers: tuple[Consumer, ...] = ()
+    repair: Repair | None = None
 
 
 def choose_units(
@@ -88,7 +101,8 @@ def choose_units(
         selection = select(candidates, order.values, budget, ratio, config.scope)
     images = len(samples.calibration)
     collected = replace(collected, statistics=replace(collected.statistics, images=images))
-    return Chosen(collected, Scores(order.values, order.unmeasured), selection, consumers)
+    measured = Scores(order.values, scores.unmeasured)
+    return Chosen(collected, measured, selection, Repair(consumers, order.unmeasured))
 
 
 def _measure_consumers(

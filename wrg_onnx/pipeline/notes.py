@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wrg_onnx.calibrate import Collected
+from wrg_onnx.channels import BoolArray
 from wrg_onnx.graph import other_sizes
-from wrg_onnx.pipeline.choose import Chosen
+from wrg_onnx.pipeline.choose import Repair
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
@@ -27,36 +28,40 @@ def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
     yield from _of_statistics(cut.chosen.collected, config)
     removable = cut.model.units.removable
     missing = int((cut.chosen.scores.unmeasured & removable).sum())
-    if config.criterion.repairs:
-        yield from _of_consumers(cut.chosen, missing, int(removable.sum()), config)
-    elif missing:
+    if missing:
         yield (
             f"{missing} of {int(removable.sum())} units could not be measured by "
             f"'{config.criterion.name}' and were taken as average"
         )
+    if cut.chosen.repair is not None:
+        images = cut.chosen.collected.statistics.images
+        yield from _of_repair(cut.chosen.repair, images, removable)
+        if config.recover is Recovery.NONE:
+            yield f"'{config.criterion.name}' chooses what recovery can make up for; there is none"
 
 
-def _of_consumers(chosen: Chosen, missing: int, units: int, config: PruneConfig) -> Iterator[str]:
+def _of_repair(repair: Repair, images: int, removable: BoolArray) -> Iterator[str]:
+    missing, units = int((repair.unmeasured & removable).sum()), int(removable.sum())
     if missing:
         yield (
             f"{missing} of {units} units are read by no layer whose input could be measured, and "
             "were ordered by the sizes of the weights that read them"
         )
-    poor = [c for c in chosen.consumers if c.gram is not None and c.rows < len(c.inputs)]
+    sizes = len({consumer.layer for consumer in repair.consumers if consumer.gram is None})
+    if sizes:
+        yield (
+            f"of {sizes} {'layer' if sizes == 1 else 'layers'} only the sizes of the weights "
+            "count, since they are quantised, shared or recurrent, or read too much to measure"
+        )
+    poor = [c for c in repair.consumers if c.gram is not None and c.rows < len(c.inputs)]
     if poor:
         worst = min(poor, key=lambda c: c.rows / len(c.inputs))
-        images = chosen.collected.statistics.images
         more = -(-images * len(worst.inputs) // max(worst.rows, 1)) - images
         layers = len({consumer.layer for consumer in poor})
         yield (
             f"{layers} {'layer reads' if layers == 1 else 'layers read'} more numbers than there "
             f"were rows of them, so that what can be repaired is overrated: {more} more images "
             f"would do for '{worst.layer}'"
-        )
-    if config.recover is Recovery.NONE:
-        yield (
-            f"'{config.criterion.name}' chooses what recovery can make up for, and there is none: "
-            "without it, sel or wr keep more"
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from wrg_onnx.calibrate import constant_numbers
 from wrg_onnx.channels import Units
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import StatisticsError
@@ -24,6 +25,9 @@ ROWS_PER_INPUT = 40
 
 BOUND_BYTES = 1 << 30
 """How many bytes of the tensors that layers read are held at a time."""
+
+GRAM_BYTES = 1 << 30
+"""How many bytes all covariances have together; the choice takes as much again for inverses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,10 @@ def measure_consumers(
 ) -> list[Consumer]:
     """Take the covariance of what each layer reads, in the original model.
 
-    Layers that `reconstruct` could solve for are measured, group by group. Of every other constant
-    that is summed over (quantised, shared, recurrent ...) the sizes of the weights are all that is
-    known: it has no ``gram``.
+    Layers that `reconstruct` could solve for are measured, group by group, those that read least
+    first, until ``GRAM_BYTES`` are taken. Of all other constants that are summed over (quantised,
+    shared, recurrent ...) the sizes of the weights are all that is known: these have no ``gram``.
+    So it is with a layer that a single row was drawn for, since that tells no variance.
 
     Args:
         units: The analysis of the model.
@@ -70,6 +75,7 @@ def measure_consumers(
         for layer in find_layers(units.graph, everything).layers
         if (_inputs(units, layer) >= 0).any()
     ]
+    layers = _within(units, layers, GRAM_BYTES)
     sums = [_Sums(layer, units, len(data), options) for layer in layers]
     parts = list(_parts(units, layers))
     for part in parts:
@@ -85,6 +91,21 @@ def measure_consumers(
             progress("consumers", index + 1, len(data))
     measured = [consumer for one in sums for consumer in one.consumers()]
     return [*measured, *_unmeasured(units, {layer.weight for layer in layers})]
+
+
+def _within(units: Units, layers: Sequence[LinearLayer], bound: int) -> list[LinearLayer]:
+    """Return the layers whose covariances fit together into a bound, in the order given."""
+    sizes = {}
+    for layer in layers:
+        groups, _, depth = to_matrix(layer, units.constants[layer.weight]).shape
+        sizes[layer.target] = 8 * groups * depth**2
+    left, chosen = bound, set()
+    for layer in sorted(layers, key=lambda layer: sizes[layer.target]):
+        if sizes[layer.target] > left:
+            break
+        left -= sizes[layer.target]
+        chosen.add(layer.target)
+    return [layer for layer in layers if layer.target in chosen]
 
 
 def _parts(units: Units, layers: Sequence[LinearLayer]) -> Iterator[list[int]]:
@@ -109,15 +130,16 @@ def _inputs(units: Units, layer: LinearLayer) -> IntArray:
 
 def _unmeasured(units: Units, measured: set[str]) -> Iterator[Consumer]:
     """Yield the other constants that are summed over, each seen as a matrix."""
+    numbers = constant_numbers(units)
     for name, slots in units.slots_of.items():
-        array = units.constants[name]
-        if name in measured or array.dtype.kind not in "fiu":
+        if name in measured:
             continue
         for slot in slots:
             ids = slice(slot.offset, slot.offset + slot.size)
-            if not units.is_consumed[ids].any():
+            array = numbers(name) if units.is_consumed[ids].any() else None
+            if array is None:
                 continue
-            matrix = np.moveaxis(array.astype(np.float64), slot.axis, 1 if array.ndim > 1 else 0)
+            matrix = np.moveaxis(array, slot.axis, 1 if array.ndim > 1 else 0)
             matrix = matrix.reshape(len(matrix), slot.size, -1) if array.ndim > 1 else matrix[None]
             flat = matrix.swapaxes(1, 2).reshape(-1, slot.size)
             outputs = np.full(len(flat), -1)
@@ -178,6 +200,5 @@ class _Sums:
         for group in range(groups):
             inputs = np.repeat(of_group[group], depth // len(of_group[group]))
             own = slice(group * made, (group + 1) * made)
-            yield Consumer(
-                self.layer.target, weight[group], grams[group], inputs, outputs[own], self.rows
-            )
+            gram = grams[group] if self.rows > 1 else None
+            yield Consumer(self.layer.target, weight[group], gram, inputs, outputs[own], self.rows)

@@ -67,7 +67,7 @@ def repair_order(
     consumers, each over its variance, is ours.
     """
     count = len(candidates.removable)
-    layers = [layer for layer in map(_Layer.of, consumers) if layer.variance > 0]
+    layers = [_Layer.of(consumer) for consumer in consumers]
     factor = np.ones(count) if worth is None else worth
     measured = np.zeros(count, bool)
     for consumer in consumers:
@@ -155,7 +155,8 @@ class _Layer:
             else:
                 inner = self._inverse[blocks[:, :, None], blocks[:, None, :]]
                 values[which] = np.einsum("nkm,nkm->n", np.linalg.solve(inner, parts), parts)
-        return units, values / self.variance
+        # What makes nothing loses nothing: to feed a dead layer costs nothing.
+        return units, values / self.variance if self.variance > 0 else np.zeros(len(units))
 
     def remove(self, gone: BoolArray) -> bool:
         """Take columns and rows of units away that are gone; tell whether there were any.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -41,6 +42,7 @@ _UNREADABLE = (
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
+    tokenize.TokenError,  # NumPy: a header with an open bracket
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )

@@ -112,6 +112,27 @@ def all_filters(units: Units) -> Iterator[Filters]:
             yield Filters(slot.name, units.slot_units(slot), array, slot.axis, ids, integers)
 
 
+def constant_numbers(units: Units) -> Callable[[str], Float64Array | None]:
+    """Return a function from a constant's name to the numbers that it stands for, in its shape.
+
+    Of integers whose scale and zero point are not constants beside them it gives the integers, and
+    of texts None.
+    """
+    quantised = _quantised_constants(units)
+
+    def numbers(name: str) -> Float64Array | None:
+        array = units.constants[name]
+        if array.dtype.kind in "bOSU":
+            return None
+        found = array.astype(np.float64)
+        integers = quantised.get(name)
+        if integers is not None:
+            found = (found - integers.zero_point) * integers.scale
+        return np.asarray(found)
+
+    return numbers
+
+
 def _quantised_constants(units: Units) -> dict[str, _Integers]:
     """Find the constants that a node reads as integers with a constant scale and zero point."""
     found: dict[str, _Integers] = {}
