@@ -66,3 +66,30 @@ def test_it_looks_at_images_and_needs_no_torch(tiny_unet, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     report = pruned(tiny_unet, "repair", evaluate=False, samples=2)
     assert report.calibration.startswith("2 generated images")
+
+
+MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "told", "options"),
+    [
+        ("shufflenet_v2_12_int8", "only the sizes of the weights count", {}),
+        ("ultraface_RFB_320", "more numbers than there were rows", {}),
+        (
+            "silero_vad_16k_op15", "more numbers than there were rows",
+            {"shape": {"input": (1, 512)}, "value": {"sr": 16000}},
+        ),
+    ],
+)  # fmt: skip
+def test_a_model_from_elsewhere_is_cut_and_told_what_was_not_measured(name, told, options):
+    path = MODELS / f"{name}.onnx"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    report = wrg_onnx.prune(
+        path, ratio=0.2, criterion="repair", evaluate=False, recover="none",
+        **{**SHORT, "samples": 2, **options},
+    ).report  # fmt: skip
+    assert report.reached == pytest.approx(0.2, abs=0.005)
+    assert any(told in note for note in report.notes)
