@@ -97,8 +97,7 @@ def _within(units: Units, layers: Sequence[LinearLayer], bound: int) -> list[Lin
     """Return the layers whose covariances fit together into a bound, in the order given."""
     sizes = {}
     for layer in layers:
-        groups, _, depth = to_matrix(layer, units.constants[layer.weight]).shape
-        sizes[layer.target] = 8 * groups * depth**2
+        sizes[layer.target] = 8 * layer.group * _depth(units, layer) ** 2
     left, chosen = bound, set()
     for layer in sorted(layers, key=lambda layer: sizes[layer.target]):
         if sizes[layer.target] > left:
@@ -123,13 +122,21 @@ def _parts(units: Units, layers: Sequence[LinearLayer]) -> Iterator[list[int]]:
         yield part
 
 
+def _depth(units: Units, layer: LinearLayer) -> int:
+    """Return how many numbers each output of a layer reads."""
+    return units.constants[layer.weight].size // layer.width
+
+
 def _inputs(units: Units, layer: LinearLayer) -> IntArray:
     """Return the unit of each channel that the weight sums over, (C / G,)."""
     return units.of(units.axes[layer.weight].at(layer.input_axis))
 
 
 def _unmeasured(units: Units, measured: set[str]) -> Iterator[Consumer]:
-    """Yield the other constants that are summed over, each seen as a matrix."""
+    """Yield the other constants that are summed over.
+
+    All that counts of their weights is the size of each column, so each is one row of these.
+    """
     numbers = constant_numbers(units)
     for name, slots in units.slots_of.items():
         if name in measured:
@@ -139,11 +146,9 @@ def _unmeasured(units: Units, measured: set[str]) -> Iterator[Consumer]:
             array = numbers(name) if units.is_consumed[ids].any() else None
             if array is None:
                 continue
-            matrix = np.moveaxis(array, slot.axis, 1 if array.ndim > 1 else 0)
-            matrix = matrix.reshape(len(matrix), slot.size, -1) if array.ndim > 1 else matrix[None]
-            flat = matrix.swapaxes(1, 2).reshape(-1, slot.size)
-            outputs = np.full(len(flat), -1)
-            yield Consumer(name, flat, None, units.slot_units(slot), outputs)
+            columns = np.moveaxis(array, slot.axis, 0).reshape(slot.size, -1)
+            sizes = np.sqrt(np.einsum("dm,dm->d", columns, columns))
+            yield Consumer(name, sizes[None], None, units.slot_units(slot), np.full(1, -1))
 
 
 @dataclass(slots=True, eq=False)
@@ -166,7 +171,7 @@ class _Sums:
     def add(self, x: Array) -> None:
         """Add some rows of one sample."""
         weight = self.units.constants[self.layer.weight]
-        depth = to_matrix(self.layer, weight).shape[2] if self.origin is None else self.x.shape[1]
+        depth = _depth(self.units, self.layer)
         places = math.prod(rows_shape(self.layer, weight.shape, x.shape))
         wanted = math.ceil(depth * self.options.rows_per_input / self.samples)
         chosen = (
