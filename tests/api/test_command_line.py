@@ -88,6 +88,7 @@ def called_with(monkeypatch, name, typed):
         calls.append(signature.bind(*args, **kwargs).arguments)
         raise wrg_onnx.ShareDone  # nothing is printed
 
+    command_of(name)  # is loaded now: it reads its defaults off the function itself
     monkeypatch.setattr(wrg_onnx, FUNCTIONS[name], spy)
     done = CliRunner(catch_exceptions=False).invoke(main, [*name.split(), *typed])
     assert (done.exit_code, done.output) == (0, "")
