@@ -22,8 +22,7 @@ PUBLIC = {
     "all_factors cache_folder cache_limit channels_first collect constant_numbers map_factor "
     "measure_weights of_filters plan_taps weights_factor",
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
-    "ValidateReport bench_text cache_text export_text filter_text finetune_text inspect_text "
-    "make_text prune_text to_json to_plain to_text validate_text",
+    "ValidateReport to_json to_plain to_text",
     "recover": "ConsumerOptions FEWEST_SAMPLES LayerFit ReconstructOptions Reconstruction Removal "
     "compensate measure_consumers reconstruct",
     "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "

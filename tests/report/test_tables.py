@@ -16,12 +16,9 @@ from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.finetune import EpochResult
 from wrg_onnx.recover import LayerFit
-from wrg_onnx.report import (
-    BenchReport,
-    FinetuneReport,
-    InspectReport,
-    PruneReport,
-    ValidateReport,
+from wrg_onnx.report import BenchReport, FinetuneReport, InspectReport, PruneReport, ValidateReport
+from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport, RecoveryReport
+from wrg_onnx.report.tables import (
     bench_text,
     export_text,
     finetune_text,
@@ -29,7 +26,6 @@ from wrg_onnx.report import (
     prune_text,
     validate_text,
 )
-from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport, RecoveryReport
 from wrg_onnx.rewrite import Equivalence
 
 

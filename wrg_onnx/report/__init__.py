@@ -2,7 +2,6 @@
 
 from wrg_onnx.report.as_json import to_json, to_plain
 from wrg_onnx.report.as_text import to_text
-from wrg_onnx.report.cache import cache_text
 from wrg_onnx.report.records import (
     BenchReport,
     BenchReports,
@@ -12,15 +11,6 @@ from wrg_onnx.report.records import (
     PruneReport,
     ValidateReport,
 )
-from wrg_onnx.report.tables import (
-    bench_text,
-    export_text,
-    finetune_text,
-    inspect_text,
-    prune_text,
-    validate_text,
-)
-from wrg_onnx.report.tsod import filter_text, make_text
 
 __all__ = [
     "BenchReport",
@@ -30,16 +20,7 @@ __all__ = [
     "InspectReport",
     "PruneReport",
     "ValidateReport",
-    "bench_text",
-    "cache_text",
-    "export_text",
-    "filter_text",
-    "finetune_text",
-    "inspect_text",
-    "make_text",
-    "prune_text",
     "to_json",
     "to_plain",
     "to_text",
-    "validate_text",
 ]
