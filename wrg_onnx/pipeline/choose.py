@@ -15,7 +15,7 @@ from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.samples import Samples
-from wrg_onnx.recover import ConsumerOptions, measure_consumers
+from wrg_onnx.recover import Measured, MeasureOptions, RowOptions, consumers_of, measure_layers
 from wrg_onnx.select import (
     Candidates,
     Scores,
@@ -32,10 +32,12 @@ class Repair:
     """Who was asked to make up for units.
 
     Attributes:
+        measured: What the layers read and make; recovery goes on from it.
         consumers: The layers that consume units.
         unmeasured: (units,) bool, units that no layer consumes whose input was measured.
     """
 
+    measured: Measured
     consumers: tuple[Consumer, ...]
     unmeasured: BoolArray
 
@@ -94,27 +96,22 @@ def choose_units(
             scores, selection = choose(collected.statistics)
         return Chosen(collected, scores, selection)
     assert samples is not None  # the criterion needs data
-    consumers = _measure_consumers(model, samples, config, clock)
+    with clock.stage("measure"):
+        rows = RowOptions(saliency, seed=config.seed)
+        options = MeasureOptions(resolve_provider(config.provider), rows)
+        measured = measure_layers(
+            model.graph, samples.calibration, options, progress=clock.progress
+        )
     with clock.stage("select"):
+        consumers = tuple(consumers_of(model.units, measured))
         scores, _ = choose(collected.statistics)
         order = repair_order(consumers, candidates, scores.values)
         selection = select(candidates, order.values, budget, ratio, config.scope)
     images = len(samples.calibration)
     collected = replace(collected, statistics=replace(collected.statistics, images=images))
-    measured = Scores(order.values, scores.unmeasured)
-    return Chosen(collected, measured, selection, Repair(consumers, order.unmeasured))
-
-
-def _measure_consumers(
-    model: Model, samples: Samples, config: PruneConfig, clock: Clock
-) -> tuple[Consumer, ...]:
-    """Measure what the layers read, of which the rest is to make up for what goes."""
-    options = ConsumerOptions(resolve_provider(config.provider), seed=config.seed)
-    with clock.stage("consumers"):
-        found = measure_consumers(
-            model.units, samples.calibration, options, progress=clock.progress
-        )
-    return tuple(found)
+    ordered = Scores(order.values, scores.unmeasured)
+    repair = Repair(measured, consumers, order.unmeasured)
+    return Chosen(collected, ordered, selection, repair)
 
 
 def _collect(

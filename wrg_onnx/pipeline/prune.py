@@ -114,7 +114,7 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
     """Open what the run looks at; None where it looks at nothing."""
     if not config.needs_samples:
         return None
-    reads = config.criterion.needs_gradient or config.judges or config.recover is Recovery.FINETUNE
+    reads = config.criterion.needs_data or config.judges or config.recover is not Recovery.NONE
     with clock.stage("data"):
         samples = open_samples(
             model.graph,

@@ -18,6 +18,7 @@ from wrg_onnx.recover import (
     Reconstruction,
     ReconstructOptions,
     Removal,
+    RowOptions,
     compensate,
     reconstruct,
 )
@@ -98,15 +99,19 @@ def recover(
         ValidationError: If ONNX Runtime does not compute what was trained.
     """
     chosen = chosen_recovery(samples, config)
-    options = ReconstructOptions(resolve_provider(config.provider), seed=config.seed)
+    rows = RowOptions(samples.saliency, seed=config.seed)
+    options = ReconstructOptions(resolve_provider(config.provider), rows=rows)
     data = samples.calibration
     if chosen is Recovery.NONE:
         return None
+    removal = Removal(cut.model.graph, cut.graph, cut.slices, cut.kept)
     if chosen is Recovery.BIAS:
-        removal = Removal(cut.model.graph, cut.graph, cut.slices, cut.kept)
         solved = compensate(removal, data, options, progress=progress)
         return Recovered(solved.graph, solved)
-    solved = reconstruct(original, cut.graph, kept, data, options, progress=progress)
+    repair = cut.chosen.repair
+    measured = None if repair is None else repair.measured
+    removal = replace(removal, kept=kept)
+    solved = reconstruct(original, removal, data, options, measured=measured, progress=progress)
     if chosen is Recovery.RIDGE:
         return Recovered(solved.graph, solved)
     tuned = _tune(original, solved.graph, kept, samples, config, progress)
