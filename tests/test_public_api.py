@@ -24,7 +24,7 @@ PUBLIC = {
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
     "ValidateReport to_json to_plain to_text",
     "recover": "FEWEST_SAMPLES LayerFit MeasureOptions Measured ReconstructOptions Reconstruction "
-    "Removal RowOptions compensate consumers_of measure_layers reconstruct",
+    "Removal RowOptions added_biases compensate consumers_of measure_layers reconstruct",
     "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
     "TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "

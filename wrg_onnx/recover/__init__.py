@@ -1,5 +1,6 @@
 """Least squares: change surviving weights so that each layer makes again what it made."""
 
+from wrg_onnx.recover.added_biases import added_biases
 from wrg_onnx.recover.bias import compensate
 from wrg_onnx.recover.consumers import consumers_of
 from wrg_onnx.recover.measure import Measured, MeasureOptions, measure_layers
@@ -22,6 +23,7 @@ __all__ = [
     "Reconstruction",
     "Removal",
     "RowOptions",
+    "added_biases",
     "compensate",
     "consumers_of",
     "measure_layers",

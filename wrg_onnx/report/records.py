@@ -90,6 +90,7 @@ class RecoveryReport:
         added: How many parameters the biases have that layers got.
         history: The epochs of fine-tuning, the first being the model before it; empty without.
         best_epoch: The epoch whose weights were taken.
+        walked: On how many samples layers were solved for in order; 0 where they were not.
     """
 
     method: str
@@ -100,6 +101,7 @@ class RecoveryReport:
     added: int = 0
     history: tuple[EpochResult, ...] = ()
     best_epoch: int = 0
+    walked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
