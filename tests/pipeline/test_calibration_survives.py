@@ -12,6 +12,7 @@ from strategies import build, normal
 
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.select import Criterion
 
 pytest.importorskip("torch")
 
@@ -19,7 +20,7 @@ EAGER = (
     "import wrg_onnx.calibrate.kept_rows as store; store.FLUSH_SECONDS = 0\n"
     "from wrg_onnx.cli import main; main()"
 )
-QUICK = ("--ratio", 0.4, "--recover", "none", "--no-evaluate")
+QUICK = ("--ratio", 0.4, "--criterion", "sel", "--recover", "none", "--no-evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,12 @@ def rows_in(cache):
 
 def alone(model, output, cache=None, samples=24):
     config = PruneConfig(
-        0.4, data=DataOptions(samples=samples), recover=Recovery.NONE, evaluate=False, cache=cache
+        0.4,
+        criterion=Criterion.SEL,
+        data=DataOptions(samples=samples),
+        recover=Recovery.NONE,
+        evaluate=False,
+        cache=cache,
     )
     return prune(model, output, config).report
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from strategies import build, normal
 
 import wrg_onnx
+from wrg_onnx.errors import UsageError
+from wrg_onnx.pipeline.config import PruneConfig
 
 SHORT = {"samples": 8, "cache": False, "provider": "cpu"}
 
@@ -93,3 +97,22 @@ def test_a_model_from_elsewhere_is_cut_and_told_what_was_not_measured(name, told
     ).report  # fmt: skip
     assert report.reached == pytest.approx(0.2, abs=0.005)
     assert any(told in note for note in report.notes)
+
+
+def test_images_that_leave_every_map_dead_are_told():
+    weights = {"w": -np.abs(normal(6, 3, 1, 1)), "v": normal(4, 6, 1, 1), "u": normal(1, 4, 1, 1)}
+    text = """net (float[1,3,16,16] x) => (float[1,1,16,16] y) {
+        q = Mul(x, x)  a = Conv(q, w)  p = Relu(a)  b = Conv(p, v)  r = Relu(b)  y = Conv(r, u) }"""
+    report = wrg_onnx.prune(
+        build(text, weights), ratio=0.3, evaluate=False, samples=4, cache=False, provider="cpu"
+    ).report
+    (told,) = [note for note in report.notes if "read the same at every place" in note]
+    assert told.startswith("2 of 3 measured layers")
+
+
+def test_processes_cannot_share_it():
+    class Two:
+        index, count = 0, 2
+
+    with pytest.raises(UsageError, match="'repair' takes no statistics that processes could share"):
+        PruneConfig(0.5, workers=Two())

@@ -141,6 +141,11 @@ class PruneConfig:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 < self.certainty <= 1:
             raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
+        if self.workers.count > 1 and self.criterion.repairs and not self.criterion.factors:
+            raise UsageError(
+                f"criterion '{self.criterion.name}' takes no statistics that processes could "
+                "share: start one, or choose another, such as sel"
+            )
         if self.rounds > 1 and self.workers.count > 1:
             raise UsageError("several processes share one calibration: start one for more rounds")
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:

@@ -54,7 +54,15 @@ def _of_repair(repair: Repair, images: int, removable: BoolArray) -> Iterator[st
             f"of {sizes} {'layer' if sizes == 1 else 'layers'} only the sizes of the weights "
             "count, since they are quantised, shared or recurrent, or read too much to measure"
         )
-    poor = [c for c in repair.consumers if c.gram is not None and c.rows < len(c.inputs)]
+    measured = [c for c in repair.consumers if c.gram is not None]
+    dead = {c.layer for c in measured if c.gram is not None and not c.gram.any()}
+    if dead:
+        yield (
+            f"{len(dead)} of {len({c.layer for c in measured})} measured layers read the same at "
+            "every place of every image, so that nothing tells what they need: are the images, "
+            "--mean and --std those that the model was trained with?"
+        )
+    poor = [c for c in measured if c.rows < len(c.inputs)]
     if poor:
         worst = min(poor, key=lambda c: c.rows / len(c.inputs))
         more = -(-images * len(worst.inputs) // max(worst.rows, 1)) - images
