@@ -81,6 +81,7 @@ def prune(
         accuracy=accuracy,
         speed=speed,
         seconds=clock.seconds,
+        cpu_seconds=clock.cpu_seconds,
     )
     return ModelResult(report, pruned)
 

@@ -129,6 +129,7 @@ class PruneReport:
         groups: The layer widths that may shrink, before and after.
         notes: What a user should know about this run.
         seconds: Time by stage.
+        cpu_seconds: CPU time by stage, of all threads of this process.
     """
 
     model: str
@@ -152,6 +153,7 @@ class PruneReport:
     groups: tuple[GroupReport, ...]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
