@@ -45,6 +45,7 @@ bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench/bench_recover.py
 	$(BIN)/python tools/bench/bench_calibration.py
 	$(BIN)/python tools/bench/bench_gradients.py
+	$(BIN)/python tools/bench/bench_factors.py
 	$(BIN)/python tools/bench/bench_ranks.py
 	$(BIN)/python tools/bench/bench_ranks.py --less --images 2
 	$(BIN)/python tools/bench/bench_default.py

@@ -2,6 +2,8 @@
 
     python tools/bench/bench_default.py [--model NAME ...] [--images 32] [--criterion sel]
 
+A model is one of a few names (below), or an ONNX file.
+
 A default prune takes statistics, chooses, cuts, proves and recovers; judging and timing are left
 out (``--no-evaluate``), and nothing is kept from earlier runs. Plain is ONNX Runtime over as many
 images, read beforehand: half of the passes come before the pruning and half after it. The target is
@@ -136,10 +138,18 @@ def let_waiting_threads_sleep() -> None:
 
 
 def model_file(name: str, folder: Path) -> Path | None:
-    """Return the file of a model, exported into a folder if need be; None if it is not here."""
-    source = MODELS[name]
+    """Return the file of a model, exported into a folder if need be; None if it is not here.
+
+    Args:
+        name: Of ``MODELS``, or an ONNX file.
+        folder: Where to export to.
+    """
+    source = MODELS.get(name, Path(name))
     if isinstance(source, Path):
-        return source if source.is_file() else None
+        if source.is_file():
+            return source.resolve()
+        print(f"{name} skipped: there is no {source}", file=sys.stderr)
+        return None
     factory, size = source
     path = folder / f"{name}.onnx"
     os.chdir(ROOT)  # a factory is imported from the current folder
@@ -169,7 +179,7 @@ def verdict(costs: Mapping[str, Cost]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", action="append", choices=[*MODELS], help="may be repeated")
+    parser.add_argument("--model", action="append", help="a name or a file; may be repeated")
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--criterion", default="sel", choices=criterion_names())
     parser.add_argument("--ratio", type=float, default=0.6)
@@ -185,10 +195,9 @@ def main() -> None:
         for name in options.model or MODELS:
             path = model_file(name, Path(folder))
             if path is None:
-                print(f"{name:<11} skipped: {MODELS[name]} is not here", file=sys.stderr)
                 continue
             costs[name] = measure(path, options.images, options.criterion, options.ratio)
-            print(row(name, costs[name]), flush=True)
+            print(row(Path(name).stem, costs[name]), flush=True)
     print(verdict(costs))
 
 

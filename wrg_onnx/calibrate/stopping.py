@@ -16,7 +16,7 @@ EARLIEST = 8
 
 SHARE = 0.5
 """How much of the uncertainty that is left in the end may come from a factor that stopped early.
-Both add up as squares, so it makes that a ninth larger at most."""
+Both add up as squares, so half as much on top makes it 12 % larger."""
 
 
 def next_look(images: int, least: int, *, several: bool) -> int:
