@@ -45,6 +45,10 @@ bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench/bench_recover.py
 	$(BIN)/python tools/bench/bench_calibration.py
 	$(BIN)/python tools/bench/bench_gradients.py
+	$(BIN)/python tools/bench/bench_factors.py
+	$(BIN)/python tools/bench/bench_ranks.py
+	$(BIN)/python tools/bench/bench_ranks.py --less --images 2
+	$(BIN)/python tools/bench/bench_default.py
 
 reproduce: $(VENV)/.stamp  ## prune VGG16-SOD with every criterion; PROFILE is quick or full (a GPU)
 	$(BIN)/python tools/experiments/reproduce_wrgpruner.py --profile $(or $(PROFILE),quick)

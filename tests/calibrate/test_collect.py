@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from wrg_onnx.calibrate import CollectOptions, collect, probes
+from wrg_onnx.calibrate import CollectOptions, Measurements, collect, plan_taps, probes
 from wrg_onnx.data.dataset import DataSet, Sample
 from wrg_onnx.errors import MissingPackageError, StatisticsError
 from wrg_onnx.factors import ACTIVATION, BATCH_SCALE, DISTANCE, GRADIENT, L1, L2, RANK, WEIGHT
@@ -115,6 +115,84 @@ def test_blocks_of_images_change_no_number(units, monkeypatch):
     for factor in (RANK, ACTIVATION, GRADIENT):
         pairs = zip(found.of(factor), one_by_one.of(factor), strict=True)
         assert all(np.allclose(a.values, b.values, rtol=1e-5) for a, b in pairs)
+
+
+def different_images(count):
+    def reader(number):
+        image = np.random.default_rng(number).standard_normal((1, 3, 8, 8)).astype(np.float32)
+        return lambda: Sample("s", {"x": image}, None)
+
+    return DataSet(tuple(map(reader, range(count))), "images", count, has_masks=False)
+
+
+def by_spread(statistics, weighted):
+    """Be sure where another draw of the images moves no rank and no gradient."""
+    drawn = weighted(np.arange(statistics.images, dtype=np.float64) % 3)
+    moved = [
+        abs(a.values - b.values).max() / b.values.max()
+        for factor in (RANK, GRADIENT)
+        for a, b in zip(drawn.of(factor), statistics.of(factor), strict=True)
+    ]
+    return 1 - min(1.0, float(max(moved)))
+
+
+def test_ranks_stop_early_where_they_are_alike_and_gradients_go_on(units):
+    # Noise of 8 x 8 behind Relu: nearly all have full rank, while gradients differ.
+    data, asked = different_images(40), options(RANK, GRADIENT, enough=0.999)
+    found = collect(units, data, asked, certainty=by_spread).statistics
+    assert found.images == found.images_of[GRADIENT] == 40
+    assert found.images_of[RANK] == found.images_of[ACTIVATION] < 20
+    whole = collect(units, data, asked).statistics
+    alone = collect(units, data.take(range(found.images_of[RANK])), options(RANK)).statistics
+    assert same(found, whole, GRADIENT)
+    assert same(found, alone, RANK)
+
+
+def test_a_factor_is_measured_on_all_images_where_that_is_asked_for(units):
+    asked = options(RANK, GRADIENT, enough=1.0)
+    found = collect(units, different_images(30), asked, certainty=lambda *_: 1.0)
+    assert set(found.statistics.images_of.values()) == {30}
+    assert found.certainty == 1.0
+
+
+def test_few_images_are_all_used_for_all_factors(units):
+    asked = options(RANK, GRADIENT)
+    found = collect(units, different_images(12), asked, certainty=lambda *_: 1.0)
+    assert set(found.statistics.images_of.values()) == {12}
+    assert found.certainty is None
+
+
+def test_what_is_drawn_anew_for_a_factor_leaves_the_others_alone(units):
+    seen = []
+
+    def certainty(statistics, weighted):
+        times = np.zeros(statistics.images)
+        times[-1] = 1
+        drawn = weighted(times)
+        seen.append(tuple(not same(drawn, statistics, f) for f in (RANK, GRADIENT)))
+        return 0.5
+
+    asked = options(RANK, GRADIENT, least=8)
+    data = different_images(9)
+    collect(units, data, asked, certainty=certainty)
+    # All factors, then those of each probe alone, the gradient first; at the end all once more.
+    assert [gradient for _, gradient in seen] == [True, True, False, True]
+
+
+def test_an_image_that_a_factor_was_not_measured_on_counts_for_the_others_alone(units):
+    taps = plan_taps(units)
+    rows = {RANK: np.array([[1.0] * 4]), GRADIENT: np.array([[1.0] * 4, [3.0] * 4])}
+    found = Measurements(taps, rows, 2)
+    assert found.images_of == {RANK: 1, GRADIENT: 2}
+    times = np.array([0.0, 2.0])
+    assert found.layers(RANK, times)[0].values.tolist() == [1.0] * 4
+    assert found.layers(GRADIENT, times)[0].values.tolist() == [3.0] * 4
+    assert found.layers(GRADIENT)[0].values.tolist() == [2.0] * 4
+
+
+def same(one, other, factor):
+    pairs = zip(one.of(factor), other.of(factor), strict=True)
+    return all(np.array_equal(a.values, b.values) for a, b in pairs)
 
 
 def test_a_model_without_anything_to_remove_needs_no_image(analysed):

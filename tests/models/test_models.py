@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+import wrg_onnx
 from wrg_onnx.export.factory import build_module
 from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.write import export_module
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny_unet.onnx"
 
 SALIENCY = ("models.vgg16_sod:vgg16_sod", "models.small_unet:small_unet")
+NESTED = "models.u2netp:u2netp"
 CLASSIFIERS = ("models.classifiers:resnet18", "models.classifiers:mobilenet_v2")
 
 
@@ -26,7 +28,7 @@ def _at_the_root(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
 
 
-@pytest.fixture(scope="module", params=[*SALIENCY, *CLASSIFIERS])
+@pytest.fixture(scope="module", params=[*SALIENCY, NESTED, *CLASSIFIERS])
 def exported(request, tmp_path_factory):
     with contextlib.chdir(ROOT):
         net = build_module(request.param)
@@ -50,6 +52,8 @@ def parameters(factory):
         ("models.classifiers:resnet50", 25_557_032),
         ("models.classifiers:vgg16", 138_357_544),
         ("models.small_unet:small_unet", 660_105),
+        # 4.52 MB in float32; the 4.7 MB of the paper hold the normalisations' statistics, too.
+        (NESTED, 1_131_181),
     ],
 )
 def test_a_net_has_its_number_of_parameters(factory, count):
@@ -83,6 +87,41 @@ def test_a_saliency_net_gives_a_map_of_the_image_size_in_0_to_1(factory, size):
         saliency = net(torch.randn(2, 3, *size))
     assert saliency.shape == (2, 1, *size)
     assert 0 <= float(saliency.min()) <= float(saliency.max()) <= 1
+
+
+@pytest.mark.parametrize("size", [(64, 64), (50, 71)])
+def test_u2netp_gives_its_fused_map_and_those_of_six_scales(size):
+    net = build_module(NESTED).eval()
+    with torch.no_grad():
+        maps = net(torch.randn(2, 3, *size))
+    assert [each.shape for each in maps] == [(2, 1, *size)] * 7
+    # Untrained, it says neither 0 nor 1 anywhere: there is a gradient.
+    assert all(0.001 < float(each.min()) < float(each.max()) < 0.999 for each in maps)
+
+
+def test_a_block_of_u2netp_looks_over_as_many_scales_as_its_layers():
+    net = build_module(NESTED)
+    blocks = [*net.encoder, net.bottom, *net.decoder]
+    layers = [len(block.down) for block in blocks]
+    assert layers == [7, 6, 5, 4, 4, 4, 4, 4, 5, 6, 7]
+    assert [block.shrinks for block in blocks] == [True] * 4 + [False] * 3 + [True] * 4
+    assert [layer[0].dilation[0] for layer in net.bottom.down] == [1, 2, 4, 8]
+    assert [layer[0].dilation[0] for layer in net.bottom.up] == [4, 2, 1]
+
+
+@pytest.mark.parametrize("exported", [NESTED], indirect=True)
+def test_half_of_u2netp_can_go_by_its_weights(exported):
+    found = wrg_onnx.inspect(exported.path).report
+    pruned = wrg_onnx.prune(exported.path, ratio=0.5, criterion="l1", evaluate=False, cache=False)
+    norms = [m for m in build_module(NESTED).modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    folded = 2 * sum(norm.num_features for norm in norms)
+    assert found.cost.parameters == exported.parameters - folded
+    assert found.largest_ratio > 0.8
+    assert pruned.report.reached == pytest.approx(0.5, abs=0.005)
+    session = onnxruntime.InferenceSession(
+        pruned.model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    assert [value.shape[1:] for value in session.get_outputs()] == [[1, 64, 64]] * 7
 
 
 def test_width_and_batch_normalisation_of_vgg16_sod_can_be_chosen():

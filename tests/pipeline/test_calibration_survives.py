@@ -79,6 +79,8 @@ def test_a_killed_calibration_goes_on_where_it_was(tmp_path, model):
     whole = alone(model, tmp_path / "whole.onnx", samples=60)
     assert (tmp_path / "resumed.onnx").read_bytes() == (tmp_path / "whole.onnx").read_bytes()
     assert resumed.certainty == whole.certainty
+    assert resumed.images_of == whole.images_of
+    assert whole.images_of["rank"] < whole.images_of["gradient"], "no factor stopped early"
     assert not [note for note in resumed.notes if str(cache) in note]
     assert rows_in(cache) == resumed.images
 
@@ -88,9 +90,9 @@ def test_two_processes_choose_what_one_does(tmp_path, model):
     both = start_two("prune", model, *QUICK, "--samples", 24, "--cache", shared, "-o", output)
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
-    assert "24 used" in told[0][0]
+    assert "24 used, 20 of them for rank" in " ".join(told[0][0].split())
     assert told[1][0] == ""
-    alone(model, tmp_path / "one.onnx")
+    assert alone(model, tmp_path / "one.onnx").images_of == {"rank": 20, "gradient": 24}
     assert output.read_bytes() == (tmp_path / "one.onnx").read_bytes()
     assert rows_in(shared) == 24
 

@@ -71,6 +71,8 @@ def test_the_committed_model_is_pruned_end_to_end(tiny_unet, tmp_path, criterion
         assert (report.calibration, report.accuracy) == ("weights alone", None)
         assert (report.speed, report.notes) == ((), ())
     assert {"analyse", "validate", "save"} <= set(report.seconds) <= {*stages_seen}
+    assert set(report.cpu_seconds) == set(report.seconds)
+    assert sum(report.cpu_seconds.values()) > 0
 
 
 def test_ratio_zero_changes_no_number(tiny_unet, tmp_path):

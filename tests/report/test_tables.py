@@ -96,6 +96,14 @@ def test_a_pruning_is_shown_before_and_after():
     assert "error 5.0e-07 in 18 tensors (tolerance 1e-04)" in " ".join(shown)
 
 
+def test_a_factor_that_stopped_early_is_told():
+    early = dataclasses.replace(PRUNED, images_of={"rank": 8, "gradient": 20})
+    assert "(20 used, 8 of them for rank; the choice is 98.5% certain)" in " ".join(
+        rows(show(prune_text(early)))
+    )
+    assert "(20 used; the choice is 98.5% certain)" in " ".join(rows(show(prune_text(PRUNED))))
+
+
 RECOVERY = RecoveryReport(
     method="ridge",
     samples=32,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-
-from wrg_onnx.calibrate.kept_rows import digest_of
-from wrg_onnx.calibrate.measurements import Measurements, row_length
+from wrg_onnx.calibrate.image_pass import ImagePass
+from wrg_onnx.calibrate.measurements import Measurements
 from wrg_onnx.calibrate.options import CollectOptions
-from wrg_onnx.calibrate.probes import StoredProbe, probes_for
+from wrg_onnx.calibrate.probes import probes_for
 from wrg_onnx.calibrate.registry import measure_weights
-from wrg_onnx.calibrate.taps import Tap, plan_taps
+from wrg_onnx.calibrate.stopping import next_look, spared
+from wrg_onnx.calibrate.taps import plan_taps
 from wrg_onnx.channels import Units
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import SaliencyMap
@@ -27,9 +26,6 @@ from wrg_onnx.progress import Progress, silent
 CertaintyFunction: TypeAlias = Callable[[Statistics, Callable[[Float64Array], Statistics]], float]
 """Told the statistics, and how to have them with each image counted so many times; returns how
 sure the choice is that is made by them, in [0, 1]."""
-
-GROWTH = 1.25
-"""How much the images grow between two looks at the certainty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +53,8 @@ def collect(
     progress: Progress = silent,
 ) -> Collected:
     """Measure factors of a model, image by image, until the choice is certain enough.
+
+    A factor that hardly differs between images stops before the others (``stopping.spared``).
 
     Args:
         units: The analysis of the model.
@@ -91,74 +89,65 @@ def collect(
     if not taps:
         return Collected(Statistics(weights))
 
-    def statistics(found: Measurements, times: Float64Array | None = None) -> Statistics:
-        measured = {factor: found.layers(factor, times) for factor in found.rows}
-        return Statistics({**weights, **measured}, found.images)
+    def statistics(
+        found: Measurements,
+        drawn: Collection[Factor] | None = None,
+        times: Float64Array | None = None,
+    ) -> Statistics:
+        means = {
+            factor: found.layers(factor, times if drawn is None or factor in drawn else None)
+            for factor in found.rows
+        }
+        return Statistics({**weights, **means}, found.images, found.images_of)
 
     probes = probes_for(units.graph, taps, saliency, options)
     if not len(data):
         raise StatisticsError("there is no image to take statistics from")
-    sure = None
-    with closing(_passes(probes, taps, data, options, progress)) as passes:
-        for found in passes:
-            mean = statistics(found)
-            if certainty is not None and found.images >= options.least:
-                # The first process's word counts: all must stop after the same image.
-                sure = of_first(certainty(mean, partial(statistics, found)), options.workers)
-                if sure >= options.enough:
-                    break
+
+    def ask(images: ImagePass, drawn: Collection[Factor] | None) -> float:
+        assert certainty is not None
+        found = images.found
+        # The first process's word counts: all must stop after the same image.
+        said = certainty(statistics(found), partial(statistics, found, drawn))
+        return of_first(said, options.workers)
+
+    with closing(ImagePass(probes, taps, data, options, progress)) as images:
+        sure = _look(images, options, None if certainty is None else partial(ask, images))
     notes = dict.fromkeys(note for probe in probes for note in probe.notes())
-    return Collected(mean, sure, tuple(notes))
+    return Collected(statistics(images.found), sure, tuple(notes))
 
 
-def _passes(
-    probes: Sequence[StoredProbe],
-    taps: tuple[Tap, ...],
-    data: DataSet,
+def _look(
+    images: ImagePass,
     options: CollectOptions,
-    progress: Progress,
-) -> Generator[Measurements, None, None]:
-    """Yield all that was measured so far, each time of some images more."""
-    workers, width = options.workers, row_length(taps)
-    factors = [factor for probe in probes for factor in probe.factors]
-    block = max(probe.block for probe in probes)
-    rows = {factor: np.empty((0, width)) for factor in factors}
-    done = 0
-    try:
-        while done < len(data):
-            wanted = max(options.least, int(np.ceil(done * GROWTH)))
-            # Up to whole blocks, counted from the first image: a block is of one process, and on a
-            # GPU its images are measured together.
-            stop = min(len(data), -(-wanted // block) * block)
-            fresh = {factor: np.zeros((stop - done, width)) for factor in factors}
-            for start in range(done, stop, block):
-                if start // block % workers.count == workers.index:
-                    numbers = range(start, min(start + block, stop))
-                    _measure(probes, data, numbers, fresh, first=done)
-                progress("statistics", min(start + block, stop), len(data))
-            for factor, part in fresh.items():
-                rows[factor] = np.concatenate([rows[factor], workers.total(part)])
-            done = stop
-            yield Measurements(taps, rows, done)
-    finally:
-        for probe in probes:
-            if probe.store is not None:
-                probe.store.flush()
+    certainty: Callable[[Collection[Factor] | None], float] | None,
+) -> float | None:
+    """Look at images until the choice is certain enough, or at all.
 
+    Args:
+        images: The images, of which none was looked at.
+        options: What is enough.
+        certainty: How sure the choice is, if the images of some factors were drawn anew, or of all;
+            without it all images are looked at.
 
-def _measure(
-    probes: Sequence[StoredProbe],
-    data: DataSet,
-    numbers: range,
-    fresh: Mapping[Factor, Float64Array],
-    *,
-    first: int,
-) -> None:
-    """Write the rows of some images to ``fresh``, which begins with the image ``first``."""
-    samples = [data[number] for number in numbers]
-    keeps = any(probe.store is not None for probe in probes)
-    names = [digest_of(sample) for sample in samples] if keeps else []
-    for probe in probes:
-        for number, row in zip(numbers, probe.measure(samples, names), strict=True):
-            for factor, values in row.items():
-                fresh[factor][number - first] = values
+    Returns:
+        How sure it was in the end; None if it was not asked.
+    """
+    sure = None
+    may_spare = certainty is not None and images.total > options.least
+    while images.found.images < images.total:
+        several = may_spare and len(images.running) > 1
+        images.go_on(next_look(images.found.images, options.least, several=several))
+        done = images.found.images
+        if certainty is None:
+            continue
+        if done >= options.least:
+            sure = certainty(None)
+            if sure >= options.enough and options.enough < 1:
+                break
+        if several and done < images.total:
+            share = done / images.total
+            leaving = spared(images.running, certainty, share=share, enough=options.enough)
+            if leaving is not None:
+                images.leave(leaving)
+    return sure

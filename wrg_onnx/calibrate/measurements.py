@@ -41,25 +41,36 @@ class Measurements:
 
     Attributes:
         taps: Where.
-        rows: For each factor (images, channels of all taps) float64.
-        images: How many images.
+        rows: For each factor (images, channels of all taps) float64; of one that stopped early the
+            first images alone.
+        images: How many images were looked at.
     """
 
     taps: tuple[Tap, ...]
     rows: Mapping[Factor, Float64Array]
     images: int
 
+    @property
+    def images_of(self) -> Mapping[Factor, int]:
+        """On how many images each factor was measured."""
+        return {factor: len(rows) for factor, rows in self.rows.items()}
+
     def layers(self, factor: Factor, times: Float64Array | None = None) -> tuple[LayerValues, ...]:
         """Return the means over the images, by layer.
 
         Args:
             factor: What was measured; none of it gives no layers.
-            times: (images,) float64, how often each image counts; once each if None.
+            times: (images,) float64, how often each image counts; once each if None, or if no image
+                that the factor was measured on counts.
         """
         if factor not in self.rows:
             return ()
         whole = self.rows[factor]
-        mean = whole.mean(0) if times is None else times @ whole / times.sum()
+        counts = None if times is None else times[: len(whole)]
+        if counts is None or not counts.any():
+            mean = whole.mean(0)
+        else:
+            mean = counts @ whole / counts.sum()
         return tuple(
             LayerValues(tap.tensor, tap.units, values)
             for tap, values in zip(self.taps, by_tap(self.taps, mean), strict=True)

@@ -22,7 +22,8 @@ class CollectOptions:
             device.
         cache: Where what was measured is kept; None for nowhere.
         least: How many images are looked at before the certainty is asked for.
-        enough: The certainty that ends the pass.
+        enough: The certainty that ends the pass; 1 is never enough, so that each factor is
+            measured on all images.
         workers: The processes that share the images.
     """
 

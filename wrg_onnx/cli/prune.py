@@ -73,7 +73,7 @@ Examples:
 @data_options
 @click.option(
     "--certainty", type=float, default=DEFAULTS["certainty"], show_default=True,
-    help="Stop calibrating where more images would hardly change the choice.",
+    help="Stop calibrating where more images would hardly change the choice; 1: never.",
 )  # fmt: skip
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False),

@@ -44,11 +44,13 @@ class Statistics:
 
     Attributes:
         factors: The values of each factor that was measured, by layer.
-        images: How many images those that need images were averaged over.
+        images: How many images were looked at.
+        images_of: How many of them each factor that needs images was averaged over.
     """
 
     factors: Mapping[Factor, Sequence[LayerValues]] = field(default_factory=dict)
     images: int = 0
+    images_of: Mapping[Factor, int] = field(default_factory=dict)
 
     def of(self, factor: Factor) -> Sequence[LayerValues]:
         """Return the values of one factor, by layer; none if it was not measured."""

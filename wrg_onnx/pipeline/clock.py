@@ -17,15 +17,20 @@ class Clock:
     Attributes:
         progress: Told when a stage begins.
         seconds: By stage; of one that runs in several rounds, all of them together.
+        cpu_seconds: The same in CPU time, of all threads of this process: on a machine that is busy
+            with other things it is what the stage itself cost.
     """
 
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what is done inside."""
         self.progress(name, 0, 0)
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        spent = time.process_time() - cpu_start
+        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + spent

@@ -105,7 +105,7 @@ class PruneConfig:
         rounds: In how many steps the ratio is reached; each is measured, cut and recovered.
         epochs: Passes over the samples where ``recover`` is fine-tuning; None takes its default.
         certainty: Calibration ends before the last sample once the expected overlap of the choice
-            with that of endless samples reaches this, in (0, 1].
+            with that of endless samples reaches this, in (0, 1]; 1 measures every factor on all.
         cache: A folder where what was measured is kept, for other runs and for one that was
             stopped; None for none.
         workers: The processes that share the calibration.

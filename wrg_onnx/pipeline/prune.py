@@ -10,6 +10,7 @@ from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.evaluate.saliency import metrics_package
+from wrg_onnx.factors import Statistics
 from wrg_onnx.graph import check_model_output, open_session, resolve_provider, save
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
@@ -82,6 +83,7 @@ def prune(
         accuracy=accuracy,
         speed=speed,
         seconds=clock.seconds,
+        cpu_seconds=clock.cpu_seconds,
     )
     return ModelResult(report, pruned)
 
@@ -163,6 +165,7 @@ def _report(
         reached=reached,
         calibration=_describe(samples, config),
         images=last.chosen.collected.statistics.images,
+        images_of=_images_of(last.chosen.collected.statistics, config),
         certainty=last.chosen.collected.certainty,
         units=int(model.units.removable.sum()),
         removed=rounds.removed,
@@ -182,6 +185,12 @@ def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
     if config.budget is BudgetKind.PARAMS:
         return 1 - after.parameters / before.parameters if before.parameters else 0.0
     return 1 - after.macs / before.macs if before.macs else 0.0
+
+
+def _images_of(statistics: Statistics, config: PruneConfig) -> dict[str, int]:
+    """Return from how many samples each factor of the criterion was taken, by its name."""
+    taken = statistics.images_of
+    return {f.name: taken[f] for f in config.criterion.factors if f in taken}
 
 
 def _recovery_report(

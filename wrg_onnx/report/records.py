@@ -118,6 +118,8 @@ class PruneReport:
         reached: The share that was removed.
         calibration: What the statistics could be taken from.
         images: From how many samples of it they were taken.
+        images_of: From how many each factor of the criterion was, by its name: one that hardly
+            differs between samples stops before the others.
         certainty: The expected overlap of the removed units with those that endless samples would
             have removed: a Jaccard index in [0, 1]; None without samples.
         units: Units of the original that may go.
@@ -131,6 +133,7 @@ class PruneReport:
         groups: The layer widths that may shrink, before and after.
         notes: What a user should know about this run.
         seconds: Time by stage.
+        cpu_seconds: CPU time by stage, of all threads of this process.
     """
 
     model: str
@@ -154,6 +157,8 @@ class PruneReport:
     groups: tuple[GroupReport, ...]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    images_of: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

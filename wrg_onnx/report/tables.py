@@ -57,7 +57,11 @@ def prune_text(report: PruneReport) -> RenderableType:
 def _certainty(report: PruneReport) -> str:
     if report.certainty is None:
         return ""
-    return f" ({report.images} used; the choice is {report.certainty:.1%} certain)"
+    early = (
+        f", {n} of them for {name}" for name, n in report.images_of.items() if n < report.images
+    )
+    used = f"{report.images} used{''.join(early)}"
+    return f" ({used}; the choice is {report.certainty:.1%} certain)"
 
 
 def _proof(report: PruneReport) -> str:

@@ -109,7 +109,8 @@ def prune(
             open batch is 1, an image 224 x 224, and other open sizes are 16.
         value: What fills an input that would be random, by input: ``{"sr": 16000}``.
         certainty: Measuring ends once the expected overlap of the choice with that of endless
-            samples reaches this, in (0, 1].
+            samples reaches this, in (0, 1], for a factor that hardly differs between samples before
+            that. 1 measures every factor on all samples.
         cache: Where what was measured is kept, by model and image: True for the user's cache
             folder, False for nowhere, or a folder.
         amp: Whether the criterion's gradients are computed in bfloat16.
