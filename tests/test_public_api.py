@@ -25,8 +25,8 @@ PUBLIC = {
     "ValidateReport to_json to_plain to_text",
     "recover": "ConsumerOptions FEWEST_SAMPLES LayerFit ReconstructOptions Reconstruction Removal "
     "compensate measure_consumers reconstruct",
-    "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
-    "TrainingData check_checkpoint check_teacher",
+    "finetune": "BatchNormUse Between CheckpointFile Device EpochResult Finetuned "
+    "FinetuneOptions TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "
     "compare_with compose find_kept_channels has_branches mask_consumers plan_slices read_note "
     "run_masked validate_translation with_note",

@@ -187,6 +187,7 @@ def _recovery_report(
     recovered = rounds.recovered
     if recovered is None or samples is None:
         return None
+    tuned = recovered.tuned
     return RecoveryReport(
         method=chosen_recovery(samples, config).value,
         samples=len(samples.calibration),
@@ -194,8 +195,10 @@ def _recovery_report(
         fits=recovered.solved.fits,
         left=recovered.solved.left,
         added=rounds.added,
-        history=() if recovered.tuned is None else recovered.tuned.history,
-        best_epoch=0 if recovered.tuned is None else recovered.tuned.best_epoch,
+        history=() if tuned is None else tuned.history,
+        best_epoch=0 if tuned is None else tuned.best_epoch,
+        between=() if tuned is None else tuned.between,
+        chosen=None if tuned is None else tuned.chosen,
     )
 
 

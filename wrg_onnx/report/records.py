@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
-from wrg_onnx.finetune import EpochResult
+from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.rewrite import Equivalence
 
@@ -89,7 +89,9 @@ class RecoveryReport:
         left: How many layers kept their weights, by reason.
         added: How many parameters the biases have that layers got.
         history: The epochs of fine-tuning, the first being the model before it; empty without.
-        best_epoch: The epoch whose weights were taken.
+        best_epoch: The epoch whose weights were taken, or lie ahead of those; 0 for ridge's.
+        between: The weights from ridge's to those of the best epoch that were judged in the end.
+        chosen: Those of them that were taken; None without fine-tuning.
     """
 
     method: str
@@ -100,6 +102,8 @@ class RecoveryReport:
     added: int = 0
     history: tuple[EpochResult, ...] = ()
     best_epoch: int = 0
+    between: tuple[Between, ...] = ()
+    chosen: Between | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,15 +236,20 @@ class FinetuneReport:
         output: The file that was written; None if none was.
         data: What the training samples are.
         training: How many samples gradients were taken from.
-        held_out: How many samples said which epoch is best.
+        held_out: How many samples said which weights are best.
         objective: What the loss was made of.
         device: Where it was trained.
         planned: How many epochs there were to be.
+        patience: After how many without a gain it was to stop.
         epochs: How many there were before training stopped.
-        best_epoch: The one whose weights were written; 0 for those from before training.
+        best_epoch: The one whose weights were written, or lie ahead of those; 0 for those from
+            before training.
         loss_before: The held-out loss before training.
         loss_after: That of the weights that were written.
         history: Every epoch; the first entry is the model before training.
+        between: The weights from those before training to those of the best epoch that were judged
+            in the end.
+        chosen: Those of them that were written.
         error: The largest difference of ONNX Runtime from torch, relative to the output's largest
             value, on one sample.
         before: The model before training, held against the teacher; None if it was not judged.
@@ -259,11 +268,14 @@ class FinetuneReport:
     objective: str
     device: str
     planned: int
+    patience: int
     epochs: int
     best_epoch: int
     loss_before: float
     loss_after: float
     history: tuple[EpochResult, ...]
+    between: tuple[Between, ...]
+    chosen: Between
     error: float
     before: Accuracy | None
     after: Accuracy | None
