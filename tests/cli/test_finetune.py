@@ -268,9 +268,9 @@ def test_what_diverges_names_the_layer_and_writes_nothing(refused, pruned, many)
 
 
 def test_a_twin_that_onnx_runtime_contradicts_writes_nothing(refused, pruned, many, monkeypatch):
-    from wrg_onnx.finetune import finetune
+    from wrg_onnx.finetune import result
 
-    whole, calls = finetune._run, []
+    whole, calls = result.run_twin, []
 
     def off(twin, feeds):
         """Let the trained twin, which is asked first, compute something else."""
@@ -278,6 +278,6 @@ def test_a_twin_that_onnx_runtime_contradicts_writes_nothing(refused, pruned, ma
         factor = 1.01 if len(calls) == 1 else 1
         return {name: value * factor for name, value in calls[-1].items()}
 
-    monkeypatch.setattr(finetune, "_run", off)
+    monkeypatch.setattr(result, "run_twin", off)
     message = refused("finetune", pruned, "--data", many, *SHORT, code=3)
     assert message.startswith("output 'map' of the fine-tuned model differs from what was trained")

@@ -17,7 +17,13 @@ from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report import BenchReport, FinetuneReport, InspectReport, PruneReport, ValidateReport
-from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport, RecoveryReport
+from wrg_onnx.report.records import (
+    ExportReport,
+    FrozenReport,
+    GroupReport,
+    RecoveryReport,
+    SparsifyReport,
+)
 from wrg_onnx.report.tables import (
     bench_text,
     export_text,
@@ -160,6 +166,19 @@ def test_fine_tuning_is_told_with_max_f_and_the_way_between():
         "Fine-tuning then took the held-out loss from 0.5000 to 0.3000, max F there from 0.700 to "
         "0.750, 50% of the way to epoch 1 of 1."
     ) in said
+
+
+def test_what_faded_before_the_cut_is_told():
+    found = SparsifyReport(3, 1200, 0.0123, 0.5, 0.625)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, sparsified=found)))))
+    assert (
+        "Before the cut 3 epochs let 1,200 units fade to 1.2% of their size; held-out loss 0.5000 "
+        "-> 0.6250."
+    ) in said
+    judged = dataclasses.replace(found, epochs=1, max_f_before=0.8, max_f_after=0.75)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, sparsified=judged)))))
+    assert "Before the cut 1 epoch let" in said
+    assert "-> 0.6250, max F 0.800 -> 0.750." in said
 
 
 def test_a_dry_run_says_so_and_has_no_file():

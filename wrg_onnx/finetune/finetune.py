@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import torch
-
-from wrg_onnx.errors import StatisticsError
 from wrg_onnx.finetune.channel_levels import correct_levels
 from wrg_onnx.finetune.checkpoint import check_checkpoint
 from wrg_onnx.finetune.distributed import check_alike
@@ -18,15 +14,15 @@ from wrg_onnx.finetune.options import (
     TrainingData,
     is_better,
 )
-from wrg_onnx.finetune.prepare import Setting, prepare, samples_to_measure, trainable_twin
+from wrg_onnx.finetune.prepare import prepare, samples_to_measure, trainable_twin
+from wrg_onnx.finetune.result import finetuned
 from wrg_onnx.finetune.resume import describe_run, restore, store
 from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.finetune.train import Trainer
-from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.graph import Graph
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.rewrite.kept_channels import KeptChannels
-from wrg_onnx.twin import Twin
-from wrg_onnx.twin.batches import join, to_feed
+from wrg_onnx.twin.batches import join
 
 
 def finetune(
@@ -93,21 +89,7 @@ def finetune(
             tried, chosen = trainer.try_between()
         finally:
             trainer.close()
-    course = state.course
-    return Finetuned(
-        graph=edited(student, Edit(constants=_in_the_files_types(setting, average))),
-        history=tuple(course.history),
-        best_epoch=course.tuned_epoch if chosen.share else 0,
-        between=tried,
-        chosen=chosen,
-        objective=setting.objective.describe(),
-        device=setting.device.type,
-        notes=tuple(course.notes),
-        # Seldom asked for, so it is built then.
-        start=lambda feeds: _run(trainable_twin(student, options).eval(), feeds),
-        run=lambda feeds: _run(average.cpu(), feeds),
-        is_half=bool(setting.half_weights),
-    )
+    return finetuned(setting, state, tried, chosen)
 
 
 def _set_levels(trainer: Trainer) -> None:
@@ -146,27 +128,3 @@ def _set_levels(trainer: Trainer) -> None:
         f"setting {count} layers to the teacher's levels did not help ({change}), so training "
         "starts without"
     )
-
-
-def _in_the_files_types(setting: Setting, twin: Twin) -> dict[str, Array]:
-    """Return what was trained, each in the type that the file holds it in.
-
-    Raises:
-        StatisticsError: If a running statistic does not fit; weights were looked at before.
-    """
-    found = twin.trained_constants()
-    for name in setting.half_weights & found.keys():
-        with np.errstate(over="ignore"):  # told below
-            found[name] = found[name].astype(np.float16)
-        if not np.isfinite(found[name]).all():
-            raise StatisticsError(
-                f"what training made of '{name}' does not fit float16: lower --learning-rate, or "
-                "leave --batch-norm frozen"
-            )
-    return found
-
-
-def _run(twin: Twin, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    with torch.no_grad():
-        values = twin({name: to_feed(array) for name, array in feeds.items()})
-    return {name: value.numpy() for name, value in values.items()}

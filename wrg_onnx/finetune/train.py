@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -37,10 +37,19 @@ class Trainer:
     Attributes:
         setting: What is trained, and how.
         state: What a step changes, and how far the run is.
+
+    Args:
+        after_step: Called when a step is done.
     """
 
-    def __init__(self, setting: Setting, state: TrainingState) -> None:
-        self.setting, self.state = setting, state
+    def __init__(
+        self,
+        setting: Setting,
+        state: TrainingState,
+        *,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.setting, self.state, self._after_step = setting, state, after_step
         data, room = setting.data, setting.options.cache_bytes
         self._training = SampleReader(data.training, room)
         self._held_out_samples = SampleReader(data.held_out, room // 8)
@@ -64,6 +73,7 @@ class Trainer:
         losses = 0.0
         for done, samples in enumerate(self._training.read_groups(groups), start=1):
             losses += take_step(setting, self.state, self._augmented_batches(samples))
+            self._after_step()
             stage = f"epoch {number}/{setting.options.epochs} loss {losses / done:.4f}"
             progress(stage, course.step, setting.steps)
         course.epoch = number

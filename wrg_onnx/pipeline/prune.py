@@ -20,6 +20,7 @@ from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source
+from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
@@ -114,7 +115,8 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
     """Open what the run looks at; None where it looks at nothing."""
     if not config.needs_samples:
         return None
-    reads = config.criterion.needs_gradient or config.judges or config.recover is Recovery.FINETUNE
+    trains = bool(config.sparsify) or config.recover is Recovery.FINETUNE
+    reads = config.criterion.needs_gradient or config.judges or trains
     with clock.stage("data"):
         samples = open_samples(
             model.graph,
@@ -126,6 +128,7 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
         )
         _check_judging(samples, config)
         check_recovery(model.graph, samples, config)
+        check_sparsify(model.graph, samples, config)
     return samples
 
 
@@ -171,6 +174,7 @@ def _report(
         speed=(),
         groups=group_reports(model.units, model.parameters, rounds.alive),
         notes=(*rounds.notes, *notes(reached, samples, recovery, config)),
+        sparsified=rounds.sparsified,
     )
 
 

@@ -107,6 +107,30 @@ class RecoveryReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SparsifyReport:
+    """How the original was trained towards the cut, before it.
+
+    Attributes:
+        epochs: Passes over the training samples.
+        units: How many units were let fade.
+        left: The norm of their weights after, over that before.
+        loss_before: The held-out loss of the original.
+        loss_after: That of what was cut then.
+        max_f_before: The largest F-measure of the original on the held-out samples; None where
+            there is no mask or no saliency map.
+        max_f_after: That of what was cut then.
+    """
+
+    epochs: int
+    units: int
+    left: float
+    loss_before: float
+    loss_after: float
+    max_f_before: float | None = None
+    max_f_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
     """What a pruning did.
 
@@ -133,6 +157,7 @@ class PruneReport:
         groups: The layer widths that may shrink, before and after.
         notes: What a user should know about this run.
         seconds: Time by stage.
+        sparsified: How the original was trained before the cut; None if it was not.
     """
 
     model: str
@@ -156,6 +181,7 @@ class PruneReport:
     groups: tuple[GroupReport, ...]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    sparsified: SparsifyReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from wrg_onnx.report.records import (
     InspectReport,
     PruneReport,
     RecoveryReport,
+    SparsifyReport,
     ValidateReport,
 )
 from wrg_onnx.report.rows import (
@@ -47,6 +48,7 @@ def prune_text(report: PruneReport) -> RenderableType:
             f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
         ),
         _comparison(cost_rows(report.before, report.after), report.accuracy, report.speed),
+        *([] if report.sparsified is None else [Text(_faded(report.sparsified))]),
         Text(_proof(report)),
     ]
     if report.recovery is not None:
@@ -73,6 +75,17 @@ def _proof(report: PruneReport) -> str:
         f"masked original does: error {found.error:.1e} in {found.tensors} tensors{sizes} "
         f"({bound})."
     )
+
+
+def _faded(found: SparsifyReport) -> str:
+    epochs = "1 epoch" if found.epochs == 1 else f"{found.epochs} epochs"
+    said = (
+        f"Before the cut {epochs} let {found.units:,} units fade to {found.left:.1%} of their "
+        f"size; held-out loss {found.loss_before:.4f} -> {found.loss_after:.4f}"
+    )
+    if found.max_f_before is None or found.max_f_after is None:
+        return f"{said}."
+    return f"{said}, max F {found.max_f_before:.3f} -> {found.max_f_after:.3f}."
 
 
 def _recovery(recovery: RecoveryReport) -> str:
