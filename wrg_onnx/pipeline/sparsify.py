@@ -21,6 +21,9 @@ from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.report.records import SparsifyReport
 from wrg_onnx.rewrite import plan_slices
 
+RATE = 3e-3
+"""The learning rate: what makes up for units that fade has farther to go than fine-tuning has."""
+
 
 def check_sparsify(original: Graph, samples: Samples, config: PruneConfig) -> None:
     """Refuse what would stop the training before the cut, before the long work starts.
@@ -108,7 +111,8 @@ def elements_of(model: Model, alive: BoolArray) -> dict[str, BoolArray]:
 
 
 def _options(config: PruneConfig) -> FinetuneOptions:
-    return FinetuneOptions(epochs=max(config.sparsify, 1), seed=config.seed, ema=0.0)
+    epochs = max(config.sparsify, 1)
+    return FinetuneOptions(epochs=epochs, seed=config.seed, learning_rate=RATE, ema=0.0)
 
 
 def _size(constants: Mapping[str, np.ndarray], dying: Mapping[str, BoolArray]) -> float:

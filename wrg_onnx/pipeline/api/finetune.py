@@ -42,7 +42,7 @@ def finetune(
     samples: int | None = None,
     epochs: int = 20,
     batch: int = 8,
-    learning_rate: float = 1.5e-3,
+    learning_rate: float = 5e-4,
     weight_decay: float = 1e-4,
     warmup: float = 0.1,
     patience: int = 5,
