@@ -127,6 +127,8 @@ def _row(bench: Bench, rate: float, seconds: float, tuned: Finetuned) -> str:
     for name, data in bench.judged.items():
         accuracy = bench.accuracy(data, tuned.graph)
         assert accuracy.cut is not None
+        if accuracy.before is not None:
+            found.append(f"{name} original {accuracy.before.max_f:.4f}")
         for title, scores, agreement in (
             ("start", accuracy.cut.scores, accuracy.cut.agreement),
             ("end", accuracy.after, accuracy.agreement),
