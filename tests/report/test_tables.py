@@ -166,6 +166,11 @@ def test_fine_tuning_is_told_with_max_f_and_the_way_between():
         "Fine-tuning then took the held-out loss from 0.5000 to 0.3000, max F there from 0.700 to "
         "0.750, 50% of the way to epoch 1 of 1."
     ) in said
+    assert "gained nothing" not in said
+    idle = (*history, EpochResult(2, 0.3, 0.3, 0.6, 1), EpochResult(3, 0.3, 0.3, 0.6, 2))
+    tuned = dataclasses.replace(tuned, history=idle)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=tuned)))))
+    assert "to epoch 1 of 3. The last 2 gained nothing." in said
 
 
 def test_what_faded_before_the_cut_is_told():

@@ -112,8 +112,9 @@ def _recovery(recovery: RecoveryReport) -> str:
 def _trained(recovery: RecoveryReport) -> str:
     if recovery.chosen is None:
         return ""
-    first, chosen = recovery.history[0], recovery.chosen
-    return f" Fine-tuning then took the {_gain(first, chosen)}, {_place(recovery)}."
+    first, last = recovery.history[0], recovery.history[-1]
+    idle = f" The last {last.without_gain} gained nothing." if last.without_gain > 1 else ""
+    return f" Fine-tuning then took the {_gain(first, recovery.chosen)}, {_place(recovery)}.{idle}"
 
 
 def _gain(before: EpochResult, after: Between) -> str:
