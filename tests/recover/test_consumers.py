@@ -10,9 +10,13 @@ from strategies import analyse, build, normal
 
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import open_session
-from wrg_onnx.recover import ConsumerOptions, consumers, measure_consumers
+from wrg_onnx.recover import MeasureOptions, RowOptions, consumers_of, measure, measure_layers
 
-ALL = ConsumerOptions(rows_per_input=10**6)
+ALL = RowOptions(per_input=10**6)
+
+
+def measure_consumers(units, data, rows):
+    return consumers_of(units, measure_layers(units.graph, data, MeasureOptions(rows=rows)))
 
 
 def network(form):
@@ -72,10 +76,10 @@ def test_rows_are_drawn_by_seed_and_as_many_as_asked():
     data = normal_data(shape, 4)
 
     def measured(**options):
-        found_ = measure_consumers(found.units, data, ConsumerOptions(**options))
+        found_ = measure_consumers(found.units, data, RowOptions(**options))
         return next(c for c in found_ if c.layer == "y")
 
-    one, again, other = (measured(rows_per_input=1, seed=seed) for seed in (0, 0, 1))
+    one, again, other = (measured(per_input=1, seed=seed) for seed in (0, 0, 1))
     assert one.rows == 36, "4 channels of 9 taps"
     np.testing.assert_array_equal(one.gram, again.gram)
     assert not np.array_equal(one.gram, other.gram)
@@ -114,7 +118,7 @@ def test_large_inputs_are_looked_at_in_parts(monkeypatch):
     found, shape = network("padded")
     data = normal_data(shape, 2)
     whole = measure_consumers(found.units, data, ALL)
-    monkeypatch.setattr(consumers, "BOUND_BYTES", 1)
+    monkeypatch.setattr(measure, "BOUND_BYTES", 1)
     parts = measure_consumers(found.units, data, ALL)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one.gram, other.gram, rtol=1e-6)
@@ -149,6 +153,6 @@ def test_a_single_row_tells_no_variance():
 
 def test_what_reads_too_much_is_not_measured(monkeypatch):
     found, shape = network("padded")
-    monkeypatch.setattr(consumers, "GRAM_BYTES", 8 * 36**2 - 1)
+    monkeypatch.setattr(measure, "GRAM_BYTES", 8 * 36**2 - 1)
     measured = measure_consumers(found.units, normal_data(shape, 2), ALL)
     assert {c.layer for c in measured if c.gram is None} == {"w"}

@@ -41,7 +41,7 @@ def images(*largest):
 
 
 def recovered(made, data):
-    return reconstruct(made.before, made.pruned, made.kept, data, ReconstructOptions())
+    return reconstruct(made.before, made.removal, data, ReconstructOptions())
 
 
 def test_a_layer_that_reads_other_rows_than_in_the_original_keeps_its_weights():

@@ -71,9 +71,9 @@ def test_one_penalty_gives_the_ridge_solution_about_the_old_weights(groups):
 def test_rows_and_moments_give_the_same_weights():
     x, y, start = problem(200)
     bias = np.zeros((1, 3))
-    fit, held_out = (Rows(np.random.default_rng(0)) for _ in range(2))
-    fit.add(x[..., :150], y[..., :150], 1000)
-    held_out.add(x[..., 150:], y[..., 150:], 1000)
+    fit, held_out = (Rows(), Rows())
+    fit.add(x[..., :150], y[..., :150])
+    held_out.add(x[..., 150:], y[..., 150:])
     by_rows = solve_rows(fit, held_out, start, bias)
     by_moments = solve(*divided(x, y, 150), start, bias)
     assert by_rows.penalty == by_moments.penalty
@@ -107,16 +107,6 @@ def test_more_noise_asks_for_a_larger_penalty():
     assert found[0] < found[1]
 
 
-def test_rows_beyond_the_quota_are_left_out_and_counted():
-    x, y, _ = problem(90)
-    rows = Rows(np.random.default_rng(0))
-    rows.add(x, y, 30)
-    assert (rows.rows, rows.seen) == (30, 90)
-    inputs, goals = rows.arrays()
-    positions = [int(np.flatnonzero((row == x[0].T).all(axis=1))[0]) for row in inputs]
-    np.testing.assert_array_equal(y[0].T[positions], goals)
-
-
 def test_fewer_rows_than_inputs_far_from_zero_can_be_solved_for():
     """Products about zero would lose what the inputs say in the rounding of float32."""
     x, y, start = problem(30, inputs=300)
@@ -130,9 +120,9 @@ def test_rows_that_all_point_one_way_can_be_solved_for():
     rng = np.random.default_rng(0)
     x, y, start = problem(48, inputs=400)
     x += (1e4 * rng.standard_normal((1, 1, 48))).astype(np.float32)
-    fit, held_out = (Rows(np.random.default_rng(0)) for _ in range(2))
-    fit.add(x[..., :32], y[..., :32], 1000)
-    held_out.add(x[..., 32:], y[..., 32:], 1000)
+    fit, held_out = (Rows(), Rows())
+    fit.add(x[..., :32], y[..., :32])
+    held_out.add(x[..., 32:], y[..., 32:])
     kernel = (fit.arrays()[0] - fit.arrays()[0].mean(axis=0)).astype(np.float32)
     assert np.linalg.eigvalsh((kernel @ kernel.T).astype(np.float64))[0] < -1e-4 * 32
     found = solve_rows(fit, held_out, start, np.zeros((1, 3)))

@@ -32,7 +32,7 @@ from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.factors import RANK, WEIGHT, Float64Array, Statistics
 from wrg_onnx.graph import Graph, open_session
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
-from wrg_onnx.recover import ReconstructOptions, reconstruct
+from wrg_onnx.recover import ReconstructOptions, Removal, reconstruct
 from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices
 from wrg_onnx.select import Candidates, Criterion, score, select
 
@@ -128,12 +128,13 @@ def pruned(bench: Bench, criterion: Criterion, found: Measurements, *, ridge: bo
     candidates = Candidates(units.removable, units.group, config.floor)
     budget = bench.model.budget(config.budget)
     alive = select(candidates, scores.values, budget, config.ratio, config.scope).alive
-    graph = apply_plan(bench.model.graph, plan_slices(units, alive))
+    plan = plan_slices(units, alive)
+    graph = apply_plan(bench.model.graph, plan)
     if not ridge:
         return graph
-    kept = find_kept_channels(units, alive)
-    data = bench.samples.calibration
-    return reconstruct(bench.model.graph, graph, kept, data, ReconstructOptions()).graph
+    original, data = bench.model.graph, bench.samples.calibration
+    removal = Removal(original, graph, plan.kept, find_kept_channels(units, alive))
+    return reconstruct(original, removal, data, ReconstructOptions()).graph
 
 
 def main() -> None:

@@ -47,10 +47,10 @@ Examples:
 @click.option(
     "--criterion", cls=CriterionOption, type=CriterionChoice(), default=DEFAULTS["criterion"],
     show_default=True,
-    help="How a channel's worth is scored: w is the norm of its filter, r the rank of its map, g "
-    "what its removal does to the loss; sel, wr, wg and rg are products. repair asks what is lost "
-    "once the rest has made up for the channel, sel-repair multiplies that by sel. HRank's "
-    "criterion is r, Taylor's is g.",
+    help="How a channel's worth is scored: repair asks what is lost once the rest has made up for "
+    "it. w is the norm of its filter, r the rank of its map, g what its removal does to the loss; "
+    "sel, wr, wg and rg are products, sel-repair multiplies both. HRank's criterion is r, Taylor's "
+    "is g.",
 )  # fmt: skip
 @click.option(
     "--scope", type=choice_of(wrg_onnx.Scope), default=DEFAULTS["scope"], show_default=True,

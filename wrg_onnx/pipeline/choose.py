@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -13,18 +14,32 @@ from wrg_onnx.factors import BoolArray, Consumer, Float64Array, Statistics
 from wrg_onnx.graph import resolve_provider
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
-from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.samples import Samples
-from wrg_onnx.recover import ConsumerOptions, measure_consumers
+from wrg_onnx.pipeline.which_recovery import chosen_recovery
+from wrg_onnx.recover import (
+    Measured,
+    MeasureOptions,
+    RowOptions,
+    added_biases,
+    consumers_of,
+    measure_layers,
+)
 from wrg_onnx.select import (
+    Budget,
     Candidates,
+    Scope,
     Scores,
     Selection,
     expected_jaccard,
+    largest_ratio,
     repair_order,
     score,
     select,
 )
+
+MOST_TRIALS = 8
+"""How often the ratio is corrected by the biases that recovery will add."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +47,12 @@ class Repair:
     """Who was asked to make up for units.
 
     Attributes:
+        measured: What the layers read and make; recovery goes on from it.
         consumers: The layers that consume units.
         unmeasured: (units,) bool, units that no layer consumes whose input was measured.
     """
 
+    measured: Measured
     consumers: tuple[Consumer, ...]
     unmeasured: BoolArray
 
@@ -80,12 +97,15 @@ def choose_units(
     """
     ratio, floor = step
     candidates = Candidates(model.units.removable, model.units.group, floor)
-    budget = model.budget(config.budget)
+    meet = partial(
+        _meet, candidates, model.budget(config.budget), ratio, config.scope,
+        added=_added_biases(model, samples, config),
+    )  # fmt: skip
 
     def choose(statistics: Statistics) -> tuple[Scores, Selection]:
         rng = np.random.default_rng(config.seed)
         scores = score(config.criterion, statistics, model.units.count, rng)
-        return scores, select(candidates, scores.values, budget, ratio, config.scope)
+        return scores, meet(scores.values)
 
     with clock.stage("calibrate"):
         collected = _collect(model, samples, saliency, lambda s: choose(s)[1].alive, config, clock)
@@ -94,27 +114,55 @@ def choose_units(
             scores, selection = choose(collected.statistics)
         return Chosen(collected, scores, selection)
     assert samples is not None  # the criterion needs data
-    consumers = _measure_consumers(model, samples, config, clock)
+    with clock.stage("measure"):
+        rows = RowOptions(saliency, seed=config.seed)
+        options = MeasureOptions(resolve_provider(config.provider), rows)
+        measured = measure_layers(
+            model.graph, samples.calibration, options, progress=clock.progress
+        )
     with clock.stage("select"):
+        consumers = tuple(consumers_of(model.units, measured))
         scores, _ = choose(collected.statistics)
         order = repair_order(consumers, candidates, scores.values)
-        selection = select(candidates, order.values, budget, ratio, config.scope)
+        selection = meet(order.values)
     images = len(samples.calibration)
     collected = replace(collected, statistics=replace(collected.statistics, images=images))
-    measured = Scores(order.values, scores.unmeasured)
-    return Chosen(collected, measured, selection, Repair(consumers, order.unmeasured))
+    ordered = Scores(order.values, scores.unmeasured)
+    repair = Repair(measured, consumers, order.unmeasured)
+    return Chosen(collected, ordered, selection, repair)
 
 
-def _measure_consumers(
-    model: Model, samples: Samples, config: PruneConfig, clock: Clock
-) -> tuple[Consumer, ...]:
-    """Measure what the layers read, of which the rest is to make up for what goes."""
-    options = ConsumerOptions(resolve_provider(config.provider), seed=config.seed)
-    with clock.stage("consumers"):
-        found = measure_consumers(
-            model.units, samples.calibration, options, progress=clock.progress
-        )
-    return tuple(found)
+def _added_biases(model: Model, samples: Samples | None, config: PruneConfig) -> Budget | None:
+    """Return the parameters that recovery will add; None where none are, or they do not count."""
+    recovers = chosen_recovery(samples, config) is not Recovery.NONE
+    if config.budget is not BudgetKind.PARAMS or not recovers:
+        return None
+    return Budget.from_terms([(1.0, (axis,)) for axis in added_biases(model.units)])
+
+
+def _meet(
+    candidates: Candidates,
+    budget: Budget,
+    ratio: float,
+    scope: Scope,
+    scores: Float64Array,
+    *,
+    added: Budget | None,
+) -> Selection:
+    """Select so that the ratio is met by what is written, with the parameters that come on top."""
+    selection = select(candidates, scores, budget, ratio, scope)
+    whole = budget.cost(np.ones(len(scores), bool))
+    if added is None or not whole or not ratio:
+        return selection
+    most = largest_ratio(candidates, budget)
+    for _ in range(MOST_TRIALS):
+        # The more goes, the fewer biases come: too much is asked for at first, never too little.
+        wanted = min(most, ratio + added.cost(selection.alive) / whole)
+        found = select(candidates, scores, budget, wanted, scope)
+        if np.array_equal(found.alive, selection.alive):
+            break
+        selection = found
+    return selection
 
 
 def _collect(

@@ -116,7 +116,7 @@ class PruneConfig:
 
     ratio: float
     budget: BudgetKind = BudgetKind.PARAMS
-    criterion: Criterion = Criterion.SEL
+    criterion: Criterion = Criterion.REPAIR
     scope: Scope = Scope.GLOBAL
     floor: float = 0.1
     limits: Limits = field(default_factory=Limits)

@@ -11,6 +11,7 @@ from wrg_onnx.pipeline.choose import Repair
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.recover import FEWEST_SAMPLES
 from wrg_onnx.report.records import RecoveryReport
 from wrg_onnx.rewrite import has_branches
@@ -22,7 +23,7 @@ MOST_NAMED = 3
 """How many broken files are named."""
 
 
-def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
+def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterator[str]:
     """Yield what a user should know about one cut."""
     yield from _limits_of_proof(cut)
     yield from _of_statistics(cut.chosen.collected, config)
@@ -36,7 +37,7 @@ def cut_notes(cut: Cut, config: PruneConfig) -> Iterator[str]:
     if cut.chosen.repair is not None:
         images = cut.chosen.collected.statistics.images
         yield from _of_repair(cut.chosen.repair, images, removable)
-        if config.recover is Recovery.NONE:
+        if chosen_recovery(samples, config) is Recovery.NONE:
             yield f"'{config.criterion.name}' chooses what recovery can make up for; there is none"
 
 
@@ -168,11 +169,8 @@ def _of_recovery(recovery: RecoveryReport, *, asked: bool) -> Iterator[str]:
     for reason, count in recovery.left.items():
         layers = "layer keeps its" if count == 1 else "layers keep their"
         yield f"{count} {layers} weights, because {reason}"
-    part = [fit for fit in recovery.fits if fit.rows < fit.seen]
-    if part:
-        least = min(part, key=lambda fit: fit.rows / fit.seen)
-        layers = "1 layer reads" if len(part) == 1 else f"{len(part)} layers read"
+    if recovery.walked and recovery.walked < recovery.samples:
         yield (
-            f"{layers} too much for all rows to fit into memory; '{least.layer}' was solved for "
-            f"from {least.rows / least.seen:.1%} of them"
+            f"the layers were solved for in order on {recovery.walked} of {recovery.samples} "
+            "samples, since the maps of more do not fit into memory"
         )

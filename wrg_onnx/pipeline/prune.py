@@ -15,13 +15,14 @@ from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.notes import notes
-from wrg_onnx.pipeline.recovery import check_recovery, chosen_recovery
+from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.pipeline.speed import measure_speed
+from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
 from wrg_onnx.report.widths import group_reports
@@ -115,8 +116,8 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
     """Open what the run looks at; None where it looks at nothing."""
     if not config.needs_samples:
         return None
-    trains = bool(config.sparsify) or config.recover is Recovery.FINETUNE
-    reads = config.criterion.needs_gradient or config.judges or trains
+    asks = config.criterion.needs_data or config.judges or bool(config.sparsify)
+    reads = asks or config.recover is not Recovery.NONE
     with clock.stage("data"):
         samples = open_samples(
             model.graph,
@@ -149,9 +150,11 @@ def _report(
     """Say what was done; where it was written and how good it is, the caller adds."""
     last = rounds.last
     before = model.cost(model.everything, model.file_bytes)
-    # Counted in the graph: readers of one vector may have got vectors of their own.
+    # Counted in the graph: readers of one vector may have got vectors of their own, and layers
+    # without a bias one.
     cost = last.model.cost(last.chosen.selection.alive, None)
-    reached = _reached(config, before, replace(cost, parameters=count_parameters(last.graph)))
+    after = replace(cost, parameters=count_parameters(rounds.final))
+    reached = _reached(config, before, after)
     recovery = _recovery_report(rounds, samples, config)
     return PruneReport(
         model=model.graph.name,
@@ -168,7 +171,7 @@ def _report(
         removed=rounds.removed,
         equivalence=rounds.equivalence,
         before=before,
-        after=replace(cost, parameters=count_parameters(rounds.final)),
+        after=after,
         recovery=recovery,
         accuracy=None,
         speed=(),
@@ -179,7 +182,7 @@ def _report(
 
 
 def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
-    """Return the share of the budget that the surgery removed."""
+    """Return the share of the budget that is gone from what is written."""
     if config.budget is BudgetKind.PARAMS:
         return 1 - after.parameters / before.parameters if before.parameters else 0.0
     return 1 - after.macs / before.macs if before.macs else 0.0
@@ -203,6 +206,7 @@ def _recovery_report(
         best_epoch=0 if tuned is None else tuned.best_epoch,
         between=() if tuned is None else tuned.between,
         chosen=None if tuned is None else tuned.chosen,
+        walked=recovered.solved.walked,
     )
 
 

@@ -12,30 +12,17 @@ from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.finetune import trainer, training_data
 from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress
 from wrg_onnx.recover import (
-    FEWEST_SAMPLES,
     Reconstruction,
     ReconstructOptions,
     Removal,
+    RowOptions,
     compensate,
     reconstruct,
 )
 from wrg_onnx.rewrite import KeptChannels
-
-
-def chosen_recovery(samples: Samples | None, config: PruneConfig) -> Recovery:
-    """Return the recovery that was asked for, or the one that suits the samples.
-
-    Without a choice it is ridge on a data set and on generated images, and bias where there is a
-    single one. Random inputs do not tell what a layer should make of real ones, and nothing is
-    recovered.
-    """
-    if config.recover is not None:
-        return config.recover
-    if samples is None or (config.data.path is None and samples.preprocessing is None):
-        return Recovery.NONE
-    return Recovery.RIDGE if len(samples.calibration) >= FEWEST_SAMPLES else Recovery.BIAS
 
 
 def check_recovery(original: Graph, samples: Samples, config: PruneConfig) -> None:
@@ -98,15 +85,19 @@ def recover(
         ValidationError: If ONNX Runtime does not compute what was trained.
     """
     chosen = chosen_recovery(samples, config)
-    options = ReconstructOptions(resolve_provider(config.provider), seed=config.seed)
+    rows = RowOptions(samples.saliency, seed=config.seed)
+    options = ReconstructOptions(resolve_provider(config.provider), rows=rows)
     data = samples.calibration
     if chosen is Recovery.NONE:
         return None
+    removal = Removal(cut.model.graph, cut.graph, cut.slices, cut.kept)
     if chosen is Recovery.BIAS:
-        removal = Removal(cut.model.graph, cut.graph, cut.slices, cut.kept)
         solved = compensate(removal, data, options, progress=progress)
         return Recovered(solved.graph, solved)
-    solved = reconstruct(original, cut.graph, kept, data, options, progress=progress)
+    repair = cut.chosen.repair
+    measured = None if repair is None else repair.measured
+    removal = replace(removal, kept=kept)
+    solved = reconstruct(original, removal, data, options, measured=measured, progress=progress)
     if chosen is Recovery.RIDGE:
         return Recovered(solved.graph, solved)
     tuned = _tune(original, solved.graph, kept, samples, config, progress)

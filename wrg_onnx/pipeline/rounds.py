@@ -13,9 +13,10 @@ from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes
-from wrg_onnx.pipeline.recovery import Recovered, chosen_recovery, recover
+from wrg_onnx.pipeline.recovery import Recovered, recover
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.sparsify import sparsify_model
+from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.report.records import SparsifyReport
 from wrg_onnx.rewrite import Equivalence, KeptChannels, Survivors, compose
 
@@ -84,7 +85,7 @@ def cut_in_rounds(
         kept = cut.kept if kept is None else compose(kept, cut.kept)
         survivors = survivors.after(cut.chosen.selection.alive)
         removed += cut.chosen.selection.removed
-        said |= dict.fromkeys(cut_notes(cut, config))
+        said |= dict.fromkeys(cut_notes(cut, samples, config))
         if equivalence is None or cut.equivalence.error > equivalence.error:
             equivalence = cut.equivalence
         if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:

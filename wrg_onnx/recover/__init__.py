@@ -1,23 +1,31 @@
 """Least squares: change surviving weights so that each layer makes again what it made."""
 
-from wrg_onnx.recover.bias import Removal, compensate
-from wrg_onnx.recover.consumers import ConsumerOptions, measure_consumers
+from wrg_onnx.recover.added_biases import added_biases
+from wrg_onnx.recover.bias import compensate
+from wrg_onnx.recover.consumers import consumers_of
+from wrg_onnx.recover.measure import Measured, MeasureOptions, measure_layers
 from wrg_onnx.recover.outcome import LayerFit
+from wrg_onnx.recover.places import RowOptions
 from wrg_onnx.recover.reconstruct import (
     FEWEST_SAMPLES,
     Reconstruction,
     ReconstructOptions,
     reconstruct,
 )
+from wrg_onnx.recover.removal import Removal
 
 __all__ = [
     "FEWEST_SAMPLES",
-    "ConsumerOptions",
     "LayerFit",
+    "MeasureOptions",
+    "Measured",
     "ReconstructOptions",
     "Reconstruction",
     "Removal",
+    "RowOptions",
+    "added_biases",
     "compensate",
-    "measure_consumers",
+    "consumers_of",
+    "measure_layers",
     "reconstruct",
 ]

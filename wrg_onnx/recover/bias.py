@@ -16,25 +16,8 @@ from wrg_onnx.recover.gram_sums import Float64Array
 from wrg_onnx.recover.layers import LinearLayer, find_layers
 from wrg_onnx.recover.outcome import TOO_FEW_ROWS, LayerFit, check_finite, check_fits
 from wrg_onnx.recover.reconstruct import Reconstruction, ReconstructOptions
+from wrg_onnx.recover.removal import Removal
 from wrg_onnx.recover.write_weights import LayerChange, current_bias, write_weights
-from wrg_onnx.rewrite.kept_channels import KeptChannels
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Removal:
-    """What one cut removed.
-
-    Attributes:
-        before: The model as it was.
-        pruned: What is left of it.
-        slices: The kept positions per axis of each sliced constant, as a plan gives them.
-        kept: Which channels of ``before`` each tensor of ``pruned`` still has.
-    """
-
-    before: Graph
-    pruned: Graph
-    slices: Mapping[str, tuple[IdArray | None, ...]]
-    kept: Mapping[str, KeptChannels]
 
 
 def compensate(

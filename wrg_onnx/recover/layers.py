@@ -87,12 +87,13 @@ class FoundLayers:
     left: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> FoundLayers:
+def find_layers(graph: Graph, kept: Mapping[str, KeptChannels] | None = None) -> FoundLayers:
     """Find the Conv, ConvTranspose, Gemm and MatMul nodes with a constant weight.
 
     Args:
-        graph: The pruned model; bodies of control flow are not looked into.
-        kept: Which channels of the original each tensor still has.
+        graph: The model; bodies of control flow are not looked into.
+        kept: Which channels of the original each tensor of a pruned model still has; None for a
+            model that is whole.
 
     Returns:
         The layers, and why others are none.
@@ -116,7 +117,7 @@ def find_layers(graph: Graph, kept: Mapping[str, KeptChannels]) -> FoundLayers:
     return FoundLayers(tuple(layers), dict(left))
 
 
-def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> LinearLayer | str:
+def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels] | None) -> LinearLayer | str:
     """Describe a node as a layer, or say why it is none."""
     source, weight = node.inputs[:2]
     array = graph.constants.get(weight)
@@ -140,12 +141,18 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels]) -> Linear
         if values is None or values.size != width or values.shape[-1:] != (width,):
             return "their bias is computed or no vector"
         bias = bias if _readers(graph, bias) == 1 else ""
-    channels = kept.get(made, kept.get(target))
+    channels = _whole(node, width) if kept is None else kept.get(made, kept.get(target))
     if channels is None:
         return "it is not known what their output has kept"
     return LinearLayer(
         node, source, weight, made, target, bias, place, width, _shortcut(graph, target), channels
     )
+
+
+def _whole(node: Node, width: int) -> KeptChannels:
+    """Say that all channels are there; of a product, whose rank is not known, on axis 0."""
+    axis = 0 if node.op in ("Gemm", "MatMul") else 1
+    return KeptChannels(axis, np.arange(width), width)
 
 
 def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[int, int] | None]:
@@ -199,7 +206,7 @@ def to_matrix(layer: LinearLayer, weight: Array) -> Array:
 
     Returns:
         (G, M / G, D) float64: groups, output channels of a group, and the elements of a patch, in
-        the order that ``patches.patch_strips`` gives them.
+        the order that ``patches.sampled_patches`` gives them.
     """
     # A Conv's weight is (M, C / G, K...): its rows are those of the matrix already, the groups one
     # after the other. A ConvTranspose's is (C, M / G, K...), seen from the input: it is divided
@@ -237,3 +244,8 @@ def from_matrix(layer: LinearLayer, matrix: Array, like: Array) -> Array:
         array = array if layer.node.int("transB", 0) else array.T
     assert array.size == math.prod(like.shape)
     return np.ascontiguousarray(array.reshape(like.shape), like.dtype)
+
+
+def bias_matrix(layer: LinearLayer, bias: Array) -> Array:
+    """Return a bias as ``to_matrix`` returns a weight: (G, M / G) float64."""
+    return layer.beta * bias.astype(np.float64).reshape(layer.group, -1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,49 +20,6 @@ from wrg_onnx.recover.layers import LinearLayer
 
 IntArray: TypeAlias = NDArray[np.int64]
 
-STRIP_BYTES = 48 * 2**20
-"""How many bytes of patches are made at a time."""
-
-
-def patch_strips(
-    layer: LinearLayer, weight_shape: tuple[int, ...], x: Array, goals: Sequence[Array]
-) -> Iterator[tuple[Array, Array]]:
-    """Yield a layer's patches and what they should make, a strip of places at a time.
-
-    Args:
-        layer: The layer.
-        weight_shape: The shape of its weight.
-        x: (N, C, ...) its input, or (..., C) for Gemm and MatMul.
-        goals: What it, and further layers of the same geometry, should make of it: (N, M, ...) or
-            (..., M) each.
-
-    Yields:
-        (G, D, rows) float32 patches, contiguous, and (G, sum of M / G, rows) float32 goals; `D` is
-        C / G times the kernel, in the order of ``to_matrix``.
-    """
-    if layer.node.op in ("Gemm", "MatMul"):
-        rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T, np.float32)
-        yield rows[None], np.concatenate([_by_row(y) for y in goals])[None]
-        return
-    group, (samples, channels), sizes = layer.group, x.shape[:2], goals[0].shape[2:]
-    patches_at = _patches_at(layer.node, weight_shape[2:], x)
-    depth = channels // group * math.prod(weight_shape[2:])
-    per_line = max(1, group * depth * samples * math.prod(sizes[1:]) * 4)
-    step = max(1, STRIP_BYTES // per_line)
-    # A strip is some places P' of the first spatial axis. What it multiplies the weight with has
-    # a row of the matrix for each tap of each channel, and a column for each place of each sample:
-    #   (N, C, P', P..., K...) -> (C, K..., N, P', P...) -> (G, C / G * K, N * P' * P)
-    # Goals have their channels in front in the same way: (N, M, P', P...) -> (G, M / G, N * P' * P)
-    rank = len(sizes)
-    order = (1, *range(2 + rank, 2 + 2 * rank), 0, *range(2, 2 + rank))
-    for first in range(0, sizes[0], step):
-        places = slice(first, first + step)
-        part = patches_at[:, :, places].transpose(order)
-        patches = np.ascontiguousarray(part, np.float32).reshape(group, depth, -1)
-        wanted = [y[:, :, places].swapaxes(0, 1).reshape(group, y.shape[1] // group, -1)
-                  for y in goals]  # fmt: skip
-        yield patches, np.concatenate(wanted, axis=1, dtype=np.float32)
-
 
 def sampled_patches(
     layer: LinearLayer, weight_shape: tuple[int, ...], x: Array, chosen: IntArray
@@ -77,7 +33,8 @@ def sampled_patches(
         chosen: (rows,) int64, numbers of places in the flattened ``rows_shape``.
 
     Returns:
-        (G, D, rows) float32, as ``patch_strips`` gives them.
+        (G, D, rows) float32, contiguous; `D` is C / G times the kernel, in the order of
+        ``to_matrix``.
     """
     if layer.node.op in ("Gemm", "MatMul"):
         rows = x.reshape(-1, x.shape[-1])[chosen]
@@ -106,10 +63,6 @@ def rows_shape(
         return x_shape[:-1]
     window, steps = _as_convolution(layer.node, weight_shape[2:], x_shape[2:])
     return (x_shape[0], *output_sizes(window, _stuffed_sizes(x_shape[2:], steps), ceil=False))
-
-
-def _by_row(y: Array) -> Array:
-    return np.asarray(y.reshape(-1, y.shape[-1]).T, np.float32)
 
 
 def _as_convolution(

@@ -106,12 +106,12 @@ def _solutions(
         ridged = gram.copy()
         np.einsum("gdd->gd", ridged)[:] += penalty * scale
         try:
-            yield penalty, matrix + _divided(residual, ridged)
+            yield penalty, matrix + divided(residual, ridged)
         except linalg.LinAlgError:
             continue
 
 
-def _divided(residual: Float64Array, gram: Float64Array) -> Float64Array:
+def divided(residual: Float64Array, gram: Float64Array) -> Float64Array:
     """Return ``residual`` times the inverse of each group's positive definite matrix."""
     with one_blas_thread():
         if len(gram) > 1:

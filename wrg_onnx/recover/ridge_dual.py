@@ -19,39 +19,42 @@ class Rows:
     """Rows of inputs x and goals y of a layer without groups.
 
     Attributes:
-        rng: Chooses rows where not all are kept.
         x: Each (rows, D) float32.
         y: Each (rows, M) float32.
-        seen: How many rows there were.
     """
 
-    rng: np.random.Generator
     x: list[Array] = field(default_factory=list)
     y: list[Array] = field(default_factory=list)
-    seen: int = 0
 
-    def add(self, x: Array, y: Array, most: int) -> None:
+    def add(self, x: Array, y: Array) -> None:
         """Add rows.
 
         Args:
             x: (1, D, rows) float32.
             y: (1, M, rows) float32.
-            most: How many are kept; the others are left out at random.
         """
-        rows = x.shape[2]
-        self.seen += rows
-        chosen = slice(None) if rows <= most else np.sort(self.rng.permutation(rows)[:most])
-        self.x.append(np.ascontiguousarray(x[0].T[chosen]))
-        self.y.append(np.ascontiguousarray(y[0].T[chosen]))
+        self.x.append(np.ascontiguousarray(x[0].T))
+        self.y.append(np.ascontiguousarray(y[0].T))
 
     @property
     def rows(self) -> int:
-        """How many rows are kept."""
+        """How many rows there are."""
         return sum(len(part) for part in self.x)
 
     def arrays(self) -> tuple[Array, Array]:
         """Return (rows, D) and (rows, M)."""
         return np.concatenate(self.x), np.concatenate(self.y)
+
+    def error(self, matrix: Float64Array, bias: Float64Array) -> Float64Array:
+        """Return the mean over rows of ``(y - matrix x - bias)^2`` for each output: (1, M).
+
+        Args:
+            matrix: (1, M, D).
+            bias: (1, M).
+        """
+        x, y = self.arrays()
+        gap = y - x @ matrix[0].T - bias[0]
+        return np.asarray(np.square(gap).mean(axis=0, dtype=np.float64))[None]
 
 
 def solve_rows(
@@ -74,18 +77,13 @@ def solve_rows(
     ICML 1998.
     """
     weights = matrix[0]
-    x, y = held_out.arrays()
-    spread = y.var(axis=0, dtype=np.float64)[None]
+    spread = held_out.arrays()[1].var(axis=0, dtype=np.float64)[None]
 
-    def error(found: Float64Array, intercept: Float64Array) -> Float64Array:
-        gap = y - x @ found.T - intercept
-        return np.asarray(np.square(gap).mean(axis=0, dtype=np.float64))[None]
-
-    before = error(weights, bias[0])
+    before = held_out.error(matrix, bias)
     fitted = _Kernel.of(*fit.arrays(), weights)
-    best, penalty = error(weights, fitted.intercept(weights)), None
+    best, penalty = held_out.error(matrix, fitted.intercept(weights)[None]), None
     for candidate, found in fitted.solutions(penalties):
-        tried = error(found, fitted.intercept(found))
+        tried = held_out.error(found[None], fitted.intercept(found)[None])
         if tried.sum() < best.sum():
             best, penalty = tried, candidate
     if before.sum() <= best.sum():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from wrg_onnx.graph import Array
-from wrg_onnx.recover.gram_sums import Float64Array, GramSums, Origin, gram_bytes
-from wrg_onnx.recover.layers import LinearLayer, from_matrix, to_matrix
+from wrg_onnx.factors import Float64Array, IntArray
+from wrg_onnx.graph import Array, Graph
+from wrg_onnx.graph.difference import gap_and_scale
+from wrg_onnx.recover.gram_sums import GramSums, Origin, gram_bytes
+from wrg_onnx.recover.layers import LinearLayer, bias_matrix, from_matrix, to_matrix
+from wrg_onnx.recover.measure import LayerRows, Measured, rows_at, sharing_patches
 from wrg_onnx.recover.outcome import (
     ROWS_DIFFER,
     TOO_FEW_ROWS,
@@ -19,10 +20,10 @@ from wrg_onnx.recover.outcome import (
     Solved,
     check_finite,
 )
-from wrg_onnx.recover.paired_run import PairedRun, Values
-from wrg_onnx.recover.patches import STRIP_BYTES, patch_strips, rows_shape
+from wrg_onnx.recover.patches import rows_shape, sampled_patches
 from wrg_onnx.recover.ridge import solve
 from wrg_onnx.recover.ridge_dual import Rows, solve_rows
+from wrg_onnx.recover.walk import Walk
 
 HELD_OUT_EVERY = 4
 """Every fourth sample chooses the penalty; of fewer samples, the last one."""
@@ -30,28 +31,32 @@ HELD_OUT_EVERY = 4
 GRAM_BYTES = 1 << 30
 """How many bytes Gram matrices take at a time; a layer above it is solved for from rows."""
 
-ROW_BYTES = 1 << 28
-MOST_ROWS = 4096
-"""From how many bytes of rows, and how many rows, such a layer is solved for at most."""
+_SAME = 1e-5
+"""A layer whose output differs by less than this is reached by no removed channel."""
 
-_GEOMETRY = (
-    "auto_pad", "dilations", "group", "output_padding", "output_shape", "pads", "strides",
-)  # fmt: skip
+_LOOKED_AT = 8
+"""How many samples tell whether a layer is reached: a blank one need not."""
 
 
 def solve_level(
-    run: PairedRun, layers: Sequence[LinearLayer], constants: Values, rng: np.random.Generator
+    walk: Walk,
+    measured: Measured,
+    layers: Sequence[LinearLayer],
+    graph: Graph,
+    constants: Mapping[str, Array],
 ) -> Solved:
     """Solve for the weights and biases whose output is nearest to the original's.
 
     Args:
-        run: At the level of the layers; of at least two samples.
+        walk: At the level of the layers.
+        measured: What the layers made in the original, at which places.
         layers: Layers of one level.
+        graph: The pruned model, with the weights and biases as the cut left them.
         constants: The weights and biases as they are, by name.
-        rng: Chooses rows where not all are used.
 
     Returns:
-        The new weights and biases. A layer whose rows are not those of the original keeps its own.
+        The new weights and biases. A layer whose output is the original's, or whose rows are not
+        those of the original, keeps its own.
 
     Raises:
         StatisticsError: If an input or output is not finite; it names the layer.
@@ -59,17 +64,17 @@ def solve_level(
     new: dict[str, Array] = {}
     fits: list[LayerFit] = []
     left = Counter[str]()
+    known = [layer for layer in layers if layer.target in measured.layers]
     problems = [
-        _Problem(members, constants, len(run), rng)
-        for members in _sharing_patches(layers, constants)
+        _Problem(members, graph, constants, measured, walk)
+        for members in sharing_patches(known, graph)
     ]
+    problems = [problem for problem in problems if problem.is_reached()]
     for part in _passes(problems):
-        members = [layer for problem in part for layer in problem.layers]
-        sources = list(dict.fromkeys(layer.source for layer in members))
-        for index, (originals, found) in enumerate(run.pairs(members, sources)):
+        names = list(dict.fromkeys(name for problem in part for name in problem.read))
+        for index, values in enumerate(walk.seen(names)):
             for problem in part:
-                goals = tuple(originals[layer.target] for layer in problem.layers)
-                problem.add(index, found[problem.layers[0].source], goals)
+                problem.add(index, values)
         for problem in part:
             reason = problem.why_left()
             if reason:
@@ -77,20 +82,6 @@ def solve_level(
             else:
                 fits += problem.finish(new)
     return Solved(new, tuple(fits), left)
-
-
-def _sharing_patches(
-    layers: Sequence[LinearLayer], constants: Values
-) -> list[tuple[LinearLayer, ...]]:
-    """Join the layers that read the same patches of one tensor, such as queries, keys, values."""
-    found: dict[tuple[object, ...], list[LinearLayer]] = {}
-    for layer in layers:
-        key: tuple[object, ...] = (layer.source,)
-        if layer.node.op in ("Conv", "ConvTranspose"):
-            geometry = (str(layer.node.attributes.get(name)) for name in _GEOMETRY)
-            key += (layer.node.op, constants[layer.weight].shape[2:], *geometry)
-        found.setdefault(key, []).append(layer)
-    return [tuple(members) for members in found.values()]
 
 
 def _passes(problems: Sequence[_Problem]) -> Iterator[list[_Problem]]:
@@ -103,91 +94,111 @@ def _passes(problems: Sequence[_Problem]) -> Iterator[list[_Problem]]:
             part, size = [], 0
         part.append(problem)
         size += problem.gram_bytes
-    yield part
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """Samples that wait until there are enough for one product."""
-
-    x: list[Array] = field(default_factory=list)
-    goals: list[tuple[Array, ...]] = field(default_factory=list)
+    if part:
+        yield part
 
 
 class _Problem:
-    """Layers that read the same patches, and the sums over those."""
+    """Layers that read the same patches, and the sums over those.
+
+    Attributes:
+        layers: The layers.
+        read: The tensors that are looked at: what they read, and what is added to their outputs.
+        gram_bytes: What its Gram matrices take.
+    """
 
     def __init__(
         self,
-        layers: tuple[LinearLayer, ...],
-        constants: Values,
-        samples: int,
-        rng: np.random.Generator,
+        layers: Sequence[LinearLayer],
+        graph: Graph,
+        constants: Mapping[str, Array],
+        measured: Measured,
+        walk: Walk,
     ) -> None:
         self.layers = layers
-        self._constants = constants
-        self._samples = samples
+        self._graph, self._constants = graph, constants
+        self._rows = [measured.layers[layer.target].rows for layer in layers]
+        self._walk = walk
+        # A shortcut that is made before the level: the layer makes up for what it lacks, too.
+        self._shortcuts = [
+            layer.shortcut if layer.shortcut and walk.is_behind(layer.shortcut, layer) else ""
+            for layer in layers
+        ]
+        self.read = [layers[0].source, *filter(None, self._shortcuts)]
         self._matrices = [to_matrix(layer, constants[layer.weight]) for layer in layers]
+        self._weight_shape = constants[layers[0].weight].shape
         groups, _, inputs = self._matrices[0].shape
-        outputs = sum(matrix.shape[1] for matrix in self._matrices)
+        self._sizes = (groups, inputs, sum(matrix.shape[1] for matrix in self._matrices))
         self.gram_bytes = gram_bytes(groups, inputs)
-        self._sizes = (groups, inputs, outputs)
-        self._rng = rng
-        self._quota = 0  # of rows from each sample, where the layer is solved for from rows
         if self.gram_bytes > GRAM_BYTES and groups == 1:
-            rows = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
-            self._quota = max(1, rows // samples)
             self.gram_bytes = 0
-        self._parts: tuple[GramSums, GramSums] | tuple[Rows, Rows] | None = None
-        self._waiting = (_Waiting(), _Waiting())
+            self._parts: tuple[GramSums, GramSums] | tuple[Rows, Rows] | None = (Rows(), Rows())
+        else:
+            self._parts = None
         self._differs = False  # whether the original makes another number of rows
+        self._seen = 0
 
-    def add(self, index: int, x: Array, goals: tuple[Array, ...]) -> None:
-        """Add one sample: the layers' input, and what each of them should make of it."""
-        first = self.layers[0]
-        rows = rows_shape(first, self._constants[first.weight].shape, x.shape)
-        self._differs = self._differs or any(_without(y.shape, first.axis) != rows for y in goals)
-        if self._differs or not math.prod(rows):
-            return
-        if first.axis < 0:  # rows of a matrix, however they are arranged
-            x = x.reshape(-1, x.shape[-1])
-            goals = tuple(y.reshape(-1, y.shape[-1]) for y in goals)
-        last = self._samples - 1 if self._samples < HELD_OUT_EVERY else HELD_OUT_EVERY - 1
-        which = int(index % HELD_OUT_EVERY == last)
-        waiting = self._waiting[which]
-        if waiting.x and waiting.x[0].shape[1:] != x.shape[1:]:
-            self._flush(which)
-        waiting.x.append(x)
-        waiting.goals.append(goals)
-        inputs = self._matrices[0].shape[2] * self._matrices[0].shape[0]
-        if 4 * inputs * math.prod(rows) * len(waiting.x) >= STRIP_BYTES:
-            self._flush(which)
+    def is_reached(self) -> bool:
+        """Tell whether any output is no longer the original's, judged by a few samples."""
+        matrix, bias = self._joined(self._constants)
+        for index, values in enumerate(self._walk.seen(self.read)):
+            if index == _LOOKED_AT:
+                break
+            rows = self._pair(index, values)
+            if rows is None:
+                return True
+            patches, goals = rows
+            check_finite(self.layers[0].target, patches)
+            found = matrix.astype(np.float32) @ patches + bias[..., None].astype(np.float32)
+            gap, scale = gap_and_scale(goals, found)
+            if not gap <= _SAME * scale:
+                return True
+        return False
 
-    def _flush(self, which: int) -> None:
-        """Add the samples that wait to the sums."""
-        waiting, part, first = self._waiting[which], self._sums()[which], self.layers[0]
-        if not waiting.x:
+    def add(self, index: int, values: Mapping[str, Array]) -> None:
+        """Add one sample.
+
+        Args:
+            index: Its number.
+            values: The tensors that are read.
+        """
+        rows = self._pair(index, values)
+        if rows is None:
+            self._differs = True
             return
-        x = np.concatenate(waiting.x)
-        goals = [np.concatenate(arrays) for arrays in zip(*waiting.goals, strict=True)]
-        shape = self._constants[first.weight].shape
-        for patches, wanted in patch_strips(first, shape, x, goals):
-            if isinstance(part, Rows):
-                # The quota is for each sample: a strip gets the share of it that it has of the
-                # places of all samples that waited.
-                places = goals[0].size // goals[0].shape[first.axis]
-                share = self._quota * len(waiting.x) * wanted.shape[2] / places
-                part.add(patches, wanted, math.ceil(share))
-            else:
-                part.add(patches, wanted)
-        waiting.x.clear()
-        waiting.goals.clear()
+        patches, goals = rows
+        if not patches.shape[2]:
+            return
+        self._seen += int(np.prod(self._rows[0][index].shape))
+        samples = len(self._walk)
+        last = samples - 1 if samples < HELD_OUT_EVERY else HELD_OUT_EVERY - 1
+        self._sums()[int(index % HELD_OUT_EVERY == last)].add(patches, goals)
+
+    def _pair(self, index: int, values: Mapping[str, Array]) -> tuple[Array, Array] | None:
+        """Return patches and what should become of them; nothing if the rows are others.
+
+        Returns:
+            (G, D, rows) and (G, sum of M / G, rows), float32.
+        """
+        x, first = values[self.layers[0].source], self._rows[0][index]
+        shape = rows_shape(self.layers[0], self._weight_shape, x.shape)
+        found = _places_left(first, self.layers[0], shape)
+        if found is None:
+            return None
+        chosen, places = found
+        patches = sampled_patches(self.layers[0], self._weight_shape, x, places)
+        goals = []
+        for layer, rows, name in zip(self.layers, self._rows, self._shortcuts, strict=True):
+            goal = _left(layer, rows[index].goal, chosen)
+            shortcut = rows[index].shortcut
+            if name and shortcut is not None:
+                goal = goal + _left(layer, shortcut, chosen) - rows_at(layer, values[name], places)
+            goals.append(goal.reshape(layer.group, len(goal) // layer.group, len(places)))
+        return patches, np.concatenate(goals, axis=1)
 
     def _sums(self) -> tuple[GramSums, GramSums] | tuple[Rows, Rows]:
         """Return the sums to solve on, and those held out; made when they are first needed."""
-        if self._parts is None and self._quota:
-            self._parts = (Rows(self._rng), Rows(self._rng))
-        elif self._parts is None:
+        if self._parts is None:
             origin = Origin()
             self._parts = (
                 GramSums.empty(*self._sizes, origin), GramSums.empty(*self._sizes, origin)
@@ -199,14 +210,12 @@ class _Problem:
         if self._differs:
             self._parts = None
             return ROWS_DIFFER
-        self._flush(0)
-        self._flush(1)
         return "" if all(part.rows for part in self._sums()) else TOO_FEW_ROWS
 
     def finish(self, new: dict[str, Array]) -> Iterator[LayerFit]:
         """Solve, once ``why_left`` says nothing, and write new weights and biases into ``new``."""
-        matrix = np.concatenate(self._matrices, axis=1)
-        bias = np.concatenate([self._bias(layer) for layer in self.layers], axis=1)
+        matrix, bias = self._joined(self._constants)
+        cut_matrix, cut_bias = self._joined(self._graph.constants)
         fit, held_out = self._sums()
         self._parts = None  # the matrices are large, and the next pass needs the room
         name = self.layers[0].target
@@ -214,11 +223,11 @@ class _Problem:
             for part in (*fit.arrays(), *held_out.arrays()):
                 check_finite(name, part)
             solution = solve_rows(fit, held_out, matrix, bias)
-            seen = fit.seen + held_out.seen
+            before = held_out.error(cut_matrix, cut_bias)
         elif isinstance(fit, GramSums) and isinstance(held_out, GramSums):
             check_finite(name, np.concatenate([fit.x, held_out.x, fit.yy, held_out.yy], axis=1))
             solution = solve(fit, held_out, matrix, bias)
-            seen = fit.rows + held_out.rows
+            before = held_out.error(cut_matrix, cut_bias)
         # The layers' outputs stand one after the other on axis 1: (G, sum of M / G, D).
         at = 0
         for layer, old in zip(self.layers, self._matrices, strict=True):
@@ -230,17 +239,55 @@ class _Problem:
             if solution.bias is not bias:
                 found = solution.bias[:, own] / layer.beta
                 new[layer.bias] = found.reshape(values.shape).astype(values.dtype)
+            spread = float(solution.spread[:, own].sum()) or 1.0
             yield LayerFit(
-                layer.target, *solution.shares(own), solution.penalty,
-                fit.rows + held_out.rows, seen,
-            )  # fmt: skip
+                layer.target,
+                float(before[:, own].sum()) / spread,
+                float(solution.after[:, own].sum()) / spread,
+                solution.penalty,
+                fit.rows + held_out.rows,
+                self._seen,
+            )
 
-    def _bias(self, layer: LinearLayer) -> Float64Array:
-        bias = layer.beta * self._constants[layer.bias].astype(np.float64)
-        return np.asarray(bias.reshape(layer.group, -1))
+    def _joined(self, constants: Mapping[str, Array]) -> tuple[Float64Array, Float64Array]:
+        """Return the weights and biases of all layers, (G, sum of M / G, D) and without the D."""
+        matrices = [to_matrix(layer, constants[layer.weight]) for layer in self.layers]
+        biases = [bias_matrix(layer, constants[layer.bias]) for layer in self.layers]
+        return np.concatenate(matrices, axis=1), np.concatenate(biases, axis=1)
 
 
-def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """Return a shape less one of its axes."""
-    axis %= len(shape)
-    return shape[:axis] + shape[axis + 1 :]
+def _places_left(
+    rows: LayerRows, layer: LinearLayer, shape: tuple[int, ...]
+) -> tuple[IntArray | slice, IntArray] | None:
+    """Find the places that are left in the pruned model.
+
+    Tokens may be gone, too: these stand on another axis than the layer's channels.
+
+    Args:
+        rows: What was measured in the original.
+        layer: The layer of the pruned model.
+        shape: The shape of its output without the channels.
+
+    Returns:
+        Which of the rows are left, and their places in the flattened shape; nothing where the shape
+        is not that of the original less what is gone.
+    """
+    kept, rank = layer.kept, len(shape) + 1
+    axis = kept.axis
+    if kept.is_whole or (layer.axis < 0 and axis == rank - 1) or axis == layer.axis:
+        return (slice(None), rows.places) if shape == rows.shape else None
+    axis -= int(layer.axis >= 0 and axis > layer.axis)
+    at = list(np.unravel_index(rows.places, rows.shape))
+    chosen = np.flatnonzero(np.isin(at[axis], kept.positions))
+    wanted = (*rows.shape[:axis], len(kept.positions), *rows.shape[axis + 1 :])
+    if shape != wanted:
+        return None
+    index = [part[chosen] for part in at]
+    index[axis] = np.searchsorted(kept.positions, index[axis])
+    return chosen, np.ravel_multi_index(tuple(index), shape)
+
+
+def _left(layer: LinearLayer, array: Array, chosen: IntArray | slice) -> Array:
+    """Take the channels and rows that are left of what the original made, (M, rows)."""
+    array = array[:, chosen]
+    return array[layer.kept.positions] if len(array) != layer.width else array

@@ -92,6 +92,7 @@ class RecoveryReport:
         best_epoch: The epoch whose weights were taken, or lie ahead of those; 0 for ridge's.
         between: The weights from ridge's to those of the best epoch that were judged in the end.
         chosen: Those of them that were taken; None without fine-tuning.
+        walked: On how many samples layers were solved for in order; 0 where they were not.
     """
 
     method: str
@@ -104,6 +105,7 @@ class RecoveryReport:
     best_epoch: int = 0
     between: tuple[Between, ...] = ()
     chosen: Between | None = None
+    walked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

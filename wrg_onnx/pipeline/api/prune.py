@@ -39,7 +39,7 @@ def prune(
     *,
     ratio: float,
     budget: BudgetKind | str = "params",
-    criterion: Criterion | str = "sel",
+    criterion: Criterion | str = "repair",
     scope: Scope | str = "global",
     floor: float = 0.1,
     recover: Recovery | str | None = None,
@@ -82,12 +82,12 @@ def prune(
             None writes no model: the result holds it.
         ratio: Share of the budget to remove, in [0, 1).
         budget: The quantity that ``ratio`` speaks of: ``"params"`` or ``"macs"``.
-        criterion: How a channel's worth is scored: ``"w"`` is the norm of its filter, ``"r"`` the
-            rank of its feature map, ``"g"`` what its removal does to the loss; ``"sel"``, ``"wr"``,
-            ``"wg"`` and ``"rg"`` are products. ``"repair"`` asks what remains lost once recovery
-            has made up for the channel, ``"sel-repair"`` multiplies that by SEL. Others are
-            ``"l1"``, ``"l2"``, ``"fpgm"``, ``"act"``, ``"bn"``, ``"random"``, ``"hrank"`` (is r)
-            and ``"taylor"`` (is g). Those with g need torch.
+        criterion: How a channel's worth is scored: ``"repair"`` asks what remains lost once
+            recovery has made up for the channel; ``"sel"`` is the product of ``"w"``, the norm of
+            its filter, ``"r"``, the rank of its feature map, and ``"g"``, what its removal does to
+            the loss. ``"wr"``, ``"wg"`` and ``"rg"`` are products, too, ``"sel-repair"`` of the
+            first two. Others are ``"l1"``, ``"l2"``, ``"fpgm"``, ``"act"``, ``"bn"``,
+            ``"random"``, ``"hrank"`` (is r) and ``"taylor"`` (is g). Those with g need torch.
         scope: ``"global"``, where all channels compete, or ``"uniform"``, where each layer loses
             the same share.
         floor: Share of each layer that stays at least, in (0, 1].
