@@ -25,8 +25,8 @@ PUBLIC = {
     "ValidateReport to_json to_plain to_text",
     "recover": "FEWEST_SAMPLES LayerFit MeasureOptions Measured ReconstructOptions Reconstruction "
     "Removal RowOptions added_biases compensate consumers_of measure_layers reconstruct",
-    "finetune": "BatchNormUse CheckpointFile Device EpochResult Finetuned FinetuneOptions "
-    "TrainingData check_checkpoint check_teacher",
+    "finetune": "BatchNormUse Between CheckpointFile Device EpochResult Finetuned "
+    "FinetuneOptions TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "
     "compare_with compose find_kept_channels has_branches mask_consumers plan_slices read_note "
     "run_masked validate_translation with_note",

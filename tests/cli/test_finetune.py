@@ -69,7 +69,9 @@ def test_json_says_the_same(run, pruned, model, many):
     report = json.loads(done.stdout)
     assert (report["training"], report["held_out"], report["epochs"]) == (8, 1, 2)
     assert [row["epoch"] for row in report["history"]] == [0, 1, 2]
-    assert report["loss_after"] == min(row["held_out_loss"] for row in report["history"])
+    assert report["loss_after"] == report["chosen"]["held_out_loss"]
+    tried = [*report["history"], *report["between"]]
+    assert report["chosen"]["held_out_max_f"] == max(row["held_out_max_f"] for row in tried)
     assert report["before"]["before"] == report["after"]["before"]
     assert report["before"]["after"]["images"] == 3
     assert report["error"] < 1e-3
@@ -89,7 +91,7 @@ def test_without_data_generated_images_are_trained_on_and_that_is_said(run, prun
     assert "no --data given, so training and judging are on the built-in generator" in words(
         done.stdout
     )
-    assert "max F" not in done.stdout
+    assert "Judged on" not in done.stdout
 
 
 def test_archives_are_trained_on_as_they_are(run, model, pruned, folder):
@@ -266,9 +268,9 @@ def test_what_diverges_names_the_layer_and_writes_nothing(refused, pruned, many)
 
 
 def test_a_twin_that_onnx_runtime_contradicts_writes_nothing(refused, pruned, many, monkeypatch):
-    from wrg_onnx.finetune import finetune
+    from wrg_onnx.finetune import result
 
-    whole, calls = finetune._run, []
+    whole, calls = result.run_twin, []
 
     def off(twin, feeds):
         """Let the trained twin, which is asked first, compute something else."""
@@ -276,6 +278,6 @@ def test_a_twin_that_onnx_runtime_contradicts_writes_nothing(refused, pruned, ma
         factor = 1.01 if len(calls) == 1 else 1
         return {name: value * factor for name, value in calls[-1].items()}
 
-    monkeypatch.setattr(finetune, "_run", off)
+    monkeypatch.setattr(result, "run_twin", off)
     message = refused("finetune", pruned, "--data", many, *SHORT, code=3)
     assert message.startswith("output 'map' of the fine-tuned model differs from what was trained")

@@ -34,7 +34,7 @@ def weights_of(path):
 def test_two_processes_train_what_one_does(tmp_path, model):
     command = (
         "finetune", model, "--samples", 21, "--epochs", 2, "--batch", 6, "--no-evaluate",
-        "--device", "cpu", "--learning-rate", 0.01,
+        "--device", "cpu", "--learning-rate", 0.02,
     )  # fmt: skip
     kept = tmp_path / "run.safetensors"
     both = start_two(*command, "-o", tmp_path / "two.onnx", "--checkpoint", kept)

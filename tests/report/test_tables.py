@@ -14,10 +14,16 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Judged, Speed
 from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.evaluate.saliency import SaliencyScores
-from wrg_onnx.finetune import EpochResult
+from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report import BenchReport, FinetuneReport, InspectReport, PruneReport, ValidateReport
-from wrg_onnx.report.records import ExportReport, FrozenReport, GroupReport, RecoveryReport
+from wrg_onnx.report.records import (
+    ExportReport,
+    FrozenReport,
+    GroupReport,
+    RecoveryReport,
+    SparsifyReport,
+)
 from wrg_onnx.report.tables import (
     bench_text,
     export_text,
@@ -151,9 +157,41 @@ def test_a_recovery_that_changed_nothing_says_so():
 
 def test_fine_tuning_is_told_with_its_loss():
     history = (EpochResult(0, None, 0.5), EpochResult(1, 0.4, 0.25), EpochResult(2, 0.3, 0.3))
-    tuned = dataclasses.replace(RECOVERY, method="finetune", history=history, best_epoch=1)
+    tuned = dataclasses.replace(
+        RECOVERY, method="finetune", history=history, best_epoch=1, chosen=Between(1.0, 0.25)
+    )
     said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=tuned)))))
     assert "held-out loss from 0.5000 to 0.2500, in epoch 1 of 2." in said
+
+
+def test_fine_tuning_is_told_with_max_f_and_the_way_between():
+    history = (EpochResult(0, None, 0.5, 0.7), EpochResult(1, 0.4, 0.25, 0.72))
+    tuned = dataclasses.replace(
+        RECOVERY, method="finetune", history=history, best_epoch=1, chosen=Between(0.5, 0.3, 0.75)
+    )
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=tuned)))))
+    assert (
+        "Fine-tuning then took the held-out loss from 0.5000 to 0.3000, max F there from 0.700 to "
+        "0.750, 50% of the way to epoch 1 of 1."
+    ) in said
+    assert "gained nothing" not in said
+    idle = (*history, EpochResult(2, 0.3, 0.3, 0.6, 1), EpochResult(3, 0.3, 0.3, 0.6, 2))
+    tuned = dataclasses.replace(tuned, history=idle)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, recovery=tuned)))))
+    assert "to epoch 1 of 3. The last 2 gained nothing." in said
+
+
+def test_what_faded_before_the_cut_is_told():
+    found = SparsifyReport(3, 1200, 0.0123, 0.5, 0.625)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, sparsified=found)))))
+    assert (
+        "Before the cut 3 epochs let 1,200 units fade to 1.2% of their size; held-out loss 0.5000 "
+        "-> 0.6250."
+    ) in said
+    judged = dataclasses.replace(found, epochs=1, max_f_before=0.8, max_f_after=0.75)
+    said = " ".join(rows(show(prune_text(dataclasses.replace(PRUNED, sparsified=judged)))))
+    assert "Before the cut 1 epoch let" in said
+    assert "-> 0.6250, max F 0.800 -> 0.750." in said
 
 
 def test_a_dry_run_says_so_and_has_no_file():
@@ -252,11 +290,14 @@ TUNED = FinetuneReport(
     objective="masks, the teacher's 1 output, 12 of its feature maps",
     device="cpu",
     planned=20,
+    patience=5,
     epochs=17,
     best_epoch=12,
     loss_before=2.5,
     loss_after=1.25,
-    history=(EpochResult(0, None, 2.5), EpochResult(1, 2.0, 1.25)),
+    history=(EpochResult(0, None, 2.5), EpochResult(12, 2.0, 1.25), EpochResult(17, 1.9, 1.5)),
+    between=(Between(0.0, 2.5), Between(0.5, 2.0), Between(1.0, 1.25)),
+    chosen=Between(1.0, 1.25),
     error=3e-7,
     before=Accuracy("80 images", scores(0.8), scores(0.5), (OutputAgreement("map", 0.9, 80, 0),)),
     after=Accuracy("80 images", scores(0.8), scores(0.75), (OutputAgreement("map", 0.1, 80, 0),)),
@@ -270,9 +311,10 @@ def test_a_fine_tuning_shows_teacher_before_and_after():
     lines = rows(text)
     assert lines[0] == "m.pruned.onnx -> m.pruned.tuned.onnx"
     assert "Trained on 216 images with masks from my_images, 24 more held out" in " ".join(lines)
-    assert "17 of 20 epochs in 61 s on cpu, epoch 12 was best; held-out loss 2.5000 -> 1.2500" in (
-        " ".join(lines)
-    )
+    assert (
+        "17 of 20 epochs in 61 s on cpu took the held-out loss from 2.5000 to 1.2500, in epoch 12 "
+        "of 17. The last 5 gained nothing, so training stopped."
+    ) in " ".join(lines)
     assert "teacher before after change" in lines
     assert "max F 0.800 0.500 0.750 +0.250" in lines
     assert "relative error of 'map' 0.900 0.100" in lines
@@ -292,8 +334,7 @@ def test_a_fine_tuning_without_a_teacher_is_held_against_itself():
 
 
 def test_a_fine_tuning_that_did_not_help_says_so():
-    lines = rows(
-        show(finetune_text(dataclasses.replace(TUNED, best_epoch=0, before=None, after=None)))
-    )
-    assert "none lowered the loss" in " ".join(lines)
+    stayed = dataclasses.replace(TUNED, best_epoch=0, chosen=TUNED.between[0])
+    lines = rows(show(finetune_text(dataclasses.replace(stayed, before=None, after=None))))
+    assert "from 2.5000 to 2.5000, no weights of 17 epochs being better." in " ".join(lines)
     assert not any("max F" in line for line in lines)

@@ -1,6 +1,6 @@
 """Hold what a default `prune` costs against plain forward passes of the original.
 
-    python tools/bench/bench_default.py [--model NAME ...] [--images 32] [--criterion sel]
+    python tools/bench/bench_default.py [--model NAME ...] [--images 32] [--criterion repair]
 
 A model is one of a few names (below), or an ONNX file.
 
@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", action="append", help="a name or a file; may be repeated")
     parser.add_argument("--images", type=int, default=32)
-    parser.add_argument("--criterion", default="sel", choices=criterion_names())
+    parser.add_argument("--criterion", default="repair", choices=criterion_names())
     parser.add_argument("--ratio", type=float, default=0.6)
     options = parser.parse_args()
     let_waiting_threads_sleep()

@@ -66,7 +66,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--patience", type=click.IntRange(min=1), default=DEFAULTS["patience"], show_default=True,
-    help="Epochs without a better held-out loss before it stops.",
+    help="Epochs without a gain on the held-out samples before it stops.",
 )  # fmt: skip
 @click.option(
     "--ema", type=float, default=DEFAULTS["ema"], show_default=True, metavar="DECAY",
@@ -109,8 +109,9 @@ def finetune_command(model: Path, output: Path | None, *, as_json: bool, **optio
     """Train the weights of PRUNED on your images, with its original as the teacher.
 
     With masks/ the loss is BCE + IoU + SSIM of the saliency map. To this, or instead of it, come
-    the teacher's outputs and feature maps. A quarter of --data is left for judging, a tenth of the
-    rest chooses the epoch; the model before training is a candidate, too.
+    the teacher's outputs and feature maps. A quarter of --data is left for judging. A tenth of the
+    rest is held out and chooses the weights, by max F where there are masks: those of the best
+    epoch, or on the way to it from those before training, which are a candidate, too.
     """
     target = output or beside(model, ".tuned.onnx")
     with (

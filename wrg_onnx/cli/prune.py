@@ -70,6 +70,10 @@ Examples:
     help="Steps to the ratio; each is measured, cut and recovered.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Of --recover finetune. [20]")
+@click.option(
+    "--sparsify", type=click.IntRange(min=0), default=DEFAULTS["sparsify"], metavar="EPOCHS",
+    help="First train this many epochs on --data while what is going to die fades. [0]",
+)  # fmt: skip
 @data_options
 @click.option(
     "--certainty", type=float, default=DEFAULTS["certainty"], show_default=True,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from wrg_onnx.errors import DataError, MissingPackageError, StatisticsError
+from wrg_onnx.errors import DataError, MissingPackageError
+from wrg_onnx.evaluate.f_measure import to_8_bit
 from wrg_onnx.evaluate.size_invariance import ObjectScores, score_objects
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class SaliencyTotals:
         Raises:
             StatisticsError: If the map holds a NaN, or leaves [0, 1].
         """
-        levels, truth = _to_8_bit(prediction, mask.shape), mask.astype(np.uint8) * 255
+        levels, truth = to_8_bit(prediction, mask.shape), mask.astype(np.uint8) * 255
         for metric in (self._mae, self._f, self._e, self._weighted_f, self._s):
             metric.step(pred=levels, gt=truth)
         self._objects.append(score_objects(levels, mask))
@@ -162,20 +162,6 @@ class SaliencyTotals:
             si_mean_f=float(np.mean([one.mean_f for one in self._objects])),
             images=self.images,
         )
-
-
-def _to_8_bit(prediction: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a map as (H, W) uint8 at the mask's size."""
-    values = prediction.astype(np.float32)
-    if not (values.min() >= 0 and values.max() <= 1):  # a NaN compares as False
-        raise StatisticsError(
-            f"a saliency map must lie in [0, 1], got {values.min()} to {values.max()}"
-        )
-    if values.shape != shape:
-        height, width = shape
-        resized = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
-        values = np.clip(np.asarray(resized), 0, 1)
-    return np.rint(values * 255).astype(np.uint8)
 
 
 def _let_quadrants_be_empty(measure: Any) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wrg_onnx.evaluate.f_measure import f_curve, stretch, to_steps
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST_OBJECT = 50
 """Objects of fewer pixels do not count, unless all are smaller: then the largest do."""
-
-BETA_SQUARED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +55,18 @@ def score_objects(levels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> ObjectS
     Source: Li et al., "Size-invariance Matters: Rethinking Metrics and Losses for Imbalanced
     Multi-object Salient Object Detection", ICML 2024, arXiv:2405.09782.
     """
-    stretched = _stretch(levels)
+    stretched = stretch(levels)
     errors = np.abs(stretched - mask)
     boxes = _boxes(mask)
     if not boxes:
         return ObjectScores(float(errors.mean()), 0.0, 0.0)
-    # Truncated, not rounded: a threshold is reached by what is not below it.
-    steps = (stretched * 255).astype(np.uint8)
-    curves = [_f_curve(steps[box], mask[box], mask.size) for box in boxes]
+    steps = to_steps(stretched)
+    curves = [f_curve(steps[box], mask[box], mask.size) for box in boxes]
     return ObjectScores(
         _balanced_error(errors, boxes),
         float(np.mean([curve.max() for curve in curves])),
         float(np.mean([curve.mean() for curve in curves])),
     )
-
-
-def _stretch(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Bring a map to [0, 1] as MATLAB's ``mapminmax``; a constant one stays what it is."""
-    values = levels / 255
-    low, high = values.min(), values.max()
-    return np.asarray((values - low) / (high - low) if low != high else values)
 
 
 def _boxes(mask: NDArray[np.bool_]) -> list[tuple[slice, ...]]:
@@ -101,15 +93,3 @@ def _balanced_error(errors: NDArray[np.float64], boxes: list[tuple[slice, ...]])
     # Each box weighs 1, and the rest as its area is to that of all boxes together.
     weight = rest / (outside.size - rest)
     return (in_boxes + weight * float(errors[outside].mean())) / (len(boxes) + weight)
-
-
-def _f_curve(steps: NDArray[np.uint8], mask: NDArray[np.bool_], pixels: int) -> NDArray[np.float64]:
-    """Return the F-measure of a box in an image of so many pixels, at the thresholds 255 to 0."""
-    # Counts at each of the 256 levels, summed up from the highest: how many pixels reach it.
-    hits = np.cumsum(np.bincount(steps[mask], minlength=256)[::-1])
-    marked = np.cumsum(np.bincount(steps.ravel(), minlength=256)[::-1])
-    marked[-1] = pixels  # threshold 0 is reached outside of the box, too
-    # The weighted harmonic mean of precision, hits / marked, and recall, hits / hits[-1], is hits
-    # over the weighted mean of what they are divided by.
-    recall_weight = BETA_SQUARED / (1 + BETA_SQUARED)
-    return np.asarray(hits / (marked + recall_weight * (hits[-1] - marked)))

@@ -3,6 +3,7 @@
 from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.finetune.checkpoint import check_checkpoint
 from wrg_onnx.finetune.options import (
+    Between,
     CheckpointFile,
     EpochResult,
     Finetuned,
@@ -13,6 +14,7 @@ from wrg_onnx.finetune.options import (
 
 __all__ = [
     "BatchNormUse",
+    "Between",
     "CheckpointFile",
     "Device",
     "EpochResult",

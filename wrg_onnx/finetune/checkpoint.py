@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-_FORMAT = "wrg-onnx checkpoint 1"
+_FORMAT = "wrg-onnx checkpoint 2"
 
 _ANEW = "start anew with --force and without --resume"
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import torch
-
-from wrg_onnx.errors import StatisticsError
 from wrg_onnx.finetune.channel_levels import correct_levels
 from wrg_onnx.finetune.checkpoint import check_checkpoint
 from wrg_onnx.finetune.distributed import check_alike
 from wrg_onnx.finetune.numerics import copied, repeatable
-from wrg_onnx.finetune.options import Finetuned, FinetuneOptions, TrainingData
-from wrg_onnx.finetune.prepare import Setting, prepare, samples_to_measure, trainable_twin
+from wrg_onnx.finetune.options import (
+    Finetuned,
+    FinetuneOptions,
+    TrainingData,
+    is_better,
+)
+from wrg_onnx.finetune.prepare import prepare, samples_to_measure, trainable_twin
+from wrg_onnx.finetune.result import finetuned
 from wrg_onnx.finetune.resume import describe_run, restore, store
 from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.finetune.train import Trainer
-from wrg_onnx.graph import Array, Edit, Graph, edited
+from wrg_onnx.graph import Graph
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.rewrite.kept_channels import KeptChannels
-from wrg_onnx.twin import Twin
-from wrg_onnx.twin.batches import join, to_feed
+from wrg_onnx.twin.batches import join
 
 
 def finetune(
@@ -33,12 +34,13 @@ def finetune(
     *,
     progress: Progress = silent,
 ) -> Finetuned:
-    """Train the weights of a graph, and return the graph with the best ones.
+    """Train the weights of a graph, and return the graph with the best ones that were met.
 
     The loss is BCE + IoU + SSIM of the saliency map against the masks where there are masks, or
     the user's own; to this comes, weighted by ``options.distil``, how far outputs and feature maps
-    are from the teacher's. The epoch with the lowest held-out loss wins, the one before training
-    included.
+    are from the teacher's. What is best says the largest F-measure on the held-out samples where
+    there are masks, else the loss there. The best epoch is taken, or weights on the way to it from
+    those before training, which are a candidate, too.
 
     Args:
         student: The graph to train.
@@ -67,7 +69,7 @@ def finetune(
         setting, twin, notes = prepare(student, teacher, data, kept, options)
         check_alike(setting.device, options.workers, half=setting.half)
         average = trainable_twin(student, options).requires_grad_(False).to(setting.device).eval()
-        state = TrainingState.start(twin, average, options, half=setting.half)
+        state = TrainingState.begin(twin, average, options, half=setting.half)
         state.course.notes += notes
         trainer = Trainer(setting, state)
         file = options.checkpoint
@@ -84,26 +86,14 @@ def finetune(
                 trainer.train_epoch(progress)
                 if file is not None and not options.workers.index:
                     store(state, file, run)
+            tried, chosen = trainer.try_between()
         finally:
             trainer.close()
-        average.load_state_dict(state.best)
-    course = state.course
-    return Finetuned(
-        graph=edited(student, Edit(constants=_in_the_files_types(setting, average))),
-        history=tuple(course.history),
-        best_epoch=course.best_epoch,
-        objective=setting.objective.describe(),
-        device=setting.device.type,
-        notes=tuple(course.notes),
-        # Seldom asked for, so it is built then.
-        start=lambda feeds: _run(trainable_twin(student, options).eval(), feeds),
-        run=lambda feeds: _run(average.cpu(), feeds),
-        is_half=bool(setting.half_weights),
-    )
+    return finetuned(setting, state, tried, chosen)
 
 
 def _set_levels(trainer: Trainer) -> None:
-    """Start from layers at the teacher's levels, if that lowers the held-out loss."""
+    """Start from layers at the teacher's levels, if they are better on the held-out samples."""
     setting, state = trainer.setting, trainer.state
     course = state.course
     teacher = setting.objective.teacher
@@ -116,17 +106,18 @@ def _set_levels(trainer: Trainer) -> None:
             "the model takes one"
         )
         return
-    # The levels are set in place; only the loss tells whether that was for the better.
+    # The levels are set in place; only the samples tell whether that was for the better.
     start = copied(state.twin)
     batch = batches[0].to(setting.device)
     count = correct_levels(setting.graph, state.twin, teacher.twin, setting.kept, batch)
     if not count:
         return
     state.average.load_state_dict(state.twin.state_dict())
-    before = course.history[0].held_out_loss
-    after = trainer.judge().held_out_loss
-    change = f"held-out loss {before:.4f} -> {after:.4f}"
-    if after < before:
+    before, after = course.history[0], trainer.judge()
+    change = f"held-out loss {before.held_out_loss:.4f} -> {after.held_out_loss:.4f}"
+    if before.held_out_max_f is not None:
+        change += f", max F {before.held_out_max_f:.3f} -> {after.held_out_max_f:.3f}"
+    if is_better(after, before):
         state.measure_sizes()
         course.notes.append(
             f"before training {count} layers were set to the teacher's levels: {change}"
@@ -137,27 +128,3 @@ def _set_levels(trainer: Trainer) -> None:
         f"setting {count} layers to the teacher's levels did not help ({change}), so training "
         "starts without"
     )
-
-
-def _in_the_files_types(setting: Setting, twin: Twin) -> dict[str, Array]:
-    """Return what was trained, each in the type that the file holds it in.
-
-    Raises:
-        StatisticsError: If a running statistic does not fit; weights were looked at before.
-    """
-    found = twin.trained_constants()
-    for name in setting.half_weights & found.keys():
-        with np.errstate(over="ignore"):  # told below
-            found[name] = found[name].astype(np.float16)
-        if not np.isfinite(found[name]).all():
-            raise StatisticsError(
-                f"what training made of '{name}' does not fit float16: lower --learning-rate, or "
-                "leave --batch-norm frozen"
-            )
-    return found
-
-
-def _run(twin: Twin, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    with torch.no_grad():
-        values = twin({name: to_feed(array) for name, array in feeds.items()})
-    return {name: value.numpy() for name, value in values.items()}

@@ -95,6 +95,21 @@ class Objective:
         """The feature maps of the student that the loss needs."""
         return () if self.teacher is None else self.teacher.taps
 
+    @property
+    def judges_by_masks(self) -> bool:
+        """Whether masks say how good a model is: not beside a loss of the user's own."""
+        return self.saliency is not None and self.own is None
+
+    def saliency_maps(self, values: Mapping[str, Tensor]) -> Tensor | None:
+        """Return (N, 1, H, W) saliency in [0, 1]; None where masks do not judge.
+
+        Args:
+            values: The student's outputs.
+        """
+        if self.saliency is None or not self.judges_by_masks:
+            return None
+        return probability(values[self.saliency.output].float(), self.saliency)
+
     def describe(self) -> str:
         """Say in words what the loss is made of."""
         parts = [f"the loss {self.own.spec}"] if self.own else []
@@ -129,8 +144,7 @@ class Objective:
             theirs = None if taught is None else {name: taught[name] for name in self.outputs}
             mask = _mask_of_each(own, batch)
             terms.append(self.own(_as_float(own), mask, theirs and _as_float(theirs)))
-        elif self.saliency is not None and batch.mask is not None:
-            prediction = probability(values[self.saliency.output].float(), self.saliency)
+        elif batch.mask is not None and (prediction := self.saliency_maps(values)) is not None:
             terms.append(saliency_loss(prediction, mask_at(batch.mask, prediction)))
         if self.teacher is not None and taught is not None and self.distil:
             for targets, share in (

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.data.dataset import DataSet
@@ -42,7 +43,7 @@ class FinetuneOptions:
             root of its mean square before training.
         weight_decay: Of AdamW, on weights of two axes or more.
         warmup: Share of the steps in which the learning rate rises from 0, in [0, 1).
-        patience: Epochs without a better held-out loss before training stops.
+        patience: Epochs without a gain on the held-out samples before training stops.
         ema: Decay per step of the averaged weights, in [0, 1); 0 takes the weights as they are.
         clip: The largest norm of a step's gradient.
         loss: ``module:function`` of the user's own loss; None for the built-in ones.
@@ -58,7 +59,7 @@ class FinetuneOptions:
 
     epochs: int = 20
     batch: int = 8
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 5e-4
     weight_decay: float = 1e-4
     warmup: float = 0.1
     patience: int = 5
@@ -101,7 +102,7 @@ class TrainingData:
 
     Attributes:
         training: The samples that gradients are taken from.
-        held_out: The samples whose loss says which epoch is best.
+        held_out: The samples that say which epoch is best.
         saliency: How to read the saliency map; None if the model has none.
         preprocessing: How an image is fed; None if the model does not take one.
     """
@@ -112,6 +113,30 @@ class TrainingData:
     preprocessing: Preprocessing | None = None
 
 
+class Verdict(Protocol):
+    """What the held-out samples say of some weights."""
+
+    @property
+    def held_out_loss(self) -> float:
+        """The mean loss over the samples, without augmentation."""
+
+    @property
+    def held_out_max_f(self) -> float | None:
+        """The largest F-measure, in [0, 1]; None where there is no mask or no saliency map."""
+
+
+def is_better(one: Verdict, other: Verdict) -> bool:
+    """Tell whether some weights are better than others.
+
+    The F-measure decides where there is one, since it is what the model is judged by in the end and
+    the loss need not move with it. Else, and between equals, the loss does.
+    """
+    mine, theirs = one.held_out_max_f, other.held_out_max_f
+    if mine is not None and theirs is not None and mine != theirs:
+        return mine > theirs
+    return one.held_out_loss < other.held_out_loss
+
+
 @dataclass(frozen=True, slots=True)
 class EpochResult:
     """One pass over the training samples.
@@ -120,11 +145,31 @@ class EpochResult:
         epoch: Counted from 1; 0 is the model before training.
         training_loss: Mean over the steps, with augmentation; None before training.
         held_out_loss: Of the averaged weights, without augmentation.
+        held_out_max_f: Their largest F-measure; None where there is no mask or no saliency map.
+        without_gain: Epochs since the best one so far, the model before training included; 0 for
+            one that is better than all before.
     """
 
     epoch: int
     training_loss: float | None
     held_out_loss: float
+    held_out_max_f: float | None = None
+    without_gain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Weights on the straight line from those before training to those of the best epoch.
+
+    Attributes:
+        share: How far along, in [0, 1]; 0 is before training.
+        held_out_loss: Their mean loss over the held-out samples.
+        held_out_max_f: Their largest F-measure; None where there is no mask or no saliency map.
+    """
+
+    share: float
+    held_out_loss: float
+    held_out_max_f: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,9 +177,13 @@ class Finetuned:
     """A fine-tuned model.
 
     Attributes:
-        graph: The student with the weights of the best epoch.
+        graph: The student with the new weights.
         history: Every epoch; the first is the model before training.
-        best_epoch: The epoch whose weights these are; 0 for those from before training.
+        best_epoch: The epoch that the new weights are of, or lie on the way to; 0 for those from
+            before training.
+        between: What was tried on the way from the weights before training to those of the best
+            trained epoch, in this order.
+        chosen: The best of these, whose weights are in ``graph``.
         objective: What the loss was made of, in words.
         device: Where it was trained.
         notes: What a user should know about this run.
@@ -146,6 +195,8 @@ class Finetuned:
     graph: Graph
     history: tuple[EpochResult, ...]
     best_epoch: int
+    between: tuple[Between, ...]
+    chosen: Between
     objective: str
     device: str
     notes: tuple[str, ...]
@@ -166,7 +217,7 @@ class Finetuned:
     @property
     def loss_after(self) -> float:
         """The held-out loss of the weights that are returned."""
-        return min(result.held_out_loss for result in self.history)
+        return self.chosen.held_out_loss
 
 
 def check_teacher(student: Graph, teacher: Graph) -> None:

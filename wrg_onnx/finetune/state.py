@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from wrg_onnx.finetune.checkpoint import load_moments, moments_of, of_part, with_part_names
 from wrg_onnx.finetune.numerics import copied
-from wrg_onnx.finetune.options import EpochResult, FinetuneOptions
+from wrg_onnx.finetune.options import EpochResult, FinetuneOptions, is_better
 from wrg_onnx.finetune.schedule import average_decay, size_of, weight_groups
 from wrg_onnx.twin import Twin
 
@@ -25,8 +25,7 @@ class Course:
         step: Steps done.
         epoch: Epochs done.
         history: Their results; the first entry is the model before training.
-        best_epoch: The epoch with the lowest held-out loss so far.
-        waiting: Epochs since then.
+        tuned_epoch: The best of the trained epochs so far; 0 before the first.
         at_once: Samples that go through the model at once, at most.
         notes: What a user should know.
     """
@@ -34,10 +33,24 @@ class Course:
     step: int = 0
     epoch: int = 0
     history: list[EpochResult] = field(default_factory=list)
-    best_epoch: int = 0
-    waiting: int = 0
+    tuned_epoch: int = 0
     at_once: int = 1
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def without_gain(self) -> int:
+        """Epochs since the best one, the model before training included."""
+        return self.history[-1].without_gain if self.history else 0
+
+    @property
+    def start(self) -> EpochResult:
+        """The result of the weights that training starts from."""
+        return _best([result for result in self.history if not result.epoch])
+
+    @property
+    def tuned(self) -> EpochResult:
+        """The best result of the trained epochs, of which there must be one."""
+        return _best([result for result in self.history if result.epoch])
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +60,8 @@ class TrainingState:
     Attributes:
         twin: The weights that the gradient moves.
         average: The twin with the averaged weights: what is judged and kept.
-        best: The averaged weights of the best epoch, by name; empty before the first judgement.
+        start: The weights that training starts from, by name; empty before the first judgement.
+        tuned: The averaged weights of the best trained epoch, by name; empty before the first.
         optimizer: AdamW with a group of each weight, which holds the weight's size, too.
         scaler: Scales the loss of a float16 forward pass; does nothing where that is float32.
         generator: Draws the order of the samples and their augmentation.
@@ -60,10 +74,11 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     generator: Generator
     course: Course
-    best: dict[str, Tensor] = field(default_factory=dict)
+    start: dict[str, Tensor] = field(default_factory=dict)
+    tuned: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def start(
+    def begin(
         cls, twin: Twin, average: Twin, options: FinetuneOptions, *, half: bool
     ) -> TrainingState:
         """Return the state before the first step.
@@ -114,22 +129,39 @@ class TrainingState:
                     value.lerp_(now[name], 1 - decay)
 
     def record(self, result: EpochResult) -> None:
-        """Note an epoch's result, and keep the averaged weights if it is the best so far."""
+        """Note an epoch's result, and keep the averaged weights if none of their kind is better.
+
+        Those from before training and those of the best trained epoch are kept side by side: the
+        best weights may lie between them.
+        """
         course = self.course
-        lowest = min((done.held_out_loss for done in course.history), default=None)
-        if lowest is None or result.held_out_loss < lowest:
-            course.best_epoch, course.waiting = result.epoch, 0
-            self.best = copied(self.average)
-        elif course.epoch:
-            course.waiting += 1
-        course.history.append(result)
+        gains = all(is_better(result, done) for done in course.history)
+        waited = 0 if gains or not result.epoch else course.without_gain + 1
+        alike = [done for done in course.history if bool(done.epoch) == bool(result.epoch)]
+        if all(is_better(result, done) for done in alike):
+            if result.epoch:
+                course.tuned_epoch, self.tuned = result.epoch, copied(self.average)
+            else:
+                self.start = copied(self.average)
+        course.history.append(dataclasses.replace(result, without_gain=waited))
+
+    def go_to(self, share: float) -> None:
+        """Set the averaged weights on the line from the start to the best trained epoch.
+
+        Args:
+            share: How far along, in [0, 1].
+        """
+        with torch.no_grad():
+            for name, value in self.average.state_dict().items():
+                value.copy_(between(self.start[name], self.tuned[name], share))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights, moments and generator states, by name; not copied."""
         parts = {
             "twin": self.twin.state_dict(),
             "average": self.average.state_dict(),
-            "best": self.best,
+            "start": self.start,
+            "tuned": self.tuned,
             "adamw": moments_of(self.optimizer),
         }
         return {
@@ -152,7 +184,8 @@ class TrainingState:
         # Copied into the tensors that are there, which are on their device and known to AdamW.
         self.twin.load_state_dict(of_part(tensors, "twin"))
         self.average.load_state_dict(of_part(tensors, "average"))
-        self.best = {name: t.to(device) for name, t in of_part(tensors, "best").items()}
+        for part in ("start", "tuned"):
+            setattr(self, part, {n: t.to(device) for n, t in of_part(tensors, part).items()})
         load_moments(self.optimizer, of_part(tensors, "adamw"))
         for group, size in zip(self.optimizer.param_groups, values["sizes"], strict=True):
             group["size"] = size
@@ -162,3 +195,17 @@ class TrainingState:
         course = dict(values["course"])
         course["history"] = [EpochResult(**result) for result in course["history"]]
         self.course = Course(**course)
+
+
+def between(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """Return what lies between two weights; at 0 and 1 exactly these, and integers from the end."""
+    if share in (0, 1) or not start.is_floating_point():
+        return start if share == 0 else end
+    return start.lerp(end, share)
+
+
+def _best(results: Sequence[EpochResult]) -> EpochResult:
+    best = results[0]
+    for result in results[1:]:
+        best = result if is_better(result, best) else best
+    return best

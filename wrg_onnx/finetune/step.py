@@ -18,6 +18,7 @@ from wrg_onnx.finetune.numerics import diverged, diverged_gradient, lacks_determ
 from wrg_onnx.finetune.prepare import Setting
 from wrg_onnx.finetune.schedule import rate_factor
 from wrg_onnx.finetune.state import Course, TrainingState
+from wrg_onnx.graph import Array
 from wrg_onnx.twin import Twin
 from wrg_onnx.twin.batches import Batch
 
@@ -65,20 +66,28 @@ def take_step(setting: Setting, state: TrainingState, batches: Sequence[Batch]) 
     return loss
 
 
-def mean_loss(setting: Setting, state: TrainingState, batch: Batch) -> float:
-    """Return the mean loss of the averaged weights over the samples of a batch.
+def judge_batch(setting: Setting, state: TrainingState, batch: Batch) -> tuple[float, list[Array]]:
+    """Run the averaged weights on a batch.
+
+    Returns:
+        The mean loss over the samples, and of each the saliency map, (h, w) float32 in [0, 1]; none
+        where masks do not judge.
 
     Raises:
-        StatisticsError: If it is not finite; it names the layer.
+        StatisticsError: If the loss is not finite; it names the layer.
     """
 
-    def add_parts() -> float:
-        total = 0.0
+    def judge_parts() -> tuple[float, list[Array]]:
+        total, maps = 0.0, []
         for part in batch.split(state.course.at_once):
-            total += _checked_loss(setting, state.average, part)[1] * part.size
-        return total / batch.size
+            _, value, answers = _checked_loss(setting, state.average, part)
+            total += value * part.size
+            found = setting.objective.saliency_maps(answers)
+            # A fixed batch is one sample many times.
+            maps += [] if found is None else list(found[: part.size, 0].cpu().numpy())
+        return total / batch.size, maps
 
-    return _persist(add_parts, state.course, setting.options.batch)
+    return _persist(judge_parts, state.course, setting.options.batch)
 
 
 def _gradients(setting: Setting, state: TrainingState, batches: Sequence[Batch]) -> float:
@@ -88,14 +97,16 @@ def _gradients(setting: Setting, state: TrainingState, batches: Sequence[Batch])
     total = 0.0
     for batch in shares(batches, setting.options.workers):
         for part in batch.split(state.course.at_once):
-            loss, value = _checked_loss(setting, state.twin, part)
+            loss, value, _ = _checked_loss(setting, state.twin, part)
             state.scaler.scale(loss * (part.size / count)).backward()  # type: ignore[no-untyped-call]
             total += value * part.size / count
     return total
 
 
-def _checked_loss(setting: Setting, twin: Twin, batch: Batch) -> tuple[Tensor, float]:
-    """Return the loss with its gradient, and its value, which is finite."""
+def _checked_loss(
+    setting: Setting, twin: Twin, batch: Batch
+) -> tuple[Tensor, float, dict[str, Tensor]]:
+    """Return the loss with its gradient, its value, which is finite, and what the twin answers."""
     batch = batch.to(setting.device)
     objective = setting.objective
     with torch.autocast(setting.device.type, torch.float16, enabled=setting.half):
@@ -109,7 +120,7 @@ def _checked_loss(setting: Setting, twin: Twin, batch: Batch) -> tuple[Tensor, f
         raise UsageError(
             f"'{setting.graph.name}': the loss does not depend on any weight that can be trained"
         )
-    return loss, value
+    return loss, value, values
 
 
 def _persist(work: Callable[[], Result], course: Course, batch: int) -> Result:

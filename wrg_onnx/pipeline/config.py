@@ -104,6 +104,8 @@ class PruneConfig:
             samples that tell something: a data set, or generated images that are needed anyway.
         rounds: In how many steps the ratio is reached; each is measured, cut and recovered.
         epochs: Passes over the samples where ``recover`` is fine-tuning; None takes its default.
+        sparsify: Passes over the samples before the cut, in which what is going to die fades while
+            the rest learns to do without; 0 for none. It needs a data set.
         certainty: Calibration ends before the last sample once the expected overlap of the choice
             with that of endless samples reaches this, in (0, 1]; 1 measures every factor on all.
         cache: A folder where what was measured is kept, for other runs and for one that was
@@ -127,6 +129,7 @@ class PruneConfig:
     recover: Recovery | None = None
     rounds: int = 1
     epochs: int | None = None
+    sparsify: int = 0
     certainty: float = 0.98
     cache: Path | None = None
     workers: Workers = field(default_factory=Alone)
@@ -150,16 +153,29 @@ class PruneConfig:
             raise UsageError("several processes share one calibration: start one for more rounds")
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
             raise UsageError("epochs is for recover 'finetune' (--epochs, --recover)")
+        self._check_sparsify()
         if self.amp and not self.criterion.needs_gradient:
             raise UsageError(
                 f"amp is for gradients, and criterion '{self.criterion.name}' takes none: leave it "
                 "out, or choose a criterion with a gradient, such as sel"
             )
 
+    def _check_sparsify(self) -> None:
+        if self.sparsify < 0:
+            raise UsageError(f"sparsify must be at least 0 epochs, got {self.sparsify}")
+        if not self.sparsify:
+            return
+        if self.data.path is None:
+            raise UsageError("sparsify trains the model on your images: give data (--data)")
+        if self.rounds > 1:
+            raise UsageError("sparsify goes before a single cut: leave rounds at 1")
+        if self.workers.count > 1:
+            raise UsageError("several processes share one calibration: start one to sparsify")
+
     @property
     def needs_samples(self) -> bool:
         """Whether any stage looks at samples."""
-        given = self.data.path is not None and self.recover is None
+        given = self.data.path is not None and (self.recover is None or self.sparsify > 0)
         return self.criterion.needs_data or self.judges or self.recovers or given
 
     @property

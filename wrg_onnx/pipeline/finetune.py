@@ -33,7 +33,7 @@ from wrg_onnx.report.records import FinetuneReport
 from wrg_onnx.rewrite import read_note
 
 HELD_OUT = 0.1
-"""Share of the training samples that choose the epoch."""
+"""Share of the training samples that choose the weights."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,11 +126,14 @@ def finetune(
         objective=tuned.objective,
         device=tuned.device,
         planned=config.options.epochs,
+        patience=config.options.patience,
         epochs=tuned.epochs,
         best_epoch=tuned.best_epoch,
         loss_before=tuned.loss_before,
         loss_after=tuned.loss_after,
         history=tuned.history,
+        between=tuned.between,
+        chosen=tuned.chosen,
         error=error,
         before=before,
         after=after,
@@ -156,7 +159,7 @@ def _check_enough(samples: Samples) -> None:
     if len(samples.calibration) < 2 or not len(samples.validation):
         raise DataError(
             f"too few samples: {found} of {samples.calibration.content}, expected at least 3: to "
-            "train on, to choose the epoch, and to judge"
+            "train on, to choose the weights, and to judge"
         )
 
 

@@ -21,6 +21,7 @@ from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source
+from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
@@ -117,7 +118,8 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
     """Open what the run looks at; None where it looks at nothing."""
     if not config.needs_samples:
         return None
-    reads = config.criterion.needs_data or config.judges or config.recover is not Recovery.NONE
+    asks = config.criterion.needs_data or config.judges or bool(config.sparsify)
+    reads = asks or config.recover is not Recovery.NONE
     with clock.stage("data"):
         samples = open_samples(
             model.graph,
@@ -129,6 +131,7 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
         )
         _check_judging(samples, config)
         check_recovery(model.graph, samples, config)
+        check_sparsify(model.graph, samples, config)
     return samples
 
 
@@ -177,6 +180,7 @@ def _report(
         speed=(),
         groups=group_reports(model.units, model.parameters, rounds.alive),
         notes=(*rounds.notes, *notes(reached, samples, recovery, config)),
+        sparsified=rounds.sparsified,
     )
 
 
@@ -199,6 +203,7 @@ def _recovery_report(
     recovered = rounds.recovered
     if recovered is None or samples is None:
         return None
+    tuned = recovered.tuned
     return RecoveryReport(
         method=chosen_recovery(samples, config).value,
         samples=len(samples.calibration),
@@ -206,8 +211,10 @@ def _recovery_report(
         fits=recovered.solved.fits,
         left=recovered.solved.left,
         added=rounds.added,
-        history=() if recovered.tuned is None else recovered.tuned.history,
-        best_epoch=0 if recovered.tuned is None else recovered.tuned.best_epoch,
+        history=() if tuned is None else tuned.history,
+        best_epoch=0 if tuned is None else tuned.best_epoch,
+        between=() if tuned is None else tuned.between,
+        chosen=None if tuned is None else tuned.chosen,
         walked=recovered.solved.walked,
     )
 

@@ -15,7 +15,9 @@ from wrg_onnx.pipeline.cut import Cut, cut_model
 from wrg_onnx.pipeline.notes import cut_notes
 from wrg_onnx.pipeline.recovery import Recovered, recover
 from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.pipeline.sparsify import sparsify_model
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
+from wrg_onnx.report.records import SparsifyReport
 from wrg_onnx.rewrite import Equivalence, KeptChannels, Survivors, compose
 
 
@@ -32,6 +34,7 @@ class Rounds:
         added: How many parameters the biases have that recovery added.
         equivalence: The proof with the largest error.
         notes: What a user should know about the cuts.
+        sparsified: How the original was trained before the cut; None if it was not.
     """
 
     last: Cut
@@ -42,6 +45,7 @@ class Rounds:
     added: int
     equivalence: Equivalence
     notes: tuple[str, ...]
+    sparsified: SparsifyReport | None = None
 
     @property
     def final(self) -> Graph:
@@ -70,6 +74,11 @@ def cut_in_rounds(
     kept: Mapping[str, KeptChannels] | None = None
     recovered: Recovered | None = None
     survivors = Survivors.all_of(model.units)
+    sparsified: SparsifyReport | None = None
+    if config.sparsify and samples is not None:
+        chosen = choose_for_round(model, model, 1, samples, config, clock)
+        # The same graph with other weights, so that units and their numbers are the same.
+        current, sparsified = sparsify_model(model, chosen, samples, config, clock)
     for number in range(1, config.rounds + 1):
         chosen = choose_for_round(model, current, number, samples, config, clock)
         cut = cut_model(current, chosen, config.seed, clock)
@@ -93,7 +102,7 @@ def cut_in_rounds(
     assert equivalence is not None
     assert kept is not None
     alive = survivors.alive
-    return Rounds(cut, alive, kept, recovered, removed, added, equivalence, tuple(said))
+    return Rounds(cut, alive, kept, recovered, removed, added, equivalence, tuple(said), sparsified)
 
 
 def choose_for_round(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
-from wrg_onnx.finetune import EpochResult
+from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.rewrite import Equivalence
 
@@ -89,7 +89,9 @@ class RecoveryReport:
         left: How many layers kept their weights, by reason.
         added: How many parameters the biases have that layers got.
         history: The epochs of fine-tuning, the first being the model before it; empty without.
-        best_epoch: The epoch whose weights were taken.
+        best_epoch: The epoch whose weights were taken, or lie ahead of those; 0 for ridge's.
+        between: The weights from ridge's to those of the best epoch that were judged in the end.
+        chosen: Those of them that were taken; None without fine-tuning.
         walked: On how many samples layers were solved for in order; 0 where they were not.
     """
 
@@ -101,7 +103,33 @@ class RecoveryReport:
     added: int = 0
     history: tuple[EpochResult, ...] = ()
     best_epoch: int = 0
+    between: tuple[Between, ...] = ()
+    chosen: Between | None = None
     walked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SparsifyReport:
+    """How the original was trained towards the cut, before it.
+
+    Attributes:
+        epochs: Passes over the training samples.
+        units: How many units were let fade.
+        left: The norm of their weights after, over that before.
+        loss_before: The held-out loss of the original.
+        loss_after: That of what was cut then.
+        max_f_before: The largest F-measure of the original on the held-out samples; None where
+            there is no mask or no saliency map.
+        max_f_after: That of what was cut then.
+    """
+
+    epochs: int
+    units: int
+    left: float
+    loss_before: float
+    loss_after: float
+    max_f_before: float | None = None
+    max_f_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +162,7 @@ class PruneReport:
         notes: What a user should know about this run.
         seconds: Time by stage.
         cpu_seconds: CPU time by stage, of all threads of this process.
+        sparsified: How the original was trained before the cut; None if it was not.
     """
 
     model: str
@@ -159,6 +188,7 @@ class PruneReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
     images_of: Mapping[str, int] = field(default_factory=dict)
+    sparsified: SparsifyReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +269,20 @@ class FinetuneReport:
         output: The file that was written; None if none was.
         data: What the training samples are.
         training: How many samples gradients were taken from.
-        held_out: How many samples said which epoch is best.
+        held_out: How many samples said which weights are best.
         objective: What the loss was made of.
         device: Where it was trained.
         planned: How many epochs there were to be.
+        patience: After how many without a gain it was to stop.
         epochs: How many there were before training stopped.
-        best_epoch: The one whose weights were written; 0 for those from before training.
+        best_epoch: The one whose weights were written, or lie ahead of those; 0 for those from
+            before training.
         loss_before: The held-out loss before training.
         loss_after: That of the weights that were written.
         history: Every epoch; the first entry is the model before training.
+        between: The weights from those before training to those of the best epoch that were judged
+            in the end.
+        chosen: Those of them that were written.
         error: The largest difference of ONNX Runtime from torch, relative to the output's largest
             value, on one sample.
         before: The model before training, held against the teacher; None if it was not judged.
@@ -266,11 +301,14 @@ class FinetuneReport:
     objective: str
     device: str
     planned: int
+    patience: int
     epochs: int
     best_epoch: int
     loss_before: float
     loss_after: float
     history: tuple[EpochResult, ...]
+    between: tuple[Between, ...]
+    chosen: Between
     error: float
     before: Accuracy | None
     after: Accuracy | None

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wrg_onnx.evaluate.judge import Accuracy, Speed
+from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,
@@ -18,6 +19,7 @@ from wrg_onnx.report.records import (
     InspectReport,
     PruneReport,
     RecoveryReport,
+    SparsifyReport,
     ValidateReport,
 )
 from wrg_onnx.report.rows import (
@@ -46,6 +48,7 @@ def prune_text(report: PruneReport) -> RenderableType:
             f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
         ),
         _comparison(cost_rows(report.before, report.after), report.accuracy, report.speed),
+        *([] if report.sparsified is None else [Text(_faded(report.sparsified))]),
         Text(_proof(report)),
     ]
     if report.recovery is not None:
@@ -78,6 +81,17 @@ def _proof(report: PruneReport) -> str:
     )
 
 
+def _faded(found: SparsifyReport) -> str:
+    epochs = "1 epoch" if found.epochs == 1 else f"{found.epochs} epochs"
+    said = (
+        f"Before the cut {epochs} let {found.units:,} units fade to {found.left:.1%} of their "
+        f"size; held-out loss {found.loss_before:.4f} -> {found.loss_after:.4f}"
+    )
+    if found.max_f_before is None or found.max_f_after is None:
+        return f"{said}."
+    return f"{said}, max F {found.max_f_before:.3f} -> {found.max_f_after:.3f}."
+
+
 def _recovery(recovery: RecoveryReport) -> str:
     changed = "biases" if recovery.method == "bias" else "weights"
     rounds = f" in each of {recovery.rounds} rounds" if recovery.rounds > 1 else ""
@@ -100,14 +114,29 @@ def _recovery(recovery: RecoveryReport) -> str:
 
 
 def _trained(recovery: RecoveryReport) -> str:
-    if not recovery.history:
+    if recovery.chosen is None:
         return ""
     first, last = recovery.history[0], recovery.history[-1]
-    best = min(result.held_out_loss for result in recovery.history)
-    return (
-        f" Fine-tuning then took the held-out loss from {first.held_out_loss:.4f} to "
-        f"{best:.4f}, in epoch {recovery.best_epoch} of {last.epoch}."
-    )
+    idle = f" The last {last.without_gain} gained nothing." if last.without_gain > 1 else ""
+    return f" Fine-tuning then took the {_gain(first, recovery.chosen)}, {_place(recovery)}.{idle}"
+
+
+def _gain(before: EpochResult, after: Between) -> str:
+    """Say what the held-out samples say of weights before and after training."""
+    said = f"held-out loss from {before.held_out_loss:.4f} to {after.held_out_loss:.4f}"
+    if before.held_out_max_f is None or after.held_out_max_f is None:
+        return said
+    return f"{said}, max F there from {before.held_out_max_f:.3f} to {after.held_out_max_f:.3f}"
+
+
+def _place(report: RecoveryReport | FinetuneReport) -> str:
+    """Say where the weights that were taken lie."""
+    epochs = report.history[-1].epoch
+    if report.chosen is None or not report.chosen.share:
+        return f"no weights of {epochs} {'epoch' if epochs == 1 else 'epochs'} being better"
+    if report.chosen.share == 1:
+        return f"in epoch {report.best_epoch} of {epochs}"
+    return f"{report.chosen.share:.0%} of the way to epoch {report.best_epoch} of {epochs}"
 
 
 def validate_text(report: ValidateReport) -> RenderableType:
@@ -150,16 +179,20 @@ def export_text(report: ExportReport) -> RenderableType:
 def finetune_text(report: FinetuneReport) -> RenderableType:
     """Show what a fine-tuning did: how it went, and the accuracy before and after."""
     stopped = f"{report.epochs} of {report.planned} epochs"
-    best = f"epoch {report.best_epoch} was best" if report.best_epoch else "none lowered the loss"
+    why = (
+        f" The last {report.patience} gained nothing, so training stopped."
+        if report.epochs < report.planned
+        else ""
+    )
     lines: list[RenderableType] = [
         Text(f"{report.model} -> {report.output or NOT_WRITTEN}", "bold"),
         Text(
             f"Trained on {report.training} {report.data}, {report.held_out} more held out to "
-            f"choose the epoch; the loss is made of {report.objective}"
+            f"choose the weights; the loss is made of {report.objective}"
         ),
         Text(
-            f"{stopped} in {report.seconds.get('train', 0.0):.0f} s on {report.device}, {best}; "
-            f"held-out loss {report.loss_before:.4f} -> {report.loss_after:.4f}"
+            f"{stopped} in {report.seconds.get('train', 0.0):.0f} s on {report.device} took the "
+            f"{_gain(report.history[0], report.chosen)}, {_place(report)}.{why}"
         ),
     ]
     if report.before is not None and report.after is not None:

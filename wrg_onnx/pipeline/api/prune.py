@@ -45,6 +45,7 @@ def prune(
     recover: Recovery | str | None = None,
     rounds: int = 1,
     epochs: int | None = None,
+    sparsify: int = 0,
     data: AnyPath | None = None,
     samples: int = 32,
     size: AnySize | None = None,
@@ -94,6 +95,8 @@ def prune(
             or ``"finetune"``. None is ridge with ``data`` or a criterion that looks at images.
         rounds: Steps to the ratio, at least 1; each is measured, cut and recovered.
         epochs: Passes over the samples, of ``recover="finetune"`` alone; None is 20.
+        sparsify: Passes over ``data`` before the cut, in which what is going to die fades while the
+            rest of the model learns to do without; 0 for none. It needs ``data`` and torch.
         data: A folder with ``images/`` and maybe ``masks/`` of the same names, or with ``.npz``
             files of inputs by name. None takes generated images of tiny objects, or random inputs
             where the model takes no image.
@@ -177,6 +180,7 @@ def prune(
         recover=None if recover is None else read_choice("recover", Recovery, recover),
         rounds=read_count("rounds", rounds),
         epochs=None if epochs is None else read_count("epochs", epochs),
+        sparsify=read_count("sparsify", sparsify),
         certainty=read_number("certainty", certainty),
         cache=_cache_folder(cache),
         workers=workers or Alone(),
