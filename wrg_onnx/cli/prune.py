@@ -76,6 +76,11 @@ Examples:
 )  # fmt: skip
 @data_options
 @click.option(
+    "--at-objects", type=float, default=DEFAULTS["at_objects"], show_default=True,
+    help="Share of the places where layers are looked at that lies where the model's own saliency "
+    "map sees an object.",
+)  # fmt: skip
+@click.option(
     "--certainty", type=float, default=DEFAULTS["certainty"], show_default=True,
     help="Stop calibrating where more images would hardly change the choice; 1: never.",
 )  # fmt: skip

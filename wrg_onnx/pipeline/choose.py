@@ -115,7 +115,7 @@ def choose_units(
         return Chosen(collected, scores, selection)
     assert samples is not None  # the criterion needs data
     with clock.stage("measure"):
-        rows = RowOptions(saliency, seed=config.seed)
+        rows = RowOptions(saliency, at_objects=config.at_objects, seed=config.seed)
         options = MeasureOptions(resolve_provider(config.provider), rows)
         measured = measure_layers(
             model.graph, samples.calibration, options, progress=clock.progress

@@ -108,6 +108,8 @@ class PruneConfig:
             the rest learns to do without; 0 for none. It needs a data set.
         certainty: Calibration ends before the last sample once the expected overlap of the choice
             with that of endless samples reaches this, in (0, 1]; 1 measures every factor on all.
+        at_objects: Which share of the places where layers are looked at lies on the object, as the
+            model's own saliency map sees it, in [0, 1]; of other models they are drawn evenly.
         cache: A folder where what was measured is kept, for other runs and for one that was
             stopped; None for none.
         workers: The processes that share the calibration.
@@ -131,6 +133,7 @@ class PruneConfig:
     epochs: int | None = None
     sparsify: int = 0
     certainty: float = 0.98
+    at_objects: float = 0.5
     cache: Path | None = None
     workers: Workers = field(default_factory=Alone)
     amp: bool = False
@@ -144,6 +147,8 @@ class PruneConfig:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 < self.certainty <= 1:
             raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
+        if not 0 <= self.at_objects <= 1:
+            raise UsageError(f"at-objects must be in [0, 1], got {self.at_objects:g}")
         if self.workers.count > 1 and self.criterion.repairs and not self.criterion.factors:
             raise UsageError(
                 f"criterion '{self.criterion.name}' takes no statistics that processes could "

@@ -85,7 +85,7 @@ def recover(
         ValidationError: If ONNX Runtime does not compute what was trained.
     """
     chosen = chosen_recovery(samples, config)
-    rows = RowOptions(samples.saliency, seed=config.seed)
+    rows = RowOptions(samples.saliency, at_objects=config.at_objects, seed=config.seed)
     options = ReconstructOptions(resolve_provider(config.provider), rows=rows)
     data = samples.calibration
     if chosen is Recovery.NONE:

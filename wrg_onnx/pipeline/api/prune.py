@@ -57,6 +57,7 @@ def prune(
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
     certainty: float = 0.98,
+    at_objects: float = 0.5,
     cache: AnyPath | bool = True,
     amp: bool = False,
     keep: str | Sequence[str] = (),
@@ -111,6 +112,9 @@ def prune(
         shape: Shapes of inputs that leave sizes open, by input: ``{"state": (2, 1, 128)}``. Else an
             open batch is 1, an image 224 x 224, and other open sizes are 16.
         value: What fills an input that would be random, by input: ``{"sr": 16000}``.
+        at_objects: Which share of the places where layers are looked at, for ``"repair"`` and
+            ridge, lies on the object as the model's own saliency map sees it, in [0, 1]. Of a
+            model without such a map they are drawn evenly.
         certainty: Measuring ends once the expected overlap of the choice with that of endless
             samples reaches this, in (0, 1], for a factor that hardly differs between samples before
             that. 1 measures every factor on all samples.
@@ -182,6 +186,7 @@ def prune(
         epochs=None if epochs is None else read_count("epochs", epochs),
         sparsify=read_count("sparsify", sparsify),
         certainty=read_number("certainty", certainty),
+        at_objects=read_number("at_objects", at_objects),
         cache=_cache_folder(cache),
         workers=workers or Alone(),
         amp=read_flag("amp", amp),
