@@ -14,7 +14,8 @@ TOOL = ROOT / "tools" / "experiments" / "choice_table.py"
 
 def test_each_choice_is_a_row_of_figures():
     pytest.importorskip("py_sod_metrics")
-    command = [sys.executable, str(TOOL), str(ROOT / "models" / "tiny_unet.onnx"), "--samples", "4", "--ratio", "0.5",
+    model = str(ROOT / "models" / "tiny_unet.onnx")
+    command = [sys.executable, str(TOOL), model, "--samples", "4", "--ratio", "0.5",
                "--criterion", "l1", "--criterion", "repair"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     _, head, _, *rows = done.stdout.splitlines()
