@@ -23,8 +23,8 @@ PUBLIC = {
     "measure_weights of_filters plan_taps weights_factor",
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
     "ValidateReport to_json to_plain to_text",
-    "recover": "FEWEST_SAMPLES LayerFit MeasureOptions Measured ReconstructOptions Reconstruction "
-    "Removal RowOptions added_biases compensate consumers_of measure_layers reconstruct",
+    "recover": "AddedBiases FEWEST_SAMPLES LayerFit MeasureOptions Measured ReconstructOptions "
+    "Reconstruction Removal RowOptions compensate consumers_of measure_layers reconstruct",
     "finetune": "BatchNormUse Between CheckpointFile Device EpochResult Finetuned "
     "FinetuneOptions TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "

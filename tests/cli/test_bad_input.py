@@ -315,7 +315,9 @@ def refused_without(package, *command):
 
 
 def test_without_torch_the_install_line_and_a_way_around_are_given(model):
-    line = refused_without("torch", "prune", model, "--ratio", 0.5, "--size", 32)
+    line = refused_without(
+        "torch", "prune", model, "--ratio", 0.5, "--size", 32, "--criterion", "sel"
+    )
     assert line == (
         "a criterion with a gradient needs torch, which is not installed: "
         "pip install 'wrg-onnx[torch]', or choose one without, such as --criterion wr"

@@ -37,7 +37,8 @@ def test_a_model_from_elsewhere_is_pruned_by_default(tmp_path, name, has_head, r
         ratio, data=DataOptions(samples=1), timing=Timing(warmup=0, rounds=1, budget_s=1)
     )
     report = prune(path, output, config).report
-    assert abs(report.reached - ratio) <= 0.005
+    # At most a bias for every layer that a removal reaches was reckoned with.
+    assert ratio - 0.005 <= report.reached <= ratio + 0.01
     assert (report.accuracy.before is not None) == has_head
     before, after = (
         ort.InferenceSession(model, providers=["CPUExecutionProvider"]) for model in (path, output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from strategies import analyse, build, normal
 
-from wrg_onnx.recover import added_biases
+from wrg_onnx.recover import AddedBiases
 
 TEXT = """net (float[1,3,8,8] x) => (float[1,5,8,8] y) {
     a = Conv(x, w1)  p = Relu(a)  b = Conv(p, w2)  q = Relu(b)  c = Conv(q, w3, own)
@@ -18,7 +18,16 @@ def test_layers_behind_a_removal_that_have_no_bias_of_their_own_get_one():
         "w4": normal(5, 4, 1, 1), "w5": normal(5, 4, 1, 1), "own": normal(4), "own2": normal(5),
     }  # fmt: skip
     found = analyse(build(TEXT, weights))
-    axes = list(added_biases(found.units))
-    # Not of w1, which reads the image; not of w3, which has one; w4 and w5 share theirs.
-    assert [len(axis) for axis in axes] == [6, 5, 5]
-    np.testing.assert_array_equal(axes[0], found.labels("w2", 0))
+    added = AddedBiases(found.units)
+
+    def count(**gone):
+        alive = np.ones(found.units.count, bool)
+        for name, positions in gone.items():
+            alive[found.labels(name, 0)[positions]] = False
+        return added.count(alive)
+
+    assert count() == 0
+    # w4 and w5 share theirs; w3 has one; w2 gets one if it reads less, and not if it makes less.
+    assert count(w3=[0]) == 5 + 5
+    assert count(w2=[0, 1]) == 5 + 5
+    assert count(w1=[0], w2=[0, 1]) == 4 + 5 + 5

@@ -178,8 +178,9 @@ def choose(
     """Choose as `prune` does, and return the CPU seconds that measuring took."""
     clock = Clock(lambda *_: None)
     asked = PruneConfig(
-        config.ratio, data=config.data, certainty=certainty, cache=cache_folder, evaluate=False
-    )
+        config.ratio, criterion=Criterion.SEL, data=config.data, certainty=certainty,
+        cache=cache_folder, evaluate=False,
+    )  # fmt: skip
     step = (config.ratio, config.floor)
     chosen = choose_units(model, samples, samples.saliency, step, asked, clock)
     return chosen, clock.cpu_seconds["calibrate"]

@@ -18,10 +18,10 @@ from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.recover import (
+    AddedBiases,
     Measured,
     MeasureOptions,
     RowOptions,
-    added_biases,
     consumers_of,
     measure_layers,
 )
@@ -132,12 +132,12 @@ def choose_units(
     return Chosen(collected, ordered, selection, repair)
 
 
-def _added_biases(model: Model, samples: Samples | None, config: PruneConfig) -> Budget | None:
-    """Return the parameters that recovery will add; None where none are, or they do not count."""
+def _added_biases(model: Model, samples: Samples | None, config: PruneConfig) -> AddedBiases | None:
+    """Return what counts the parameters that recovery adds; None where none are, or count."""
     recovers = chosen_recovery(samples, config) is not Recovery.NONE
     if config.budget is not BudgetKind.PARAMS or not recovers:
         return None
-    return Budget.from_terms([(1.0, (axis,)) for axis in added_biases(model.units)])
+    return AddedBiases(model.units)
 
 
 def _meet(
@@ -147,7 +147,7 @@ def _meet(
     scope: Scope,
     scores: Float64Array,
     *,
-    added: Budget | None,
+    added: AddedBiases | None,
 ) -> Selection:
     """Select so that the ratio is met by what is written, with the parameters that come on top."""
     selection = select(candidates, scores, budget, ratio, scope)
@@ -156,8 +156,7 @@ def _meet(
         return selection
     most = largest_ratio(candidates, budget)
     for _ in range(MOST_TRIALS):
-        # The more goes, the fewer biases come: too much is asked for at first, never too little.
-        wanted = min(most, ratio + added.cost(selection.alive) / whole)
+        wanted = min(most, ratio + added.count(selection.alive) / whole)
         found = select(candidates, scores, budget, wanted, scope)
         if np.array_equal(found.alive, selection.alive):
             break

@@ -1,6 +1,6 @@
 """Least squares: change surviving weights so that each layer makes again what it made."""
 
-from wrg_onnx.recover.added_biases import added_biases
+from wrg_onnx.recover.added_biases import AddedBiases
 from wrg_onnx.recover.bias import compensate
 from wrg_onnx.recover.consumers import consumers_of
 from wrg_onnx.recover.measure import Measured, MeasureOptions, measure_layers
@@ -16,6 +16,7 @@ from wrg_onnx.recover.removal import Removal
 
 __all__ = [
     "FEWEST_SAMPLES",
+    "AddedBiases",
     "LayerFit",
     "MeasureOptions",
     "Measured",
@@ -23,7 +24,6 @@ __all__ = [
     "Reconstruction",
     "Removal",
     "RowOptions",
-    "added_biases",
     "compensate",
     "consumers_of",
     "measure_layers",

@@ -145,8 +145,9 @@ def measure_layers(
             values = {**feeds, **(session.run(feeds) if session else {})}
             if saliency is not None and index not in maps:
                 maps[index] = read_saliency(values[saliency.output], saliency)
+            alike = _alike(feeds)
             for problem in part:
-                problem.add(index, values, maps.get(index))
+                problem.add(index, values, maps.get(index), alike)
             progress("measure", index + 1, len(data))
     return Measured(
         graph, {one.layer.target: one for problem in problems for one in problem.measured}
@@ -251,24 +252,28 @@ class _Problem:
         for one in self.measured:
             one.sums = sums
 
-    def add(self, index: int, values: Mapping[str, Array], saliency: Array | None) -> None:
+    def add(
+        self, index: int, values: Mapping[str, Array], saliency: Array | None, alike: int
+    ) -> None:
         """Look at one sample.
 
         Args:
             index: Its number.
             values: What the model read and made of it.
             saliency: (H, W), the model's own saliency map; None if there is none.
+            alike: How many times the sample holds the same; it is looked at once.
         """
         options = self._options
         layer = self.measured[0].layer
         x = values[layer.source]
         shape = rows_shape(layer, self._weight_shape, x.shape)
+        once = (1, *shape[1:]) if shape[:1] == (alike,) else shape
         objects = np.zeros(0, np.int64)
         if saliency is not None and options.at_objects:
-            objects = object_places(saliency, options.threshold, shape)
+            objects = object_places(saliency, options.threshold, once)
         # Whatever else is looked at, a layer sees a sample at the same places.
         rng = np.random.default_rng((options.seed, self._number, index))
-        places = draw_places(shape, self._wanted, objects, options.at_objects, rng)
+        places = draw_places(once, self._wanted, objects, options.at_objects, rng)
         patches = sampled_patches(layer, self._weight_shape, x, places)
         check_finite(layer.target, patches)
         sums = self.measured[0].sums
@@ -281,6 +286,14 @@ class _Problem:
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)
             one.rows.append(LayerRows(shape, places, goal, added))
+
+
+def _alike(feeds: Mapping[str, Array]) -> int:
+    """Return how many times a batch holds the same sample; 1 unless all of it is the same."""
+    sizes = {array.shape[0] if array.ndim else 1 for array in feeds.values()}
+    if len(sizes) != 1 or 0 in sizes:
+        return 1
+    return sizes.pop() if all((array == array[:1]).all() for array in feeds.values()) else 1
 
 
 def _is_output(layer: LinearLayer, array: Array, shape: tuple[int, ...]) -> bool:
