@@ -52,8 +52,8 @@ TARGET = 15.0
 
 COLUMNS = {
     "data": ("analyse", "data"),
-    "measure": ("calibrate",),
-    "choose": ("consumers", "select"),
+    "measure": ("calibrate", "measure"),
+    "choose": ("select",),
     "cut": ("rewrite", "validate"),
     "recover": ("recover",),
 }

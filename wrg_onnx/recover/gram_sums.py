@@ -6,7 +6,7 @@ the goals do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from wrg_onnx.graph import Array
 
 Float64Array = NDArray[np.float64]
+
+ROWS_AT_ONCE = 2048
+"""How many rows wait for a product: each passes over a whole Gram matrix."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +75,8 @@ class GramSums:
             turned = x.swapaxes(1, 2)
             self.x += x.sum(axis=2, dtype=np.float64)
             self.y += y.sum(axis=2, dtype=np.float64)
-            self.xx += x @ turned
+            # A single matrix is multiplied by its transpose in half the time (syrk).
+            self.xx += x @ turned if len(x) > 1 else x[0] @ x[0].T
             self.yx += y @ turned
             self.yy += np.square(y).sum(axis=2, dtype=np.float64)
         self.rows += x.shape[2]
@@ -127,6 +131,34 @@ class GramSums:
         centred = self.variance_y() + np.einsum("gmd,gmd->gm", left, matrix)
         gap = self.intercept(matrix) - bias
         return np.asarray(np.maximum(centred, 0) + np.square(gap))
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """Rows that wait until there are enough of them to be added to sums.
+
+    Attributes:
+        sums: What they are added to; complete after ``flush``.
+    """
+
+    sums: GramSums
+    _x: list[Array] = field(default_factory=list)
+    _y: list[Array] = field(default_factory=list)
+    _rows: int = 0
+
+    def add(self, x: Array, y: Array) -> None:
+        """Add rows, as ``GramSums.add`` takes them."""
+        self._x.append(x)
+        self._y.append(y)
+        self._rows += x.shape[2]
+        if self._rows >= ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Add the rows that wait."""
+        if self._rows:
+            self.sums.add(np.concatenate(self._x, axis=2), np.concatenate(self._y, axis=2))
+        self._x, self._y, self._rows = [], [], 0
 
 
 def gram_bytes(groups: int, inputs: int) -> int:

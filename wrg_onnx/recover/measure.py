@@ -19,7 +19,7 @@ from wrg_onnx.errors import StatisticsError
 from wrg_onnx.factors import Float64Array, IntArray
 from wrg_onnx.graph import Array, Graph, Provider, infer_shapes, open_session
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.recover.gram_sums import GramSums, Origin
+from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, find_layers, to_matrix
 from wrg_onnx.recover.outcome import check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
@@ -149,6 +149,8 @@ def measure_layers(
             for problem in part:
                 problem.add(index, values, maps.get(index), alike)
             progress("measure", index + 1, len(data))
+        for problem in part:
+            problem.finish()
     return Measured(
         graph, {one.layer.target: one for problem in problems for one in problem.measured}
     )
@@ -236,6 +238,11 @@ class _Problem:
         self.read = list(
             dict.fromkeys(n for x in layers for n in (x.source, x.shortcut) if n)
         )  # fmt: skip
+        self._small = [
+            (one, one.matrix.astype(np.float32), one.bias[..., None].astype(np.float32))
+            for one in self.measured
+        ]
+        self._waiting: Waiting | None = None
         self._number, self._options = number, options
         self._weight_shape = graph.constants[layers[0].weight].shape
         groups, _, inputs = self.measured[0].matrix.shape
@@ -251,6 +258,12 @@ class _Problem:
         sums = GramSums.empty(groups, inputs, 0, Origin())
         for one in self.measured:
             one.sums = sums
+        self._waiting = Waiting(sums)
+
+    def finish(self) -> None:
+        """Add up what waits, once the last sample was looked at."""
+        if self._waiting is not None:
+            self._waiting.flush()
 
     def add(
         self, index: int, values: Mapping[str, Array], saliency: Array | None, alike: int
@@ -276,12 +289,10 @@ class _Problem:
         places = draw_places(once, self._wanted, objects, options.at_objects, rng)
         patches = sampled_patches(layer, self._weight_shape, x, places)
         check_finite(layer.target, patches)
-        sums = self.measured[0].sums
-        if sums is not None and len(places):
-            sums.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
-        for one in self.measured:
-            made = one.matrix.astype(np.float32) @ patches + one.bias[..., None]
-            goal = np.asarray(made.reshape(one.layer.width, len(places)), np.float32)
+        if self._waiting is not None and len(places):
+            self._waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
+        for one, matrix, bias in self._small:
+            goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
             shortcut, added = values.get(one.layer.shortcut), None
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)

@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.factors import Float64Array, IntArray
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.difference import gap_and_scale
-from wrg_onnx.recover.gram_sums import GramSums, Origin, gram_bytes
+from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting, gram_bytes
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, from_matrix, to_matrix
 from wrg_onnx.recover.measure import LayerRows, Measured, rows_at, sharing_patches
 from wrg_onnx.recover.outcome import (
@@ -132,7 +132,7 @@ class _Problem:
         self.gram_bytes = gram_bytes(groups, inputs)
         if self.gram_bytes > GRAM_BYTES and groups == 1:
             self.gram_bytes = 0
-            self._parts: tuple[GramSums, GramSums] | tuple[Rows, Rows] | None = (Rows(), Rows())
+            self._parts: tuple[Waiting, Waiting] | tuple[Rows, Rows] | None = (Rows(), Rows())
         else:
             self._parts = None
         self._differs = False  # whether the original makes another number of rows
@@ -196,27 +196,39 @@ class _Problem:
             goals.append(goal.reshape(layer.group, len(goal) // layer.group, len(places)))
         return patches, np.concatenate(goals, axis=1)
 
-    def _sums(self) -> tuple[GramSums, GramSums] | tuple[Rows, Rows]:
+    def _sums(self) -> tuple[Waiting, Waiting] | tuple[Rows, Rows]:
         """Return the sums to solve on, and those held out; made when they are first needed."""
         if self._parts is None:
             origin = Origin()
             self._parts = (
-                GramSums.empty(*self._sizes, origin), GramSums.empty(*self._sizes, origin)
-            )  # fmt: skip
+                Waiting(GramSums.empty(*self._sizes, origin)),
+                Waiting(GramSums.empty(*self._sizes, origin)),
+            )
         return self._parts
+
+    def _complete(self) -> tuple[GramSums, GramSums] | tuple[Rows, Rows]:
+        """Return the same with all rows in them."""
+        fit, held_out = self._sums()
+        if isinstance(fit, Rows) or isinstance(held_out, Rows):
+            assert isinstance(fit, Rows)
+            assert isinstance(held_out, Rows)
+            return fit, held_out
+        fit.flush()
+        held_out.flush()
+        return fit.sums, held_out.sums
 
     def why_left(self) -> str:
         """Say why the layers keep their weights; nothing where they can be solved for."""
         if self._differs:
             self._parts = None
             return ROWS_DIFFER
-        return "" if all(part.rows for part in self._sums()) else TOO_FEW_ROWS
+        return "" if all(part.rows for part in self._complete()) else TOO_FEW_ROWS
 
     def finish(self, new: dict[str, Array]) -> Iterator[LayerFit]:
         """Solve, once ``why_left`` says nothing, and write new weights and biases into ``new``."""
         matrix, bias = self._joined(self._constants)
         cut_matrix, cut_bias = self._joined(self._graph.constants)
-        fit, held_out = self._sums()
+        fit, held_out = self._complete()
         self._parts = None  # the matrices are large, and the next pass needs the room
         name = self.layers[0].target
         if isinstance(fit, Rows) and isinstance(held_out, Rows):

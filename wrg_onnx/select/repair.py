@@ -30,6 +30,10 @@ PENALTY = 1e-3
 STEPS = 512
 """In about how many steps all candidates go; of more units several go at a time."""
 
+FEWEST_STEPS = 64
+MOST_BYTES = 128 << 30
+"""Each step passes over the inverses: where these are large, fewer steps are made."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairOrder:
@@ -79,7 +83,9 @@ def repair_order(
     at = 0
     costs = [layer.costs() for layer in layers]
     open_ = candidates.removable & (left[candidates.group] > 0)
-    step = max(1, int(open_.sum()) // STEPS)
+    size = sum(consumer.gram.nbytes for consumer in consumers if consumer.gram is not None)
+    steps = max(FEWEST_STEPS, min(STEPS, MOST_BYTES // max(1, size)))
+    step = max(1, int(open_.sum()) // steps)
     while open_.any():
         total = _sum(costs, count) * factor
         order = np.lexsort((np.arange(count), total))
