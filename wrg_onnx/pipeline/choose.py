@@ -11,7 +11,7 @@ import numpy as np
 from wrg_onnx.calibrate import Cache, Collected, CollectOptions, cache_limit, collect
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.factors import BoolArray, Consumer, Float64Array, Statistics
-from wrg_onnx.graph import resolve_provider
+from wrg_onnx.graph import one_blas_thread, resolve_provider
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
@@ -123,7 +123,9 @@ def choose_units(
     with clock.stage("select"):
         consumers = tuple(consumers_of(model.units, measured))
         scores, _ = choose(collected.statistics)
-        order = repair_order(consumers, candidates, scores.values)
+        # Many small products: threads would wait for each other, and use the cores up for it.
+        with one_blas_thread():
+            order = repair_order(consumers, candidates, scores.values)
         selection = meet(order.values)
     images = len(samples.calibration)
     collected = replace(collected, statistics=replace(collected.statistics, images=images))
