@@ -102,17 +102,19 @@ def choose_units(
         added=_added_biases(model, samples, config),
     )  # fmt: skip
 
-    def choose(statistics: Statistics) -> tuple[Scores, Selection]:
+    def scored(statistics: Statistics) -> Scores:
         rng = np.random.default_rng(config.seed)
-        scores = score(config.criterion, statistics, model.units.count, rng)
-        return scores, meet(scores.values)
+        return score(config.criterion, statistics, model.units.count, rng)
+
+    def select_from(statistics: Statistics) -> BoolArray:
+        return meet(scored(statistics).values).alive
 
     with clock.stage("calibrate"):
-        collected = _collect(model, samples, saliency, lambda s: choose(s)[1].alive, config, clock)
+        collected = _collect(model, samples, saliency, select_from, config, clock)
     if not config.criterion.repairs:
         with clock.stage("select"):
-            scores, selection = choose(collected.statistics)
-        return Chosen(collected, scores, selection)
+            scores = scored(collected.statistics)
+            return Chosen(collected, scores, meet(scores.values))
     assert samples is not None  # the criterion needs data
     with clock.stage("measure"):
         rows = RowOptions(saliency, at_objects=config.at_objects, seed=config.seed)
@@ -122,7 +124,7 @@ def choose_units(
         )
     with clock.stage("select"):
         consumers = tuple(consumers_of(model.units, measured))
-        scores, _ = choose(collected.statistics)
+        scores = scored(collected.statistics)
         # Many small products: threads would wait for each other, and use the cores up for it.
         with one_blas_thread():
             order = repair_order(consumers, candidates, scores.values)

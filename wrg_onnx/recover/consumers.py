@@ -71,7 +71,8 @@ def _consumers(units: Units, known: MeasuredLayer) -> Iterator[Consumer]:
     assert sums is not None
     check_finite(layer.target, sums.xx)
     grams = sums.covariance_x() if sums.rows > 1 else None
-    groups, made, depth = known.matrix.shape
+    matrix = known.matrix()
+    groups, made, depth = matrix.shape
     channels = _inputs(units, layer)
     # Of a ConvTranspose the weight has all channels, of a Conv those of one group: the same place
     # in each group is one unit.
@@ -82,4 +83,4 @@ def _consumers(units: Units, known: MeasuredLayer) -> Iterator[Consumer]:
         inputs = np.repeat(of_group[group], depth // len(of_group[group]))
         own = slice(group * made, (group + 1) * made)
         gram = None if grams is None else grams[group]
-        yield Consumer(layer.target, known.matrix[group], gram, inputs, outputs[own], sums.rows)
+        yield Consumer(layer.target, matrix[group], gram, inputs, outputs[own], sums.rows)

@@ -76,7 +76,7 @@ def _made_up(
     assert sums.origin.x is not None
     covariance = sums.covariance_x()[groups]
     mean = (sums.x / sums.rows + sums.origin.x[..., 0])[groups]
-    whole = np.take_along_axis(known.matrix[groups], outputs[:, :, None], 1)
+    whole = np.take_along_axis(known.matrix()[groups], outputs[:, :, None], 1)
     # With W_K and W_J the weights of the inputs that stay and go, and V the change of W_K,
     #   V (C_KK + p I) = W_J C_JK = W C_:K - W_K C_KK.
     left = np.take_along_axis(whole, inputs[:, None, :], 2)
@@ -105,9 +105,9 @@ def _kept(
         Nothing if it lost no input, or its groups lost different numbers.
     """
     layer = known.layer
-    count, made, depth = known.matrix.shape
-    taps = math.prod(known.kernel)
-    read = depth // taps
+    taps = math.prod(known.weight.shape[2:])  # of a product's weight there are none
+    made = layer.width // layer.group
+    read = known.weight.size // (layer.width * taps)
     transposed = layer.node.op == "ConvTranspose"
     output_axis = 1 - layer.input_axis
     if len(kept) <= max(layer.input_axis, output_axis) or kept[layer.input_axis] is None:
@@ -120,7 +120,7 @@ def _kept(
         outs = np.arange(made) if outs is None else outs
         groups, ins = _by_group(ins, read)
     else:
-        outs = np.arange(count * made) if outs is None else outs
+        outs = np.arange(layer.width) if outs is None else outs
         groups, outs = _by_group(outs, made)
     if not len(groups):
         return None

@@ -77,20 +77,22 @@ class MeasuredLayer:
 
     Attributes:
         layer: The layer.
-        matrix: (G, M / G, D) float64, its weight.
+        weight: Its weight, as in the file.
         bias: (G, M / G) float64.
-        kernel: The taps of its kernel per spatial axis; of a product there are none.
         sums: Of what it reads; layers that read the same share them. None where they would not fit
             into memory.
         rows: What it makes of each sample, in the order of the data.
     """
 
     layer: LinearLayer
-    matrix: Float64Array
+    weight: Array
     bias: Float64Array
-    kernel: tuple[int, ...]
-    sums: GramSums | None
+    sums: GramSums | None = None
     rows: list[LayerRows] = field(default_factory=list)
+
+    def matrix(self) -> Float64Array:
+        """Return the weight as (G, M / G, D) float64; made anew each time."""
+        return to_matrix(self.layer, self.weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,24 +230,22 @@ class _Problem:
         self.measured = [
             MeasuredLayer(
                 layer,
-                to_matrix(layer, graph.constants[layer.weight]),
+                graph.constants[layer.weight],
                 bias_matrix(layer, current_bias(graph, layer)),
-                graph.constants[layer.weight].shape[2:],
-                None,
             )
             for layer in layers
         ]
         self.read = list(
             dict.fromkeys(n for x in layers for n in (x.source, x.shortcut) if n)
         )  # fmt: skip
-        self._small = [
-            (one, one.matrix.astype(np.float32), one.bias[..., None].astype(np.float32))
+        self._matrices = [
+            (one, one.matrix().astype(np.float32), one.bias[..., None].astype(np.float32))
             for one in self.measured
         ]
         self._waiting: Waiting | None = None
         self._number, self._options = number, options
         self._weight_shape = graph.constants[layers[0].weight].shape
-        groups, _, inputs = self.measured[0].matrix.shape
+        groups, _, inputs = self._matrices[0][1].shape
         self.gram_bytes = 8 * groups * inputs**2
         self._wanted = math.ceil(inputs * options.per_input / samples)
         if self.gram_bytes > GRAM_BYTES:
@@ -254,16 +254,17 @@ class _Problem:
 
     def take_sums(self) -> None:
         """Add up what is read from now on."""
-        groups, _, inputs = self.measured[0].matrix.shape
+        groups, _, inputs = self._matrices[0][1].shape
         sums = GramSums.empty(groups, inputs, 0, Origin())
         for one in self.measured:
             one.sums = sums
         self._waiting = Waiting(sums)
 
     def finish(self) -> None:
-        """Add up what waits, once the last sample was looked at."""
+        """Add up what waits, once the last sample was looked at, and let the matrices go."""
         if self._waiting is not None:
             self._waiting.flush()
+        self._matrices = []
 
     def add(
         self, index: int, values: Mapping[str, Array], saliency: Array | None, alike: int
@@ -291,7 +292,7 @@ class _Problem:
         check_finite(layer.target, patches)
         if self._waiting is not None and len(places):
             self._waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
-        for one, matrix, bias in self._small:
+        for one, matrix, bias in self._matrices:
             goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
             shortcut, added = values.get(one.layer.shortcut), None
             if shortcut is not None and _is_output(one.layer, shortcut, shape):

@@ -125,10 +125,10 @@ class _Problem:
             for layer in layers
         ]
         self.read = [layers[0].source, *filter(None, self._shortcuts)]
-        self._matrices = [to_matrix(layer, constants[layer.weight]) for layer in layers]
-        self._weight_shape = constants[layers[0].weight].shape
-        groups, _, inputs = self._matrices[0].shape
-        self._sizes = (groups, inputs, sum(matrix.shape[1] for matrix in self._matrices))
+        weight, groups = constants[layers[0].weight], layers[0].group
+        self._weight_shape = weight.shape
+        inputs = weight.size // layers[0].width
+        self._sizes = (groups, inputs, sum(layer.width // groups for layer in layers))
         self.gram_bytes = gram_bytes(groups, inputs)
         if self.gram_bytes > GRAM_BYTES and groups == 1:
             self.gram_bytes = 0
@@ -242,9 +242,9 @@ class _Problem:
             before = held_out.error(cut_matrix, cut_bias)
         # The layers' outputs stand one after the other on axis 1: (G, sum of M / G, D).
         at = 0
-        for layer, old in zip(self.layers, self._matrices, strict=True):
-            own = slice(at, at + old.shape[1])
-            at += old.shape[1]
+        for layer in self.layers:
+            own = slice(at, at + layer.width // layer.group)
+            at = own.stop
             weight, values = self._constants[layer.weight], self._constants[layer.bias]
             if solution.penalty is not None:
                 new[layer.weight] = from_matrix(layer, solution.matrix[:, own], weight)
