@@ -17,7 +17,14 @@ from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import read_saliency
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.factors import Float64Array, IntArray
-from wrg_onnx.graph import Array, Graph, Provider, infer_shapes, open_session
+from wrg_onnx.graph import (
+    Array,
+    Graph,
+    Provider,
+    infer_shapes,
+    one_blas_thread,
+    open_session,
+)  # fmt: skip
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, find_layers, to_matrix
@@ -108,6 +115,7 @@ class Measured:
     layers: Mapping[str, MeasuredLayer]
 
 
+@one_blas_thread()
 def measure_layers(
     graph: Graph, data: DataSet, options: MeasureOptions, *, progress: Progress = silent
 ) -> Measured:
@@ -239,7 +247,11 @@ class _Problem:
             dict.fromkeys(n for x in layers for n in (x.source, x.shortcut) if n)
         )  # fmt: skip
         self._matrices = [
-            (one, one.matrix().astype(np.float32), one.bias[..., None].astype(np.float32))
+            (
+                one,
+                to_matrix(one.layer, one.weight, np.float32),
+                one.bias[..., None].astype(np.float32),
+            )
             for one in self.measured
         ]
         self._waiting: Waiting | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import StatisticsError
-from wrg_onnx.graph import Graph, Provider
+from wrg_onnx.graph import Graph, Provider, one_blas_thread
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.first_step import first_step
 from wrg_onnx.recover.layers import find_layers
@@ -59,6 +59,7 @@ class Reconstruction:
     walked: int = 0
 
 
+@one_blas_thread()
 def reconstruct(
     original: Graph,
     removal: Removal,
