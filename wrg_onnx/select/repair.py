@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from wrg_onnx.factors import BoolArray, Consumer, Float64Array, IntArray
 from wrg_onnx.select.choose import Candidates, spare_units
+from wrg_onnx.select.ridged_inverse import WIDE, FloatArray, RidgedInverse
 
 PENALTY = 1e-3
 """p, times the mean variance of the inputs: what ridge most often takes."""
@@ -119,34 +121,34 @@ class _Layer:
     """A consumer whose columns go, and whose weights are those that make up for them.
 
     Columns that are gone are cut out once a quarter of them is: to copy (D, D) numbers at each
-    removal would take longer than the removal.
+    removal would take longer than the removal. For the same reason removals of a wide layer wait.
     """
 
     def __init__(self, consumer: Consumer, variance: float) -> None:
         self.variance = variance
-        self._weight = consumer.weight.copy()
         self._inputs, self._outputs = consumer.inputs, consumer.outputs
         self._live = np.ones(len(consumer.inputs), bool)
-        self._inverse: Float64Array | None = None
-        if consumer.gram is not None:
-            ridged = consumer.gram.copy()
-            scale = float(np.trace(ridged)) / max(1, len(ridged)) or 1.0
-            ridged[np.diag_indices(len(ridged))] += PENALTY * scale
-            self._inverse = np.asarray(np.linalg.inv(ridged), np.float64)
+        self._inverse = None if consumer.gram is None else RidgedInverse(consumer.gram, PENALTY)
+        # (D, M); where that is large, a number may be rounded as those of the inverse are.
+        is_wide = len(consumer.inputs) >= WIDE
+        dtype: type[np.floating[Any]] = np.float32 if is_wide else np.float64
+        self._columns: FloatArray = consumer.weight.T.astype(dtype, order="C")
 
     @classmethod
     def of(cls, consumer: Consumer) -> _Layer:
         weight, gram = consumer.weight, consumer.gram
         if gram is None:
             return cls(consumer, float(np.square(weight).sum()))
+        if len(gram) >= WIDE:  # float32 does for a scale, in half the time
+            weight, gram = weight.astype(np.float32), gram.astype(np.float32)
         return cls(consumer, float(np.einsum("md,md->", weight @ gram, weight)))
 
     def costs(self) -> tuple[IntArray, Float64Array]:
         """Return the units that it still reads, and what each costs it.
 
         Of the D columns, those of one unit are a block of k:
-            W_J (M, k), (H^-1)_JJ (k, k)  ->  sum of W_J [(H^-1)_JJ]^-1 * W_J over both axes.
-        Blocks of one size are stacked, so that numpy solves for all of them at a time.
+            W_J (M, k), (H^-1)_JJ (k, k)  ->  tr( W_J' W_J [(H^-1)_JJ]^-1 ).
+        Blocks of one size are stacked, so that numpy inverts all of them at a time.
         """
         read = np.flatnonzero(self._live & (self._inputs >= 0))
         order = read[np.argsort(self._inputs[read], kind="stable")]
@@ -155,20 +157,20 @@ class _Layer:
         for size in np.unique(sizes):
             which = np.flatnonzero(sizes == size)
             blocks = order[first[which][:, None] + np.arange(size)]  # (n, k) columns
-            parts = self._weight[:, blocks].transpose(1, 2, 0)  # (n, k, M)
+            parts = self._columns[blocks]  # (n, k, M)
             if self._inverse is None:
                 values[which] = np.square(parts).sum(axis=(1, 2))
             else:
-                inner = self._inverse[blocks[:, :, None], blocks[:, None, :]]
-                values[which] = np.einsum("nkm,nkm->n", np.linalg.solve(inner, parts), parts)
+                inner = np.linalg.inv(self._inverse.blocks(blocks))
+                products = parts @ parts.transpose(0, 2, 1)
+                values[which] = np.einsum("nkl,nlk->n", inner, products)
         # What makes nothing loses nothing: to feed a dead layer costs nothing.
         return units, values / self.variance if self.variance > 0 else np.zeros(len(units))
 
     def remove(self, gone: BoolArray) -> bool:
         """Take columns and rows of units away that are gone; tell whether there were any.
 
-        W <- W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: and H^-1 <- H^-1 - (H^-1)_:J [(H^-1)_JJ]^-1 (H^-1)_J:.
-        What is then left of H^-1 beside the columns J is the inverse of what is left of H.
+        W <- W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: and H^-1 is downdated.
 
         Args:
             gone: (units + 1,) bool; the last entry, False, is for positions without a unit.
@@ -178,19 +180,17 @@ class _Layer:
         if not len(lost) and not dead.any():
             return False
         if dead.any():
-            self._weight, self._outputs = self._weight[~dead], self._outputs[~dead]
+            self._columns, self._outputs = self._columns[:, ~dead], self._outputs[~dead]
         if not len(lost):
             return True
         if self._inverse is not None:
-            inner = self._inverse[np.ix_(lost, lost)]
-            solved = np.linalg.solve(inner, self._inverse[lost])
-            self._weight -= self._weight[:, lost] @ solved
-            self._inverse -= self._inverse[:, lost] @ solved
+            half, factor = self._inverse.remove(lost)
+            self._columns -= half.T @ np.linalg.solve(factor, self._columns[lost])
         self._live[lost] = False
         if 4 * int(self._live.sum()) <= 3 * len(self._live):
             stay = np.flatnonzero(self._live)
-            self._weight, self._inputs = self._weight[:, stay], self._inputs[stay]
+            self._columns, self._inputs = self._columns[stay], self._inputs[stay]
             self._live = np.ones(len(stay), bool)
             if self._inverse is not None:
-                self._inverse = self._inverse[np.ix_(stay, stay)]
+                self._inverse.keep(stay)
         return True
