@@ -35,8 +35,10 @@ def network(form):
     return analyse(build(text, {"p": first, "w": normal(*weight, seed=1)})), shape
 
 
+@pytest.mark.parametrize("grid_from", [measure.GRID_FROM, 1])
 @pytest.mark.parametrize("form", [name for name in FORMS if name != "depthwise"])
-def test_the_covariance_tells_the_variance_of_every_output(form):
+def test_the_covariance_tells_the_variance_of_every_output(form, grid_from, monkeypatch):
+    monkeypatch.setattr(measure, "GRID_FROM", grid_from)
     found, shape = network(form)
     data = normal_data(shape, 3)
     layers = [c for c in measure_consumers(found.units, data, ALL) if c.layer == "y"]

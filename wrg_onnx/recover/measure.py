@@ -27,6 +27,7 @@ from wrg_onnx.graph import (
 )  # fmt: skip
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
+from wrg_onnx.recover.grid_sums import GridSums, grid_kernel
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, find_layers, to_matrix
 from wrg_onnx.recover.outcome import check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
@@ -42,6 +43,12 @@ GRAM_BYTES = 1 << 30
 MOST_ROWS = 4096
 ROW_BYTES = 1 << 28
 """From how many rows, and bytes of rows, a layer is solved for that reads too much for this."""
+
+GRID_FROM = 1024
+"""From how many numbers on that a layer reads it may be looked at in all of its places."""
+
+ALL_FROM = 2
+"""All places are taken if there are at most this many times as many as are to be drawn."""
 
 _GEOMETRY = (
     "auto_pad", "dilations", "group", "output_padding", "output_shape", "pads", "strides",
@@ -254,7 +261,8 @@ class _Problem:
             )
             for one in self.measured
         ]
-        self._waiting: Waiting | None = None
+        self._sums: GramSums | None = None
+        self._waiting: Waiting | GridSums | None = None
         self._number, self._options = number, options
         self._weight_shape = graph.constants[layers[0].weight].shape
         groups, _, inputs = self._matrices[0][1].shape
@@ -270,7 +278,7 @@ class _Problem:
         sums = GramSums.empty(groups, inputs, 0, Origin())
         for one in self.measured:
             one.sums = sums
-        self._waiting = Waiting(sums)
+        self._sums = sums
 
     def finish(self) -> None:
         """Add up what waits, once the last sample was looked at, and let the matrices go."""
@@ -299,10 +307,16 @@ class _Problem:
             objects = object_places(saliency, options.threshold, once)
         # Whatever else is looked at, a layer sees a sample at the same places.
         rng = np.random.default_rng((options.seed, self._number, index))
-        places = draw_places(once, self._wanted, objects, options.at_objects, rng)
+        if self._sums is not None and self._waiting is None:
+            self._waiting = self._begin(self._sums, math.prod(once))
+        all_places = isinstance(self._waiting, GridSums)
+        wanted = math.prod(once) if all_places else self._wanted
+        places = draw_places(once, wanted, objects, options.at_objects, rng)
         patches = sampled_patches(layer, self._weight_shape, x, places)
         check_finite(layer.target, patches)
-        if self._waiting is not None and len(places):
+        if isinstance(self._waiting, GridSums):
+            self._waiting.add(patches, once[1:])
+        elif self._waiting is not None and len(places):
             self._waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
         for one, matrix, bias in self._matrices:
             goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
@@ -310,6 +324,18 @@ class _Problem:
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)
             one.rows.append(LayerRows(shape, places, goal, added))
+
+    def _begin(self, sums: GramSums, places: int) -> Waiting | GridSums:
+        """Begin to add up, once it is known how many places a sample has.
+
+        Where a wide layer would be looked at in most places, all of them take less time than these.
+        """
+        kernel = grid_kernel(self.measured[0].layer.node, self._weight_shape)
+        drawn_at_objects = self._options.saliency is not None and self._options.at_objects > 0
+        is_wide = sums.xx.shape[1] >= GRID_FROM
+        if kernel and is_wide and not drawn_at_objects and 0 < places <= ALL_FROM * self._wanted:
+            return GridSums(sums, kernel)
+        return Waiting(sums)
 
 
 def _alike(feeds: Mapping[str, Array]) -> int:
