@@ -79,23 +79,18 @@ class GridSums:
         sums.x[0] += x.sum(axis=1, dtype=np.float64)
         sums.rows += x.shape[1]
         at = x.reshape(-1, *self._kernel, x.shape[1])
+        places = x.reshape(-1, *self._kernel, x.shape[1] // math.prod(self._grid), *self._grid)
+        first = [places.take(0, axis).reshape(*places.shape[:3], -1) for axis in (4, 5)]
+        last = [places.take(-1, axis).reshape(*places.shape[:3], -1) for axis in (4, 5)]
         for a, b in self._found:
             axis = _shared(a, b)
             if axis is None:
                 self._found[a, b] += at[:, *a] @ at[:, *b].T
-                continue
-            for which, sign, taps in (
-                (-1, 1, (a, b)),
-                (0, -1, (_before(a, axis), _before(b, axis))),
-            ):
-                first, second = (self._line(at, tap, axis, which) for tap in taps)
-                self._found[a, b] += sign * (first @ second.T)
-
-    def _line(self, at: Array, tap: _Tap, axis: int, which: int) -> Array:
-        """Return what a tap reads at the first or last line of places: (C, samples * places)."""
-        places = at[:, *tap].reshape(len(at), -1, *self._grid)
-        line: Array = places.take(which, axis=axis + 2).reshape(len(at), -1)
-        return line
+            else:
+                more, less = last[axis], first[axis]  # (C, taps..., samples * places of a line)
+                before_a, before_b = _before(a, axis), _before(b, axis)
+                self._found[a, b] += more[:, *a] @ more[:, *b].T
+                self._found[a, b] -= less[:, *before_a] @ less[:, *before_b].T
 
     def _whole(self) -> Float64Array:
         """Return the sums of all pairs of taps: (D, D), of each channel its taps."""

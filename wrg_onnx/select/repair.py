@@ -139,8 +139,9 @@ class _Layer:
         weight, gram = consumer.weight, consumer.gram
         if gram is None:
             return cls(consumer, float(np.square(weight).sum()))
-        if len(gram) >= WIDE:  # float32 does for a scale, in half the time
-            weight, gram = weight.astype(np.float32), gram.astype(np.float32)
+        if len(gram) >= WIDE:  # tr(W C W') = tr(W' W C), of which numpy makes half (syrk)
+            weight = weight.astype(np.float32)
+            return cls(consumer, float(np.einsum("de,de->", weight.T @ weight, gram)))
         return cls(consumer, float(np.einsum("md,md->", weight @ gram, weight)))
 
     def costs(self) -> tuple[IntArray, Float64Array]:
