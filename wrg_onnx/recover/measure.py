@@ -21,6 +21,7 @@ from wrg_onnx.graph import (
     Array,
     Graph,
     Provider,
+    Shape,
     infer_shapes,
     one_blas_thread,
     open_session,
@@ -147,11 +148,13 @@ def measure_layers(
         _Problem(number, members, graph, len(data), options.rows)
         for number, members in enumerate(sharing_patches(find_layers(graph).layers, graph))
     ]
-    _give_sums(problems)
+    shapes = {name: array.shape for name, array in data[0].feeds.items()}
+    sizes = infer_shapes(graph, shapes, index_bounds(graph))
+    _give_sums(problems, sizes)
     saliency = options.rows.saliency
     fed = {value.name for value in graph.inputs}
     maps: dict[int, Array] = {}
-    for part in _parts(problems, graph, data):
+    for part in _parts(problems, sizes):
         names = dict.fromkeys(name for problem in part for name in problem.read)
         if saliency is not None and not maps:
             names[saliency.output] = None
@@ -204,20 +207,18 @@ def rows_at(layer: LinearLayer, array: Array, places: IntArray) -> Array:
     return np.asarray(flat[sample, :, place].T, np.float32)
 
 
-def _give_sums(problems: Sequence[_Problem]) -> None:
+def _give_sums(problems: Sequence[_Problem], sizes: Mapping[str, Shape]) -> None:
     """Let those that read least take covariances, as many as fit."""
     left = GRAM_BYTES
     for problem in sorted(problems, key=lambda problem: problem.gram_bytes):
         left -= problem.gram_bytes
         if left < 0:
             break
-        problem.take_sums()
+        problem.take_sums(sizes)
 
 
-def _parts(problems: Sequence[_Problem], graph: Graph, data: DataSet) -> Iterator[list[_Problem]]:
+def _parts(problems: Sequence[_Problem], sizes: Mapping[str, Shape]) -> Iterator[list[_Problem]]:
     """Divide the layers so that what one sample gives them to read fits into memory."""
-    shapes = {name: array.shape for name, array in data[0].feeds.items()}
-    sizes = infer_shapes(graph, shapes, index_bounds(graph))
     part: list[_Problem] = []
     size = 0
     for problem in problems:
@@ -261,7 +262,6 @@ class _Problem:
             )
             for one in self.measured
         ]
-        self._sums: GramSums | None = None
         self._waiting: Waiting | GridSums | None = None
         self._number, self._options = number, options
         self._weight_shape = graph.constants[layers[0].weight].shape
@@ -272,13 +272,38 @@ class _Problem:
             most = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
             self._wanted = min(self._wanted, max(1, most // samples))
 
-    def take_sums(self) -> None:
-        """Add up what is read from now on."""
+    def take_sums(self, sizes: Mapping[str, Shape]) -> None:
+        """Add up what is read from now on.
+
+        Args:
+            sizes: The shapes of the first sample's tensors, by name.
+        """
         groups, _, inputs = self._matrices[0][1].shape
         sums = GramSums.empty(groups, inputs, 0, Origin())
         for one in self.measured:
             one.sums = sums
-        self._sums = sums
+        kernel = self._kernel_of_all_places(sizes)
+        if kernel is None:
+            self._waiting = Waiting(sums)
+        else:
+            self._waiting = GridSums(sums, kernel)
+            self.read += [one.layer.target for one in self.measured]
+
+    def _kernel_of_all_places(self, sizes: Mapping[str, Shape]) -> tuple[int, int] | None:
+        """Return the kernel of a wide layer that all places are taken of; else None.
+
+        Where it would be looked at in most places, all of them take less time than these.
+        """
+        layer, options = self.measured[0].layer, self._options
+        kernel = grid_kernel(layer.node, self._weight_shape)
+        drawn_at_objects = options.saliency is not None and options.at_objects > 0
+        shape = sizes.get(layer.source, ())
+        if kernel is None or drawn_at_objects or self._matrices[0][1].shape[2] < GRID_FROM:
+            return None
+        if len(shape) != 2 + len(kernel):
+            return None
+        places = math.prod(rows_shape(layer, self._weight_shape, shape))
+        return kernel if 0 < places <= ALL_FROM * self._wanted else None
 
     def finish(self) -> None:
         """Add up what waits, once the last sample was looked at, and let the matrices go."""
@@ -307,8 +332,6 @@ class _Problem:
             objects = object_places(saliency, options.threshold, once)
         # Whatever else is looked at, a layer sees a sample at the same places.
         rng = np.random.default_rng((options.seed, self._number, index))
-        if self._sums is not None and self._waiting is None:
-            self._waiting = self._begin(self._sums, math.prod(once))
         all_places = isinstance(self._waiting, GridSums)
         wanted = math.prod(once) if all_places else self._wanted
         places = draw_places(once, wanted, objects, options.at_objects, rng)
@@ -319,23 +342,14 @@ class _Problem:
         elif self._waiting is not None and len(places):
             self._waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
         for one, matrix, bias in self._matrices:
-            goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
+            if all_places:  # as many products as the model makes
+                goal = rows_at(one.layer, values[one.layer.target], places)
+            else:
+                goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
             shortcut, added = values.get(one.layer.shortcut), None
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)
             one.rows.append(LayerRows(shape, places, goal, added))
-
-    def _begin(self, sums: GramSums, places: int) -> Waiting | GridSums:
-        """Begin to add up, once it is known how many places a sample has.
-
-        Where a wide layer would be looked at in most places, all of them take less time than these.
-        """
-        kernel = grid_kernel(self.measured[0].layer.node, self._weight_shape)
-        drawn_at_objects = self._options.saliency is not None and self._options.at_objects > 0
-        is_wide = sums.xx.shape[1] >= GRID_FROM
-        if kernel and is_wide and not drawn_at_objects and 0 < places <= ALL_FROM * self._wanted:
-            return GridSums(sums, kernel)
-        return Waiting(sums)
 
 
 def _alike(feeds: Mapping[str, Array]) -> int:
