@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.select import ridged_inverse
-from wrg_onnx.select.ridged_inverse import RidgedInverse, inverse
+from wrg_onnx.select.ridged_inverse import RidgedInverse, inverse, low_rank_inverse
 
 PENALTY = 1e-3
 
@@ -81,3 +81,19 @@ def test_where_float32_does_not_do_it_starts_anew_in_float64():
     block = one.blocks(np.array([[497, 498, 499]]))[0]
     assert block.dtype == np.float64
     np.testing.assert_allclose(block, expected[-3:, -3:], rtol=1e-8)
+
+
+@pytest.mark.parametrize("rows", [2, 20])
+def test_of_few_rows_the_rank_inverts(rows):
+    x = np.random.default_rng(3).standard_normal((640, rows)) + 5
+    found = np.cov(x)
+    expected = np.linalg.inv(ridged(found))
+    added = PENALTY * np.trace(found) / len(found)
+    assert added * np.abs(low_rank_inverse(found, added, rows) - expected).max() < 1e-5
+    one = RidgedInverse(found, PENALTY, rows)
+    block = one.blocks(np.array([[1, 5, 9]]))[0]
+    np.testing.assert_allclose(block, expected[np.ix_([1, 5, 9], [1, 5, 9])], rtol=1e-4)
+
+
+def test_a_covariance_of_nothing_has_rank_0():
+    np.testing.assert_allclose(low_rank_inverse(np.zeros((5, 5)), 0.5, 3), 2 * np.eye(5))

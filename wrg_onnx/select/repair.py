@@ -120,15 +120,18 @@ def _sum(costs: Sequence[tuple[IntArray, Float64Array]], count: int) -> Float64A
 class _Layer:
     """A consumer whose columns go, and whose weights are those that make up for them.
 
-    Columns that are gone are cut out once a quarter of them is: to copy (D, D) numbers at each
-    removal would take longer than the removal. For the same reason removals of a wide layer wait.
+    Columns and outputs that are gone are cut out once a quarter of them is: to copy (D, D) numbers
+    at each removal would take longer than the removal.
     """
 
     def __init__(self, consumer: Consumer, variance: float) -> None:
         self.variance = variance
-        self._inputs, self._outputs = consumer.inputs, consumer.outputs
+        self._inputs, self._outputs = consumer.inputs, consumer.outputs.copy()
+        self._is_dead = np.zeros(len(self._outputs), bool)
         self._live = np.ones(len(consumer.inputs), bool)
-        self._inverse = None if consumer.gram is None else RidgedInverse(consumer.gram, PENALTY)
+        self._inverse = (
+            None if consumer.gram is None else RidgedInverse(consumer.gram, PENALTY, consumer.rows)
+        )
         # (D, M); where that is large, a number may be rounded as those of the inverse are.
         is_wide = len(consumer.inputs) >= WIDE
         dtype: type[np.floating[Any]] = np.float32 if is_wide else np.float64
@@ -181,7 +184,7 @@ class _Layer:
         if not len(lost) and not dead.any():
             return False
         if dead.any():
-            self._columns, self._outputs = self._columns[:, ~dead], self._outputs[~dead]
+            self._drop(dead)
         if not len(lost):
             return True
         if self._inverse is not None:
@@ -195,3 +198,13 @@ class _Layer:
             if self._inverse is not None:
                 self._inverse.keep(stay)
         return True
+
+    def _drop(self, dead: BoolArray) -> None:
+        """Forget outputs; what is zero costs nothing, and is cut out once it is a quarter."""
+        self._columns[:, dead] = 0
+        self._outputs[dead] = -1
+        self._is_dead |= dead
+        if 4 * int(self._is_dead.sum()) >= len(dead):
+            stay = np.flatnonzero(~self._is_dead)
+            self._columns, self._outputs = self._columns[:, stay], self._outputs[stay]
+            self._is_dead = np.zeros(len(stay), bool)

@@ -20,6 +20,9 @@ WAITING = 512
 _LEAF = 128
 """What is inverted without being divided."""
 
+_FEW_ROWS = 16
+"""Of so many numbers for each row a covariance is inverted by its rank."""
+
 _STRIPS = 8
 """In how many strips a product of triangular matrices is made, so that zeros are left out."""
 
@@ -34,19 +37,23 @@ class RidgedInverse:
     beside J is the inverse of what is left of C + p I. Several U wait, one below the other.
     """
 
-    def __init__(self, covariance: Float64Array, penalty: float) -> None:
+    def __init__(self, covariance: Float64Array, penalty: float, rows: int = 0) -> None:
         """Invert.
 
         Args:
             covariance: (D, D) float64; it is kept, and not changed.
             penalty: Times the mean variance, what is added to the diagonal.
+            rows: How many rows it was taken from, which bounds its rank; 0 if that is not known.
         """
         size = len(covariance)
         self._covariance = covariance
         self._added = penalty * (float(np.trace(covariance)) / max(1, size) or 1.0)
         self._columns = np.arange(size)  # of the covariance, those of the matrix
         self._live = np.ones(size, bool)
-        self._matrix = self._inverted(np.float32 if size >= WIDE else np.float64)
+        if size >= WIDE and 0 < rows <= size // _FEW_ROWS:
+            self._matrix = low_rank_inverse(covariance, self._added, rows)
+        else:
+            self._matrix = self._inverted(np.float32 if size >= WIDE else np.float64)
         self._waiting = self._matrix[:0]
 
     def blocks(self, columns: IntArray) -> FloatArray:
@@ -131,6 +138,43 @@ def inverse(matrix: Float64Array, dtype: type[np.floating[Any]] = np.float64) ->
         found[:stop, start:stop] = strip
         found[start:stop, :start] = strip[:start].T
     return found
+
+
+def low_rank_inverse(covariance: Float64Array, added: float, rank: int) -> FloatArray:
+    """Invert a covariance of low rank with a number on its diagonal.
+
+    With F F' the covariance, F of shape (D, rank):
+
+        (F F' + p I)^-1 = (I - F (F' F + p I)^-1 F') / p.
+
+    Args:
+        covariance: (D, D) float64.
+        added: p.
+        rank: The largest that it may have.
+
+    Returns:
+        (D, D) float32.
+
+    Source: the identity is Woodbury's; the factor F is that of a Cholesky decomposition with
+    pivots, which stops at the rank; Higham, "Accuracy and Stability of Numerical Algorithms", 10.3.
+    """
+    size = len(covariance)
+    factor = np.zeros((rank, size))
+    left = covariance.diagonal().copy()
+    rounding = float(left.sum()) * np.finfo(np.float32).eps
+    found = 0
+    while found < rank and left[pivot := int(left.argmax())] > rounding:
+        known = factor[:found]
+        factor[found] = (covariance[pivot] - known[:, pivot] @ known) / np.sqrt(left[pivot])
+        left -= np.square(factor[found])
+        found += 1
+    factor = factor[:found]
+    inner = np.linalg.cholesky(factor @ factor.T + added * np.eye(found))
+    half = np.linalg.solve(inner, factor).astype(np.float32)
+    whole = half.T @ half
+    whole *= np.float32(-1 / added)
+    whole[np.diag_indices(size)] += np.float32(1 / added)
+    return whole
 
 
 def _triangular_inverse(lower: FloatArray) -> FloatArray:
