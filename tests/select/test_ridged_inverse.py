@@ -69,18 +69,30 @@ def test_a_wide_layer_in_float32_is_near_to_float64():
 
 
 def test_where_float32_does_not_do_it_starts_anew_in_float64():
-    found = covariance(600)
+    found = covariance(800)
     one = RidgedInverse(found, PENALTY)
     one.remove(np.arange(100))
-    one.keep(np.arange(100, 600))
+    one.keep(np.arange(100, 800))
     one.remove(np.arange(50))
     one._matrix -= 2 * one._matrix  # as if all digits were lost
     one.remove(np.array([60]))
-    stay = np.setdiff1d(np.arange(150, 600), [160])
+    stay = np.setdiff1d(np.arange(150, 800), [160])
     expected = np.linalg.inv(ridged(found)[np.ix_(stay, stay)])
-    block = one.blocks(np.array([[497, 498, 499]]))[0]
+    block = one.blocks(np.array([[697, 698, 699]]))[0]
     assert block.dtype == np.float64
     np.testing.assert_allclose(block, expected[-3:, -3:], rtol=1e-8)
+
+
+def test_a_layer_that_has_become_narrow_goes_on_in_float64():
+    found = covariance(600)
+    one = RidgedInverse(found, PENALTY)
+    one.remove(np.arange(200))
+    one.keep(np.arange(200, 600))
+    block = one.blocks(np.array([[0, 7, 399]]))[0]
+    expected = np.linalg.inv(ridged(found)[200:, 200:])
+    kept = np.ix_([0, 7, 399], [0, 7, 399])
+    assert block.dtype == np.float64
+    np.testing.assert_allclose(block, expected[kept], rtol=1e-8)
 
 
 @pytest.mark.parametrize("rows", [2, 20])

@@ -39,7 +39,7 @@ BOUND_BYTES = 1 << 30
 """How many bytes of the tensors that layers read are held at a time."""
 
 GRAM_BYTES = 1 << 30
-"""How many bytes all covariances have together; the choice takes half as much again for inverses."""
+"""How many bytes all covariances have together; the choice takes half as much for inverses."""
 
 MOST_ROWS = 4096
 ROW_BYTES = 1 << 28

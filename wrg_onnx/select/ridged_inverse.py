@@ -88,10 +88,14 @@ class RidgedInverse:
 
     def keep(self, stay: IntArray) -> None:
         """Cut out all columns and rows but those that stay."""
-        self._take_off()
-        self._matrix = self._matrix[np.ix_(stay, stay)]
-        self._waiting = self._matrix[:0]
+        is_narrow = len(stay) < WIDE <= len(self._matrix)
         self._columns, self._live = self._columns[stay], self._live[stay]
+        if is_narrow:  # what float32 rounded away of it comes back for little
+            self._matrix = self._inverted(np.float64)
+        else:
+            self._take_off()
+            self._matrix = self._matrix[np.ix_(stay, stay)]
+        self._waiting = self._matrix[:0]
 
     def _inverted(self, dtype: type[np.floating[Any]]) -> FloatArray:
         """Return the inverse of what is left; where columns are gone, zeros."""
