@@ -14,9 +14,10 @@ What a layer reads will be off, since units before it go, too. n diag(C) is the 
 that are independent of each other and of x: with it no channel is made up for by a small difference
 of others, which such errors would drown.
 
-Between groups of units costs compare badly: how much an error of one layer matters at the output is
-not known. So a cost is divided by two scales, and of both quotients the geometric mean is taken: by
-what a unit of its group typically costs at first, and by what it saves of the budget.
+Between groups of units costs compare badly, since how much an error of one layer matters at the
+output is not known. So they are brought half of the way to where all groups cost the same: each is
+divided by the root of what is typical of its group. And what saves much may cost more: each is
+divided by the root of what the unit saves of the budget.
 
 In the words of SEL: W is in W_J; R, whether other channels say the same, is in (H^-1)_JJ, which is
 large where they do; G would weigh the outputs.
@@ -138,8 +139,8 @@ def _factors(
 ) -> Float64Array:
     """Return what multiplies costs so that units of all groups compare.
 
-    A cost c, its worth included, becomes the geometric mean of c over what is typical of its group
-    and c over what the unit saves: c / sqrt(typical * saving).
+    A cost c, its worth included, becomes d = c / sqrt(saving), and that d / sqrt(typical d), which
+    is the geometric mean of d and of d over what is typical of its group.
 
     Args:
         costs: (units,) float64, as they are at first; NaN for what no layer names.
