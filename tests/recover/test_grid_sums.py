@@ -7,8 +7,9 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.graph.load import from_proto
+from wrg_onnx.recover import grid_sums
 from wrg_onnx.recover.gram_sums import GramSums, Origin
-from wrg_onnx.recover.grid_sums import GridSums, grid_kernel
+from wrg_onnx.recover.grid_sums import GridSums, kernel_of_all_places
 from wrg_onnx.recover.layers import find_layers
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
 
@@ -63,15 +64,20 @@ def test_maps_of_several_sizes_add_up():
 
 
 @pytest.mark.parametrize(
-    ("kernel", "attributes", "served"),
+    ("kernel", "attributes", "wanted", "served"),
     [
-        ((3, 3), "pads = [1, 1, 1, 1]", (3, 3)),
-        ((1, 1), "group = 1", None),
-        ((3, 3), "strides = [2, 2]", None),
-        ((3, 3), "dilations = [2, 2]", None),
-        ((1, 3), "strides = [1, 1], dilations = [1, 1]", (1, 3)),
+        ((3, 3), "pads = [1, 1, 1, 1]", 32, (3, 3)),
+        ((3, 3), "pads = [1, 1, 1, 1]", 31, None),
+        ((1, 3), "strides = [1, 1], dilations = [1, 1]", 64, (1, 3)),
+        ((1, 1), "group = 1", 64, None),
+        ((3, 3), "strides = [2, 2]", 64, None),
+        ((3, 3), "dilations = [2, 2]", 64, None),
     ],
 )
-def test_which_layers_are_served(kernel, attributes, served):
-    _, _, layer, weight = convolution(kernel, attributes, (1, 3, 8, 8))
-    assert grid_kernel(layer.node, weight.shape) == served
+def test_which_layers_are_looked_at_in_all_places(kernel, attributes, wanted, served, monkeypatch):
+    monkeypatch.setattr(grid_sums, "WIDE", 9)
+    shape = (1, 3, 8, 8)
+    _, _, layer, weight = convolution(kernel, attributes, shape)
+    assert kernel_of_all_places(layer, weight.shape, shape, wanted) == served
+    monkeypatch.setattr(grid_sums, "WIDE", 28)
+    assert kernel_of_all_places(layer, weight.shape, shape, wanted) is None

@@ -18,8 +18,16 @@ import math
 import numpy as np
 
 from wrg_onnx.factors import Float64Array
-from wrg_onnx.graph import Array, Node
+from wrg_onnx.graph import Array, Shape
 from wrg_onnx.recover.gram_sums import ROWS_AT_ONCE, GramSums
+from wrg_onnx.recover.layers import LinearLayer
+from wrg_onnx.recover.patches import rows_shape
+
+WIDE = 1024
+"""From how many numbers on that a layer reads it may be looked at in all of its places."""
+
+ALL_FROM = 2
+"""All places are taken if there are at most this many times as many as are to be drawn."""
 
 _Tap = tuple[int, int]
 
@@ -109,13 +117,29 @@ class GridSums:
         return whole.reshape(self._sums.xx.shape[1:])
 
 
-def grid_kernel(node: Node, weight_shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Return the kernel of a layer that ``GridSums`` serves; None for any other layer."""
-    if node.op != "Conv" or len(weight_shape) != 4 or math.prod(weight_shape[2:]) == 1:
+def kernel_of_all_places(
+    layer: LinearLayer, weight_shape: Shape, x_shape: Shape, wanted: int
+) -> tuple[int, int] | None:
+    """Return the kernel of a layer that is best looked at in all of its places.
+
+    Args:
+        layer: The layer.
+        weight_shape: The shape of its weight.
+        x_shape: The shape of what it reads; empty if that is not known.
+        wanted: At how many places it is to be looked at.
+
+    Returns:
+        The taps per axis; None if ``GridSums`` does not serve it, or it would take longer.
+    """
+    node = layer.node
+    if node.op != "Conv" or layer.group > 1 or len(weight_shape) != 4 or len(x_shape) != 4:
         return None
-    plain = all(node.ints(name, (1, 1)) == (1, 1) for name in ("strides", "dilations"))
     height, width = weight_shape[2:]
-    return (height, width) if plain and node.int("group", 1) == 1 else None
+    steps = (node.ints(name, (1, 1)) for name in ("strides", "dilations"))
+    if height * width == 1 or math.prod(weight_shape[1:]) < WIDE or set(steps) != {(1, 1)}:
+        return None
+    places = math.prod(rows_shape(layer, weight_shape, x_shape))
+    return (height, width) if 0 < places <= ALL_FROM * wanted else None
 
 
 def _shared(a: _Tap, b: _Tap) -> int | None:

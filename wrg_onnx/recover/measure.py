@@ -28,7 +28,7 @@ from wrg_onnx.graph import (
 )  # fmt: skip
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
-from wrg_onnx.recover.grid_sums import GridSums, grid_kernel
+from wrg_onnx.recover.grid_sums import GridSums, kernel_of_all_places
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, find_layers, to_matrix
 from wrg_onnx.recover.outcome import check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
@@ -44,12 +44,6 @@ GRAM_BYTES = 1 << 30
 MOST_ROWS = 4096
 ROW_BYTES = 1 << 28
 """From how many rows, and bytes of rows, a layer is solved for that reads too much for this."""
-
-GRID_FROM = 1024
-"""From how many numbers on that a layer reads it may be looked at in all of its places."""
-
-ALL_FROM = 2
-"""All places are taken if there are at most this many times as many as are to be drawn."""
 
 _GEOMETRY = (
     "auto_pad", "dilations", "group", "output_padding", "output_shape", "pads", "strides",
@@ -282,28 +276,16 @@ class _Problem:
         sums = GramSums.empty(groups, inputs, 0, Origin())
         for one in self.measured:
             one.sums = sums
-        kernel = self._kernel_of_all_places(sizes)
+        layer, rows = self.measured[0].layer, self._options
+        kernel = None
+        if rows.saliency is None or not rows.at_objects:
+            shape = sizes.get(layer.source, ())
+            kernel = kernel_of_all_places(layer, self._weight_shape, shape, self._wanted)
         if kernel is None:
             self._waiting = Waiting(sums)
         else:
             self._waiting = GridSums(sums, kernel)
             self.read += [one.layer.target for one in self.measured]
-
-    def _kernel_of_all_places(self, sizes: Mapping[str, Shape]) -> tuple[int, int] | None:
-        """Return the kernel of a wide layer that all places are taken of; else None.
-
-        Where it would be looked at in most places, all of them take less time than these.
-        """
-        layer, options = self.measured[0].layer, self._options
-        kernel = grid_kernel(layer.node, self._weight_shape)
-        drawn_at_objects = options.saliency is not None and options.at_objects > 0
-        shape = sizes.get(layer.source, ())
-        if kernel is None or drawn_at_objects or self._matrices[0][1].shape[2] < GRID_FROM:
-            return None
-        if len(shape) != 2 + len(kernel):
-            return None
-        places = math.prod(rows_shape(layer, self._weight_shape, shape))
-        return kernel if 0 < places <= ALL_FROM * self._wanted else None
 
     def finish(self) -> None:
         """Add up what waits, once the last sample was looked at, and let the matrices go."""
