@@ -40,6 +40,24 @@ def test_the_same_seed_gives_the_same_choice(tiny_unet):
     assert one.groups == again.groups
 
 
+def test_who_asks_is_told_how_certain_the_choice_is(tiny_unet):
+    asked = [
+        pruned(tiny_unet, "repair", evaluate=False, samples=samples, certainty=0.9)
+        for samples in (4, 12)
+    ]
+    few, many = (report.certainty for report in asked)
+    assert 0.3 < few < many < 1
+    # The choice is that of all samples, whoever asks.
+    unasked = pruned(tiny_unet, "repair", evaluate=False, samples=12)
+    assert unasked.groups == asked[1].groups
+    assert unasked.certainty is None
+
+
+def test_of_three_images_no_half_can_choose(tiny_unet):
+    report = pruned(tiny_unet, "repair", evaluate=False, samples=3, certainty=0.9)
+    assert report.certainty is None
+
+
 def test_sel_multiplies_what_remains_lost(tiny_unet):
     pytest.importorskip("torch")
     both = pruned(tiny_unet, "sel-repair", evaluate=False, samples=4)

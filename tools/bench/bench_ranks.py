@@ -189,7 +189,7 @@ def choose(
 def of_images(name: str, model: Model, samples: Samples, config: PruneConfig) -> Iterator[str]:
     """Yield the row of the first table."""
     with tempfile.TemporaryDirectory() as folder:
-        early, seconds = choose(model, samples, config, config.certainty, Path(folder))
+        early, seconds = choose(model, samples, config, config.enough, Path(folder))
         whole, more = choose(model, samples, config, 1.0, Path(folder))
     used = early.collected.statistics
     overlap = jaccard(~early.selection.alive, ~whole.selection.alive)

@@ -81,8 +81,9 @@ Examples:
     "map sees an object.",
 )  # fmt: skip
 @click.option(
-    "--certainty", type=float, default=DEFAULTS["certainty"], show_default=True,
-    help="Stop calibrating where more images would hardly change the choice; 1: never.",
+    "--certainty", type=float, default=DEFAULTS["certainty"],
+    help="Stop calibrating where more images would hardly change the choice; 1: never. [0.98] With "
+    "'repair': tell how certain the choice is.",
 )  # fmt: skip
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False),

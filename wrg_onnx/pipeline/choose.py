@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,15 +28,20 @@ from wrg_onnx.recover import (
 from wrg_onnx.select import (
     Budget,
     Candidates,
+    RepairOrder,
     Scope,
     Scores,
     Selection,
     expected_jaccard,
+    halves_jaccard,
     largest_ratio,
     repair_order,
     score,
     select,
 )
+
+FEWEST_TO_HALVE = 4
+"""From how many samples on a half of them can choose."""
 
 MOST_TRIALS = 8
 """How often the ratio is corrected by the biases that recovery will add."""
@@ -116,9 +121,11 @@ def choose_units(
             scores = scored(collected.statistics)
             return Chosen(collected, scores, meet(scores.values))
     assert samples is not None  # the criterion needs data
+    images = len(samples.calibration)
+    asks = config.certainty is not None and images >= FEWEST_TO_HALVE
     with clock.stage("measure"):
         rows = RowOptions(saliency, at_objects=config.at_objects, seed=config.seed)
-        options = MeasureOptions(resolve_provider(config.provider), rows)
+        options = MeasureOptions(resolve_provider(config.provider), rows, halves=asks)
         measured = measure_layers(
             model.graph, samples.calibration, options, progress=clock.progress
         )
@@ -126,12 +133,24 @@ def choose_units(
         consumers = tuple(consumers_of(model.units, measured))
         scores = scored(collected.statistics)
         savings = model.budget(config.budget).savings(model.units.count)
-        # Many small products: threads would wait for each other, and use the cores up for it.
-        with one_blas_thread():
-            order = repair_order(consumers, candidates, scores.values, savings)
+
+        def ordered_by(readers: Sequence[Consumer]) -> RepairOrder:
+            # Many small products: threads would wait for each other, and use the cores up for it.
+            with one_blas_thread():
+                return repair_order(readers, candidates, scores.values, savings)
+
+        order = ordered_by(consumers)
         selection = meet(order.values)
-    images = len(samples.calibration)
-    collected = replace(collected, statistics=replace(collected.statistics, images=images))
+        certainty = None
+        if asks:
+            halves = (consumers_of(model.units, measured, half=half) for half in range(2))
+            others = (meet(ordered_by(readers).values).alive for readers in halves)
+            certainty = halves_jaccard(selection.alive, others)
+    collected = replace(
+        collected,
+        statistics=replace(collected.statistics, images=images),
+        certainty=certainty,
+    )
     ordered = Scores(order.values, scores.unmeasured)
     repair = Repair(measured, consumers, order.unmeasured)
     return Chosen(collected, ordered, selection, repair)
@@ -183,7 +202,7 @@ def _collect(
         provider=config.provider,
         mixed=config.amp,
         cache=None if config.cache is None else Cache(config.cache, cache_limit()),
-        enough=config.certainty,
+        enough=config.enough,
         workers=config.workers,
     )
     data = None

@@ -82,6 +82,10 @@ class DataOptions:
             raise UsageError(f"samples must be at least 1, got {self.samples}")
 
 
+ENOUGH = 0.98
+"""At which overlap with the choice from endless samples a choice is certain, unless told else."""
+
+
 @dataclass(frozen=True, slots=True)
 class PruneConfig:
     """What to prune, and how.
@@ -108,6 +112,8 @@ class PruneConfig:
             the rest learns to do without; 0 for none. It needs a data set.
         certainty: Calibration ends before the last sample once the expected overlap of the choice
             with that of endless samples reaches this, in (0, 1]; 1 measures every factor on all.
+            What remains after repair is asked of all samples; that overlap is then taken if this is
+            given, which makes the choice three times. None is ``ENOUGH``, and asks for no more.
         at_objects: Which share of the places where layers are looked at lies on the object, as the
             model's own saliency map sees it, in [0, 1]; of other models they are drawn evenly.
         cache: A folder where what was measured is kept, for other runs and for one that was
@@ -132,11 +138,16 @@ class PruneConfig:
     rounds: int = 1
     epochs: int | None = None
     sparsify: int = 0
-    certainty: float = 0.98
+    certainty: float | None = None
     at_objects: float = 0.5
     cache: Path | None = None
     workers: Workers = field(default_factory=Alone)
     amp: bool = False
+
+    @property
+    def enough(self) -> float:
+        """The overlap at which calibration ends, in (0, 1]."""
+        return ENOUGH if self.certainty is None else self.certainty
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
@@ -145,7 +156,7 @@ class PruneConfig:
         check_seed(self.seed)
         if self.rounds < 1:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
-        if not 0 < self.certainty <= 1:
+        if self.certainty is not None and not 0 < self.certainty <= 1:
             raise UsageError(f"certainty must be in (0, 1], got {self.certainty:g}")
         if not 0 <= self.at_objects <= 1:
             raise UsageError(f"at-objects must be in [0, 1], got {self.at_objects:g}")

@@ -77,7 +77,7 @@ def _of_repair(repair: Repair, images: int, removable: BoolArray) -> Iterator[st
 def _of_statistics(collected: Collected, config: PruneConfig) -> Iterator[str]:
     yield from collected.notes
     sure = collected.certainty
-    if sure is not None and sure < config.certainty and config.data.path is not None:
+    if sure is not None and sure < config.enough and config.data.path is not None:
         yield (
             f"the choice of units is {sure:.0%} certain; more images make it surer: by --samples, "
             "if --data holds more, or there"

@@ -9,12 +9,13 @@ import numpy as np
 from wrg_onnx.calibrate import constant_numbers
 from wrg_onnx.channels import Units
 from wrg_onnx.factors import Consumer, IntArray
+from wrg_onnx.recover.gram_sums import GramSums
 from wrg_onnx.recover.layers import LinearLayer
 from wrg_onnx.recover.measure import Measured, MeasuredLayer
 from wrg_onnx.recover.outcome import check_finite
 
 
-def consumers_of(units: Units, measured: Measured) -> list[Consumer]:
+def consumers_of(units: Units, measured: Measured, *, half: int | None = None) -> list[Consumer]:
     """Say what each layer reads, of which the rest is to make up for what goes.
 
     Of the constants that are summed over and no measured layer's (quantised, shared, recurrent ...)
@@ -25,6 +26,7 @@ def consumers_of(units: Units, measured: Measured) -> list[Consumer]:
     Args:
         units: The analysis of the model.
         measured: What one pass over it told.
+        half: Which half of the samples is asked, 0 or 1, if they were kept; None for all.
 
     Returns:
         The consumers, in the order of the graph; those that no unit passes are left out.
@@ -36,7 +38,7 @@ def consumers_of(units: Units, measured: Measured) -> list[Consumer]:
     weights: set[str] = set()
     for known in measured.layers.values():
         if known.sums is not None and (_inputs(units, known.layer) >= 0).any():
-            found += _consumers(units, known)
+            found += _consumers(units, known, known.sums if half is None else known.halves[half])
             weights.add(known.layer.weight)
     return [*found, *_unmeasured(units, weights)]
 
@@ -65,10 +67,9 @@ def _unmeasured(units: Units, measured: set[str]) -> Iterator[Consumer]:
             yield Consumer(name, sizes[None], None, units.slot_units(slot), np.full(1, -1))
 
 
-def _consumers(units: Units, known: MeasuredLayer) -> Iterator[Consumer]:
+def _consumers(units: Units, known: MeasuredLayer, sums: GramSums) -> Iterator[Consumer]:
     """Yield one consumer for each group of a layer."""
-    layer, sums = known.layer, known.sums
-    assert sums is not None
+    layer = known.layer
     check_finite(layer.target, sums.xx)
     grams = sums.covariance_x() if sums.rows > 1 else None
     matrix = known.matrix()

@@ -57,10 +57,13 @@ class MeasureOptions:
     Attributes:
         provider: Where ONNX Runtime computes.
         rows: Which rows are taken.
+        halves: Whether covariances are kept of a half of the samples, drawn by the seed of the
+            rows, beside those of all: to see how far a choice depends on which samples it saw.
     """
 
     provider: Provider = Provider.CPU
     rows: RowOptions = field(default_factory=RowOptions)
+    halves: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +94,7 @@ class MeasuredLayer:
         sums: Of what it reads; layers that read the same share them. None where they would not fit
             into memory.
         rows: What it makes of each sample, in the order of the data.
+        halves: The sums over one half of the samples, and over the other; none unless asked for.
     """
 
     layer: LinearLayer
@@ -98,6 +102,7 @@ class MeasuredLayer:
     bias: Float64Array
     sums: GramSums | None = None
     rows: list[LayerRows] = field(default_factory=list)
+    halves: tuple[GramSums, ...] = ()
 
     def matrix(self) -> Float64Array:
         """Return the weight as (G, M / G, D) float64; made anew each time."""
@@ -139,7 +144,7 @@ def measure_layers(
     if not len(data):
         raise StatisticsError("there is no image to take what layers read from")
     problems = [
-        _Problem(number, members, graph, len(data), options.rows)
+        _Problem(number, members, graph, len(data), options)
         for number, members in enumerate(sharing_patches(find_layers(graph).layers, graph))
     ]
     shapes = {name: array.shape for name, array in data[0].feeds.items()}
@@ -235,7 +240,7 @@ class _Problem:
         layers: Sequence[LinearLayer],
         graph: Graph,
         samples: int,
-        options: RowOptions,
+        options: MeasureOptions,
     ) -> None:
         self.measured = [
             MeasuredLayer(
@@ -256,12 +261,13 @@ class _Problem:
             )
             for one in self.measured
         ]
-        self._waiting: Waiting | GridSums | None = None
-        self._number, self._options = number, options
+        self._waiting: Sequence[Waiting | GridSums] = ()
+        self._half = _halves(samples, options.rows.seed) if options.halves else [0] * samples
+        self._number, self._options = number, options.rows
         self._weight_shape = graph.constants[layers[0].weight].shape
         groups, _, inputs = self._matrices[0][1].shape
         self.gram_bytes = 8 * groups * inputs**2
-        self._wanted = math.ceil(inputs * options.per_input / samples)
+        self._wanted = math.ceil(inputs * options.rows.per_input / samples)
         if self.gram_bytes > GRAM_BYTES:
             most = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
             self._wanted = min(self._wanted, max(1, most // samples))
@@ -273,24 +279,31 @@ class _Problem:
             sizes: The shapes of the first sample's tensors, by name.
         """
         groups, _, inputs = self._matrices[0][1].shape
-        sums = GramSums.empty(groups, inputs, 0, Origin())
+        origin = Origin()
+        parts = [GramSums.empty(groups, inputs, 0, origin) for _ in range(max(self._half) + 1)]
         for one in self.measured:
-            one.sums = sums
+            one.sums = parts[0]
+            one.halves = tuple(parts) if len(parts) > 1 else ()
         layer, rows = self.measured[0].layer, self._options
         kernel = None
         if rows.saliency is None or not rows.at_objects:
             shape = sizes.get(layer.source, ())
             kernel = kernel_of_all_places(layer, self._weight_shape, shape, self._wanted)
         if kernel is None:
-            self._waiting = Waiting(sums)
+            self._waiting = [Waiting(part) for part in parts]
         else:
-            self._waiting = GridSums(sums, kernel)
+            self._waiting = [GridSums(part, kernel) for part in parts]
             self.read += [one.layer.target for one in self.measured]
 
     def finish(self) -> None:
         """Add up what waits, once the last sample was looked at, and let the matrices go."""
-        if self._waiting is not None:
-            self._waiting.flush()
+        for waiting in self._waiting:
+            waiting.flush()
+        halves = self.measured[0].halves
+        if halves:
+            whole = halves[0].joined(halves[1])
+            for one in self.measured:
+                one.sums = whole
         self._matrices = []
 
     def add(
@@ -314,15 +327,16 @@ class _Problem:
             objects = object_places(saliency, options.threshold, once)
         # Whatever else is looked at, a layer sees a sample at the same places.
         rng = np.random.default_rng((options.seed, self._number, index))
-        all_places = isinstance(self._waiting, GridSums)
+        waiting = self._waiting[self._half[index]] if self._waiting else None
+        all_places = isinstance(waiting, GridSums)
         wanted = math.prod(once) if all_places else self._wanted
         places = draw_places(once, wanted, objects, options.at_objects, rng)
         patches = sampled_patches(layer, self._weight_shape, x, places)
         check_finite(layer.target, patches)
-        if isinstance(self._waiting, GridSums):
-            self._waiting.add(patches, once[1:])
-        elif self._waiting is not None and len(places):
-            self._waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
+        if isinstance(waiting, GridSums):
+            waiting.add(patches, once[1:])
+        elif waiting is not None and len(places):
+            waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
         for one, matrix, bias in self._matrices:
             if all_places:  # as many products as the model makes
                 goal = rows_at(one.layer, values[one.layer.target], places)
@@ -332,6 +346,12 @@ class _Problem:
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)
             one.rows.append(LayerRows(shape, places, goal, added))
+
+
+def _halves(samples: int, seed: int) -> list[int]:
+    """Say of each sample in which half it is, 0 or 1."""
+    order = np.random.default_rng(seed).permutation(samples)
+    return [int(place >= samples // 2) for place in order]
 
 
 def _alike(feeds: Mapping[str, Array]) -> int:

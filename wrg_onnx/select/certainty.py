@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -31,11 +31,43 @@ def expected_jaccard(
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.
     """
-    removed = ~choose(None)
+    stays = choose(None)
     found = []
     for _ in range(RESAMPLES):
         drawn = np.bincount(rng.integers(images, size=images), minlength=images)
-        other = ~choose(drawn.astype(np.float64))
-        either = int((removed | other).sum())
-        found.append(int((removed & other).sum()) / either if either else 1.0)
+        found.append(jaccard(stays, choose(drawn.astype(np.float64))))
     return float(np.mean(found))
+
+
+def halves_jaccard(stays: BoolArray, others: Iterable[BoolArray]) -> float:
+    """Estimate the same from choices by halves of the images, where to resample is too dear.
+
+    A choice by a random half of n images is as far from that by all as that is from the choice by
+    endless images: in a statistic whose variance is s / n, the one differs by s / (n / 2) - s / n,
+    which is s / n.
+
+    Args:
+        stays: (units,) bool, the choice by all images.
+        others: The same by each half.
+
+    Returns:
+        The mean Jaccard index of the sets that are removed, in [0, 1].
+
+    Source: half-samples; Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM
+    1982, chapter 8.
+    """
+    return float(np.mean([jaccard(stays, other) for other in others]))
+
+
+def jaccard(first: BoolArray, second: BoolArray) -> float:
+    """Return the Jaccard index of what two choices remove.
+
+    Args:
+        first: (units,) bool, what stays.
+        second: (units,) bool, the same of the other.
+
+    Returns:
+        What both remove over what either does, in [0, 1]; 1 where neither removes anything.
+    """
+    either = int((~first | ~second).sum())
+    return int((~first & ~second).sum()) / either if either else 1.0

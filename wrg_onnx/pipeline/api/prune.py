@@ -57,7 +57,7 @@ def prune(
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
     at_objects: float = 0.5,
-    certainty: float = 0.98,
+    certainty: float | None = None,
     cache: AnyPath | bool = True,
     amp: bool = False,
     keep: str | Sequence[str] = (),
@@ -117,7 +117,8 @@ def prune(
             model without such a map they are drawn evenly.
         certainty: Measuring ends once the expected overlap of the choice with that of endless
             samples reaches this, in (0, 1], for a factor that hardly differs between samples before
-            that. 1 measures every factor on all samples.
+            that. None is .98; 1 measures every factor on all samples. ``"repair"`` looks at all of
+            them: if this is given, the report tells how certain its choice is.
         cache: Where what was measured is kept, by model and image: True for the user's cache
             folder, False for nowhere, or a folder.
         amp: Whether the criterion's gradients are computed in bfloat16.
@@ -186,7 +187,7 @@ def prune(
         epochs=None if epochs is None else read_count("epochs", epochs),
         sparsify=read_count("sparsify", sparsify),
         at_objects=read_number("at_objects", at_objects),
-        certainty=read_number("certainty", certainty),
+        certainty=None if certainty is None else read_number("certainty", certainty),
         cache=_cache_folder(cache),
         workers=workers or Alone(),
         amp=read_flag("amp", amp),
