@@ -18,8 +18,13 @@ def covariance(size, *, seed=0, common=3.0):
     return np.cov(x)
 
 
+def added(found):
+    """Return what is added to a diagonal: something to all, and a share of what is there."""
+    return PENALTY * (np.trace(found) / len(found) + found.diagonal())
+
+
 def ridged(found):
-    return found + PENALTY * np.trace(found) / len(found) * np.eye(len(found))
+    return found + np.diag(added(found))
 
 
 @pytest.mark.parametrize("size", [1, 7, 128, 300, 777])
@@ -34,7 +39,7 @@ def test_an_inverse_by_halves_is_numpys(size):
 def test_what_is_left_is_the_inverse_of_what_is_left(waiting, monkeypatch):
     monkeypatch.setattr(ridged_inverse, "WAITING", waiting)
     found, size = covariance(80), 80
-    one, gone = RidgedInverse(found, PENALTY), np.zeros(size, bool)
+    one, gone = RidgedInverse(found, added(found)), np.zeros(size, bool)
     for lost in ([3, 4], [70], [10, 11, 12, 60]):
         one.remove(np.array(lost))
         gone[lost] = True
@@ -51,14 +56,14 @@ def test_what_is_left_is_the_inverse_of_what_is_left(waiting, monkeypatch):
 def test_what_is_removed_is_told_by_its_factors():
     found, lost = covariance(40), np.array([5, 6, 30])
     whole = np.linalg.inv(ridged(found))
-    half, factor = RidgedInverse(found, PENALTY).remove(lost)
+    half, factor = RidgedInverse(found, added(found)).remove(lost)
     np.testing.assert_allclose(factor @ factor.T, whole[np.ix_(lost, lost)], rtol=1e-8)
     np.testing.assert_allclose(factor @ half, whole[lost], atol=1e-9)
 
 
 def test_a_wide_layer_in_float32_is_near_to_float64():
     found = covariance(600)
-    one = RidgedInverse(found, PENALTY)
+    one = RidgedInverse(found, added(found))
     blocks = np.arange(600).reshape(200, 3)
     assert one.blocks(blocks).dtype == np.float32
     one.remove(np.arange(300))
@@ -70,7 +75,7 @@ def test_a_wide_layer_in_float32_is_near_to_float64():
 
 def test_where_float32_does_not_do_it_starts_anew_in_float64():
     found = covariance(800)
-    one = RidgedInverse(found, PENALTY)
+    one = RidgedInverse(found, added(found))
     one.remove(np.arange(100))
     one.keep(np.arange(100, 800))
     one.remove(np.arange(50))
@@ -85,7 +90,7 @@ def test_where_float32_does_not_do_it_starts_anew_in_float64():
 
 def test_a_layer_that_has_become_narrow_goes_on_in_float64():
     found = covariance(600)
-    one = RidgedInverse(found, PENALTY)
+    one = RidgedInverse(found, added(found))
     one.remove(np.arange(200))
     one.keep(np.arange(200, 600))
     block = one.blocks(np.array([[0, 7, 399]]))[0]
@@ -100,12 +105,13 @@ def test_of_few_rows_the_rank_inverts(rows):
     x = np.random.default_rng(3).standard_normal((640, rows)) + 5
     found = np.cov(x)
     expected = np.linalg.inv(ridged(found))
-    added = PENALTY * np.trace(found) / len(found)
-    assert added * np.abs(low_rank_inverse(found, added, rows) - expected).max() < 1e-5
-    one = RidgedInverse(found, PENALTY, rows)
+    apart = np.abs(low_rank_inverse(found, added(found), rows) - expected).max()
+    assert added(found).min() * apart < 1e-5
+    one = RidgedInverse(found, added(found), rows)
     block = one.blocks(np.array([[1, 5, 9]]))[0]
     np.testing.assert_allclose(block, expected[np.ix_([1, 5, 9], [1, 5, 9])], rtol=1e-4)
 
 
 def test_a_covariance_of_nothing_has_rank_0():
-    np.testing.assert_allclose(low_rank_inverse(np.zeros((5, 5)), 0.5, 3), 2 * np.eye(5))
+    found = low_rank_inverse(np.zeros((5, 5)), np.full(5, 0.5), 3)
+    np.testing.assert_allclose(found, 2 * np.eye(5))

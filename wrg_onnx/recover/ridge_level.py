@@ -251,7 +251,7 @@ class _Problem:
             own = slice(at, at + layer.width // layer.group)
             at = own.stop
             weight, values = self._constants[layer.weight], self._constants[layer.bias]
-            if solution.penalty is not None:
+            if solution.matrix is not matrix:
                 new[layer.weight] = from_matrix(layer, solution.matrix[:, own], weight)
             if solution.bias is not bias:
                 found = solution.bias[:, own] / layer.beta

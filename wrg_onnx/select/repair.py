@@ -3,12 +3,21 @@
 A layer computes W x. Without the inputs J the best that is left is another W, which least squares
 finds; the mean square error of the layer's output is then at least
 
-    e_J = tr( W_J [ (H^-1)_JJ ]^-1 W_J' ),        H = Cov(x) + p I,
+    e_J = tr( W_J [ (H^-1)_JJ ]^-1 W_J' ),        H = C + n diag(C) + p I,        C = Cov(x),
 
 and the weights that reach it are W - W_J [(H^-1)_JJ]^-1 (H^-1)_J: . A unit costs the sum of e_J
 over the layers that consume it, each over the variance of that layer's output, so that layers
 compare. After each removal W and H^-1 are those of the layer without it, so the next cost is what
 is lost on top, after everything was repaired. No label and no gradient is needed.
+
+What a layer reads will be off, since units before it go, too. n diag(C) is the covariance of errors
+that are independent of each other and of x: with it no channel is made up for by a small difference
+of others, which such errors would drown.
+
+Between groups of units costs compare badly, since how much an error of one layer matters at the
+output is not known. So they are brought half of the way to where all groups cost the same: each is
+divided by the root of what is typical of its group. And what saves much may cost more: each is
+divided by the root of what the unit saves of the budget.
 
 In the words of SEL: W is in W_J; R, whether other channels say the same, is in (H^-1)_JJ, which is
 large where they do; G would weigh the outputs.
@@ -16,6 +25,7 @@ large where they do; G would weigh the outputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +35,13 @@ import numpy as np
 from wrg_onnx.factors import BoolArray, Consumer, Float64Array, IntArray
 from wrg_onnx.select.choose import Candidates, spare_units
 from wrg_onnx.select.ridged_inverse import WIDE, FloatArray, RidgedInverse
+from wrg_onnx.select.scaling import typical
 
 PENALTY = 1e-3
 """p, times the mean variance of the inputs: what ridge most often takes."""
+
+NOISE = 0.03
+"""n: what a layer reads will be off by such a share of its variance, once those before are cut."""
 
 STEPS = 512
 """In about how many steps all candidates go; of more units several go at a time."""
@@ -55,6 +69,7 @@ def repair_order(
     consumers: Sequence[Consumer],
     candidates: Candidates,
     worth: Float64Array | None = None,
+    savings: Float64Array | None = None,
 ) -> RepairOrder:
     """Order units by what remains lost after the rest has made up for them.
 
@@ -62,19 +77,18 @@ def repair_order(
         consumers: The layers that consume units.
         candidates: The units to choose from; each group keeps its floor.
         worth: (units,) float64, not negative: multiplies the costs, such as SEL does; None for 1.
+        savings: (units,) float64, what each unit saves of the budget; None for 1.
 
     Returns:
-        The order. A unit that nothing consumes costs as much as the dearest: its removal is not
-        known to be free.
+        The order. A unit that nothing consumes goes last: its removal is not known to be free.
 
     Source: the cost and the update are those of Optimal Brain Surgeon for groups of columns,
     Hassibi and Stork, NIPS 1992; as structured pruning Kurtic et al., "ZipLM", NeurIPS 2023,
     arXiv:2302.04089, and Meng et al., "OSSCAR", ICML 2024, arXiv:2403.12983. The sum over all
-    consumers, each over its variance, is ours.
+    consumers, each over its variance, and how groups compare are ours.
     """
     count = len(candidates.removable)
     layers = [_Layer.of(consumer) for consumer in consumers]
-    factor = np.ones(count) if worth is None else worth
     measured = np.zeros(count, bool)
     for consumer in consumers:
         if consumer.gram is not None:
@@ -84,12 +98,15 @@ def repair_order(
     place = np.full(count, np.inf)
     at = 0
     costs = [layer.costs() for layer in layers]
+    factor = _factors(_sum(costs, count), candidates, worth, savings)
     open_ = candidates.removable & (left[candidates.group] > 0)
     size = sum(consumer.gram.nbytes for consumer in consumers if consumer.gram is not None)
     steps = max(FEWEST_STEPS, min(STEPS, MOST_BYTES // max(1, size)))
     step = max(1, int(open_.sum()) // steps)
     while open_.any():
         total = _sum(costs, count) * factor
+        # The removal of what no layer names is not known to be free: it goes last.
+        total[np.isnan(total)] = np.inf
         order = np.lexsort((np.arange(count), total))
         chosen = order[open_[order]][:step]
         for unit in chosen:
@@ -107,14 +124,41 @@ def repair_order(
 
 
 def _sum(costs: Sequence[tuple[IntArray, Float64Array]], count: int) -> Float64Array:
-    """Add up what each unit costs in each layer; one that no layer names costs the most."""
-    total = np.zeros(count)
-    named = np.zeros(count, bool)
+    """Add up what each unit costs in each layer; NaN for one that no layer names."""
+    total = np.full(count, np.nan)
     for units, values in costs:
-        total[units] += values
-        named[units] = True
-    total[~named] = total.max(initial=0.0) + 1.0
+        total[units] = np.nan_to_num(total[units]) + values
     return total
+
+
+def _factors(
+    costs: Float64Array,
+    candidates: Candidates,
+    worth: Float64Array | None,
+    savings: Float64Array | None,
+) -> Float64Array:
+    """Return what multiplies costs so that units of all groups compare.
+
+    A cost c, its worth included, becomes d = c / sqrt(saving), and that d / sqrt(typical d), which
+    is the geometric mean of d and of d over what is typical of its group.
+
+    Args:
+        costs: (units,) float64, as they are at first; NaN for what no layer names.
+        candidates: The units, their groups, and which may go.
+        worth: (units,) float64; None for 1.
+        savings: (units,) float64; None for 1.
+
+    Returns:
+        (units,) float64.
+    """
+    factor = np.ones(len(costs)) if worth is None else worth.copy()
+    if savings is not None:
+        factor /= np.sqrt(np.where(savings > 0, savings, savings.max(initial=1.0)))
+    for group in np.unique(candidates.group[candidates.removable]):
+        members = candidates.group == group
+        own = members & candidates.removable & ~np.isnan(costs)
+        factor[members] /= math.sqrt(typical(costs[own] * factor[own]) or 1.0)
+    return factor
 
 
 class _Layer:
@@ -129,9 +173,11 @@ class _Layer:
         self._inputs, self._outputs = consumer.inputs, consumer.outputs.copy()
         self._is_dead = np.zeros(len(self._outputs), bool)
         self._live = np.ones(len(consumer.inputs), bool)
-        self._inverse = (
-            None if consumer.gram is None else RidgedInverse(consumer.gram, PENALTY, consumer.rows)
-        )
+        self._inverse: RidgedInverse | None = None
+        if consumer.gram is not None:
+            variances = consumer.gram.diagonal()
+            added = NOISE * variances + PENALTY * (float(variances.mean()) or 1.0)
+            self._inverse = RidgedInverse(consumer.gram, added, consumer.rows)
         # (D, M); where that is large, a number may be rounded as those of the inverse are.
         is_wide = len(consumer.inputs) >= WIDE
         dtype: type[np.floating[Any]] = np.float32 if is_wide else np.float64

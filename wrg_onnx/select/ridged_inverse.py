@@ -1,4 +1,4 @@
-"""The inverse of a covariance with a penalty, of which rows and columns go."""
+"""The inverse of a covariance with something on its diagonal, of which rows and columns go."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _STRIPS = 8
 
 
 class RidgedInverse:
-    """(C + p I)^-1 of a covariance C (D, D), without the columns that are gone.
+    """(C + P)^-1 of a covariance C (D, D) and a diagonal P, without the columns that are gone.
 
     With A this inverse and J what goes, what is left of
 
         A - A_:J [A_JJ]^-1 A_J:  =  A - U' U,    U = L^-1 A_J:,  L L' = A_JJ,
 
-    beside J is the inverse of what is left of C + p I. Several U wait, one below the other.
+    beside J is the inverse of what is left of C + P. Several U wait, one below the other.
     """
 
-    def __init__(self, covariance: Float64Array, penalty: float, rows: int = 0) -> None:
+    def __init__(self, covariance: Float64Array, added: Float64Array, rows: int = 0) -> None:
         """Invert.
 
         Args:
             covariance: (D, D) float64; it is kept, and not changed.
-            penalty: Times the mean variance, what is added to the diagonal.
+            added: (D,) float64, above 0, what is added to its diagonal.
             rows: How many rows it was taken from, which bounds its rank; 0 if that is not known.
         """
         size = len(covariance)
         self._covariance = covariance
-        self._added = penalty * (float(np.trace(covariance)) / max(1, size) or 1.0)
+        self._added = added
         self._columns = np.arange(size)  # of the covariance, those of the matrix
         self._live = np.ones(size, bool)
         if size >= WIDE and 0 < rows <= size // _FEW_ROWS:
@@ -103,7 +103,7 @@ class RidgedInverse:
         whole = len(live) == len(self._covariance)
         chosen = self._columns[live]
         ridged = self._covariance.copy() if whole else self._covariance[np.ix_(chosen, chosen)]
-        ridged[np.diag_indices(len(live))] += self._added
+        ridged[np.diag_indices(len(live))] += self._added[chosen]
         found = inverse(ridged, dtype)
         if len(live) == len(self._columns):
             return found
@@ -144,16 +144,16 @@ def inverse(matrix: Float64Array, dtype: type[np.floating[Any]] = np.float64) ->
     return found
 
 
-def low_rank_inverse(covariance: Float64Array, added: float, rank: int) -> FloatArray:
-    """Invert a covariance of low rank with a number on its diagonal.
+def low_rank_inverse(covariance: Float64Array, added: Float64Array, rank: int) -> FloatArray:
+    """Invert a covariance of low rank with something on its diagonal.
 
     With F F' the covariance, F of shape (D, rank):
 
-        (F F' + p I)^-1 = (I - F (F' F + p I)^-1 F') / p.
+        (F F' + P)^-1 = P^-1 - P^-1 F (F' P^-1 F + I)^-1 F' P^-1.
 
     Args:
         covariance: (D, D) float64.
-        added: p.
+        added: (D,) float64, the diagonal of P.
         rank: The largest that it may have.
 
     Returns:
@@ -173,11 +173,11 @@ def low_rank_inverse(covariance: Float64Array, added: float, rank: int) -> Float
         left -= np.square(factor[found])
         found += 1
     factor = factor[:found]
-    inner = np.linalg.cholesky(factor @ factor.T + added * np.eye(found))
-    half = np.linalg.solve(inner, factor).astype(np.float32)
-    whole = half.T @ half
-    whole *= np.float32(-1 / added)
-    whole[np.diag_indices(size)] += np.float32(1 / added)
+    divided = factor / added
+    inner = np.linalg.cholesky(divided @ factor.T + np.eye(found))
+    half = np.linalg.solve(inner, divided).astype(np.float32)
+    whole = -(half.T @ half)
+    whole[np.diag_indices(size)] += (1 / added).astype(np.float32)
     return whole
 
 
