@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.recover.gram_sums import GramSums, Origin
-from wrg_onnx.recover.ridge import MOST_SPREAD, SPREAD, solve, spread_out
+from wrg_onnx.recover.ridge import MOST_SPREAD, SPREAD, best_penalty, solve, spread_out
 from wrg_onnx.recover.ridge_dual import Rows, solve_rows
 
 
@@ -68,6 +68,31 @@ def test_one_penalty_gives_the_ridge_solution_about_the_old_weights(groups):
         np.testing.assert_allclose(found.matrix[g], expected, atol=1e-4)
     ones = found.matrix @ x.mean(axis=2)[..., None] + found.bias[..., None]
     np.testing.assert_allclose(ones[..., 0], y.mean(axis=2), atol=1e-4)
+
+
+@pytest.mark.parametrize("errors", [[5, 4, 3, 2, 1, 9], [1, 2, 3, 4, 5, 6], [5, 2, 3, 4, 5, 6],
+                                    [9, 8, 7, 6, 5, 4], [6, 5, 4, 5, 6, 7]])  # fmt: skip
+def test_the_least_error_is_found_from_the_middle_on(errors):
+    asked = []
+
+    def error_of(penalty):
+        asked.append(penalty)
+        return np.full((1, 1), float(errors[int(penalty)]))
+
+    penalty, error = best_penalty(range(5), error_of, np.full((1, 1), float(errors[5])))
+    least = int(np.argmin(errors))
+    assert penalty == (least if least < 5 else None)
+    assert error.item() == min(errors)
+    assert len(asked) == len(set(asked)) <= 4
+
+
+def test_penalties_that_cannot_be_solved_for_are_passed_over():
+    def error_of(penalty):
+        return None if penalty < 3 else np.full((1, 1), penalty)
+
+    unmoved = np.full((1, 1), 9.0)
+    assert best_penalty(range(5), error_of, unmoved)[0] == 3
+    assert best_penalty(range(3), error_of, unmoved) == (None, unmoved)
 
 
 def test_outputs_get_half_of_the_deviation_back_that_they_lost_in_orders_of_magnitude():

@@ -118,18 +118,21 @@ class GramSums:
         mean_y = self.y / self.rows + self.origin.y[..., 0]
         return np.asarray(mean_y - np.einsum("gmd,gd->gm", matrix, mean_x))
 
-    def error(self, matrix: Float64Array, bias: Float64Array) -> Float64Array:
+    def error(
+        self, matrix: Float64Array, bias: Float64Array, gram: Float64Array | None = None
+    ) -> Float64Array:
         """Return the mean over rows of ``(y - matrix x - bias)^2`` for each output: (G, M).
 
         Args:
             matrix: (G, M, D).
             bias: (G, M).
+            gram: (G, D, D), ``covariance_x()``, where it is at hand.
         """
         # With x and y about their means, W the matrix and one output at a time,
         #   mean (y - W x)^2 = var y - 2 W cov(x, y) + W cov(x, x) W'
         #                    = var y + (W cov(x, x) - 2 cov(y, x)) W';
         # what the bias is off the one that suits the means comes on top, squared.
-        left = matrix @ self.covariance_x() - 2 * self.covariance_yx()
+        left = matrix @ (self.covariance_x() if gram is None else gram) - 2 * self.covariance_yx()
         centred = self.variance_y() + np.einsum("gmd,gmd->gm", left, matrix)
         gap = self.intercept(matrix) - bias
         return np.asarray(np.maximum(centred, 0) + np.square(gap))

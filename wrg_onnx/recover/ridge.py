@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,20 +82,23 @@ def solve(
     zero; as the reconstruction of removed inputs it is GRAIL's, arXiv:2602.23795. That outputs are
     spread out again (``spread_out``) is the idea of ASR, arXiv:2605.21426; by which power is ours.
     """
-    spread = held_out.variance_y()
-    before = held_out.error(matrix, bias)
-    best, penalty = held_out.error(matrix, fit.intercept(matrix)), None
-    for candidate, found in _solutions(fit, matrix, penalties):
-        error = held_out.error(found, fit.intercept(found))
-        if error.sum() < best.sum():
-            best, penalty = error, candidate
+    spread, gram = held_out.variance_y(), held_out.covariance_x()
+    problem = _Problem.of(fit, matrix)
+
+    def error_of(candidate: float) -> Float64Array | None:
+        found = problem.solved(candidate)
+        return None if found is None else held_out.error(found, fit.intercept(found), gram)
+
+    before = held_out.error(matrix, bias, gram)
+    unmoved = held_out.error(matrix, fit.intercept(matrix), gram)
+    penalty, best = best_penalty(penalties, error_of, unmoved)
     if before.sum() <= best.sum():
         return Solution(matrix, bias, None, before, before, spread)
     whole = fit.joined(held_out)
+    problem = _Problem.of(whole, matrix)
     if penalty is not None:
-        larger = (candidate for candidate in penalties if candidate >= penalty)
-        penalty, matrix = next(_solutions(whole, matrix, sorted(larger)), (None, matrix))
-    made = np.einsum("gmd,gmd->gm", matrix @ whole.covariance_x(), matrix)
+        penalty, matrix = least_solved(penalties, penalty, problem.solved, matrix)
+    made = np.einsum("gmd,gmd->gm", matrix @ problem.gram, matrix)
     matrix = spread_out(matrix, made, whole.variance_y())
     return Solution(matrix, whole.intercept(matrix), penalty, before, best, spread)
 
@@ -120,29 +124,93 @@ def spread_out(matrix: Float64Array, made: Float64Array, wanted: Float64Array) -
     return np.asarray(matrix * (ratio**SPREAD)[..., None])
 
 
-def _solutions(
-    sums: GramSums, matrix: Float64Array, penalties: Sequence[float]
-) -> Iterator[tuple[float, Float64Array]]:
-    """Yield the minimum of the penalised error for each penalty.
+def best_penalty(
+    penalties: Sequence[float],
+    error_of: Callable[[float], Float64Array | None],
+    unmoved: Float64Array,
+) -> tuple[float | None, Float64Array]:
+    """Find the penalty with the least error, from the middle one on downhill.
 
-    One that is too small for the rounding of the Gram matrix, of which fewer rows than inputs leave
-    some directions empty, is left out.
+    A larger penalty follows the rows less, and noise in them less, too: the error falls and then
+    rises, so what lies behind a rise is not looked at.
+
+    Args:
+        penalties: What may be tried, the smallest first.
+        error_of: Returns (G, M), the error of each output; None for a penalty that is too small for
+            the rounding of the Gram matrix.
+        unmoved: (G, M), the error with the old weights: that of an infinite penalty.
+
+    Returns:
+        The penalty, None for the infinite one, and its errors.
     """
-    # With x and y about their means, W0 the weights as they are and W = W0 + V, the minimum over V
-    # of  mean |y - W0 x - V x|^2 + p |V|^2  is where its derivative is 0:
-    #   V (cov(x, x) + p I) = cov(y, x) - W0 cov(x, x),
-    # (M, D) times (D, D) on the left, for each group. The right side does not depend on p.
-    gram = sums.covariance_x()
-    residual = sums.covariance_yx() - matrix @ gram
-    diagonal = np.einsum("gdd->gd", gram)
-    scale = float(diagonal.mean()) or 1.0
-    for penalty in penalties:
-        ridged = gram.copy()
+    found: dict[int, Float64Array | None] = {len(penalties): unmoved}
+
+    def total(place: int) -> float:
+        if place not in found:
+            found[place] = error_of(penalties[place])
+        errors = found[place]
+        return math.inf if errors is None else float(errors.sum())
+
+    place = len(penalties) // 2
+    while place > 0 and total(place - 1) < total(place):
+        place -= 1
+    while place < len(penalties) and total(place + 1) <= total(place):
+        place += 1
+    errors = found[place]
+    assert errors is not None  # all before it are worse, and the last one is known
+    return (penalties[place] if place < len(penalties) else None), errors
+
+
+def least_solved(
+    penalties: Sequence[float],
+    least: float,
+    solved: Callable[[float], Float64Array | None],
+    matrix: Float64Array,
+) -> tuple[float | None, Float64Array]:
+    """Return the smallest penalty from some on that can be solved for, and its solution."""
+    for candidate in (one for one in penalties if one >= least):
+        found = solved(candidate)
+        if found is not None:
+            return candidate, found
+    return None, matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """What the solution for any penalty follows from.
+
+    Attributes:
+        matrix: (G, M, D), W0.
+        gram: (G, D, D), the covariance of the inputs.
+        residual: (G, M, D), what the products of goals and inputs are off with W0.
+    """
+
+    matrix: Float64Array
+    gram: Float64Array
+    residual: Float64Array
+
+    @classmethod
+    def of(cls, sums: GramSums, matrix: Float64Array) -> _Problem:
+        gram = sums.covariance_x()
+        return cls(matrix, gram, sums.covariance_yx() - matrix @ gram)
+
+    def solved(self, penalty: float) -> Float64Array | None:
+        """Return the minimum of the penalised error; None if the penalty is too small.
+
+        It is too small for the rounding of the Gram matrix, of which fewer rows than inputs leave
+        some directions empty.
+        """
+        # With x and y about their means, W0 the weights as they are and W = W0 + V, the minimum
+        # over V of  mean |y - W0 x - V x|^2 + p |V|^2  is where its derivative is 0:
+        #   V (cov(x, x) + p I) = cov(y, x) - W0 cov(x, x),
+        # (M, D) times (D, D) on the left, for each group. The right side does not depend on p.
+        ridged = self.gram.copy()
+        scale = float(np.einsum("gdd->gd", self.gram).mean()) or 1.0
         np.einsum("gdd->gd", ridged)[:] += penalty * scale
         try:
-            yield penalty, matrix + divided(residual, ridged)
+            return self.matrix + divided(self.residual, ridged)
         except linalg.LinAlgError:
-            continue
+            return None
 
 
 def divided(residual: Float64Array, gram: Float64Array) -> Float64Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import linalg
 from wrg_onnx.graph import Array
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.recover.gram_sums import Float64Array
-from wrg_onnx.recover.ridge import PENALTIES, Solution, spread_out
+from wrg_onnx.recover.ridge import PENALTIES, Solution, best_penalty, least_solved, spread_out
 
 
 @dataclass(slots=True, eq=False)
@@ -81,19 +81,22 @@ def solve_rows(
 
     before = held_out.error(matrix, bias)
     fitted = _Kernel.of(*fit.arrays(), weights)
-    best, penalty = held_out.error(matrix, fitted.intercept(weights)[None]), None
-    for candidate, found in fitted.solutions(penalties):
-        tried = held_out.error(found[None], fitted.intercept(found)[None])
-        if tried.sum() < best.sum():
-            best, penalty = tried, candidate
+    unmoved = held_out.error(matrix, fitted.intercept(weights)[None])
+
+    def error_of(candidate: float) -> Float64Array | None:
+        found = fitted.solved(candidate)
+        if found is None:
+            return None
+        return held_out.error(found[None], fitted.intercept(found)[None])
+
+    penalty, best = best_penalty(penalties, error_of, unmoved)
     if before.sum() <= best.sum():
         return Solution(matrix, bias, None, before, before, spread)
     (fit_x, fit_y), (held_x, held_y) = fit.arrays(), held_out.arrays()
     whole = _Kernel.of(np.concatenate([fit_x, held_x]), np.concatenate([fit_y, held_y]), weights)
     solved = weights
     if penalty is not None:
-        larger = sorted(candidate for candidate in penalties if candidate >= penalty)
-        penalty, solved = next(whole.solutions(larger), (None, weights))
+        penalty, solved = least_solved(penalties, penalty, whole.solved, weights)
     made = (whole.centred @ solved.T.astype(np.float32)).var(axis=0, dtype=np.float64)
     wanted = np.concatenate([fit_y, held_y]).var(axis=0, dtype=np.float64)
     solved = spread_out(solved[None], made[None], wanted[None])[0]
@@ -129,15 +132,8 @@ class _Kernel:
         kernel = (centred @ centred.T).astype(np.float64)
         return cls(weights, centred, mean_x, mean_y, residual, kernel)
 
-    def solutions(self, penalties: Sequence[float]) -> Iterator[tuple[float, Float64Array]]:
-        """Yield the weights for each penalty that is not too small for the kernel's rounding."""
-        for penalty in penalties:
-            try:
-                yield penalty, self._solve(penalty)
-            except linalg.LinAlgError:
-                continue
-
-    def _solve(self, penalty: float) -> Float64Array:
+    def solved(self, penalty: float) -> Float64Array | None:
+        """Return the weights; None if the penalty is too small for the kernel's rounding."""
         # With X (rows, D) the centred inputs and R (rows, M) the residual, the change V of the
         # weights solves  V (X'X + n p I) = R'X.  Since  (X'X + c I) X' = X' (XX' + c I),
         #   V = A'X  with  (XX' + n p I) A = R:
@@ -148,9 +144,12 @@ class _Kernel:
         # The mean variance of the inputs is the kernel's trace over rows and inputs.
         scale = float(np.trace(ridged)) / (rows * inputs) or 1.0
         ridged[np.diag_indices(rows)] += penalty * scale * rows
-        with one_blas_thread():
-            factor = linalg.cho_factor(ridged, overwrite_a=True, check_finite=False)
-            dual = linalg.cho_solve(factor, self.residual, check_finite=False)
+        try:
+            with one_blas_thread():
+                factor = linalg.cho_factor(ridged, overwrite_a=True, check_finite=False)
+                dual = linalg.cho_solve(factor, self.residual, check_finite=False)
+        except linalg.LinAlgError:
+            return None
         return np.asarray(self.weights + dual.T @ self.centred)
 
     def intercept(self, weights: Float64Array) -> Float64Array:
