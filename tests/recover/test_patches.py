@@ -10,7 +10,7 @@ from strategies import build, normal
 from wrg_onnx.graph import open_session
 from wrg_onnx.graph.load import from_proto
 from wrg_onnx.recover.layers import find_layers, from_matrix, to_matrix
-from wrg_onnx.recover.measure import rows_at
+from wrg_onnx.recover.measured import rows_at
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
 from wrg_onnx.rewrite.kept_channels import KeptChannels
 

@@ -3,7 +3,8 @@
 from wrg_onnx.recover.added_biases import AddedBiases
 from wrg_onnx.recover.bias import compensate
 from wrg_onnx.recover.consumers import consumers_of
-from wrg_onnx.recover.measure import Measured, MeasureOptions, measure_layers
+from wrg_onnx.recover.measure import MeasureOptions, measure_layers
+from wrg_onnx.recover.measured import Measured
 from wrg_onnx.recover.outcome import LayerFit
 from wrg_onnx.recover.places import RowOptions
 from wrg_onnx.recover.reconstruct import (

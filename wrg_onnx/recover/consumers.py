@@ -11,7 +11,7 @@ from wrg_onnx.channels import Units
 from wrg_onnx.factors import Consumer, IntArray
 from wrg_onnx.recover.gram_sums import GramSums
 from wrg_onnx.recover.layers import LinearLayer
-from wrg_onnx.recover.measure import Measured, MeasuredLayer
+from wrg_onnx.recover.measured import Measured, MeasuredLayer
 from wrg_onnx.recover.outcome import check_finite
 
 

@@ -15,7 +15,7 @@ from wrg_onnx.channels import IdArray
 from wrg_onnx.factors import Float64Array, IntArray
 from wrg_onnx.graph import Array
 from wrg_onnx.recover.layers import LinearLayer, from_matrix
-from wrg_onnx.recover.measure import Measured, MeasuredLayer
+from wrg_onnx.recover.measured import Measured, MeasuredLayer
 from wrg_onnx.recover.places import ROWS_PER_INPUT
 from wrg_onnx.recover.removal import Slices
 from wrg_onnx.recover.ridge import divided

@@ -12,7 +12,8 @@ from wrg_onnx.graph import Graph, Provider, one_blas_thread
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.first_step import first_step
 from wrg_onnx.recover.layers import find_layers
-from wrg_onnx.recover.measure import Measured, MeasureOptions, measure_layers
+from wrg_onnx.recover.measure import MeasureOptions, measure_layers
+from wrg_onnx.recover.measured import Measured
 from wrg_onnx.recover.outcome import LayerFit, check_fits
 from wrg_onnx.recover.places import RowOptions
 from wrg_onnx.recover.reach import is_reached, reached_tensors

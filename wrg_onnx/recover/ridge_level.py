@@ -12,7 +12,7 @@ from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.difference import gap_and_scale
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting, gram_bytes
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, from_matrix, to_matrix
-from wrg_onnx.recover.measure import LayerRows, Measured, rows_at, sharing_patches
+from wrg_onnx.recover.measured import LayerRows, Measured, rows_at, sharing_patches
 from wrg_onnx.recover.outcome import (
     ROWS_DIFFER,
     TOO_FEW_ROWS,
