@@ -85,18 +85,18 @@ def _panel(panel: Axes, metric: str, part: Part, columns: Sequence[Column]) -> N
         ratio: {r.seed for results in rows.values() for r in results}
         for ratio, rows in cuts.items()
     }
-    for tuned, style in ((0, (0, (1, 1))), (steps, "-")):
+    for tuned, dashes in ((0, (0, (1, 1))), (steps, "-")):
         control = part.control(tuned)
         if control and all({r.seed for r in control} >= of_cuts for of_cuts in seeds.values()):
             level = figures(control)[metric].mean
             words = f"{CONTROL}, tuned" if tuned else f"{CONTROL}, as it was"
-            panel.axhline(level, color="#555555", linewidth=1, linestyle=style, label=words)
+            panel.axhline(level, color="#555555", linewidth=1, linestyle=dashes, label=words)
     for row in part.settings.rows:
         if not any(row.label in rows for rows in cuts.values()):
             continue
         name = row.criterion.name
         found = [_point(cuts[ratio].get(row.label, ()), metric, seeds[ratio]) for ratio in cuts]
-        panel.plot([*cuts], [one.mean for one in found], label=row.label, **_style(name))
+        panel.plot([*cuts], [one.mean for one in found], label=row.label, **style(name))
         if name in OURS:
             low = [one.mean - one.spread for one in found]
             high = [one.mean + one.spread for one in found]
@@ -117,7 +117,7 @@ def _point(results: Sequence[Result], metric: str, seeds: set[int]) -> Figure:
     return figures(results)[metric]
 
 
-def _style(criterion: str) -> dict[str, Any]:
+def style(criterion: str) -> dict[str, Any]:
     """Return how a line looks."""
     if criterion in OURS:
         return {**OURS[criterion], "linewidth": 2.2, "markersize": 5, "zorder": 5}
