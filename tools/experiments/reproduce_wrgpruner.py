@@ -124,7 +124,8 @@ def run(options: argparse.Namespace) -> None:
     parts = []
     for settings, store in zip(nets, stores, strict=True):
         if not is_read_only:
-            print(f"width {settings.net.width:g}", flush=True)
+            if len(nets) > 1:
+                print(f"width {settings.net.width:g}", flush=True)
             run_all(settings, store, place, lambda text: print(text, flush=True))
         if found := store.all(settings):
             parts.append(Part(settings, found))
