@@ -108,7 +108,8 @@ def _net(part: Part, name: str, *, several: bool) -> Iterator[str]:
     for steps in tuned[:1] if several else tuned:
         for column in columns:
             if column.ratio in ratios and column.steps == steps:
-                yield f"## {column.ratio:.0%} of the {_ending(column)}{name}"
+                what = f"{column.ratio:.0%} of the {QUANTITIES[column.budget]} removed"
+                yield f"## {what}, tuned for {steps} steps{name}"
                 yield ""
                 yield from _six(part, column)
     for ratio in ratios:
@@ -124,10 +125,6 @@ def _net(part: Part, name: str, *, several: bool) -> Iterator[str]:
         yield ""
         heads = [f"{QUANTITIES[column.budget]}, {column.ratio:.0%}" for column in shown]
         yield from _overview(part, shown, heads)
-
-
-def _ending(column: Column) -> str:
-    return f"{QUANTITIES[column.budget]} removed, tuned for {column.steps} steps"
 
 
 def _six(part: Part, column: Column) -> Iterator[str]:
