@@ -8,9 +8,17 @@ from cuts import data_of, normal_data
 from linear_forms import FORMS
 from strategies import analyse, build, normal
 
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import open_session
-from wrg_onnx.recover import MeasureOptions, RowOptions, consumers_of, measure, measure_layers
+from wrg_onnx.recover import (
+    MeasureOptions,
+    RowOptions,
+    consumers_of,
+    grid_sums,
+    measure,
+    measure_layers,
+)
 
 ALL = RowOptions(per_input=10**6)
 
@@ -35,8 +43,10 @@ def network(form):
     return analyse(build(text, {"p": first, "w": normal(*weight, seed=1)})), shape
 
 
+@pytest.mark.parametrize("wide_from", [grid_sums.WIDE, 1])
 @pytest.mark.parametrize("form", [name for name in FORMS if name != "depthwise"])
-def test_the_covariance_tells_the_variance_of_every_output(form):
+def test_the_covariance_tells_the_variance_of_every_output(form, wide_from, monkeypatch):
+    monkeypatch.setattr(grid_sums, "WIDE", wide_from)
     found, shape = network(form)
     data = normal_data(shape, 3)
     layers = [c for c in measure_consumers(found.units, data, ALL) if c.layer == "y"]
@@ -83,6 +93,25 @@ def test_rows_are_drawn_by_seed_and_as_many_as_asked():
     assert one.rows == 36, "4 channels of 9 taps"
     np.testing.assert_array_equal(one.gram, again.gram)
     assert not np.array_equal(one.gram, other.gram)
+
+
+@pytest.mark.parametrize(
+    ("saliency", "at_objects", "rows"), [(False, 0.5, 64), (True, 0.0, 64), (True, 0.5, 40)]
+)
+def test_a_wide_layer_is_seen_in_all_places_unless_they_lie_at_objects(
+    saliency, at_objects, rows, monkeypatch
+):
+    monkeypatch.setattr(grid_sums, "WIDE", 27)
+    text = """g (float[1,3,8,8] x) => (float y, float s) {
+        y = Conv<pads = [1, 1, 1, 1]>(x, w)  s = Conv(x, u) }"""
+    graph = analyse(build(text, {"w": normal(4, 3, 3, 3), "u": normal(1, 3, 1, 1)})).graph
+    sample = SaliencyMap("s", axis=1, channels=1, is_logit=True) if saliency else None
+    options = RowOptions(sample, per_input=40 / 27, at_objects=at_objects)
+    found = measure_layers(graph, normal_data((1, 3, 8, 8), 1), MeasureOptions(rows=options))
+    one = found.layers["y"]
+    assert one.sums.rows == rows == len(one.rows[0].places)
+    told = np.einsum("md,de,me->m", one.matrix()[0], one.sums.covariance_x()[0], one.matrix()[0])
+    np.testing.assert_allclose(told, one.rows[0].goal.var(axis=1), rtol=1e-4)
 
 
 def test_what_cannot_be_measured_is_there_without_a_covariance():

@@ -334,3 +334,18 @@ def test_progress_counts_layers():
     )  # fmt: skip
     assert told[:4] == [("measure", number, 4) for number in (1, 2, 3, 4)]
     assert told[4:] == [("recover", 1, 3), ("recover", 2, 3), ("recover", 3, 3)]
+
+
+def test_a_layer_with_few_rows_is_solved_for_from_rows_with_the_same_result(monkeypatch):
+    made, data = chain(), normal_data((1, 3, 8, 8), 12)
+    few = RowOptions(per_input=0.4)
+    from_rows = recovered(made, data, rows=few)
+    asked = []
+    monkeypatch.setattr(ridge_level, "solve_rows", lambda *rest: asked.append(rest))
+    monkeypatch.setattr(ridge_level, "FEW_ROWS", 10**6)
+    from_gram = recovered(made, data, rows=few)
+    assert not asked
+    assert [fit.penalty for fit in from_rows.fits] == [fit.penalty for fit in from_gram.fits]
+    for name in ("w2", "w3"):
+        one, other = from_rows.graph.constants[name], from_gram.graph.constants[name]
+        np.testing.assert_allclose(one, other, atol=1e-4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.recover.gram_sums import GramSums, Origin
-from wrg_onnx.recover.ridge import solve
+from wrg_onnx.recover.ridge import MOST_SPREAD, SPREAD, solve, spread_out
 from wrg_onnx.recover.ridge_dual import Rows, solve_rows
 
 
@@ -63,9 +63,24 @@ def test_one_penalty_gives_the_ridge_solution_about_the_old_weights(groups):
         gram = inputs[g] @ inputs[g].T / 40 + penalty * scale * np.eye(6)
         goals = y[g] - y[g].mean(axis=1, keepdims=True) - start[g] @ inputs[g]
         expected = start[g] + goals @ inputs[g].T / 40 @ np.linalg.inv(gram)
+        shrunk = (expected @ inputs[g]).std(axis=1) / y[g].std(axis=1)
+        expected /= (shrunk**SPREAD)[:, None]
         np.testing.assert_allclose(found.matrix[g], expected, atol=1e-4)
     ones = found.matrix @ x.mean(axis=2)[..., None] + found.bias[..., None]
     np.testing.assert_allclose(ones[..., 0], y.mean(axis=2), atol=1e-4)
+
+
+def test_outputs_get_half_of_the_deviation_back_that_they_lost_in_orders_of_magnitude():
+    matrix = np.ones((1, 3, 2))
+    found = spread_out(matrix, np.array([[1.0, 4.0, 0.25]]), np.array([[1.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(found[0, :, 0], [1, 2**-0.5, 2**0.5])
+
+
+def test_an_output_that_is_flat_is_not_spread_out_and_none_is_without_bound():
+    matrix = np.ones((1, 4, 2))
+    made, wanted = np.array([[0.0, 1.0, 0.01, 1.0]]), np.array([[1.0, 0.0, 1.0, 1.0]])
+    found = spread_out(matrix, made, wanted)
+    np.testing.assert_allclose(found[0, :, 0], [1, 1, MOST_SPREAD**SPREAD, 1])
 
 
 def test_rows_and_moments_give_the_same_weights():

@@ -72,6 +72,20 @@ def test_a_square_weight_loses_rows_and_columns_at_once():
     assert budget.cost(np.array([True, True, True, False])) == 9 * 3 * 3
 
 
+@given(budgets())
+@example(([(3.0, [units(0, 0), units(0, 1)])], np.array([True, True])))
+def test_a_saving_is_the_cost_less_the_cost_without_the_unit(case):
+    terms, alive = case
+    everything = np.ones(len(alive), bool)
+    expected = []
+    for unit in range(len(alive)):
+        without = everything.copy()
+        without[unit] = False
+        expected.append(brute_force(terms, everything) - brute_force(terms, without))
+    found = Budget.from_terms(terms).savings(len(alive))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_no_terms_cost_nothing():
     budget = Budget.from_terms([])
     assert budget.cost(np.ones(3, bool)) == 0

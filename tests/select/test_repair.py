@@ -7,7 +7,7 @@ import pytest
 
 from wrg_onnx.factors import Consumer
 from wrg_onnx.select import Candidates, repair_order
-from wrg_onnx.select.repair import PENALTY, _Layer
+from wrg_onnx.select.repair import NOISE, PENALTY, _Layer
 
 
 def consumer(width=6, taps=2, made=3, *, seed=0, gram=True, name="y"):
@@ -23,7 +23,8 @@ def consumer(width=6, taps=2, made=3, *, seed=0, gram=True, name="y"):
 
 
 def ridged(gram):
-    return gram + PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram))
+    small = PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return gram + NOISE * np.diag(np.diag(gram)) + small
 
 
 def lost(one, gone):
@@ -90,7 +91,7 @@ def test_of_two_channels_that_say_the_same_one_is_free_and_the_other_is_not():
 
 
 def test_costs_add_up_over_layers_each_over_its_own_variance():
-    small, large = consumer(seed=1, name="a"), consumer(seed=2, name="b")
+    small, large = consumer(seed=3, name="a"), consumer(seed=4, name="b")
     louder = Consumer(
         "b", 100 * large.weight, large.gram, large.inputs, large.outputs, rows=large.rows
     )
@@ -158,3 +159,43 @@ def test_what_feeds_a_dead_layer_alone_goes_first():
     dead = Consumer("dead", np.ones((2, 2)), np.zeros((2, 2)), np.array([6, 7]), np.full(2, -1))
     order = repair_order([consumer(), dead], candidates(8))
     assert set(np.argsort(order.values)[:2].tolist()) == {6, 7}
+
+
+def by_group(consumers, group, savings=None):
+    """Return the units in the order in which they go, as their groups."""
+    order = repair_order(consumers, candidates(len(group), group=group), None, savings)
+    going = np.argsort(order.values, kind="stable")[
+        : int((order.values < order.values.max()).sum())
+    ]
+    return group[going].tolist()
+
+
+def two_groups(loudness=1.0):
+    """Return a layer that reads two groups of six units, those of the second ever louder."""
+    rng = np.random.default_rng(5)
+    weight = rng.standard_normal((8, 12))
+    weight[:, 6:] *= loudness
+    one = Consumer("y", weight, np.eye(12), np.arange(12), np.full(8, -1), rows=99)
+    return [one], np.repeat([0, 1], 6)
+
+
+def test_between_groups_half_of_the_distance_counts():
+    consumers, group = two_groups()
+    assert by_group(consumers, group)[:6].count(1) >= 2
+    # A cost grows with the square. Of a hundred times, ten are left; of a million, a thousand.
+    units, raw = _Layer.of(two_groups(10.0)[0][0]).costs()
+    scores = raw / np.sqrt(
+        np.where(units < 6, *(np.exp(np.log(raw[group == g]).mean()) for g in (0, 1)))
+    )
+    expected = group[np.argsort(scores)].tolist()
+    found = by_group(two_groups(10.0)[0], group)
+    assert found[:3] == expected[:3]
+    assert by_group(two_groups(1e3)[0], group)[:5] == [0] * 5
+
+
+def test_what_saves_more_goes_first():
+    consumers, group = two_groups()
+    savings = np.where(group == 0, 1.0, 1e6)
+    assert by_group(consumers, group, savings)[:5] == [1] * 5
+    savings = np.where(group == 0, 1e6, 1.0)
+    assert by_group(consumers, group, savings)[:5] == [0] * 5

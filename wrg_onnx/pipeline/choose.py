@@ -125,9 +125,10 @@ def choose_units(
     with clock.stage("select"):
         consumers = tuple(consumers_of(model.units, measured))
         scores = scored(collected.statistics)
+        savings = model.budget(config.budget).savings(model.units.count)
         # Many small products: threads would wait for each other, and use the cores up for it.
         with one_blas_thread():
-            order = repair_order(consumers, candidates, scores.values)
+            order = repair_order(consumers, candidates, scores.values, savings)
         selection = meet(order.values)
     images = len(samples.calibration)
     collected = replace(collected, statistics=replace(collected.statistics, images=images))

@@ -78,11 +78,13 @@ def _made_up(
     mean = (sums.x / sums.rows + sums.origin.x[..., 0])[groups]
     whole = np.take_along_axis(known.matrix()[groups], outputs[:, :, None], 1)
     # With W_K and W_J the weights of the inputs that stay and go, and V the change of W_K,
-    #   V (C_KK + p I) = W_J C_JK = W C_:K - W_K C_KK.
+    #   V (C_KK + p I) = W_J C_JK.
+    gone = _complement(inputs, covariance.shape[1])
     left = np.take_along_axis(whole, inputs[:, None, :], 2)
     columns = np.take_along_axis(covariance, inputs[:, None, :], 2)
     square = np.take_along_axis(columns, inputs[:, :, None], 1)
-    lost = whole @ columns - left @ square
+    across = np.take_along_axis(columns, gone[:, :, None], 1)
+    lost = np.take_along_axis(whole, gone[:, None, :], 2) @ across
     scale = float(np.einsum("gdd->gd", square).mean()) or 1.0
     few = max(1.0, ROWS_PER_INPUT * covariance.shape[1] / sums.rows)
     np.einsum("gdd->gd", square)[:] += PENALTY * few * scale
@@ -90,6 +92,13 @@ def _made_up(
     kept_mean = np.take_along_axis(mean, inputs, 1)
     shift = np.einsum("gmd,gd->gm", whole, mean) - np.einsum("gmd,gd->gm", found, kept_mean)
     return found, np.take_along_axis(known.bias[groups], outputs, 1) + shift
+
+
+def _complement(kept: IntArray, size: int) -> IntArray:
+    """Return of each group the positions below ``size`` that are not kept: (G', size - D')."""
+    is_gone = np.ones((len(kept), size), bool)
+    np.put_along_axis(is_gone, kept, values=False, axis=1)
+    return np.nonzero(is_gone)[1].reshape(len(kept), -1)
 
 
 def _kept(

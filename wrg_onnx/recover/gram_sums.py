@@ -97,7 +97,9 @@ class GramSums:
     def covariance_x(self) -> Float64Array:
         """Return (G, D, D), the mean of x x' about the mean."""
         mean = self.x / self.rows
-        return np.asarray(self.xx / self.rows - mean[:, :, None] * mean[:, None])
+        found = self.xx / self.rows
+        found -= mean[:, :, None] * mean[:, None]
+        return found
 
     def covariance_yx(self) -> Float64Array:
         """Return (G, M, D), the mean of y x' about the means."""

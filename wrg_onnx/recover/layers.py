@@ -197,21 +197,22 @@ def _number(node: Node, name: str) -> float:
     return float(value) if isinstance(value, (int, float)) else 1.0
 
 
-def to_matrix(layer: LinearLayer, weight: Array) -> Array:
+def to_matrix(layer: LinearLayer, weight: Array, dtype: type[np.floating] = np.float64) -> Array:
     """View a weight as the matrix that its patches are multiplied with.
 
     Args:
         layer: The layer.
         weight: Its weight, as in the file.
+        dtype: Of the matrix.
 
     Returns:
-        (G, M / G, D) float64: groups, output channels of a group, and the elements of a patch, in
+        (G, M / G, D): groups, output channels of a group, and the elements of a patch, in
         the order that ``patches.sampled_patches`` gives them.
     """
     # A Conv's weight is (M, C / G, K...): its rows are those of the matrix already, the groups one
     # after the other. A ConvTranspose's is (C, M / G, K...), seen from the input: it is divided
     # into groups along C, its taps are turned round, and C / G and M / G change places.
-    array = weight.astype(np.float64)
+    array = weight.astype(dtype, copy=False)
     group = layer.group
     if layer.node.op == "Conv":
         return array.reshape(group, len(array) // group, -1)
@@ -221,7 +222,7 @@ def to_matrix(layer: LinearLayer, weight: Array) -> Array:
         array = np.flip(array, range(3, array.ndim)).swapaxes(1, 2)
         return array.reshape(group, outputs, -1)
     array = array if layer.node.int("transB", 0) else array.T
-    return layer.alpha * array[None]
+    return (array if layer.alpha == 1 else layer.alpha * array)[None]
 
 
 def from_matrix(layer: LinearLayer, matrix: Array, like: Array) -> Array:

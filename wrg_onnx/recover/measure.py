@@ -17,9 +17,18 @@ from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import read_saliency
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.factors import Float64Array, IntArray
-from wrg_onnx.graph import Array, Graph, Provider, infer_shapes, open_session
+from wrg_onnx.graph import (
+    Array,
+    Graph,
+    Provider,
+    Shape,
+    infer_shapes,
+    one_blas_thread,
+    open_session,
+)  # fmt: skip
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
+from wrg_onnx.recover.grid_sums import GridSums, kernel_of_all_places
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, find_layers, to_matrix
 from wrg_onnx.recover.outcome import check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
@@ -30,7 +39,7 @@ BOUND_BYTES = 1 << 30
 """How many bytes of the tensors that layers read are held at a time."""
 
 GRAM_BYTES = 1 << 30
-"""How many bytes all covariances have together; the choice takes as much again for inverses."""
+"""How many bytes all covariances have together; the choice takes half as much for inverses."""
 
 MOST_ROWS = 4096
 ROW_BYTES = 1 << 28
@@ -108,6 +117,7 @@ class Measured:
     layers: Mapping[str, MeasuredLayer]
 
 
+@one_blas_thread()
 def measure_layers(
     graph: Graph, data: DataSet, options: MeasureOptions, *, progress: Progress = silent
 ) -> Measured:
@@ -132,11 +142,13 @@ def measure_layers(
         _Problem(number, members, graph, len(data), options.rows)
         for number, members in enumerate(sharing_patches(find_layers(graph).layers, graph))
     ]
-    _give_sums(problems)
+    shapes = {name: array.shape for name, array in data[0].feeds.items()}
+    sizes = infer_shapes(graph, shapes, index_bounds(graph))
+    _give_sums(problems, sizes)
     saliency = options.rows.saliency
     fed = {value.name for value in graph.inputs}
     maps: dict[int, Array] = {}
-    for part in _parts(problems, graph, data):
+    for part in _parts(problems, sizes):
         names = dict.fromkeys(name for problem in part for name in problem.read)
         if saliency is not None and not maps:
             names[saliency.output] = None
@@ -189,20 +201,18 @@ def rows_at(layer: LinearLayer, array: Array, places: IntArray) -> Array:
     return np.asarray(flat[sample, :, place].T, np.float32)
 
 
-def _give_sums(problems: Sequence[_Problem]) -> None:
+def _give_sums(problems: Sequence[_Problem], sizes: Mapping[str, Shape]) -> None:
     """Let those that read least take covariances, as many as fit."""
     left = GRAM_BYTES
     for problem in sorted(problems, key=lambda problem: problem.gram_bytes):
         left -= problem.gram_bytes
         if left < 0:
             break
-        problem.take_sums()
+        problem.take_sums(sizes)
 
 
-def _parts(problems: Sequence[_Problem], graph: Graph, data: DataSet) -> Iterator[list[_Problem]]:
+def _parts(problems: Sequence[_Problem], sizes: Mapping[str, Shape]) -> Iterator[list[_Problem]]:
     """Divide the layers so that what one sample gives them to read fits into memory."""
-    shapes = {name: array.shape for name, array in data[0].feeds.items()}
-    sizes = infer_shapes(graph, shapes, index_bounds(graph))
     part: list[_Problem] = []
     size = 0
     for problem in problems:
@@ -239,10 +249,14 @@ class _Problem:
             dict.fromkeys(n for x in layers for n in (x.source, x.shortcut) if n)
         )  # fmt: skip
         self._matrices = [
-            (one, one.matrix().astype(np.float32), one.bias[..., None].astype(np.float32))
+            (
+                one,
+                to_matrix(one.layer, one.weight, np.float32),
+                one.bias[..., None].astype(np.float32),
+            )
             for one in self.measured
         ]
-        self._waiting: Waiting | None = None
+        self._waiting: Waiting | GridSums | None = None
         self._number, self._options = number, options
         self._weight_shape = graph.constants[layers[0].weight].shape
         groups, _, inputs = self._matrices[0][1].shape
@@ -252,13 +266,26 @@ class _Problem:
             most = min(MOST_ROWS, ROW_BYTES // (4 * inputs))
             self._wanted = min(self._wanted, max(1, most // samples))
 
-    def take_sums(self) -> None:
-        """Add up what is read from now on."""
+    def take_sums(self, sizes: Mapping[str, Shape]) -> None:
+        """Add up what is read from now on.
+
+        Args:
+            sizes: The shapes of the first sample's tensors, by name.
+        """
         groups, _, inputs = self._matrices[0][1].shape
         sums = GramSums.empty(groups, inputs, 0, Origin())
         for one in self.measured:
             one.sums = sums
-        self._waiting = Waiting(sums)
+        layer, rows = self.measured[0].layer, self._options
+        kernel = None
+        if rows.saliency is None or not rows.at_objects:
+            shape = sizes.get(layer.source, ())
+            kernel = kernel_of_all_places(layer, self._weight_shape, shape, self._wanted)
+        if kernel is None:
+            self._waiting = Waiting(sums)
+        else:
+            self._waiting = GridSums(sums, kernel)
+            self.read += [one.layer.target for one in self.measured]
 
     def finish(self) -> None:
         """Add up what waits, once the last sample was looked at, and let the matrices go."""
@@ -287,13 +314,20 @@ class _Problem:
             objects = object_places(saliency, options.threshold, once)
         # Whatever else is looked at, a layer sees a sample at the same places.
         rng = np.random.default_rng((options.seed, self._number, index))
-        places = draw_places(once, self._wanted, objects, options.at_objects, rng)
+        all_places = isinstance(self._waiting, GridSums)
+        wanted = math.prod(once) if all_places else self._wanted
+        places = draw_places(once, wanted, objects, options.at_objects, rng)
         patches = sampled_patches(layer, self._weight_shape, x, places)
         check_finite(layer.target, patches)
-        if self._waiting is not None and len(places):
+        if isinstance(self._waiting, GridSums):
+            self._waiting.add(patches, once[1:])
+        elif self._waiting is not None and len(places):
             self._waiting.add(patches, np.zeros((len(patches), 0, len(places)), np.float32))
         for one, matrix, bias in self._matrices:
-            goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
+            if all_places:  # as many products as the model makes
+                goal = rows_at(one.layer, values[one.layer.target], places)
+            else:
+                goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
             shortcut, added = values.get(one.layer.shortcut), None
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)

@@ -25,7 +25,7 @@ class LayerFit:
             weights as they were, on samples held out; None where it was not measured.
         after: The same with the new ones. Layers that read the same patches share their penalty, so
             one of them may lose what the others win.
-        penalty: The chosen penalty; None where the bias alone changed.
+        penalty: The chosen penalty; None where the weights are those of before, spread out.
         rows: From how many rows it was solved.
         seen: How many rows there were.
     """

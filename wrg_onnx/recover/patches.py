@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from wrg_onnx.factors import BoolArray, IntArray
 from wrg_onnx.graph import Array, Node
 from wrg_onnx.graph.sliding_window import (
     SlidingWindow,
@@ -17,8 +15,6 @@ from wrg_onnx.graph.sliding_window import (
     read_window,
 )
 from wrg_onnx.recover.layers import LinearLayer
-
-IntArray: TypeAlias = NDArray[np.int64]
 
 
 def sampled_patches(
@@ -39,13 +35,16 @@ def sampled_patches(
     if layer.node.op in ("Gemm", "MatMul"):
         rows = x.reshape(-1, x.shape[-1])[chosen]
         return np.ascontiguousarray(rows.T, np.float32)[None]
+    kernel = weight_shape[2:]
     shape = rows_shape(layer, weight_shape, x.shape)
-    sample, *places = np.unravel_index(chosen, shape)
-    patches_at = _patches_at(layer.node, weight_shape[2:], x)
-    # (N, C, P..., K...) with the places of samples as index: (rows, C, K...) -> (C, K..., rows).
-    index: tuple[Any, ...] = (sample, slice(None), *places)
-    part = patches_at[index]
-    taken = np.ascontiguousarray(np.moveaxis(part, 0, -1), np.float32)
+    window, steps = _as_convolution(layer.node, kernel, x.shape[2:])
+    index, is_inside = _elements(window, steps, x.shape[2:], np.unravel_index(chosen, shape))
+    # (C, N * sizes), which is no copy of one sample, and read at (K..., rows) elements. A padded
+    # or stuffed copy of a whole map would take longer than the few places of it that are read.
+    flat = x.swapaxes(0, 1).reshape(x.shape[1], -1)
+    taken = np.asarray(flat.take(index.ravel(), axis=1), np.float32)
+    if not is_inside.all():
+        taken[:, np.flatnonzero(~is_inside)] = 0
     return taken.reshape(layer.group, -1, len(chosen))
 
 
@@ -100,41 +99,32 @@ def _stuffed_sizes(sizes: Sequence[int], steps: Sequence[int]) -> tuple[int, ...
     return tuple((size - 1) * step + 1 for size, step in zip(sizes, steps, strict=True))
 
 
-def _patches_at(node: Node, kernel: tuple[int, ...], x: Array) -> Array:
-    """View an input (N, C, sizes...) as (N, C, P..., K...): of each place, what each tap reads.
+def _elements(
+    window: SlidingWindow,
+    steps: Sequence[int],
+    sizes: Sequence[int],
+    places: Sequence[IntArray],
+) -> tuple[IntArray, BoolArray]:
+    """Find what each tap reads at some places of a convolution.
 
     Args:
-        node: A Conv or ConvTranspose.
-        kernel: Taps per spatial axis, K.
-        x: Its input. What is returned shares the memory of a padded copy: element
-            [n, c, p, k] is element ``stride * p + dilation * k`` of the padded axis.
+        window: How the kernel slides.
+        steps: How far the elements of the input lie apart, with zeros between.
+        sizes: The input's size per spatial axis.
+        places: (rows,) int64 each: the samples, and the place on each spatial axis.
+
+    Returns:
+        (K..., rows) int64, the elements of the flattened (N, sizes...), and (K..., rows) bool,
+        whether there is one; a zero is read where there is none, in the padding and in between.
     """
-    window, steps = _as_convolution(node, kernel, x.shape[2:])
-    x = _padded(_stuffed(x, steps), window.begins, window.ends)
-    axes = tuple(range(2, x.ndim))
-    # (N, C, length - span + 1..., span...): every start, with all that the kernel spans; then only
-    # each stride-th start, and each dilation-th element of the span, which are the taps.
-    views: Array = sliding_window_view(x, window.spans, axis=axes)  # type: ignore[call-overload]
-    places = tuple(slice(None, None, step) for step in window.strides)
-    taps = tuple(slice(None, None, step) for step in window.dilations)
-    found: Array = views[(slice(None), slice(None), *places, *taps)]
-    return found
-
-
-def _stuffed(x: Array, steps: tuple[int, ...]) -> Array:
-    """Put zeros between the elements of the spatial axes, so that they lie some steps apart."""
-    if all(step == 1 for step in steps):
-        return x
-    stuffed = np.zeros((*x.shape[:2], *_stuffed_sizes(x.shape[2:], steps)), x.dtype)
-    stuffed[(slice(None), slice(None), *(slice(None, None, step) for step in steps))] = x
-    return stuffed
-
-
-def _padded(x: Array, begins: Sequence[int], ends: Sequence[int]) -> Array:
-    """Add zeros around the spatial axes, or take elements away where a number is negative."""
-    crop = tuple(
-        slice(max(-begin, 0), length - max(-end, 0))
-        for begin, end, length in zip(begins, ends, x.shape[2:], strict=True)
-    )
-    margins = [(max(begin, 0), max(end, 0)) for begin, end in zip(begins, ends, strict=True)]
-    return np.pad(x[(slice(None), slice(None), *crop)], [(0, 0), (0, 0), *margins])
+    index, *starts = places
+    is_inside = np.ones(len(index), bool)
+    for axis, (place, size) in enumerate(zip(starts, sizes, strict=True)):
+        # Tap k at place p reads element  stride * p + dilation * k - begin  of the axis.
+        taps = np.arange(window.kernel[axis]) * window.dilations[axis] - window.begins[axis]
+        position = place * window.strides[axis] + taps[:, None]
+        element, between = np.divmod(position, steps[axis]) if steps[axis] > 1 else (position, 0)
+        seen = (element >= 0) & (element < size) & (between == 0)
+        index = index[..., None, :] * size + np.where(seen, element, 0)
+        is_inside = is_inside[..., None, :] & seen
+    return index, is_inside

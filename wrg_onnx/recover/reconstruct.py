@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import StatisticsError
-from wrg_onnx.graph import Graph, Provider
+from wrg_onnx.graph import Graph, Provider, one_blas_thread
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.first_step import first_step
 from wrg_onnx.recover.layers import find_layers
 from wrg_onnx.recover.measure import Measured, MeasureOptions, measure_layers
 from wrg_onnx.recover.outcome import LayerFit, check_fits
 from wrg_onnx.recover.places import RowOptions
+from wrg_onnx.recover.reach import is_reached, reached_tensors
 from wrg_onnx.recover.removal import Removal
 from wrg_onnx.recover.ridge_level import solve_level
 from wrg_onnx.recover.walk import Walk
@@ -59,6 +60,7 @@ class Reconstruction:
     walked: int = 0
 
 
+@one_blas_thread()
 def reconstruct(
     original: Graph,
     removal: Removal,
@@ -108,6 +110,7 @@ def reconstruct(
     constants = dict(ready.constants)
     if removal.before is original:
         constants |= first_step(measured, layers, constants, removal.slices)
+    reached = reached_tensors(original, pruned)
     fits: list[LayerFit] = []
     left = Counter(found.left)
     walked = 0
@@ -117,7 +120,8 @@ def reconstruct(
         walked = len(walk)
         done = 0
         for number, level in enumerate(walk.levels):
-            solved = solve_level(walk, measured, level, ready, constants)
+            to_solve = [layer for layer in level if is_reached(layer, reached)]
+            solved = solve_level(walk, measured, to_solve, ready, constants)
             constants |= solved.constants
             fits += solved.fits
             left.update(solved.left)

@@ -14,6 +14,15 @@ from wrg_onnx.recover.gram_sums import Float64Array, GramSums
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """What is tried, times the mean variance of the inputs."""
 
+SPREAD = 0.5
+"""Which power of the ratio by which an output's deviation shrank is given back to it."""
+
+FLAT = 1e-9
+"""Of an output whose variance is below this share of the mean one, none is known."""
+
+MOST_SPREAD = 2.0
+"""How much an output grows at most: what is nearly constant says little."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
@@ -22,11 +31,12 @@ class Solution:
     Attributes:
         matrix: (G, M, D) float64.
         bias: (G, M) float64.
-        penalty: The one that was best on the rows held out; None where the weights stay as they
-            are and the bias alone changes, or not even that.
+        penalty: The one that was best on the rows held out; None where the weights are the old
+            ones, spread out, or not even that.
         before: (G, M) float64, the mean square error of each output on the rows held out, with the
             weights as they were.
-        after: (G, M) float64, that with the new ones, as they are solved for without those rows.
+        after: (G, M) float64, that with the new ones, as they are solved for without those rows and
+            before they are spread out.
         spread: (G, M) float64, the variance of each output on the rows held out.
     """
 
@@ -68,7 +78,8 @@ def solve(
         The new weights.
 
     Source: Hoerl and Kennard, "Ridge Regression", Technometrics 12(1), 1970, about W0 in place of
-    zero; as the reconstruction of removed inputs it is GRAIL's, arXiv:2602.23795.
+    zero; as the reconstruction of removed inputs it is GRAIL's, arXiv:2602.23795. That outputs are
+    spread out again (``spread_out``) is the idea of ASR, arXiv:2605.21426; by which power is ours.
     """
     spread = held_out.variance_y()
     before = held_out.error(matrix, bias)
@@ -83,7 +94,30 @@ def solve(
     if penalty is not None:
         larger = (candidate for candidate in penalties if candidate >= penalty)
         penalty, matrix = next(_solutions(whole, matrix, sorted(larger)), (None, matrix))
+    made = np.einsum("gmd,gmd->gm", matrix @ whole.covariance_x(), matrix)
+    matrix = spread_out(matrix, made, whole.variance_y())
     return Solution(matrix, whole.intercept(matrix), penalty, before, best, spread)
+
+
+def spread_out(matrix: Float64Array, made: Float64Array, wanted: Float64Array) -> Float64Array:
+    """Give outputs a part of the deviation back that they lost.
+
+    What is predicted from inputs that tell less varies less than the goal: by their correlation.
+    It is nearest to the goal so; but from layer to layer all shrinks more, and what comes behind, a
+    threshold above all, was made for the original's range.
+
+    Args:
+        matrix: (G, M, D) float64.
+        made: (G, M) float64, the variance of each output with it.
+        wanted: (G, M) float64, that of the goal.
+
+    Returns:
+        (G, M, D) float64: of each output times (deviation wanted / made) ** ``SPREAD``.
+    """
+    is_flat = np.minimum(made, wanted) <= FLAT * wanted.mean()
+    ratio = np.sqrt(np.where(is_flat, 1.0, wanted) / np.where(is_flat, 1.0, made))
+    ratio = np.clip(ratio, 1 / MOST_SPREAD, MOST_SPREAD)
+    return np.asarray(matrix * (ratio**SPREAD)[..., None])
 
 
 def _solutions(

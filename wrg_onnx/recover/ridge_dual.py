@@ -11,7 +11,7 @@ from scipy import linalg
 from wrg_onnx.graph import Array
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.recover.gram_sums import Float64Array
-from wrg_onnx.recover.ridge import PENALTIES, Solution
+from wrg_onnx.recover.ridge import PENALTIES, Solution, spread_out
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +94,9 @@ def solve_rows(
     if penalty is not None:
         larger = sorted(candidate for candidate in penalties if candidate >= penalty)
         penalty, solved = next(whole.solutions(larger), (None, weights))
+    made = (whole.centred @ solved.T.astype(np.float32)).var(axis=0, dtype=np.float64)
+    wanted = np.concatenate([fit_y, held_y]).var(axis=0, dtype=np.float64)
+    solved = spread_out(solved[None], made[None], wanted[None])[0]
     intercept = whole.intercept(solved)
     return Solution(solved[None], intercept[None], penalty, before, best, spread)
 

@@ -31,6 +31,9 @@ HELD_OUT_EVERY = 4
 GRAM_BYTES = 1 << 30
 """How many bytes Gram matrices take at a time; a layer above it is solved for from rows."""
 
+FEW_ROWS = 2
+"""A layer that reads as many numbers for each of its rows is solved for from rows, too."""
+
 _SAME = 1e-5
 """A layer whose output differs by less than this is reached by no removed channel."""
 
@@ -130,7 +133,9 @@ class _Problem:
         inputs = weight.size // layers[0].width
         self._sizes = (groups, inputs, sum(layer.width // groups for layer in layers))
         self.gram_bytes = gram_bytes(groups, inputs)
-        if self.gram_bytes > GRAM_BYTES and groups == 1:
+        rows = sum(len(one.places) for one in self._rows[0][: len(walk)])
+        # A kernel of all rows is the smaller one if there are few, and the only one if D is large.
+        if groups == 1 and (self.gram_bytes > GRAM_BYTES or FEW_ROWS * rows <= inputs):
             self.gram_bytes = 0
             self._parts: tuple[Waiting, Waiting] | tuple[Rows, Rows] | None = (Rows(), Rows())
         else:
@@ -246,7 +251,7 @@ class _Problem:
             own = slice(at, at + layer.width // layer.group)
             at = own.stop
             weight, values = self._constants[layer.weight], self._constants[layer.bias]
-            if solution.penalty is not None:
+            if solution.matrix is not matrix:
                 new[layer.weight] = from_matrix(layer, solution.matrix[:, own], weight)
             if solution.bias is not bias:
                 found = solution.bias[:, own] / layer.beta

@@ -77,6 +77,29 @@ class Budget:
         np.multiply.at(products, self.factors, counts)
         return math.fsum(products)
 
+    def savings(self, count: int) -> Float64Array:
+        """Return what each unit would save if it alone went, (count,) float64.
+
+        Args:
+            count: How many units there are.
+        """
+        lengths = np.diff(self.bounds)
+        products = self.weights.copy()
+        np.multiply.at(products, self.factors, lengths)
+        factor = np.repeat(np.arange(len(lengths)), lengths)
+        owned = self.units >= 0
+        # Of each pair of a factor and a unit: in how many of the factor's positions the unit is.
+        pairs, held = np.unique(factor[owned] * count + self.units[owned], return_counts=True)
+        factor, unit = np.divmod(pairs, count)
+        # A term that has the unit on several axes, such as input and output, is left with the
+        # product of what is left of each. An axis of that unit alone leaves nothing: log 0.
+        pairs, place = np.unique(self.factors[factor] * count + unit, return_inverse=True)
+        with np.errstate(divide="ignore"):
+            logs = np.bincount(place, np.log1p(-held / lengths[factor]), len(pairs))
+        term, unit = np.divmod(pairs, count)
+        found = np.bincount(unit, -np.expm1(logs) * products[term], count)
+        return np.asarray(found, np.float64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:

@@ -49,14 +49,25 @@ def per_unit(layers: Sequence[LayerValues], count: int) -> UnitValues:
     return UnitValues(np.divide(total, times, out=np.ones(count), where=measured), measured)
 
 
+def typical(values: Float64Array) -> float:
+    """Return the geometric mean, dead channels counted as ``LEAST_SHARE`` of the mean.
+
+    Args:
+        values: (C,) float64, not negative.
+
+    Returns:
+        The mean; 0 if there is nothing, or all is zero.
+    """
+    mean = float(values.mean()) if len(values) else 0.0
+    if not mean > 0:
+        return 0.0
+    return float(np.exp(np.log(np.maximum(values, LEAST_SHARE * mean)).mean()))
+
+
 def _scaled(values: Float64Array) -> Float64Array:
     """Divide by the geometric mean; (C,) not negative.
 
     What multiplies factors is scaled by what is multiplicative: a few strong channels lift a mean,
     and all others of their layer would seem weak beside those of other layers.
     """
-    mean = values.mean()
-    if not mean > 0:
-        return values
-    typical = float(np.exp(np.log(np.maximum(values, LEAST_SHARE * mean)).mean()))
-    return values / typical
+    return values / (typical(values) or 1.0)
