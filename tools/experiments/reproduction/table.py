@@ -56,7 +56,8 @@ def _head(parts: Sequence[Part], command: str) -> Iterator[str]:
         "a quarter of them" if first.data else f"{first.held_out} other made images"
     )
     widths = [f"{part.settings.net.width:g}" for part in parts]
-    yield "# Every criterion on one net" if len(parts) == 1 else "# Criteria on nets of each width"
+    what = "Every criterion" if first.chosen == first.rows else "Some criteria"
+    yield f"# {what} on {'one net' if len(parts) == 1 else 'nets of several widths'}"
     yield ""
     yield (
         f"{first.net.name} at width {', '.join(widths)}{_normalisation(first)}, "
