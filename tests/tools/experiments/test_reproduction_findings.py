@@ -11,7 +11,7 @@ PAGES = sorted(RESULTS.glob("wrgpruner-*.md"))
 
 def figures(text):
     """Return the figures with a decimal point, without their signs."""
-    return set(re.findall(r"\b\d+\.\d+\b", text))
+    return set(re.findall(r"\d*\.\d+", text))
 
 
 def test_each_figure_of_the_findings_stands_in_a_table():
