@@ -50,7 +50,7 @@ bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench/bench_ranks.py --less --images 2
 	$(BIN)/python tools/bench/bench_default.py
 
-reproduce: $(VENV)/.stamp  ## prune VGG16-SOD with every criterion; PROFILE is quick or full (a GPU)
+reproduce: $(VENV)/.stamp  ## prune VGG16-SOD with every criterion; PROFILE is quick, wide or full (a GPU)
 	$(BIN)/python tools/experiments/reproduce_wrgpruner.py --profile $(or $(PROFILE),quick)
 
 recovery: $(VENV)/.stamp  ## judge what each recovery buys, on images and models that are not part of this

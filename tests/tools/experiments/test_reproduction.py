@@ -1,7 +1,8 @@
+"""Settings, what is kept of results, and how a run goes on."""
+
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -9,38 +10,35 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
-import numpy as np
 import pytest
 import torch
 
-from reproduction import run, stages
+from reproduction import run, settings, stages
 from reproduction.origin import keep_origin, origin_of
-from reproduction.results import CONTROL, Cell, Result, Store, lower_is_better
-from reproduction.run import cells_of
-from reproduction.settings import NAMES, PROFILES, rows_of
+from reproduction.results import Cell, Result, Store, cells_of
+from reproduction.settings import MAIN, NAMES, PROFILES, Cut, Row, Tuning, rows_of
 from reproduction.stages import pools, write_pairs
-from reproduction.table import Figure, document, figure, figures
 from sod.nets import NetOptions
 from sod.pool import TRAINING, make_pool
 from wrg_onnx.errors import DataError, OutputError, UsageError, WorkerError
+from wrg_onnx.pipeline.config import BudgetKind
+from wrg_onnx.select import Criterion
 
 TOOLS = Path(__file__).parents[3] / "tools" / "experiments"
-QUICK = PROFILES["quick"]
-METRICS = ("mae", "max_f", "mean_f", "weighted_f", "s_measure", "max_e")
+(QUICK,) = PROFILES["quick"]
+SEL = Cut(BudgetKind.PARAMS, 0.6, Row(Criterion.SEL))
+CELL = Cell(0, SEL, (0, 200))
 
 
-def result(criterion, seed, good, *, ratio=0.6, before=0.2):
-    """Make a result whose metrics are all as good as said."""
-    found = {m: 1 - good if lower_is_better(m) else good for m in METRICS}
+def result(cell, steps):
+    """Make a result of a cell."""
     return Result(
-        seed=seed,
-        ratio=0.0 if criterion == CONTROL else ratio,
-        criterion=criterion,
-        removed=0.0 if criterion == CONTROL else ratio,
-        before=dict.fromkeys(METRICS, before),
-        after=found,
+        cell.seed,
+        *cell.key,
+        steps=steps,
+        removed={"params": 0.6, "macs": 0.5},
+        scores={"mae": 0.1},
         seconds={"tune": 1.0},
         cpu_seconds=2.0,
         hardware="a machine",
@@ -51,6 +49,7 @@ def result(criterion, seed, good, *, ratio=0.6, before=0.2):
 
 def test_criteria_of_one_formula_share_a_row():
     labels = [row.label for row in rows_of(NAMES)]
+    assert {"repair", "sel-repair", "sel"} <= {*labels}
     assert "g = taylor" in labels
     assert "r = hrank" in labels
     assert len(labels) == len(NAMES) - 2
@@ -59,39 +58,90 @@ def test_criteria_of_one_formula_share_a_row():
 
 def test_a_net_without_scales_has_no_row_for_them():
     plain = replace(QUICK, net=NetOptions("vgg16_sod", 0.125))
-    for settings in (plain, replace(QUICK, fold=True)):
-        assert "bn" not in [row.criterion.name for row in settings.rows]
+    for own in (plain, replace(QUICK, fold=True)):
+        assert "bn" not in [row.criterion.name for row in own.rows]
     assert "bn" in [row.criterion.name for row in QUICK.rows]
 
 
-def test_each_seed_has_one_control_and_every_criterion_at_every_ratio():
-    cells = cells_of(QUICK, QUICK.rows)
-    assert len(cells) == len(set(cells)) == 3 * (1 + 4 * len(QUICK.rows))
-    assert sum(cell.row is None for cell in cells) == 3
+def test_each_seed_has_one_control_and_every_criterion_at_every_ratio_of_both_budgets():
+    cells = cells_of(QUICK)
+    assert len({(cell.seed, cell.cut) for cell in cells}) == len(cells)
+    assert len(cells) == 3 * (1 + 2 * 4 * len(QUICK.rows))
+    assert sum(cell.cut is None for cell in cells) == 3
+
+
+def test_a_long_tuning_is_for_the_cuts_that_it_names_and_the_unpruned_net():
+    steps = {(cell.seed, cell.cut): cell.steps for cell in cells_of(QUICK)}
+    assert steps[0, None] == (0, 200, 800)
+    assert steps[0, SEL] == (0, 200, 800)
+    assert steps[0, replace(SEL, budget=BudgetKind.MACS)] == (0, 200, 800)
+    assert steps[0, replace(SEL, ratio=0.4)] == (0, 200)
+    assert steps[0, replace(SEL, row=Row(Criterion.BN))] == (0, 200)
+
+
+def test_a_tuning_knows_a_criterion_by_each_of_its_names():
+    row = Row(Criterion.G, ("taylor",))
+    assert Tuning(9, ("taylor",)).covers(replace(SEL, row=row))
+    assert not Tuning(9, ("taylor",)).covers(SEL)
+
+
+def test_the_wide_profile_has_a_net_of_each_width_with_the_main_criteria_at_60_percent():
+    wide = PROFILES["wide"]
+    assert [one.net.width for one in wide] == [0.125, 0.25, 0.5]
+    assert {one.ratios for one in wide} == {(0.6,)}
+    for one in wide:
+        assert sorted(row.criterion.name for row in one.chosen) == sorted(MAIN)
+
+
+def test_the_nets_that_profiles_share_are_the_same_experiment():
+    assert PROFILES["wide"][0].identity == QUICK.identity
 
 
 def test_results_are_read_back_as_they_were_put(tmp_path):
-    store = Store(tmp_path, QUICK)
-    cell = Cell(0, 0.6, QUICK.rows[0])
-    assert not store.path(cell).exists()
-    store.put(cell, result("sel", 0, 0.9))
-    assert Store(tmp_path, QUICK).all(QUICK) == [result("sel", 0, 0.9)]
-    for other in (replace(QUICK, seeds=(1,)), replace(QUICK, ratios=(0.4,))):
-        assert Store(tmp_path, other).all(other) == []
+    store, made = Store(tmp_path, QUICK), result(CELL, 200)
+    assert store.left([CELL]) == [CELL]
+    store.put(CELL, made)
+    assert store.left([CELL]) == [replace(CELL, steps=(0,))]
+    assert Store(tmp_path, QUICK).all(QUICK) == [made]
+    for other in (
+        {"seeds": (1,)}, {"ratios": (0.4,)}, {"budgets": (BudgetKind.MACS,)},
+        {"tunings": (Tuning(100),)},
+    ):  # fmt: skip
+        changed = replace(QUICK, **other)
+        assert Store(tmp_path, changed).all(changed) == []
+
+
+def test_the_unpruned_net_belongs_to_every_budget_and_ratio(tmp_path):
+    control = Cell(0, None, (0,))
+    Store(tmp_path, QUICK).put(control, result(control, 0))
+    changed = replace(QUICK, ratios=(0.4,), budgets=(BudgetKind.MACS,), tunings=(Tuning(100),))
+    assert Store(tmp_path, changed).all(changed) == [result(control, 0)]
 
 
 def test_a_result_without_a_place_is_told(tmp_path):
     store = Store(tmp_path, QUICK)
     (tmp_path / "seed0").touch()
-    with pytest.raises(OutputError, match=r"sel-0\.6\.json': cannot be written: "):
-        store.put(Cell(0, 0.6, QUICK.rows[0]), result("sel", 0, 0.9))
+    with pytest.raises(OutputError, match=r"sel-params-0\.6-200\.json': cannot be written: "):
+        store.put(CELL, result(CELL, 200))
 
 
 def test_a_piece_of_an_experiment_shares_its_folder_and_another_does_not(tmp_path):
     Store(tmp_path, QUICK)
-    Store(tmp_path, replace(QUICK, seeds=(0,), ratios=(0.6,)))
+    piece = {
+        "seeds": (0,), "ratios": (0.6,), "budgets": (BudgetKind.MACS,), "criteria": ("sel",),
+        "tunings": (Tuning(9),), "tuning": replace(QUICK.tuning, steps=9),
+    }  # fmt: skip
+    Store(tmp_path, replace(QUICK, **piece))
     with pytest.raises(UsageError, match="another experiment: its size is 64, here it is 96"):
         Store(tmp_path, replace(QUICK, size=96))
+
+
+def test_results_of_an_older_formula_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "FORMULAS", settings.FORMULAS - 1)
+    Store(tmp_path, QUICK)
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="another experiment: its formulas is 3, here it is 4"):
+        Store(tmp_path, QUICK)
 
 
 TINY = replace(
@@ -99,22 +149,22 @@ TINY = replace(
 )
 
 
-def begin(settings, folder, seed=0):
+def begin(own, folder, seed=0):
     """Write down what a seed is made of, as the first process that makes it does."""
-    keep_origin(folder, settings, seed, origin_of(settings, *pools(settings, seed)))
+    keep_origin(folder, own, seed, origin_of(own, *pools(own, seed)))
 
 
 def test_a_folder_goes_on_with_the_same_images_and_not_with_changed_ones(tmp_path):
     pairs = tmp_path / "pairs"
     write_pairs(make_pool(8, 32, seed=0, stream=TRAINING), 6, pairs)
-    settings = replace(TINY, data=(str(pairs),))
-    begin(settings, tmp_path / "run")
-    begin(settings, tmp_path / "run")
-    begin(settings, tmp_path / "run", seed=1)
+    own = replace(TINY, data=(str(pairs),))
+    begin(own, tmp_path / "run")
+    begin(own, tmp_path / "run")
+    begin(own, tmp_path / "run", seed=1)
     write_pairs(make_pool(8, 32, seed=1, stream=TRAINING), 6, pairs)
     for seed in (0, 2):
         with pytest.raises(UsageError, match="another experiment: the images that train are not"):
-            begin(settings, tmp_path / "run", seed)
+            begin(own, tmp_path / "run", seed)
 
 
 def test_made_images_of_another_generator_are_not_mixed_in(tmp_path, monkeypatch):
@@ -132,14 +182,14 @@ def test_made_images_of_another_generator_are_not_mixed_in(tmp_path, monkeypatch
 
 def test_other_weights_under_the_same_name_are_refused(tmp_path):
     weights = tmp_path / "vgg.pth"
-    settings = replace(TINY, weights=str(weights))
+    own = replace(TINY, weights=str(weights))
     with pytest.raises(DataError, match=r"vgg\.pth': cannot be read: No such file"):
-        begin(settings, tmp_path)
+        begin(own, tmp_path)
     weights.write_bytes(b"one")
-    begin(settings, tmp_path)
+    begin(own, tmp_path)
     weights.write_bytes(b"two")
     with pytest.raises(UsageError, match="another experiment: the loaded weights are not"):
-        begin(settings, tmp_path)
+        begin(own, tmp_path)
 
 
 def test_a_net_of_unknown_images_is_not_gone_on_with(tmp_path):
@@ -155,149 +205,23 @@ def test_net_and_cells_are_made_of_images_that_were_compared(tmp_path):
     with pytest.raises(UsageError, match="the images that judge are not"):
         stages.make_base(TINY, tmp_path, 0, torch.device("cpu"), print)
     with pytest.raises(UsageError, match="the images that judge are not"):
-        stages.run_cell(TINY, tmp_path, Cell(0, 0.0, None), torch.device("cpu"))
+        stages.run_cell(TINY, Store(tmp_path, TINY), CELL, torch.device("cpu"))
     assert not stages.base_path(tmp_path, 0).exists()
 
 
 def test_a_process_that_is_gone_is_told_in_one_line():
     gone = Future()
     gone.set_exception(BrokenProcessPool("terminated abruptly"))
-    with pytest.raises(WorkerError, match=r"ended before seed1/sel-0.6 was made.* --processes"):
-        list(run.finished({gone: Cell(1, 0.6, QUICK.rows[0])}))
-
-
-def test_mean_and_spread_are_those_of_the_seeds():
-    found = figures([result("sel", 0, 0.5), result("sel", 1, 0.7)], "after")
-    assert found["max_f"].mean == pytest.approx(0.6)
-    assert found["max_f"].spread == pytest.approx(0.02**0.5)
-    assert figure([0.3]) == Figure(0.3, 0.0)
-
-
-def test_the_table_names_the_best_cut_and_what_it_was_made_with():
-    results = [result("sel", 0, 0.8), result("l1", 0, 0.9), result(CONTROL, 0, 0.95)]
-    page = document(QUICK, results, "plot.svg")
-    row = re.findall(r"^\| l1 .*$", page.split("fine-tuned\n")[1], re.MULTILINE)[0]
-    assert row.startswith("| l1 | 1 | 60.0% | **0.1000** | **0.9000** |")
-    assert "| *unpruned* | 1 | 0.0% | 0.0500 | 0.9500 |" in page
-    for part in ("a machine", "abc1234", "torch 2.13.0", "plot.svg", "seeds 0"):
-        assert part in page
-    assert "3 results." in page
-    assert "removed, before fine-tuning" in page
-
-
-@pytest.mark.parametrize(
-    ("sel", "l1", "kept", "close"),
-    [
-        ((0.97, 0.97), (0.9, 0.9), "6 of 6 metrics (met", "6 of 6 (met"),
-        ((0.90, 0.90), (0.9, 0.94), "0 of 6 metrics (missed", "6 of 6 (met"),
-        ((0.80, 0.80), (0.9, 0.91), "0 of 6 metrics (missed", "0 of 6 (missed"),
-    ],
-)
-def test_the_targets_are_judged_by_the_means(sel, l1, kept, close):
-    results = [result(CONTROL, seed, 0.95) for seed in (0, 1)]
-    for name, values in (("sel", sel), ("l1", l1)):
-        results += [result(name, seed, good) for seed, good in enumerate(values)]
-    page = document(QUICK, results, "plot.svg")
-    assert kept in page
-    assert close in page
-
-
-@pytest.mark.parametrize("fewer", ["sel", "l1", CONTROL])
-def test_rows_of_unequal_seeds_are_shown_and_not_judged(fewer):
-    results = [
-        result(name, seed, good)
-        for name, good in (("sel", 0.97), ("l1", 0.9), (CONTROL, 0.95))
-        for seed in ((0,) if name == fewer else (0, 1, 2))
-    ]
-    page = document(QUICK, results)
-    assert "**" not in page
-    assert "(met" not in page
-    assert "(missed" not in page
-    assert f"Incomplete: {fewer} lacks the seeds 1, 2. No cut is named the best." in page
-    assert "Incomplete: nothing is judged before all rows have the same seeds." in page
-    assert f"| {fewer} | 1 |".replace(CONTROL, f"*{CONTROL}*") in page
-
-
-def test_another_ratio_that_is_incomplete_leaves_a_complete_one_its_verdict():
-    results = [
-        result(name, seed, good)
-        for name, good in (("sel", 0.97), ("l1", 0.9), (CONTROL, 0.95))
-        for seed in (0, 1)
-    ]
-    page = document(QUICK, [*results, result("sel", 0, 0.9, ratio=0.4)])
-    assert "6 of 6 (met" in page
-    assert page.index("Incomplete") < page.index("## 60%")
-    assert "**" not in page[: page.index("## 60%")]
-
-
-def test_one_seed_is_within_no_deviation_of_the_first():
-    page = document(QUICK, [result("sel", 0, 0.97), result("l1", 0, 0.9), result(CONTROL, 0, 0.95)])
-    assert "6 of 6 metrics (met" in page
-    assert "on 6 of 6 (incomplete: 5)" in page
-
-
-def test_there_are_no_targets_without_the_unpruned_net():
-    assert "The targets" not in document(QUICK, [result("sel", 0, 0.8)], "plot.svg")
-
-
-def test_the_same_results_draw_the_same_bytes(tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib (the extra 'plots') is not installed")
-    from reproduction.plots import draw
-
-    names = [row.criterion.name for row in QUICK.rows]
-    results = [result(CONTROL, seed, 0.95) for seed in (0, 1)] + [
-        result(name, seed, 0.9 - ratio * 0.1 * k / len(names), ratio=ratio)
-        for k, name in enumerate(names)
-        for seed in (0, 1)
-        for ratio in (0.4, 0.6)
-    ]
-    for name in ("one.svg", "two.svg"):
-        draw(QUICK.rows, results, tmp_path / name)
-    content = (tmp_path / "one.svg").read_bytes()
-    assert content == (tmp_path / "two.svg").read_bytes()
-    text = content.decode()
-    for label in (*(row.label for row in QUICK.rows), "S-measure", "unpruned, tuned"):
-        assert label in text
-    assert str(tmp_path) not in text
-
-
-def test_a_mean_over_fewer_seeds_than_others_have_is_not_drawn(tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib (the extra 'plots') is not installed")
-    from matplotlib.axes import Axes
-
-    from reproduction.plots import draw
-
-    ratios = (0.2, 0.4, 0.6)
-    results = [result(CONTROL, seed, 0.95) for seed in (0, 1)] + [
-        result(name, seed, 0.9, ratio=ratio)
-        for name in ("sel", "l1")
-        for seed in (0, 1)
-        for ratio in ratios
-    ]
-    rows = rows_of(["sel", "l1"])
-    other = result("act", 2, 0.5)  # of a criterion that is no row, and a seed that no row has
-
-    def points(results):
-        """What is handed to matplotlib, by label."""
-        with mock.patch.object(Axes, "plot") as plot, mock.patch.object(Axes, "axhline") as level:
-            draw(rows, results, tmp_path / "one.svg")
-        drawn = {call.kwargs["label"]: call.args for call in plot.call_args_list}
-        return drawn | {"level": [call.args[0] for call in level.call_args_list[-1:]]}
-
-    whole = points([*results, other])
-    assert whole["sel"] == whole["l1"] == ([*ratios], pytest.approx([0.9] * 3))
-    assert whole["level"] == [pytest.approx(0.95)]
-    gap = points([r for r in results if (r.criterion, r.seed, r.ratio) != ("l1", 1, 0.4)])
-    assert gap["sel"] == whole["sel"]
-    np.testing.assert_allclose(gap["l1"][1], [0.9, np.nan, 0.9])
-    assert points(results[1:])["level"] == []
+    with pytest.raises(WorkerError, match=r"ended before seed0/sel-params-0.6 was.* --processes"):
+        list(run.finished({gone: CELL}))
 
 
 COMMAND = (
     sys.executable, str(TOOLS / "reproduce_wrgpruner.py"), "--size", "32", "--width",
     "0.05", "--steps", "20", "--tune-steps", "2", "--seed", "0", "--ratio", "0.5", "--device",
-    "cpu", "--processes", "1", "--folder", "run",
+    "cpu", "--processes", "1", "--folder", "run", "--budget", "params",
 )  # fmt: skip
+SEED = Path("run", "width-0.05", "seed0")
 BOTH = (*COMMAND, "--criterion", "sel", "--criterion", "taylor")
 
 
@@ -321,7 +245,8 @@ def test_a_run_that_was_killed_leaves_no_process_and_goes_on(tmp_path):
         time.sleep(0.1)
     ended = subprocess.run(BOTH, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "base trained in 0 s" in ended.stdout
-    assert len(list((tmp_path / "run" / "seed0").glob("*.json"))) == 3
+    # The unpruned net and two cuts, each as it was and tuned.
+    assert len(list((tmp_path / SEED).glob("*.json"))) == 6
 
 
 @pytest.mark.slow
@@ -332,17 +257,19 @@ def test_a_run_that_lost_results_makes_them_again_and_nothing_else(tmp_path):
         )
 
     first = run()
-    files = {path.stem: path for path in (tmp_path / "run" / "seed0").glob("*.json")}
+    files = {path.stem: path for path in (tmp_path / SEED).glob("*.json")}
     assert first.returncode == 0, first.stderr
-    assert set(files) == {"unpruned", "sel-0.5", "g-0.5"}
+    names = ("unpruned", "sel-params-0.5", "g-params-0.5")
+    assert set(files) == {f"{name}-{steps}" for name in names for steps in (0, 2)}
     before = {name: json.loads(path.read_text()) for name, path in files.items()}
-    assert before["g-0.5"]["removed"] == pytest.approx(0.5, abs=0.05)
-    files["g-0.5"].unlink()
-    assert [line for line in run().stdout.splitlines() if "/1 " in line]
+    lost = before["g-params-0.5-2"]
+    assert lost["removed"]["params"] == pytest.approx(0.5, abs=0.05)
+    assert 0 < lost["removed"]["macs"] < 1
+    files["g-params-0.5-2"].unlink()
+    assert [line for line in run().stdout.splitlines() if "1/1 seed0/g-params-0.5 " in line]
     after = {name: json.loads(path.read_text()) for name, path in files.items()}
-    assert after["sel-0.5"] == before["sel-0.5"]
-    for when in ("before", "after"):
-        assert after["g-0.5"][when] == before["g-0.5"][when]
+    assert after["g-params-0.5-2"]["scores"] == lost["scores"]
+    assert all(after[name] == before[name] for name in before if name != "g-params-0.5-2")
     page = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
     assert "| g = taylor | 1 |" in page
     # A single ratio is no line.
@@ -375,7 +302,7 @@ def test_what_a_worker_process_finds_is_told_in_one_line(tmp_path):
     assert ended.stderr.count("\n") == 1
     assert "stopping when what is running has ended: cannot remove 99" in ended.stdout
     # What was finished before is kept.
-    assert (tmp_path / "run" / "seed0" / "unpruned.json").exists()
+    assert (tmp_path / SEED / "unpruned-2.json").exists()
     pairs = tmp_path / "pairs"
     write_pairs(make_pool(1, 32, seed=0, stream=TRAINING), 1, pairs)
     command += ["--data", str(pairs), "--folder", "other"]

@@ -9,23 +9,24 @@ import torch
 from PIL import Image
 
 from reproduction import stages
-from reproduction.results import CONTROL, Cell
-from reproduction.settings import PROFILES, Row
+from reproduction.results import CONTROL, Cell, Store
+from reproduction.settings import PROFILES, Cut, Row, Tuning
 from reproduction.stages import base_path, make_base, pools, run_cell, write_pairs
 from sod import training
 from sod.nets import NetOptions
 from sod.pool import HELD_OUT, TRAINING, make_pool
 from sod.training import Recipe
-from wrg_onnx.pipeline.config import Recovery
+from wrg_onnx.pipeline.config import BudgetKind, Recovery
 from wrg_onnx.select import Criterion
 
 CPU = torch.device("cpu")
 TINY = replace(
-    PROFILES["quick"],
+    PROFILES["quick"][0],
     size=32,
     net=NetOptions("vgg16_sod", 0.05, batch_norm=True),
     training=Recipe(1, batch=2),
-    tuning=Recipe(3, batch=2),
+    tuning=Recipe(9, batch=2),
+    tunings=(Tuning(3), Tuning(5)),
     images=12,
     held_out=3,
     samples=6,
@@ -120,15 +121,40 @@ def test_a_cut_net_and_the_control_see_the_same_batches_and_judges(tmp_path, mon
     monkeypatch.setattr(training, "draw_batch", drawn)
     monkeypatch.setattr(stages, "train", trains)
     monkeypatch.setattr(stages, "judge", judging)
-    control = run_cell(TINY, tmp_path, Cell(1, 0.0, None), CPU)
-    cut = run_cell(TINY, tmp_path, Cell(1, 0.5, Row(Criterion.L1)), CPU)
-    assert (control.criterion, control.removed) == (CONTROL, 0)
-    assert cut.removed == pytest.approx(0.5, abs=0.05)
-    assert len(seen) == 6
-    assert seen[:3] == seen[3:]
-    assert len(set(seen)) == 3
-    assert recipes == [(trained.fingerprint, replace(TINY.tuning, seed=1))] * 2
-    assert judges == [judged.fingerprint] * 4
+    store = Store(tmp_path, TINY)
+    cut = Cut(BudgetKind.MACS, 0.5, Row(Criterion.L1))
+    for one in (None, cut):
+        run_cell(TINY, store, Cell(1, one, (0, 3, 5)), CPU)
+    found = store.all(replace(TINY, seeds=(1,), ratios=(0.5,)))
+    assert [(r.criterion, r.steps) for r in found] == [
+        (name, steps) for name in ("l1", CONTROL) for steps in (0, 3, 5)
+    ]
+    for result in found:
+        wanted = 0 if result.criterion == CONTROL else 0.5
+        assert result.removed["macs"] == pytest.approx(wanted, abs=0.05)
+    assert len(seen) == 16
+    assert seen[:8] == seen[8:]
+    # A longer schedule begins with the batches of a shorter one.
+    assert seen[:3] == seen[3:6]
+    assert len(set(seen)) == 5
+    recipe = replace(TINY.tuning, seed=1)
+    asked = [(trained.fingerprint, replace(recipe, steps=steps)) for steps in (3, 5)]
+    assert recipes == asked * 2
+    assert judges == [judged.fingerprint] * 6
+
+
+def test_each_tuning_starts_from_what_recovery_left(tmp_path):
+    make_base(TINY, tmp_path / "one", 0, CPU, lambda *_: None)
+    make_base(TINY, tmp_path / "two", 0, CPU, lambda *_: None)
+    cut = Cut(BudgetKind.PARAMS, 0.5, Row(Criterion.L1))
+    together, alone = (Store(tmp_path / name, TINY) for name in ("one", "two"))
+    run_cell(TINY, together, Cell(0, cut, (0, 3, 5)), CPU)
+    for steps in (5, 0):
+        run_cell(TINY, alone, Cell(0, cut, (steps,)), CPU)
+    settings = replace(TINY, ratios=(0.5,))
+    scores = [{r.steps: r.scores for r in one.all(settings)} for one in (together, alone)]
+    assert scores[1] == {steps: scores[0][steps] for steps in (0, 5)}
+    assert scores[0][0] != scores[0][3] != scores[0][5]
 
 
 @pytest.mark.parametrize("fold", [False, True])

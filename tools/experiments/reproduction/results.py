@@ -6,7 +6,8 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 
-from reproduction.settings import Row, Settings
+from reproduction.settings import Cut, Settings
 from wrg_onnx.errors import DataError, OutputError, UsageError
 from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.files import renamed
@@ -27,23 +28,50 @@ PACKAGES = ("wrg-onnx", "torch", "onnxruntime", "onnx", "numpy", "pysodmetrics")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One net to cut, tune and judge.
+    """One net to cut, and to tune for one number of steps or several.
 
     Attributes:
         seed: Which of the trained nets.
-        ratio: Share of the parameters to remove; 0 for the control.
-        row: The criterion; None for the control.
+        cut: What is taken from it; None for the control.
+        steps: Of each tuning. 0 is the net before any: after its recovery, or as it was.
     """
 
     seed: int
-    ratio: float
-    row: Row | None
+    cut: Cut | None
+    steps: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """What its file and the log call it."""
-        what = CONTROL if self.row is None else f"{self.row.criterion.name}-{self.ratio:g}"
-        return f"seed{self.seed}/{what}"
+        """What its files and the log call it."""
+        return f"seed{self.seed}/{CONTROL if self.cut is None else self.cut.name}"
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """Criterion, budget and ratio as its results have them."""
+        if self.cut is None:
+            return CONTROL, "", 0.0
+        return self.cut.row.criterion.name, self.cut.budget.value, self.cut.ratio
+
+
+def cells_of(settings: Settings) -> list[Cell]:
+    """List what settings ask for: for each seed the control, then budget by budget and ratio."""
+    return [
+        Cell(seed, cut, (0, *(n for n in settings.steps if _is_tuned(settings, cut, n))))
+        for seed in settings.seeds
+        for cut in (
+            None,
+            *(
+                Cut(budget, ratio, row)
+                for budget in settings.budgets
+                for ratio in settings.ratios
+                for row in settings.chosen
+            ),
+        )
+    ]
+
+
+def _is_tuned(settings: Settings, cut: Cut | None, steps: int) -> bool:
+    return any(one.steps == steps and one.covers(cut) for one in settings.tunings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +80,13 @@ class Result:
 
     Attributes:
         seed: Which of the trained nets.
-        ratio: What was asked for.
         criterion: The criterion's name, or ``CONTROL``.
-        removed: Share of the parameters that is gone.
-        before: The metrics before fine-tuning; of a cut net after its recovery.
-        after: The metrics after fine-tuning.
-        seconds: Time by stage.
+        budget: What the ratio speaks of, ``"params"`` or ``"macs"``; empty for the control.
+        ratio: What was asked for; 0 for the control.
+        steps: Steps of fine-tuning; 0 for none.
+        removed: Share of the parameters and of the MACs that is gone, by the budget's name.
+        scores: The metrics.
+        seconds: Time by stage; cutting counts for the first result of a cut that is made.
         cpu_seconds: Time that the process computed for, all threads together.
         hardware: What it ran on.
         commit: Of the repository.
@@ -65,11 +94,12 @@ class Result:
     """
 
     seed: int
-    ratio: float
     criterion: str
-    removed: float
-    before: dict[str, float]
-    after: dict[str, float]
+    budget: str
+    ratio: float
+    steps: int
+    removed: dict[str, float]
+    scores: dict[str, float]
     seconds: dict[str, float]
     cpu_seconds: float
     hardware: str
@@ -83,19 +113,16 @@ class Store:
     Args:
         folder: Where; made if it is not there.
         settings: What the experiment is.
-        begins: Whether a folder without an experiment becomes one; otherwise it is refused.
 
     Raises:
-        UsageError: If the folder holds another experiment, or none.
+        UsageError: If the folder holds another experiment.
         DataError: If a file in it is not what was written.
     """
 
-    def __init__(self, folder: Path, settings: Settings, *, begins: bool = True) -> None:
+    def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         wanted, file = settings.identity, folder / "settings.json"
         if not file.exists():
-            if not begins:
-                raise UsageError(f"'{folder}' holds no results yet: run without --table-only")
             write(file, json.dumps(wanted, indent=1))
         found = read(file)
         # As JSON has it: its lists are tuples here.
@@ -106,24 +133,40 @@ class Store:
                     f"it is {value}; remove it, or name another --folder"
                 )
 
-    def path(self, cell: Cell) -> Path:
+    def path(self, cell: Cell, steps: int) -> Path:
         """Return where a result is, or will be."""
-        return self.folder / f"{cell.name}.json"
+        return self.folder / f"{cell.name}-{steps}.json"
+
+    def left(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Return the cells that lack results, each with the steps that it lacks."""
+        found = []
+        for cell in cells:
+            lacking = tuple(n for n in cell.steps if not self.path(cell, n).exists())
+            if lacking:
+                found.append(replace(cell, steps=lacking))
+        return found
 
     def put(self, cell: Cell, result: Result) -> None:
         """Write a result, whole or not at all."""
-        write(self.path(cell), json.dumps(asdict(result), indent=1))
+        write(self.path(cell, result.steps), json.dumps(asdict(result), indent=1))
 
     def all(self, settings: Settings) -> list[Result]:
-        """Read what is there of the settings' seeds and ratios, by seed and name.
+        """Read what is there of the settings' seeds, budgets, ratios and steps, by seed and name.
 
         Raises:
             DataError: If a file is not what was written.
         """
-        paths = sorted(self.folder.glob("seed*/*.json"))
-        found = (_result(path) for path in paths)
-        ratios = (0.0, *settings.ratios)
-        return [r for r in found if r.seed in settings.seeds and r.ratio in ratios]
+        budgets, steps = {b.value for b in settings.budgets}, {0, *settings.steps}
+        return [
+            result
+            for result in map(_result, sorted(self.folder.glob("seed*/*.json")))
+            if result.seed in settings.seeds
+            and result.steps in steps
+            and (
+                result.criterion == CONTROL
+                or (result.budget in budgets and result.ratio in settings.ratios)
+            )
+        ]
 
 
 def write(path: Path, text: str) -> None:

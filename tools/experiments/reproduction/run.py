@@ -16,8 +16,8 @@ from typing import TypeAlias
 
 import torch
 
-from reproduction.results import Cell, Store
-from reproduction.settings import Row, Settings
+from reproduction.results import Cell, Store, cells_of
+from reproduction.settings import Settings
 from reproduction.stages import base_path, kept_pools, make_base, run_cell
 from wrg_onnx.errors import WorkerError
 
@@ -55,21 +55,7 @@ class Done:
     remarks: tuple[str, ...] = ()
 
 
-def cells_of(settings: Settings, rows: tuple[Row, ...]) -> list[Cell]:
-    """List the results that settings ask for: for each seed the control, then ratio by ratio."""
-    return [
-        cell
-        for seed in settings.seeds
-        for cell in (
-            Cell(seed, 0.0, None),
-            *(Cell(seed, ratio, row) for ratio in settings.ratios for row in rows),
-        )
-    ]
-
-
-def run_all(
-    settings: Settings, store: Store, rows: tuple[Row, ...], place: Place, say: Say
-) -> None:
+def run_all(settings: Settings, store: Store, place: Place, say: Say) -> None:
     """Train the nets that are missing, then make the results that are.
 
     A seed's results start when its net is there. Whatever was finished before this call, or before
@@ -78,14 +64,13 @@ def run_all(
     Args:
         settings: The experiment.
         store: Where results are, and go to.
-        rows: The criteria.
         place: Where and how.
         say: Told what was finished.
 
     Raises:
         WrgError: Of the first piece that fails; no further pieces are started then.
     """
-    left = [cell for cell in cells_of(settings, rows) if not store.path(cell).exists()]
+    left = store.left(cells_of(settings))
     total, start = len(left), time.perf_counter()
     for name in THREADS:
         os.environ[name] = str(place.threads)
@@ -167,5 +152,5 @@ def _base(settings: Settings, folder: Path, seed: int, device: torch.device) -> 
 
 def _cell(settings: Settings, store: Store, cell: Cell, device: torch.device) -> Done:
     start = time.perf_counter()
-    store.put(cell, run_cell(settings, store.folder, cell, device))
+    run_cell(settings, store, cell, device)
     return Done(time.perf_counter() - start)

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from models.vgg16_sod import VGG16SOD
 from reproduction.origin import keep_origin, origin_of
 from reproduction.results import (
-    CONTROL,
     Cell,
     Result,
+    Store,
     as_figures,
     commit,
     hardware,
     versions,
 )
-from reproduction.settings import Row, Settings
+from reproduction.settings import Cut, Settings
 from sod.folders import read_pools
 from sod.judging import saliency_maps
 from sod.nets import LOADED, build, load_backbone
@@ -34,7 +34,7 @@ from wrg_onnx.evaluate.saliency import score_saliency
 from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.write import export_module
 from wrg_onnx.graph import Edit, Graph, edited, load
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.tsod.pictures import write_png
 from wrg_onnx.twin import build_twin
@@ -60,10 +60,16 @@ class AsNet(nn.Module):
 
 
 class Stopwatch:
-    """Seconds by stage."""
+    """Seconds by stage, and of computing, since it was started."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._cpu = time.process_time()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What this process computed for, all threads together."""
+        return round(time.process_time() - self._cpu, 3)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -135,50 +141,51 @@ def write_pairs(pool: Pool, samples: int, folder: Path) -> None:
             write_png(pixels, folder / kind / f"{number:04}.png")
 
 
-def run_cell(settings: Settings, folder: Path, cell: Cell, device: torch.device) -> Result:
-    """Cut a net, recover it, fine-tune it, and judge it before and after the latter.
+def run_cell(settings: Settings, store: Store, cell: Cell, device: torch.device) -> None:
+    """Cut a net and recover it; judge it, fine-tune it for each number of steps, judge it again.
 
-    The control is fine-tuned and judged like all others.
+    Each tuning starts from the recovered net. The control is tuned and judged like all others.
+    Every result is put into the store as soon as it is there.
     """
-    watch, started = Stopwatch(), time.process_time()
-    training, held_out = kept_pools(settings, folder, cell.seed)
-    base = base_path(folder, cell.seed)
-    removed, graph = 0.0, None
-    if cell.row is None:
-        graph = load(base)
-    else:
+    training, held_out = kept_pools(settings, store.folder, cell.seed)
+    base, watch = base_path(store.folder, cell.seed), Stopwatch()
+    removed, graph = dict.fromkeys((kind.value for kind in BudgetKind), 0.0), load(base)
+    if cell.cut is not None:
         with watch.stage("prune"):
-            removed, graph = cut(settings, base, cell, cell.row)
-    with watch.stage("judge"):
-        before = judge(graph, held_out)
-    with watch.stage("tune"):
-        tuned = tune(graph, training, settings, cell.seed, device)
-    with watch.stage("judge again"):
-        after = judge(tuned, held_out)
-    return Result(
-        seed=cell.seed,
-        ratio=cell.ratio,
-        criterion=CONTROL if cell.row is None else cell.row.criterion.name,
-        removed=removed,
-        before=before,
-        after=after,
-        seconds=watch.seconds,
-        cpu_seconds=round(time.process_time() - started, 3),
-        hardware=hardware(device),
-        commit=commit(),
-        versions=versions(),
-    )
+            removed, graph = prune_by(settings, base, cell.seed, cell.cut)
+    for steps in cell.steps:
+        tuned = graph
+        if steps:
+            with watch.stage("tune"):
+                tuned = tune(graph, training, settings, (steps, cell.seed), device)
+        with watch.stage("judge"):
+            scores = judge(tuned, held_out)
+        result = Result(
+            cell.seed,
+            *cell.key,
+            steps=steps,
+            removed=removed,
+            scores=scores,
+            seconds=watch.seconds,
+            cpu_seconds=watch.cpu_seconds,
+            hardware=hardware(device),
+            commit=commit(),
+            versions=versions(),
+        )
+        store.put(cell, result)
+        watch = Stopwatch()
 
 
-def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Graph]:
-    """Prune the net as ``wrg-onnx prune`` does; return the removed share and the result."""
-    output = base.with_name(f"{row.criterion.name}-{cell.ratio:g}.onnx")
+def prune_by(settings: Settings, base: Path, seed: int, cut: Cut) -> tuple[dict[str, float], Graph]:
+    """Prune the net as ``wrg-onnx prune`` does; return what is gone, by budget, and the result."""
+    output = base.with_name(f"{cut.name}.onnx")
     config = PruneConfig(
-        cell.ratio,
-        criterion=row.criterion,
+        cut.ratio,
+        budget=cut.budget,
+        criterion=cut.row.criterion,
         data=DataOptions(base.with_name("calibration"), settings.samples),
         evaluate=False,
-        seed=cell.seed,
+        seed=seed,
         recover=settings.recover,
         # All criteria look at all images: none is to be judged by an early end.
         certainty=1.0,
@@ -187,13 +194,27 @@ def cut(settings: Settings, base: Path, cell: Cell, row: Row) -> tuple[float, Gr
     report = prune(base, output, config, force=True).report
     graph = load(output)
     output.unlink()
-    return report.reached, graph
+    before, after = report.before, report.after
+    return {
+        BudgetKind.PARAMS.value: 1 - after.parameters / before.parameters,
+        BudgetKind.MACS.value: 1 - after.macs / before.macs,
+    }, graph
 
 
-def tune(graph: Graph, pool: Pool, settings: Settings, seed: int, device: torch.device) -> Graph:
-    """Train a graph's weights on what the unpruned net was trained on, by the same loss."""
-    net = AsNet(graph)
-    train(net, pool, replace(settings.tuning, seed=seed), device=device)
+def tune(
+    graph: Graph, pool: Pool, settings: Settings, how: tuple[int, int], device: torch.device
+) -> Graph:
+    """Train a graph's weights on what the unpruned net was trained on, by the same loss.
+
+    Args:
+        graph: The start; it stays.
+        pool: The images.
+        settings: The recipe.
+        how: The steps, and the seed of the batches.
+        device: Where.
+    """
+    net, (steps, seed) = AsNet(graph), how
+    train(net, pool, replace(settings.tuning, steps=steps, seed=seed), device=device)
     return edited(graph, Edit(constants=net.twin.trained_constants()))
 
 
