@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.select import expected_jaccard
+from wrg_onnx.select import expected_jaccard, halves_jaccard
 
 UNITS, REMOVED = 200, 60
 
@@ -50,3 +50,27 @@ def test_it_foretells_the_overlap_with_the_choice_of_endless_images(noise, image
         foretold.append(expected_jaccard(choose, images, np.random.default_rng(seed)))
     # Where a choice is hardly better than chance, resamples agree more than they should.
     assert np.mean(foretold) == pytest.approx(np.mean(truth), abs=0.06 if noise < 2 else 0.2)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("images", [16, 64])
+def test_halves_foretell_it_as_well(noise, images):
+    worth = draw(0, 1, 0)
+    wanted = ~chooser(worth)(None)
+    truth, foretold = [], []
+    for seed in range(1, 25):
+        rows = draw(noise, images, seed)
+        stays = chooser(rows)(None)
+        truth.append((~stays & wanted).sum() / (~stays | wanted).sum())
+        order = np.random.default_rng(seed).permutation(images)
+        halves = [chooser(rows[part])(None) for part in np.split(order, 2)]
+        foretold.append(halves_jaccard(stays, halves))
+    # As above, and for the same reason.
+    assert np.mean(foretold) == pytest.approx(np.mean(truth), abs=0.06 if noise < 2 else 0.2)
+
+
+def test_halves_that_choose_alike_are_certain():
+    stays = np.array([True, False, True])
+    assert halves_jaccard(stays, [stays, stays]) == 1
+    assert halves_jaccard(stays, [stays, ~stays]) == 0.5
+    assert halves_jaccard(np.ones(3, bool), [np.ones(3, bool)] * 2) == 1

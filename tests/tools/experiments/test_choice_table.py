@@ -23,4 +23,5 @@ def test_each_choice_is_a_row_of_figures():
     assert [row[1] for row in cells] == ["unpruned", "l1", "repair"]
     assert {len(row) for row in cells} == {len(head.strip("|").split("|"))}
     unpruned, by_norm, repaired = (float(row[3]) for row in cells)
-    assert unpruned >= repaired > by_norm
+    # What ridge leaves may be a little better than the unpruned net.
+    assert min(unpruned, repaired) > by_norm
