@@ -38,7 +38,7 @@ from wrg_onnx.pipeline.choose import choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig
 from wrg_onnx.pipeline.samples import Samples, gather_samples
-from wrg_onnx.select import Candidates, Criterion, Scope, score, select
+from wrg_onnx.select import Candidates, Criterion, Scope, jaccard, score, select
 
 T = TypeVar("T")
 FLOOR = 0.1
@@ -87,11 +87,6 @@ def removed_by(model: Model, statistics: Statistics, ratio: float) -> BoolArray:
     candidates = Candidates(model.units.removable, model.units.group, FLOOR)
     budget = model.budget(BudgetKind.PARAMS)
     return ~select(candidates, scores.values, budget, ratio, Scope.GLOBAL).alive
-
-
-def jaccard(one: BoolArray, other: BoolArray) -> float:
-    """Return the overlap of two sets of units."""
-    return float((one & other).sum() / max(1, (one | other).sum()))
 
 
 def main() -> None:

@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench_calibration import jaccard
 from bench_prune import build_vgg16
 from wrg_onnx.calibrate import Measurements, plan_taps
 from wrg_onnx.calibrate.gradient.probe import GradientProbe
@@ -36,7 +35,7 @@ from wrg_onnx.graph import open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.samples import find_saliency, gather_samples
-from wrg_onnx.select import Candidates, Criterion, Scope, score, select
+from wrg_onnx.select import Candidates, Criterion, Scope, jaccard, score, select
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT.parent / "shared" / "data" / "models"

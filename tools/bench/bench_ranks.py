@@ -26,7 +26,6 @@ import numpy as np
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from bench_calibration import jaccard
 from bench_default import MODELS, let_waiting_threads_sleep, model_file
 from wrg_onnx.calibrate import CollectOptions, Tap, channels_first, collect, plan_taps
 from wrg_onnx.calibrate.rank.maps import MapSource
@@ -46,7 +45,7 @@ from wrg_onnx.pipeline.choose import Chosen, choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.samples import Samples, open_samples
-from wrg_onnx.select import Candidates, Criterion, score, select
+from wrg_onnx.select import Candidates, Criterion, jaccard, score, select
 
 LARGE = 100
 """The smallest side of maps that are worth a shortcut."""

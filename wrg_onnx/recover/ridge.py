@@ -48,11 +48,6 @@ class Solution:
     after: Float64Array
     spread: Float64Array
 
-    def shares(self, own: slice = slice(None)) -> tuple[float, float]:
-        """Return the errors before and after of some outputs of each group, over their variance."""
-        spread = float(self.spread[:, own].sum()) or 1.0
-        return float(self.before[:, own].sum()) / spread, float(self.after[:, own].sum()) / spread
-
 
 def solve(
     fit: GramSums,

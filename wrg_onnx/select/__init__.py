@@ -1,6 +1,6 @@
 """From statistics to the units that die: criteria, budgets and the choice. Pure numpy."""
 
-from wrg_onnx.select.certainty import expected_jaccard, halves_jaccard
+from wrg_onnx.select.certainty import expected_jaccard, halves_jaccard, jaccard
 from wrg_onnx.select.choose import (
     Budget,
     Candidates,
@@ -34,6 +34,7 @@ __all__ = [
     "criterion_names",
     "expected_jaccard",
     "halves_jaccard",
+    "jaccard",
     "largest_ratio",
     "per_unit",
     "register_criterion",

@@ -31,11 +31,11 @@ def expected_jaccard(
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.
     """
-    stays = choose(None)
+    removed = ~choose(None)
     found = []
     for _ in range(RESAMPLES):
         drawn = np.bincount(rng.integers(images, size=images), minlength=images)
-        found.append(jaccard(stays, choose(drawn.astype(np.float64))))
+        found.append(jaccard(removed, ~choose(drawn.astype(np.float64))))
     return float(np.mean(found))
 
 
@@ -56,18 +56,18 @@ def halves_jaccard(stays: BoolArray, others: Iterable[BoolArray]) -> float:
     Source: half-samples; Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM
     1982, chapter 8.
     """
-    return float(np.mean([jaccard(stays, other) for other in others]))
+    return float(np.mean([jaccard(~stays, ~other) for other in others]))
 
 
 def jaccard(first: BoolArray, second: BoolArray) -> float:
-    """Return the Jaccard index of what two choices remove.
+    """Return the Jaccard index of two sets of units, such as what two choices remove.
 
     Args:
-        first: (units,) bool, what stays.
-        second: (units,) bool, the same of the other.
+        first: (units,) bool, what is in the one.
+        second: (units,) bool, what is in the other.
 
     Returns:
-        What both remove over what either does, in [0, 1]; 1 where neither removes anything.
+        What is in both over what is in either, in [0, 1]; 1 for two empty sets.
     """
-    either = int((~first | ~second).sum())
-    return int((~first & ~second).sum()) / either if either else 1.0
+    either = int((first | second).sum())
+    return int((first & second).sum()) / either if either else 1.0
