@@ -99,6 +99,7 @@ def parse() -> argparse.Namespace:
     add("--budget", choices=("params", "macs"), default="params", help="(%(default)s)")
     add("--criterion", choices=criterion_names(), action="append", help="(repair)")
     add("--at-objects", type=float, action="append", help="share of the places (0.5)")
+    add("--seed", type=int, default=0, help="chooses the images and the places (%(default)s)")
     return parser.parse_args()
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     config = PruneConfig(
         0.5, BudgetKind(options.budget),
         data=DataOptions(path=options.data, samples=options.samples),
-        recover=Recovery.RIDGE, certainty=1.0,
+        recover=Recovery.RIDGE, seed=options.seed,
     )  # fmt: skip
     bench = Bench.of(options.model, config, options.judge)
     plain = bench.plain()
@@ -124,7 +125,10 @@ def main() -> None:
     for ratio in options.ratio or (0.6,):
         for criterion in options.criterion or ("repair",):
             for share in options.at_objects or (0.5,):
-                own = replace(config, ratio=ratio, criterion=Criterion(criterion), at_objects=share)
+                formula = Criterion(criterion)
+                # Factors are taken of all images; asking a choice by repair costs two more of it.
+                own = replace(config, ratio=ratio, criterion=formula, at_objects=share,
+                              certainty=None if formula.repairs else 1.0)  # fmt: skip
                 start = cpu_seconds()
                 cut = bench.cut(own)
                 graph = bench.recovered(cut, own)
