@@ -194,10 +194,16 @@ _QUICK = Settings(
 
 _WIDE = replace(_QUICK, criteria=MAIN, ratios=(0.6,))
 
+_RATES = {0.125: 3e-3, 0.25: 3e-3, 0.5: 1.5e-3}
+"""By width: at twice this rate one of three nets of half the width hardly learns."""
+
 PROFILES = {
     "quick": (_QUICK,),
     "wide": tuple(
-        replace(_WIDE, net=replace(_WIDE.net, width=width)) for width in (0.125, 0.25, 0.5)
+        replace(
+            _WIDE, net=replace(_WIDE.net, width=width), training=replace(_WIDE.training, rate=rate)
+        )
+        for width, rate in _RATES.items()
     ),
     "full": (
         Settings(
