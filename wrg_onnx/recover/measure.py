@@ -251,7 +251,9 @@ class _Problem:
             if all_places:  # as many products as the model makes
                 goal = rows_at(one.layer, values[one.layer.target], places)
             else:
-                goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
+                with np.errstate(over="ignore"):  # whoever reads it says so
+                    made = matrix @ patches + bias
+                goal = made.reshape(one.layer.width, len(places))
             shortcut, added = values.get(one.layer.shortcut), None
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)

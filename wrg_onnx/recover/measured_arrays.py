@@ -176,8 +176,6 @@ def _sums(
             packed = take(f"squares.{number}", "<f8", _packed_size(groups, inputs))
             sums.xx = _unpacked(packed.astype(np.float64, copy=False), groups, inputs)
             sums.yx = np.zeros((groups, 0, inputs))
-            if (np.einsum("gdd->gd", sums.xx) < 0).any():
-                raise UnsoundError
             own.append(sums)
             number += 1
         found.append(tuple(own))
