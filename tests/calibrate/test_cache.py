@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate import Cache, cache_limit
+from wrg_onnx.calibrate.cache import LAYERS_SUFFIX
 from wrg_onnx.calibrate.kept_rows import Store
 from wrg_onnx.errors import OutputError, UsageError
 from wrg_onnx.factors import ACTIVATION
@@ -90,6 +91,49 @@ def test_files_of_other_processes_of_the_run_stay(tmp_path, clock):
         store.put(f"image {process}", ROW)
         store.flush()
     assert len(names(tmp_path)) == 2
+
+
+def keep_layers(cache, digit, size):
+    """Write a file of what layers make; return its path."""
+    key = digit * 64
+    path = cache.folder / f"{key[:32]}{LAYERS_SUFFIX}"
+    cache.write(path, key, [("goals", np.zeros(size, np.uint8))])
+    return path
+
+
+def test_what_layers_make_goes_before_rows_do(tmp_path, clock):
+    size = size_of_one(tmp_path)
+    folder = tmp_path / "kept"
+    cache = Cache(folder, limit=8 * size, now=clock)
+    rows = keep(cache, "a")
+    first = keep_layers(cache, "1", 3 * size)
+    second = keep_layers(cache, "2", 3 * size)
+    assert names(folder) == {rows.name, first.name, second.name}
+    third = keep_layers(cache, "3", 3 * size)
+    assert names(folder) == {rows.name, second.name, third.name}
+    assert sorted(file.is_of_layers for file in cache.files()) == [False, True, True]
+
+
+def test_room_for_layers_is_what_rows_leave(tmp_path, clock):
+    cache = Cache(tmp_path, limit=100_000, now=clock)
+    assert cache.room_for_layers() == 100_000
+    path = keep(cache, "a")
+    keep_layers(cache, "1", 1000)
+    assert cache.room_for_layers() == 100_000 - path.stat().st_size
+
+
+def test_arrays_are_asked_for_one_after_the_other(tmp_path):
+    written = []
+
+    def arrays():
+        for name in "ab":
+            written.append((name, sum(file.stat().st_size for file in tmp_path.iterdir())))
+            yield name, np.zeros(100_000)
+
+    Cache(tmp_path).write(tmp_path / f"{'1' * 32}{LAYERS_SUFFIX}", "1" * 64, arrays())
+    assert [name for name, _ in written] == ["a", "b"]
+    assert written[1][1] - written[0][1] > 700_000
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def foreign(folder, ours):

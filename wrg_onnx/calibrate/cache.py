@@ -1,18 +1,27 @@
-"""The folder of kept statistics: what is in it, and how large it may grow."""
+"""The folder of kept statistics: what is in it, and how large it may grow.
+
+Two kinds of files are kept. Rows of factors are small and dear: kilobytes, minutes. What layers
+read and make is large and cheap: hundreds of megabytes, seconds. So it goes first, and never at the
+cost of rows.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from wrg_onnx.errors import OutputError, UnreadableError, UsageError
+from wrg_onnx.files import renamed
 from wrg_onnx.tsod.pictures import reading
 
 LIMIT_BYTES = 2 * 2**30
@@ -23,7 +32,10 @@ LIMIT_VARIABLE = "WRG_ONNX_CACHE_LIMIT"
 KEY_LENGTH, NAME_LENGTH = 64, 32
 """Hexadecimal digits of a file's key, and how many of them its name begins with."""
 
-_NAME = re.compile(rf"([0-9a-f]{{{NAME_LENGTH}}})(\.\d+)?\.npz")
+LAYERS_SUFFIX = ".layers.npz"
+"""How the names of files end that hold what layers read and make."""
+
+_NAME = re.compile(rf"([0-9a-f]{{{NAME_LENGTH}}})(\.\d+|\.layers)?\.npz")
 
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -64,6 +76,11 @@ class KeptFile:
     path: Path
     size: int
     used: float
+
+    @property
+    def is_of_layers(self) -> bool:
+        """Whether it holds what layers read and make, and not rows of factors."""
+        return self.path.name.endswith(LAYERS_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +134,36 @@ class Cache:
             # matter either: nothing here can remove it.
             return
 
+    def write(
+        self, path: Path, key: str, arrays: Iterable[tuple[str, NDArray[np.generic]]]
+    ) -> None:
+        """Write a file in one move, and make room for it.
+
+        Args:
+            path: Where it goes; its name begins as the key does.
+            key: By what it is known.
+            arrays: What it holds, by name; each is asked for once the one before it is written.
+
+        Raises:
+            OSError: If it cannot be written, or a file cannot be removed.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with renamed(path) as part, zipfile.ZipFile(part, "w") as archive:
+            for name, array in chain([("key", np.array(key))], arrays):
+                # As `np.savez` writes it, which wants all arrays at once.
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                    np.save(stream, array, allow_pickle=False)
+        self.touch(path)
+        self.shrink(key)
+
+    def room_for_layers(self) -> int:
+        """Return how many bytes of the limit rows of factors leave for what layers make."""
+        return self.limit - sum(file.size for file in self._named() if not file.is_of_layers)
+
     def shrink(self, key: str) -> None:
-        """Remove the files that were used longest ago, until the others are within the limit.
+        """Remove files until the others are within the limit.
+
+        Those of layers go first, and of either kind those that were used longest ago.
 
         Args:
             key: Its files are in use, and stay.
@@ -128,7 +173,9 @@ class Cache:
         """
         if sum(file.size for file in self._named()) <= self.limit:
             return  # without a look into any of them
-        ours = sorted(self.files(), key=lambda file: (file.used, file.path.name))
+        ours = sorted(
+            self.files(), key=lambda file: (not file.is_of_layers, file.used, file.path.name)
+        )
         size = sum(file.size for file in ours)
         for file in ours:
             if size <= self.limit:

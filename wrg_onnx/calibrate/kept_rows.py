@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import DataError
 from wrg_onnx.factors import Factor
-from wrg_onnx.files import renamed
 from wrg_onnx.tsod.pictures import load_arrays
 
 FLUSH_SECONDS = 10.0
@@ -88,13 +86,9 @@ class Store:
             array: np.stack([row[factor] for row in self._rows.values()])
             for factor, array in self._arrays.items()
         }
-        arrays |= {"key": np.array(self._key), "images": np.array(list(self._rows))}
+        arrays["images"] = np.array(list(self._rows))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with renamed(self.path) as part, part.open("wb") as stream:
-                np.savez(stream, **cast("Any", arrays))  # `allow_pickle` is newer than NumPy 2.0
-            self._cache.touch(self.path)
-            self._cache.shrink(self._key)
+            self._cache.write(self.path, self._key, arrays.items())
         except OSError as error:
             self.problem = f"cannot keep statistics in '{self.path}': {error.strerror}"
 

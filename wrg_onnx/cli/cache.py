@@ -31,6 +31,6 @@ def cache_command(*, as_json: bool, **options: Any) -> None:
 
     A later prune of the same model and images measures only what is new. Where the files exceed
     2 GiB together, or the size in the environment variable WRG_ONNX_CACHE_LIMIT (such as 500MiB),
-    prune removes those that were used longest ago.
+    prune removes some: what it can measure in seconds first, then what was used longest ago.
     """
     emit(wrg_onnx.cache(**options), as_json=as_json)

@@ -87,7 +87,8 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False),
-    help="Keep what was measured here, by model and image. [the user's cache folder]",
+    help="Keep what was measured here, by model and images, for runs with another ratio, budget or "
+    "criterion. [the user's cache folder]",
 )  # fmt: skip
 @click.option("--amp", is_flag=True, help="Compute the criterion's gradients in bfloat16.")
 @click.option("--no-cache", is_flag=True, help="Measure everything anew, and keep nothing.")

@@ -11,20 +11,14 @@ import numpy as np
 from wrg_onnx.calibrate import Cache, Collected, CollectOptions, cache_limit, collect
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.factors import BoolArray, Consumer, Float64Array, Statistics
-from wrg_onnx.graph import one_blas_thread, resolve_provider
+from wrg_onnx.graph import one_blas_thread
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
+from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
-from wrg_onnx.recover import (
-    AddedBiases,
-    Measured,
-    MeasureOptions,
-    RowOptions,
-    consumers_of,
-    measure_layers,
-)
+from wrg_onnx.recover import AddedBiases, consumers_of
 from wrg_onnx.select import (
     Budget,
     Candidates,
@@ -52,12 +46,10 @@ class Repair:
     """Who was asked to make up for units.
 
     Attributes:
-        measured: What the layers read and make; recovery goes on from it.
         consumers: The layers that consume units.
         unmeasured: (units,) bool, units that no layer consumes whose input was measured.
     """
 
-    measured: Measured
     consumers: tuple[Consumer, ...]
     unmeasured: BoolArray
 
@@ -71,21 +63,25 @@ class Chosen:
         scores: What each unit is worth.
         selection: Which of them die.
         repair: What was asked of the layers that consume units; None if nothing was.
+        measuring: What layers make of the samples, which recovery goes on from; None without any.
     """
 
     collected: Collected
     scores: Scores
     selection: Selection
     repair: Repair | None = None
+    measuring: Measuring | None = None
 
 
-def choose_units(
+def choose_units(  # noqa: PLR0913 - what one round finds, and what the run has measured before it
     model: Model,
     samples: Samples | None,
     saliency: SaliencyMap | None,
     step: tuple[float, float],
     config: PruneConfig,
     clock: Clock,
+    *,
+    measuring: Measuring | None = None,
 ) -> Chosen:
     """Measure a model on as many images as it takes, and choose what dies.
 
@@ -96,10 +92,13 @@ def choose_units(
         step: The ratio to remove of this model, and the share of each of its layers that stays.
         config: What to prune, and how.
         clock: Times the stages.
+        measuring: What layers make of the samples, where the model is not the run's original.
 
     Raises:
         WrgError: One of its kinds.
     """
+    if measuring is None and samples is not None:
+        measuring = Measuring(model.graph, samples, config)
     ratio, floor = step
     candidates = Candidates(model.units.removable, model.units.group, floor)
     meet = partial(
@@ -119,16 +118,13 @@ def choose_units(
     if not config.criterion.repairs:
         with clock.stage("select"):
             scores = scored(collected.statistics)
-            return Chosen(collected, scores, meet(scores.values))
+            return Chosen(collected, scores, meet(scores.values), measuring=measuring)
     assert samples is not None  # the criterion needs data
+    assert measuring is not None
     images = len(samples.calibration)
     asks = config.certainty is not None and images >= FEWEST_TO_HALVE
     with clock.stage("measure"):
-        rows = RowOptions(saliency, at_objects=config.at_objects, seed=config.seed)
-        options = MeasureOptions(resolve_provider(config.provider), rows, halves=asks)
-        measured = measure_layers(
-            model.graph, samples.calibration, options, progress=clock.progress
-        )
+        measured = measuring.layers_of(model.graph, clock.progress, halves=asks)
     with clock.stage("select"):
         consumers = tuple(consumers_of(model.units, measured))
         scores = scored(collected.statistics)
@@ -152,8 +148,8 @@ def choose_units(
         certainty=certainty,
     )
     ordered = Scores(order.values, scores.unmeasured)
-    repair = Repair(measured, consumers, order.unmeasured)
-    return Chosen(collected, ordered, selection, repair)
+    repair = Repair(consumers, order.unmeasured)
+    return Chosen(collected, ordered, selection, repair, measuring)
 
 
 def _added_biases(model: Model, samples: Samples | None, config: PruneConfig) -> AddedBiases | None:

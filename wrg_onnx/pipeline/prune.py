@@ -15,6 +15,7 @@ from wrg_onnx.graph import check_model_output, open_session, resolve_provider, s
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
+from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.notes import notes
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
@@ -103,7 +104,8 @@ def share_calibration(source: Source, config: PruneConfig, *, progress: Progress
     clock = Clock(progress)
     model = _analyse(source, config, clock)
     samples = _open_samples(model, config, clock)
-    choose_for_round(model, model, 1, samples, config, clock)
+    measuring = None if samples is None else Measuring(model.graph, samples, config)
+    choose_for_round(model, model, 1, measuring, config, clock)
 
 
 def _analyse(source: Source, config: PruneConfig, clock: Clock) -> Model:

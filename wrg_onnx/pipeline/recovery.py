@@ -11,6 +11,7 @@ from wrg_onnx.graph import Graph, resolve_provider
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.finetune import trainer, training_data
+from wrg_onnx.pipeline.measuring import row_options
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress
@@ -18,7 +19,6 @@ from wrg_onnx.recover import (
     Reconstruction,
     ReconstructOptions,
     Removal,
-    RowOptions,
     compensate,
     reconstruct,
 )
@@ -85,7 +85,7 @@ def recover(
         ValidationError: If ONNX Runtime does not compute what was trained.
     """
     chosen = chosen_recovery(samples, config)
-    rows = RowOptions(samples.saliency, at_objects=config.at_objects, seed=config.seed)
+    rows = row_options(samples, config)
     options = ReconstructOptions(resolve_provider(config.provider), rows=rows)
     data = samples.calibration
     if chosen is Recovery.NONE:
@@ -94,8 +94,8 @@ def recover(
     if chosen is Recovery.BIAS:
         solved = compensate(removal, data, options, progress=progress)
         return Recovered(solved.graph, solved)
-    repair = cut.chosen.repair
-    measured = None if repair is None else repair.measured
+    measuring = cut.chosen.measuring
+    measured = None if measuring is None else measuring.layers_of(original, progress)
     removal = replace(removal, kept=kept)
     solved = reconstruct(original, removal, data, options, measured=measured, progress=progress)
     if chosen is Recovery.RIDGE:

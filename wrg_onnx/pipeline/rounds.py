@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wrg_onnx.channels import BoolArray, count_parameters
 from wrg_onnx.graph import Graph
@@ -12,6 +12,7 @@ from wrg_onnx.pipeline.choose import Chosen, choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
+from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.notes import cut_notes
 from wrg_onnx.pipeline.recovery import Recovered, recover
 from wrg_onnx.pipeline.samples import Samples
@@ -75,12 +76,15 @@ def cut_in_rounds(
     recovered: Recovered | None = None
     survivors = Survivors.all_of(model.units)
     sparsified: SparsifyReport | None = None
+    measuring = None if samples is None else Measuring(model.graph, samples, config)
     if config.sparsify and samples is not None:
-        chosen = choose_for_round(model, model, 1, samples, config, clock)
+        # How certain this choice is nobody asks: it is made again.
+        first = replace(config, certainty=None) if config.criterion.repairs else config
+        dying = choose_for_round(model, model, 1, measuring, first, clock).selection
         # The same graph with other weights, so that units and their numbers are the same.
-        current, sparsified = sparsify_model(model, chosen, samples, config, clock)
+        current, sparsified = sparsify_model(model, dying, samples, config, clock)
     for number in range(1, config.rounds + 1):
-        chosen = choose_for_round(model, current, number, samples, config, clock)
+        chosen = choose_for_round(model, current, number, measuring, config, clock)
         cut = cut_model(current, chosen, config.seed, clock)
         kept = cut.kept if kept is None else compose(kept, cut.kept)
         survivors = survivors.after(cut.chosen.selection.alive)
@@ -99,6 +103,9 @@ def cut_in_rounds(
                 graph = cut.graph if recovered is None else recovered.graph
                 current = analyse_graph(graph, model.input_shapes, config.limits)
                 survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
+    if measuring is not None:
+        said |= dict.fromkeys(measuring.notes)
+        measuring.let_go()
     assert equivalence is not None
     assert kept is not None
     alive = survivors.alive
@@ -109,7 +116,7 @@ def choose_for_round(
     model: Model,
     current: Model,
     number: int,
-    samples: Samples | None,
+    measuring: Measuring | None,
     config: PruneConfig,
     clock: Clock,
 ) -> Chosen:
@@ -119,16 +126,17 @@ def choose_for_round(
         model: The analysed original.
         current: What the round finds: the original, or what the round before it left.
         number: Which round it is, from 1.
-        samples: What the run looks at; None if it looks at weights alone.
+        measuring: Of the original, on what the run looks at; None if it looks at weights alone.
         config: What to prune, and how.
         clock: Times the stages.
 
     Raises:
         WrgError: One of its kinds.
     """
+    samples = None if measuring is None else measuring.samples
     saliency = None if samples is None else samples.saliency
     step = _step(model, current, number, config)
-    return choose_units(current, samples, saliency, step, config, clock)
+    return choose_units(current, samples, saliency, step, config, clock, measuring=measuring)
 
 
 def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:

@@ -13,13 +13,13 @@ from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.finetune.check import check_twin
 from wrg_onnx.graph import Graph
 from wrg_onnx.pipeline.analyse import Model, analyse_graph
-from wrg_onnx.pipeline.choose import Chosen
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.finetune import training_data
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.report.records import SparsifyReport
 from wrg_onnx.rewrite import plan_slices
+from wrg_onnx.select import Selection
 
 RATE = 3e-3
 """The learning rate: what makes up for units that fade has farther to go than fine-tuning has."""
@@ -48,13 +48,13 @@ def check_sparsify(original: Graph, samples: Samples, config: PruneConfig) -> No
 
 
 def sparsify_model(
-    model: Model, chosen: Chosen, samples: Samples, config: PruneConfig, clock: Clock
+    model: Model, selection: Selection, samples: Samples, config: PruneConfig, clock: Clock
 ) -> tuple[Model, SparsifyReport]:
     """Let what was chosen to die fade while the rest of the original learns to do without.
 
     Args:
         model: The analysed original.
-        chosen: Which of its units would die now; the cut chooses again.
+        selection: Which of its units would die now; the cut chooses again.
         samples: What the run looks at.
         config: What to prune, and how.
         clock: Times the stages.
@@ -68,7 +68,7 @@ def sparsify_model(
     """
     with needs_torch("sparsify"):
         from wrg_onnx.finetune.sparsify import sparsify
-    dying = elements_of(model, chosen.selection.alive)
+    dying = elements_of(model, selection.alive)
     with clock.stage("sparsify"):
         data = training_data(samples, seed=config.seed)
         tuned = sparsify(model.graph, dying, data, _options(config), progress=clock.progress)
@@ -77,7 +77,7 @@ def sparsify_model(
     first, last = tuned.history[0], tuned.history[-1]
     report = SparsifyReport(
         epochs=tuned.epochs,
-        units=chosen.selection.removed,
+        units=selection.removed,
         left=_size(faded.units.constants, dying) / (_size(model.units.constants, dying) or 1.0),
         loss_before=first.held_out_loss,
         loss_after=last.held_out_loss,

@@ -3,6 +3,7 @@
 from wrg_onnx.recover.added_biases import AddedBiases
 from wrg_onnx.recover.bias import compensate
 from wrg_onnx.recover.consumers import consumers_of
+from wrg_onnx.recover.kept_layers import Kept, find_or_measure
 from wrg_onnx.recover.measure import MeasureOptions, measure_layers
 from wrg_onnx.recover.measured import Measured
 from wrg_onnx.recover.outcome import LayerFit
@@ -18,6 +19,7 @@ from wrg_onnx.recover.removal import Removal
 __all__ = [
     "FEWEST_SAMPLES",
     "AddedBiases",
+    "Kept",
     "LayerFit",
     "MeasureOptions",
     "Measured",
@@ -27,6 +29,7 @@ __all__ = [
     "RowOptions",
     "compensate",
     "consumers_of",
+    "find_or_measure",
     "measure_layers",
     "reconstruct",
 ]

@@ -15,6 +15,9 @@ from wrg_onnx.graph import Array
 
 Float64Array = NDArray[np.float64]
 
+SMALLEST = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
+"""A variance from which on float32 has all of its digits for a product."""
+
 ROWS_AT_ONCE = 2048
 """How many rows wait for a product: each passes over a whole Gram matrix."""
 
@@ -70,7 +73,7 @@ class GramSums:
         if self.origin.x is None or self.origin.y is None:
             self.origin.x = x.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
             self.origin.y = y.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
-        with np.errstate(invalid="ignore"):  # the caller looks at the sums
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the sums
             x, y = x - self.origin.x, y - self.origin.y
             turned = x.swapaxes(1, 2)
             self.x += x.sum(axis=2, dtype=np.float64)
@@ -95,10 +98,15 @@ class GramSums:
         )
 
     def covariance_x(self) -> Float64Array:
-        """Return (G, D, D), the mean of x x' about the mean."""
+        """Return (G, D, D), the mean of x x' about the mean.
+
+        Of a group whose products float32 cannot hold it is zero, as if its inputs were constant:
+        what is left of them after rounding need not even be positive.
+        """
         mean = self.x / self.rows
         found = self.xx / self.rows
         found -= mean[:, :, None] * mean[:, None]
+        found[np.einsum("gdd->gd", found).max(axis=1, initial=0.0) < SMALLEST] = 0
         return found
 
     def covariance_yx(self) -> Float64Array:

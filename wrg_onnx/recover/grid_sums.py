@@ -90,15 +90,16 @@ class GridSums:
         places = x.reshape(-1, *self._kernel, x.shape[1] // math.prod(self._grid), *self._grid)
         first = [places.take(0, axis).reshape(*places.shape[:3], -1) for axis in (4, 5)]
         last = [places.take(-1, axis).reshape(*places.shape[:3], -1) for axis in (4, 5)]
-        for a, b in self._found:
-            axis = _shared(a, b)
-            if axis is None:
-                self._found[a, b] += at[:, *a] @ at[:, *b].T
-            else:
-                more, less = last[axis], first[axis]  # (C, taps..., samples * places of a line)
-                before_a, before_b = _before(a, axis), _before(b, axis)
-                self._found[a, b] += more[:, *a] @ more[:, *b].T
-                self._found[a, b] -= less[:, *before_a] @ less[:, *before_b].T
+        with np.errstate(over="ignore", invalid="ignore"):  # as in GramSums.add
+            for a, b in self._found:
+                axis = _shared(a, b)
+                if axis is None:
+                    self._found[a, b] += at[:, *a] @ at[:, *b].T
+                else:
+                    more, less = last[axis], first[axis]  # (C, taps..., samples * places of a line)
+                    before_a, before_b = _before(a, axis), _before(b, axis)
+                    self._found[a, b] += more[:, *a] @ more[:, *b].T
+                    self._found[a, b] -= less[:, *before_a] @ less[:, *before_b].T
 
     def _whole(self) -> Float64Array:
         """Return the sums of all pairs of taps: (D, D), of each channel its taps."""

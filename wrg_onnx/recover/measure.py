@@ -28,7 +28,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
 from wrg_onnx.recover.grid_sums import GridSums, kernel_of_all_places
-from wrg_onnx.recover.layers import LinearLayer, bias_matrix, find_layers, to_matrix
+from wrg_onnx.recover.layers import LinearLayer, find_layers, to_matrix
 from wrg_onnx.recover.measured import (
     LayerRows,
     Measured,
@@ -39,7 +39,9 @@ from wrg_onnx.recover.measured import (
 from wrg_onnx.recover.outcome import check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
 from wrg_onnx.recover.places import RowOptions, draw_places, object_places
-from wrg_onnx.recover.write_weights import current_bias
+
+VERSION = 1
+"""Raised with every change of what is measured, so that what is kept of before is not read."""
 
 BOUND_BYTES = 1 << 30
 """How many bytes of the tensors that layers read are held at a time."""
@@ -157,14 +159,7 @@ class _Problem:
         samples: int,
         options: MeasureOptions,
     ) -> None:
-        self.measured = [
-            MeasuredLayer(
-                layer,
-                graph.constants[layer.weight],
-                bias_matrix(layer, current_bias(graph, layer)),
-            )
-            for layer in layers
-        ]
+        self.measured = [MeasuredLayer.of(graph, layer) for layer in layers]
         self.read = list(
             dict.fromkeys(n for x in layers for n in (x.source, x.shortcut) if n)
         )  # fmt: skip
@@ -256,7 +251,9 @@ class _Problem:
             if all_places:  # as many products as the model makes
                 goal = rows_at(one.layer, values[one.layer.target], places)
             else:
-                goal = (matrix @ patches + bias).reshape(one.layer.width, len(places))
+                with np.errstate(over="ignore"):  # whoever reads it says so
+                    made = matrix @ patches + bias
+                goal = made.reshape(one.layer.width, len(places))
             shortcut, added = values.get(one.layer.shortcut), None
             if shortcut is not None and _is_output(one.layer, shortcut, shape):
                 added = rows_at(one.layer, shortcut, places)

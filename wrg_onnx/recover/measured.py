@@ -11,7 +11,8 @@ import numpy as np
 from wrg_onnx.factors import Float64Array, IntArray
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.recover.gram_sums import GramSums
-from wrg_onnx.recover.layers import LinearLayer, to_matrix
+from wrg_onnx.recover.layers import LinearLayer, bias_matrix, to_matrix
+from wrg_onnx.recover.write_weights import current_bias
 
 _GEOMETRY = (
     "auto_pad", "dilations", "group", "output_padding", "output_shape", "pads", "strides",
@@ -56,6 +57,12 @@ class MeasuredLayer:
     rows: list[LayerRows] = field(default_factory=list)
     halves: tuple[GramSums, ...] = ()
 
+    @classmethod
+    def of(cls, graph: Graph, layer: LinearLayer) -> MeasuredLayer:
+        """Return what is known of a layer before any sample was looked at."""
+        bias = bias_matrix(layer, current_bias(graph, layer))
+        return cls(layer, graph.constants[layer.weight], bias)
+
     def matrix(self) -> Float64Array:
         """Return the weight as (G, M / G, D) float64; made anew each time."""
         return to_matrix(self.layer, self.weight)
@@ -96,10 +103,11 @@ def rows_at(layer: LinearLayer, array: Array, places: IntArray) -> Array:
         places: (rows,) int64, of the flattened shape without the channels.
 
     Returns:
-        (M, rows) float32.
+        (M, rows) float32, contiguous: the order in memory decides how sums of it are rounded, and
+        should not depend on where it comes from.
     """
     if layer.axis < 0:
-        return np.asarray(array.reshape(-1, array.shape[-1])[places].T, np.float32)
+        return np.ascontiguousarray(array.reshape(-1, array.shape[-1])[places].T, np.float32)
     sample, place = np.divmod(places, math.prod(array.shape[2:]))
     flat = array.reshape(*array.shape[:2], -1)
-    return np.asarray(flat[sample, :, place].T, np.float32)
+    return np.ascontiguousarray(flat[sample, :, place].T, np.float32)

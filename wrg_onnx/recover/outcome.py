@@ -48,15 +48,16 @@ class Solved:
 
 
 def check_finite(layer: str, sums: Array) -> None:
-    """Refuse sums that hold NaN or infinity.
+    """Refuse sums that hold NaN or infinity, be it that the squares of what was added overflow.
 
     Raises:
         StatisticsError: Names the layer.
     """
     if not np.isfinite(sums).all():
         raise StatisticsError(
-            f"the layer that makes '{layer}' reads or makes NaN or infinity, so its weights cannot "
-            "be solved for; check the images and --mean, --std, or use --recover none"
+            f"the layer that makes '{layer}' reads or makes NaN or infinity, or numbers too large "
+            "for float32 to square, so its weights cannot be solved for; check the images and "
+            "--mean, --std, or use --recover none with another --criterion, such as l1"
         )
 
 

@@ -16,7 +16,8 @@ def cache(*, clear: bool = False, cache: AnyPath | None = None) -> Result[CacheR
 
     A later run on the same model and images measures only what is new. Where the files exceed 2 GiB
     together, or the size in the environment variable WRG_ONNX_CACHE_LIMIT (such as ``500MiB``), a
-    run removes those that were used longest ago.
+    run removes some: what layers read and make, which takes seconds to measure, before rows of
+    factors, and of either what was used longest ago.
 
     Args:
         clear: Whether the files of kept statistics are removed; nothing else is touched.

@@ -119,8 +119,8 @@ def prune(
             samples reaches this, in (0, 1], for a factor that hardly differs between samples before
             that. None is .98; 1 measures every factor on all samples. ``"repair"`` looks at all of
             them: if this is given, the report tells how certain its choice is.
-        cache: Where what was measured is kept, by model and image: True for the user's cache
-            folder, False for nowhere, or a folder.
+        cache: Where what was measured is kept, by model and images, for runs with another ratio,
+            budget or criterion: True for the user's cache folder, False for nowhere, or a folder.
         amp: Whether the criterion's gradients are computed in bfloat16.
         keep: Globs over names of nodes and weights that stay whole.
         only: Globs over those to prune; empty for all.
