@@ -350,7 +350,7 @@ def _scores(bench: Bench, graph: Graph) -> str:
         error = max(one.relative_error or 0.0 for one in accuracy.agreement)
         cells += [scores.max_f, scores.weighted_f, scores.s_measure, error]
         cells.append(mean_error(bench, graph, data))
-    return " | ".join(["", *(f"{cell:.4f}" for cell in cells), ""])
+    return "".join(f"| {cell:.4f} " for cell in cells) + "|"
 
 
 def main() -> None:
