@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg
@@ -12,6 +13,9 @@ from wrg_onnx.graph import Array
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.recover.gram_sums import Float64Array
 from wrg_onnx.recover.ridge import PENALTIES, Solution, best_penalty, least_solved, spread_out
+
+TRIED = (1.0, 10.0, 100.0)
+"""Penalties that show whether rows gain anything: few rows want larger ones than all do."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +108,26 @@ def solve_rows(
     return Solution(solved[None], intercept[None], penalty, before, best, spread)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def best_gain(fit: Rows, held_out: Rows, matrix: Float64Array) -> float:
+    """Return by which share the error on rows held out falls at most, at one of ``TRIED``.
+
+    Args:
+        fit: The rows to solve on.
+        held_out: The rows to look at.
+        matrix: (1, M, D) float64, the weights as they are; the error is compared with theirs, once
+            the bias suits them.
+
+    Returns:
+        The share; not above 0 where no solution is better.
+    """
+    fitted = _Kernel.of(*fit.arrays(), matrix[0])
+    unmoved = held_out.error(matrix, fitted.intercept(matrix[0])[None]).sum()
+    found = [weights for weights in map(fitted.solved, TRIED) if weights is not None]
+    errors = [held_out.error(one[None], fitted.intercept(one)[None]).sum() for one in found]
+    return float(1 - min(errors, default=unmoved) / unmoved) if unmoved > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)  # with slots there would be no room for what is made later
 class _Kernel:
     """A problem by rows: what the weights as they are leave, and how alike the rows are.
 
@@ -114,7 +137,6 @@ class _Kernel:
         mean_x: (D,), the means of the inputs.
         mean_y: (M,), the means of the goals.
         residual: (rows, M), the centred goals less what the weights make of the centred inputs.
-        kernel: (rows, rows), the products of the centred inputs with each other.
     """
 
     weights: Float64Array
@@ -122,15 +144,18 @@ class _Kernel:
     mean_x: Float64Array
     mean_y: Float64Array
     residual: Float64Array
-    kernel: Float64Array
 
     @classmethod
     def of(cls, x: Array, y: Array, weights: Float64Array) -> _Kernel:
         mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
         centred = (x - mean_x).astype(np.float32)
         residual = (y - mean_y) - centred @ weights.T
-        kernel = (centred @ centred.T).astype(np.float64)
-        return cls(weights, centred, mean_x, mean_y, residual, kernel)
+        return cls(weights, centred, mean_x, mean_y, residual)
+
+    @cached_property
+    def kernel(self) -> Float64Array:
+        """(rows, rows), the products of the centred inputs with each other."""
+        return (self.centred @ self.centred.T).astype(np.float64)
 
     def solved(self, penalty: float) -> Float64Array | None:
         """Return the weights; None if the penalty is too small for the kernel's rounding."""
