@@ -121,9 +121,15 @@ def best_gain(fit: Rows, held_out: Rows, matrix: Float64Array) -> float:
         The share; not above 0 where no solution is better.
     """
     fitted = _Kernel.of(*fit.arrays(), matrix[0])
-    unmoved = held_out.error(matrix, fitted.intercept(matrix[0])[None]).sum()
-    found = [weights for weights in map(fitted.solved, TRIED) if weights is not None]
-    errors = [held_out.error(one[None], fitted.intercept(one)[None]).sum() for one in found]
+    x, y = held_out.arrays()
+    centred = (x - fitted.mean_x).astype(np.float32)
+    left = (y - fitted.mean_y) - centred @ matrix[0].T.astype(np.float32)
+    unmoved = np.square(left).sum()
+    # With V = A'X the change of the weights, what it adds to a row x held out is A' X x: the
+    # products of rows do, and the (M, D) numbers of V are not made.
+    across = centred @ fitted.centred.T
+    duals = [dual for dual in map(fitted.dual, TRIED) if dual is not None]
+    errors = [np.square(left - across @ dual).sum() for dual in duals]
     return float(1 - min(errors, default=unmoved) / unmoved) if unmoved > 0 else 0.0
 
 
@@ -149,7 +155,7 @@ class _Kernel:
     def of(cls, x: Array, y: Array, weights: Float64Array) -> _Kernel:
         mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
         centred = (x - mean_x).astype(np.float32)
-        residual = (y - mean_y) - centred @ weights.T
+        residual = (y - mean_y) - centred @ weights.T.astype(np.float32)
         return cls(weights, centred, mean_x, mean_y, residual)
 
     @cached_property
@@ -159,6 +165,11 @@ class _Kernel:
 
     def solved(self, penalty: float) -> Float64Array | None:
         """Return the weights; None if the penalty is too small for the kernel's rounding."""
+        dual = self.dual(penalty)
+        return None if dual is None else np.asarray(self.weights + dual.T @ self.centred)
+
+    def dual(self, penalty: float) -> Float64Array | None:
+        """Return A (rows, M), as below; None if the penalty is too small."""
         # With X (rows, D) the centred inputs and R (rows, M) the residual, the change V of the
         # weights solves  V (X'X + n p I) = R'X.  Since  (X'X + c I) X' = X' (XX' + c I),
         #   V = A'X  with  (XX' + n p I) A = R:
@@ -172,10 +183,9 @@ class _Kernel:
         try:
             with one_blas_thread():
                 factor = linalg.cho_factor(ridged, overwrite_a=True, check_finite=False)
-                dual = linalg.cho_solve(factor, self.residual, check_finite=False)
+                return np.asarray(linalg.cho_solve(factor, self.residual, check_finite=False))
         except linalg.LinAlgError:
             return None
-        return np.asarray(self.weights + dual.T @ self.centred)
 
     def intercept(self, weights: Float64Array) -> Float64Array:
         """Return the bias that makes the mean of the output right."""
