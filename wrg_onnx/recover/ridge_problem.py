@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from wrg_onnx.factors import Float64Array, IntArray
+from wrg_onnx.factors import Float64Array
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.difference import gap_and_scale
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting, gram_bytes
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, from_matrix, to_matrix
-from wrg_onnx.recover.measured import LayerRows, Measured, rows_at
+from wrg_onnx.recover.measured import Measured, rows_at
 from wrg_onnx.recover.outcome import ROWS_DIFFER, TOO_FEW_ROWS, LayerFit, check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
 from wrg_onnx.recover.ridge import Solution, solve
 from wrg_onnx.recover.ridge_dual import Rows, best_gain, solve_rows
+from wrg_onnx.recover.rows_left import left_of, places_left
 from wrg_onnx.recover.walk import Walk
 
 HELD_OUT_EVERY = 4
@@ -142,7 +143,7 @@ class Problem:
         """
         x, first = values[self.layers[0].source], self._rows[0][index]
         shape = rows_shape(self.layers[0], self._weight_shape, x.shape)
-        found = _places_left(first, self.layers[0], shape)
+        found = places_left(first, self.layers[0], shape)
         if found is None:
             return None
         chosen, places = found
@@ -153,10 +154,12 @@ class Problem:
         patches = sampled_patches(self.layers[0], self._weight_shape, x, places)
         goals = []
         for layer, rows, name in zip(self.layers, self._rows, self._shortcuts, strict=True):
-            goal = _left(layer, rows[index].goal, chosen)
+            goal = left_of(layer, rows[index].goal, chosen)
             shortcut = rows[index].shortcut
             if name and shortcut is not None:
-                goal = goal + _left(layer, shortcut, chosen) - rows_at(layer, values[name], places)
+                goal = (
+                    goal + left_of(layer, shortcut, chosen) - rows_at(layer, values[name], places)
+                )
             goals.append(goal.reshape(layer.group, len(goal) // layer.group, len(places)))
         return patches, np.concatenate(goals, axis=1)
 
@@ -286,40 +289,3 @@ class Problem:
         matrices = [to_matrix(layer, constants[layer.weight], dtype) for layer in self.layers]
         biases = [bias_matrix(layer, constants[layer.bias]) for layer in self.layers]
         return np.concatenate(matrices, axis=1), np.concatenate(biases, axis=1)
-
-
-def _places_left(
-    rows: LayerRows, layer: LinearLayer, shape: tuple[int, ...]
-) -> tuple[IntArray | slice, IntArray] | None:
-    """Find the places that are left in the pruned model.
-
-    Tokens may be gone, too: these stand on another axis than the layer's channels.
-
-    Args:
-        rows: What was measured in the original.
-        layer: The layer of the pruned model.
-        shape: The shape of its output without the channels.
-
-    Returns:
-        Which of the rows are left, and their places in the flattened shape; nothing where the shape
-        is not that of the original less what is gone.
-    """
-    kept, rank = layer.kept, len(shape) + 1
-    axis = kept.axis
-    if kept.is_whole or (layer.axis < 0 and axis == rank - 1) or axis == layer.axis:
-        return (slice(None), rows.places) if shape == rows.shape else None
-    axis -= int(layer.axis >= 0 and axis > layer.axis)
-    at = list(np.unravel_index(rows.places, rows.shape))
-    chosen = np.flatnonzero(np.isin(at[axis], kept.positions))
-    wanted = (*rows.shape[:axis], len(kept.positions), *rows.shape[axis + 1 :])
-    if shape != wanted:
-        return None
-    index = [part[chosen] for part in at]
-    index[axis] = np.searchsorted(kept.positions, index[axis])
-    return chosen, np.ravel_multi_index(tuple(index), shape)
-
-
-def _left(layer: LinearLayer, array: Array, chosen: IntArray | slice) -> Array:
-    """Take the channels and rows that are left of what the original made, (M, rows)."""
-    array = array[:, chosen]
-    return array[layer.kept.positions] if len(array) != layer.width else array
