@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,26 @@ def test_taken_samples_keep_the_order_asked_for(pairs):
     data = from_images(pairs).take([2, 0])
     assert [sample.name for sample in data] == ["c.jpg", "a.jpg"]
     assert data.description == f"2 of 3 images with masks from {pairs}"
+
+
+def test_kept_samples_are_read_once_as_long_as_there_is_room(pairs):
+    data = from_images(pairs)
+    size = data[0].feeds["x"].nbytes + data[0].mask.nbytes
+    kept = data.kept(2 * size)
+    first = [kept[index] for index in range(3)]
+    assert [kept[index] is one for index, one in enumerate(first)] == [True, True, False]
+    assert kept.description == data.description
+    for one, other in zip(kept, data, strict=True):
+        np.testing.assert_array_equal(one.feeds["x"], other.feeds["x"])
+
+
+def test_kept_samples_stay_behind_when_another_process_gets_the_data(pairs):
+    kept = from_images(pairs).kept(1 << 20)
+    before = len(pickle.dumps(kept))
+    first = kept[0]
+    assert len(pickle.dumps(kept)) == before
+    other = pickle.loads(pickle.dumps(kept))  # noqa: S301 - what was written a line above
+    np.testing.assert_array_equal(other[0].feeds["x"], first.feeds["x"])
 
 
 def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):

@@ -12,7 +12,7 @@ from cuts import cut, data_of, error, normal_data, used_in
 from strategies import normal, whole
 
 from wrg_onnx.errors import StatisticsError
-from wrg_onnx.recover import ReconstructOptions, RowOptions, measure, reconstruct, ridge_level
+from wrg_onnx.recover import ReconstructOptions, RowOptions, measure, reconstruct, ridge_problem
 from wrg_onnx.recover.ridge import Solution
 
 CHAIN = """net (float[N,3,8,8] x) => (float[N,5,8,8] y) {
@@ -101,7 +101,7 @@ def test_solving_from_rows_gives_the_same(form, monkeypatch):
 
 def from_rows(monkeypatch):
     """Let no Gram matrix fit into memory."""
-    monkeypatch.setattr(ridge_level, "GRAM_BYTES", 0)
+    monkeypatch.setattr(ridge_problem, "GRAM_BYTES", 0)
     monkeypatch.setattr(measure, "GRAM_BYTES", 0)
 
 
@@ -306,7 +306,7 @@ def test_layers_that_are_best_as_they_are_get_no_bias(monkeypatch):
         return Solution(matrix, bias, None, *[np.ones(bias.shape)] * 3)
 
     monkeypatch.setattr(sys.modules[reconstruct.__module__], "first_step", lambda *_: {})
-    monkeypatch.setattr(ridge_level, "solve", keep)
+    monkeypatch.setattr(ridge_problem, "solve", keep)
     found = recovered(made, normal_data(made.before.inputs[0].shape, 4))
     assert [fit.layer for fit in found.fits] == ["y"]
     assert whole(found.graph) == whole(made.pruned)
@@ -341,11 +341,24 @@ def test_a_layer_with_few_rows_is_solved_for_from_rows_with_the_same_result(monk
     few = RowOptions(per_input=0.4)
     from_rows = recovered(made, data, rows=few)
     asked = []
-    monkeypatch.setattr(ridge_level, "solve_rows", lambda *rest: asked.append(rest))
-    monkeypatch.setattr(ridge_level, "FEW_ROWS", 10**6)
+    monkeypatch.setattr(ridge_problem, "solve_rows", lambda *rest: asked.append(rest))
+    monkeypatch.setattr(ridge_problem, "FEW_ROWS", 10**6)
     from_gram = recovered(made, data, rows=few)
     assert not asked
     assert [fit.penalty for fit in from_rows.fits] == [fit.penalty for fit in from_gram.fits]
     for name in ("w2", "w3"):
         one, other = from_rows.graph.constants[name], from_gram.graph.constants[name]
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize(("gain", "rows"), [(0.5, 12 * 64), (0.0, 96)])
+def test_a_wide_layer_is_solved_for_from_all_rows_where_a_few_gain_something(
+    monkeypatch, gain, rows
+):
+    made, data = twins("conv"), normal_data((1, 3, 8, 8), 12)
+    monkeypatch.setattr(ridge_problem, "WIDE", 1)
+    monkeypatch.setattr(ridge_problem, "TRIED_ROWS", 96)
+    monkeypatch.setattr(ridge_problem, "best_gain", lambda *_: gain)
+    found = recovered(made, data)
+    assert [(fit.layer, fit.rows, fit.seen) for fit in found.fits] == [("y", rows, 12 * 64)]
+    assert error(made.before, found.graph, normal_data((1, 3, 8, 8), 3, seed=1)) < 0.01

@@ -7,7 +7,7 @@ import pytest
 
 from wrg_onnx.recover.gram_sums import GramSums, Origin
 from wrg_onnx.recover.ridge import MOST_SPREAD, SPREAD, best_penalty, solve, spread_out
-from wrg_onnx.recover.ridge_dual import Rows, solve_rows
+from wrg_onnx.recover.ridge_dual import Rows, best_gain, solve_rows
 
 
 def problem(rows, inputs=6, goals=3, groups=1, noise=0.1, seed=0):
@@ -123,6 +123,18 @@ def test_rows_and_moments_give_the_same_weights():
         one, other = getattr(by_rows, name), getattr(by_moments, name)
         np.testing.assert_allclose(one, other, rtol=1e-3)
     np.testing.assert_allclose(by_rows.spread[0], y[0, :, 150:].var(axis=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("related", "low", "high"), [(True, 0.5, 1.0), (False, -1.0, 0.05)])
+def test_few_rows_tell_whether_a_solution_gains_anything(related, low, high):
+    x, y, start = problem(200)
+    if not related:
+        rng = np.random.default_rng(4)
+        y = start @ x + rng.standard_normal(y.shape).astype(np.float32)
+    fit, held_out = Rows(), Rows()
+    fit.add(x[..., :150], y[..., :150].astype(np.float32))
+    held_out.add(x[..., 150:], y[..., 150:].astype(np.float32))
+    assert low < best_gain(fit, held_out, start) < high
 
 
 def test_weights_that_noise_alone_would_change_stay_and_the_bias_moves():

@@ -54,6 +54,29 @@ class Sample:
             array.setflags(write=False)
 
 
+class _Shelf:
+    """Keeps samples that were read, as long as there is room."""
+
+    def __init__(self, readers: Sequence[Callable[[], Sample]], most_bytes: int) -> None:
+        self._readers, self._most_bytes = readers, most_bytes
+        self._room = most_bytes
+        self._samples: dict[int, Sample] = {}
+
+    def __reduce__(self) -> tuple[type[_Shelf], tuple[Sequence[Callable[[], Sample]], int]]:
+        return _Shelf, (self._readers, self._most_bytes)  # another process reads them itself
+
+    def read(self, index: int) -> Sample:
+        found = self._samples.get(index)
+        if found is None:
+            found = self._readers[index]()
+            size = sum(array.nbytes for array in found.feeds.values())
+            size += 0 if found.mask is None else found.mask.nbytes
+            if size <= self._room:
+                self._room -= size
+                self._samples[index] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSet:
     """Samples that are read, or made, one at a time.
@@ -93,6 +116,16 @@ class DataSet:
     def take(self, indices: Sequence[int] | NDArray[np.intp]) -> DataSet:
         """Return the data set of these samples, in this order."""
         readers = tuple(self.readers[int(index)] for index in indices)
+        return DataSet(readers, self.content, self.total, self.has_masks)
+
+    def kept(self, most_bytes: int) -> DataSet:
+        """Return the same samples, which are kept once they were read.
+
+        Args:
+            most_bytes: How many bytes of arrays are kept; what does not fit is read each time.
+        """
+        shelf = _Shelf(self.readers, most_bytes)
+        readers = tuple(partial(shelf.read, index) for index in range(len(self)))
         return DataSet(readers, self.content, self.total, self.has_masks)
 
     def without_broken(self) -> tuple[DataSet, tuple[str, ...]]:

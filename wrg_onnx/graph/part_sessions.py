@@ -83,7 +83,10 @@ class PartSessions:
                 part.node.append(node)
         part.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
         label = f"{self._graph.name}, up to '{outputs[0]}'"
-        return start_session(model, weights, tuple(outputs), label, provider=self._provider)
+        # A part is often a single layer of a few microseconds.
+        return start_session(
+            model, weights, tuple(outputs), label, provider=self._provider, spin=False
+        )
 
 
 def _between(graph: Graph, inputs: set[str], outputs: Sequence[str]) -> Iterator[Node]:

@@ -212,6 +212,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     provider: Provider = Provider.CPU,
     exact: bool = False,
     tf32: bool = True,
+    spin: bool = True,
 ) -> Session:
     """Make a session from a message; ``model`` is changed.
 
@@ -223,6 +224,8 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         provider: Where to compute.
         exact: As for ``open_session``.
         tf32: As for ``open_session``.
+        spin: Whether threads turn in circles while they wait for their share of an operator: a
+            little sooner there, and a waste where operators are small.
 
     Returns:
         The session.
@@ -236,6 +239,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     options.log_severity_level = 4
     # Threads of one session would otherwise go on spinning while another is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     if exact:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")

@@ -31,6 +31,9 @@ RANDOM_FOR_VALIDATION = 8
 MOST_FOR_VALIDATION = 500
 """Of a large folder; metrics hardly move beyond it."""
 
+KEPT_BYTES = 128 << 20
+"""How many bytes of samples for statistics are kept once they were read."""
+
 SAMPLES_TO_FIND = 4
 """How many samples tell whether a saliency map holds logits."""
 
@@ -104,6 +107,9 @@ def open_samples(
         UsageError: As ``gather_samples``, or if the provider is not there.
     """
     samples = gather_samples(graph, shapes, options, seed=seed)
+    # Measuring and recovery both look at them, and to draw one, or to decode it, takes as long as
+    # a small model does.
+    samples = replace(samples, calibration=samples.calibration.kept(KEPT_BYTES))
     if reference is None:
         return samples
     place = resolve_provider(provider)

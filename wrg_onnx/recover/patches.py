@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,6 +65,7 @@ def rows_shape(
     return (x_shape[0], *output_sizes(window, _stuffed_sizes(x_shape[2:], steps), ceil=False))
 
 
+@lru_cache(maxsize=512)  # asked of each layer for each sample: as many layers as take turns
 def _as_convolution(
     node: Node, kernel: tuple[int, ...], sizes: tuple[int, ...]
 ) -> tuple[SlidingWindow, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from scipy import linalg
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.recover.gram_sums import Float64Array, GramSums
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """What is tried, times the mean variance of the inputs."""
 
 SPREAD = 0.5

@@ -98,37 +98,52 @@ def repair_order(
     place = np.full(count, np.inf)
     at = 0
     costs = [layer.costs() for layer in layers]
-    factor = _factors(_sum(costs, count), candidates, worth, savings)
+    # The removal of what no layer names is not known to be free: it goes last.
+    named = np.zeros(count, bool)
+    for units, _ in costs:
+        named[units] = True
+    factor = _factors(np.where(named, _sum(costs, count), np.nan), candidates, worth, savings)
+    touching = _touching(consumers)
     open_ = candidates.removable & (left[candidates.group] > 0)
     size = sum(consumer.gram.nbytes for consumer in consumers if consumer.gram is not None)
     steps = max(FEWEST_STEPS, min(STEPS, MOST_BYTES // max(1, size)))
     step = max(1, int(open_.sum()) // steps)
     while open_.any():
-        total = _sum(costs, count) * factor
-        # The removal of what no layer names is not known to be free: it goes last.
-        total[np.isnan(total)] = np.inf
+        total = np.where(named, _sum(costs, count) * factor, np.inf)
         order = np.lexsort((np.arange(count), total))
         chosen = order[open_[order]][:step]
+        touched: set[int] = set()
         for unit in chosen:
             if not left[candidates.group[unit]]:
                 continue
             place[unit], alive[unit] = at, False
             left[candidates.group[unit]] -= 1
             at += 1
+            touched.update(touching.get(int(unit), ()))
         gone = np.append(~alive, False)  # positions without a unit, at -1, stay
-        for number, layer in enumerate(layers):
-            if layer.remove(gone):
-                costs[number] = layer.costs()
+        for number in sorted(touched):
+            if layers[number].remove(gone):
+                costs[number] = layers[number].costs()
         open_ = candidates.removable & alive & (left[candidates.group] > 0)
     return RepairOrder(np.where(np.isinf(place), float(at), place), ~measured)
 
 
 def _sum(costs: Sequence[tuple[IntArray, Float64Array]], count: int) -> Float64Array:
-    """Add up what each unit costs in each layer; NaN for one that no layer names."""
-    total = np.full(count, np.nan)
+    """Add up what each unit costs in each layer; 0 for one that no layer names."""
+    total = np.zeros(count)
     for units, values in costs:
-        total[units] = np.nan_to_num(total[units]) + values
+        total[units] += values  # a layer names each unit once
     return total
+
+
+def _touching(consumers: Sequence[Consumer]) -> dict[int, list[int]]:
+    """Return of each unit the numbers of the layers that read or make it."""
+    found: dict[int, list[int]] = {}
+    for number, consumer in enumerate(consumers):
+        for unit in np.unique(np.concatenate([consumer.inputs, consumer.outputs])):
+            if unit >= 0:
+                found.setdefault(int(unit), []).append(number)
+    return found
 
 
 def _factors(
