@@ -217,14 +217,19 @@ class _Layer:
         """
         read = np.flatnonzero(self._live & (self._inputs >= 0))
         order = read[np.argsort(self._inputs[read], kind="stable")]
-        units, first, sizes = np.unique(self._inputs[order], return_index=True, return_counts=True)
+        sorted_ = self._inputs[order]
+        first = np.flatnonzero(np.diff(sorted_, prepend=-1))  # where the columns of a unit begin
+        units, sizes = sorted_[first], np.diff(first, append=len(order))
         values = np.zeros(len(units))
-        for size in np.unique(sizes):
+        for size in {*sizes.tolist()}:
             which = np.flatnonzero(sizes == size)
             blocks = order[first[which][:, None] + np.arange(size)]  # (n, k) columns
             parts = self._columns[blocks]  # (n, k, M)
             if self._inverse is None:
                 values[which] = np.square(parts).sum(axis=(1, 2))
+            elif size == 1:
+                values[which] = np.square(parts[:, 0]).sum(axis=1)
+                values[which] /= self._inverse.blocks(blocks)[:, 0, 0]
             else:
                 inner = np.linalg.inv(self._inverse.blocks(blocks))
                 products = parts @ parts.transpose(0, 2, 1)
