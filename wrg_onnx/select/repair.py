@@ -110,7 +110,7 @@ def repair_order(
     step = max(1, int(open_.sum()) // steps)
     while open_.any():
         total = np.where(named, _sum(costs, count) * factor, np.inf)
-        order = np.lexsort((np.arange(count), total))
+        order = np.argsort(total, kind="stable")
         chosen = order[open_[order]][:step]
         touched: set[int] = set()
         for unit in chosen:
@@ -188,6 +188,7 @@ class _Layer:
         self._inputs, self._outputs = consumer.inputs, consumer.outputs.copy()
         self._is_dead = np.zeros(len(self._outputs), bool)
         self._live = np.ones(len(consumer.inputs), bool)
+        self._stacks: tuple[IntArray, list[tuple[IntArray, IntArray]]] | None = None
         self._inverse: RidgedInverse | None = None
         if consumer.gram is not None:
             variances = consumer.gram.diagonal()
@@ -215,19 +216,13 @@ class _Layer:
             W_J (M, k), (H^-1)_JJ (k, k)  ->  tr( W_J' W_J [(H^-1)_JJ]^-1 ).
         Blocks of one size are stacked, so that numpy inverts all of them at a time.
         """
-        read = np.flatnonzero(self._live & (self._inputs >= 0))
-        order = read[np.argsort(self._inputs[read], kind="stable")]
-        sorted_ = self._inputs[order]
-        first = np.flatnonzero(np.diff(sorted_, prepend=-1))  # where the columns of a unit begin
-        units, sizes = sorted_[first], np.diff(first, append=len(order))
+        units, stacks = self._stacks = self._stacks or self._stacked()
         values = np.zeros(len(units))
-        for size in {*sizes.tolist()}:
-            which = np.flatnonzero(sizes == size)
-            blocks = order[first[which][:, None] + np.arange(size)]  # (n, k) columns
+        for which, blocks in stacks:
             parts = self._columns[blocks]  # (n, k, M)
             if self._inverse is None:
                 values[which] = np.square(parts).sum(axis=(1, 2))
-            elif size == 1:
+            elif blocks.shape[1] == 1:
                 values[which] = np.square(parts[:, 0]).sum(axis=1)
                 values[which] /= self._inverse.blocks(blocks)[:, 0, 0]
             else:
@@ -236,6 +231,25 @@ class _Layer:
                 values[which] = np.einsum("nkl,nlk->n", inner, products)
         # What makes nothing loses nothing: to feed a dead layer costs nothing.
         return units, values / self.variance if self.variance > 0 else np.zeros(len(units))
+
+    def _stacked(self) -> tuple[IntArray, list[tuple[IntArray, IntArray]]]:
+        """Return the units that it reads, ascending, and stacks of those with as many columns.
+
+        Returns:
+            (units,), and of each stack (n,) which of these are in it and (n, k) their columns.
+        """
+        read = np.flatnonzero(self._live & (self._inputs >= 0))
+        order = read[np.argsort(self._inputs[read], kind="stable")]
+        of = self._inputs[order]
+        begins = np.ones(len(of), bool)
+        begins[1:] = of[1:] != of[:-1]
+        first = np.flatnonzero(begins)
+        sizes = np.bincount(np.cumsum(begins) - 1, minlength=len(first))
+        stacks = []
+        for size in sorted({*sizes.tolist()}):
+            which = np.flatnonzero(sizes == size)
+            stacks.append((which, order[first[which][:, None] + np.arange(size)]))
+        return of[first], stacks
 
     def remove(self, gone: BoolArray) -> bool:
         """Take columns and rows of units away that are gone; tell whether there were any.
@@ -257,6 +271,7 @@ class _Layer:
             half, factor = self._inverse.remove(lost)
             self._columns -= half.T @ np.linalg.solve(factor, self._columns[lost])
         self._live[lost] = False
+        self._stacks = None
         if 4 * int(self._live.sum()) <= 3 * len(self._live):
             stay = np.flatnonzero(self._live)
             self._columns, self._inputs = self._columns[stay], self._inputs[stay]
