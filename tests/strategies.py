@@ -41,6 +41,17 @@ def normal(*shape, seed=0, dtype=np.float32):
     return rng.standard_normal(shape).astype(dtype)
 
 
+SALIENCY_NET = """net (float[1,3,32,32] x) => (float[1,1,32,32] y) {
+    c = Conv<pads = [1,1,1,1]>(x, w1, b1)  a = Relu(c)  d = Conv<pads = [1,1,1,1]>(a, w2, b2)
+    e = Conv(a, w3, b3)  f = Add(d, e)  b = Relu(f)  z = Conv(b, w4, b4)  y = Sigmoid(z) }"""
+"""A small net that makes a map of saliency; a branch is added to another."""
+
+SALIENCY_WEIGHTS = {
+    "w1": normal(12, 3, 3, 3), "w2": normal(8, 12, 3, 3, seed=1) / 8, "w3": normal(8, 12, 1, 1),
+    "w4": normal(1, 8, 1, 1), "b1": normal(12), "b2": normal(8), "b3": normal(8), "b4": normal(1),
+}  # fmt: skip
+
+
 def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
     again = onnx.ModelProto()
     again.CopyFrom(model)

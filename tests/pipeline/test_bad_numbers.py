@@ -6,21 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from strategies import build, normal
+from strategies import SALIENCY_NET, SALIENCY_WEIGHTS, build
 
 import wrg_onnx
 from wrg_onnx.errors import StatisticsError
 
-TEXT = """net (float[1,3,32,32] x) => (float[1,1,32,32] y) {
-    c = Conv<pads = [1,1,1,1]>(x, w1, b1)  a = Relu(c)  d = Conv<pads = [1,1,1,1]>(a, w2, b2)
-    e = Conv(a, w3, b3)  f = Add(d, e)  b = Relu(f)  z = Conv(b, w4, b4)  y = Sigmoid(z) }"""
-WEIGHTS = {
-    "w1": normal(12, 3, 3, 3), "w2": normal(8, 12, 3, 3, seed=1) / 8, "w3": normal(8, 12, 1, 1),
-    "w4": normal(1, 8, 1, 1), "b1": normal(12), "b2": normal(8), "b3": normal(8), "b4": normal(1),
-}  # fmt: skip
 
-
-def pruned(weights, text=TEXT, **options):
+def pruned(weights, text=SALIENCY_NET, **options):
     short = {"ratio": 0.4, "samples": 4, "evaluate": False, "cache": False, "provider": "cpu"}
     return wrg_onnx.prune(build(text, weights), **{**short, **options}).report
 
@@ -30,7 +22,10 @@ def told(report, words):
 
 
 def scaled(factor, *names):
-    return {**WEIGHTS, **{name: WEIGHTS[name] * np.float32(factor) for name in names}}
+    return {
+        **SALIENCY_WEIGHTS,
+        **{name: SALIENCY_WEIGHTS[name] * np.float32(factor) for name in names},
+    }
 
 
 @pytest.mark.parametrize("factor", [1e18, 1e30, 1e37])
@@ -51,14 +46,14 @@ def test_numbers_whose_squares_vanish_count_as_constant_and_it_is_told(factor):
 
 
 def test_a_covariance_that_cannot_be_inverted_is():
-    twins = {name: np.repeat(WEIGHTS[name][:6], 2, axis=0) for name in ("w1", "b1")}
-    report = pruned({**WEIGHTS, **twins}, ratio=0.45, budget="macs")
+    twins = {name: np.repeat(SALIENCY_WEIGHTS[name][:6], 2, axis=0) for name in ("w1", "b1")}
+    report = pruned({**SALIENCY_WEIGHTS, **twins}, ratio=0.45, budget="macs")
     assert all(fit.after < 1e-3 for fit in report.recovery.fits if fit.layer in ("d", "e"))
     assert all(fit.after <= fit.before for fit in report.recovery.fits)
 
 
 def test_a_single_image_gives_a_choice_and_biases_alone():
-    report = pruned(WEIGHTS, samples=1)
+    report = pruned(SALIENCY_WEIGHTS, samples=1)
     assert told(report, "the biases alone were recovered")
     assert report.removed > 0
 
@@ -68,12 +63,12 @@ def in_half(weights):
 
 
 def test_a_model_in_half_precision_is_measured_and_stays_one():
-    text = TEXT.replace("float[", "float16[")
+    text = SALIENCY_NET.replace("float[", "float16[")
     result = wrg_onnx.prune(
-        build(text, in_half(WEIGHTS)),
+        build(text, in_half(SALIENCY_WEIGHTS)),
         ratio=0.4, samples=4, evaluate=False, cache=False, provider="cpu",
     )  # fmt: skip
-    whole = pruned(WEIGHTS)
+    whole = pruned(SALIENCY_WEIGHTS)
     assert result.report.reached == pytest.approx(whole.reached, abs=0.05)
     assert len(result.report.recovery.fits) == len(whole.recovery.fits)
     for half, fit in zip(result.report.recovery.fits, whole.recovery.fits, strict=True):
@@ -83,6 +78,10 @@ def test_a_model_in_half_precision_is_measured_and_stays_one():
 
 
 def test_a_model_in_half_precision_that_overflows_is_refused():
-    large = {**WEIGHTS, "w1": WEIGHTS["w1"] * 3e3, "w2": WEIGHTS["w2"] * 1e2}
+    large = {
+        **SALIENCY_WEIGHTS,
+        "w1": SALIENCY_WEIGHTS["w1"] * 3e3,
+        "w2": SALIENCY_WEIGHTS["w2"] * 1e2,
+    }
     with pytest.raises(StatisticsError, match="NaN or infinity"):
-        pruned(in_half(large), TEXT.replace("float[", "float16["))
+        pruned(in_half(large), SALIENCY_NET.replace("float[", "float16["))

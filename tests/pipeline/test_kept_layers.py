@@ -6,7 +6,7 @@ import shutil
 
 import onnx
 import pytest
-from strategies import build, normal
+from strategies import SALIENCY_NET, SALIENCY_WEIGHTS, build
 
 from wrg_onnx.pipeline import measuring
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig, Recovery
@@ -15,20 +15,12 @@ from wrg_onnx.recover import kept_layers, measure_layers
 from wrg_onnx.select import Criterion
 from wrg_onnx.tsod import MakeOptions, make_set
 
-TEXT = """net (float[1,3,32,32] x) => (float[1,1,32,32] y) {
-    c = Conv<pads = [1,1,1,1]>(x, w1, b1)  a = Relu(c)  d = Conv<pads = [1,1,1,1]>(a, w2, b2)
-    e = Conv(a, w3, b3)  f = Add(d, e)  b = Relu(f)  z = Conv(b, w4, b4)  y = Sigmoid(z) }"""
-WEIGHTS = {
-    "w1": normal(12, 3, 3, 3), "w2": normal(8, 12, 3, 3, seed=1) / 8, "w3": normal(8, 12, 1, 1),
-    "w4": normal(1, 8, 1, 1), "b1": normal(12), "b2": normal(8), "b3": normal(8), "b4": normal(1),
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Write a small net that makes a map of saliency."""
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    onnx.save(build(TEXT, WEIGHTS), path)
+    onnx.save(build(SALIENCY_NET, SALIENCY_WEIGHTS), path)
     return path
 
 
