@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import click
@@ -85,12 +84,14 @@ class Bench:
         """Analyse a model of the shared data."""
         model = analyse(DATA / "models" / f"{name}.onnx", config.data)
         samples = gather_samples(model.graph, model.input_shapes, config.data, seed=config.seed)
-        return cls(model, config, samples, open_session(model.graph))
+        original = open_session(model.graph)
+        found = find_saliency(original, samples.calibration, samples.preprocessing)
+        return cls(model, config, replace(samples, saliency=found), original)
 
-    @cached_property
+    @property
     def saliency(self) -> SaliencyMap | None:
         """How to read the saliency map."""
-        return find_saliency(self.original, self.samples.calibration, self.samples.preprocessing)
+        return self.samples.saliency
 
     def cut(self) -> Cut:
         """Measure and cut the model."""
