@@ -164,7 +164,10 @@ def test_a_dead_input_whose_sums_are_rounded_below_zero_is_found_again(tmp_path,
     monkeypatch.setattr(kept_layers, "measure_layers", rounded)
     first = find(tmp_path, graph).measured
     monkeypatch.setattr(kept_layers, "measure_layers", must_not_measure)
-    same_layers(first, find(tmp_path, graph).measured)
+    second = find(tmp_path, graph)
+    assert second.problem == ""
+    assert second.measured.layers["a"].sums.xx[0, 0, 0] == -1e-12
+    same_layers(first, second.measured)
 
 
 def test_a_layer_whose_covariance_does_not_fit_is_found_again_without(tmp_path, monkeypatch):
@@ -184,7 +187,12 @@ def test_a_sample_that_gives_no_row_is_found_again(tmp_path, monkeypatch):
         first = find(tmp_path, graph, data).measured
         with monkeypatch.context() as patch:
             patch.setattr(kept_layers, "measure_layers", must_not_measure)
-            same_layers(first, find(tmp_path, graph, data).measured)
+            second = find(tmp_path, graph, data)
+        assert second.problem == ""
+        rows = second.measured.layers["y"].rows
+        assert [len(one.places) for one in rows] == [3, 0][-len(data) :]
+        assert rows[-1].goal.shape == (6, 0)
+        same_layers(first, second.measured)
 
 
 def test_a_model_without_layers_is_kept_too(tmp_path):
