@@ -119,7 +119,7 @@ def main() -> None:
     step = (config.ratio, config.floor)
     samples = Samples(data, gathered.validation, gathered.preprocessing)
     stopped, stopped_seconds = timed(
-        lambda: choose_units(model, samples, None, step, config, Clock(lambda *_: None))
+        lambda: choose_units(model, samples, step, config, Clock(lambda *_: None))
     )
     theirs, theirs_seconds = timed(lambda: as_hrank(model, taps, data))
 

@@ -181,7 +181,7 @@ def choose(
         cache=cache_folder, evaluate=False,
     )  # fmt: skip
     step = (config.ratio, config.floor)
-    chosen = choose_units(model, samples, samples.saliency, step, asked, clock)
+    chosen = choose_units(model, samples, step, asked, clock)
     return chosen, clock.cpu_seconds["calibrate"]
 
 

@@ -45,7 +45,7 @@ def main() -> None:
         model = analyse(path, config.data)
     samples = gather_samples(model.graph, model.input_shapes, config.data, seed=0)
     step, clock = (config.ratio, config.floor), Clock(lambda *_: None)
-    chosen = choose_units(model, samples, None, step, config, clock)
+    chosen = choose_units(model, samples, step, config, clock)
     cut = cut_model(model, chosen, config.seed, clock)
     session = open_session(model.graph)
     forward = 0.0

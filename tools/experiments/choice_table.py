@@ -66,7 +66,7 @@ class Bench:
     def cut(self, config: PruneConfig) -> Cut:
         """Choose and cut."""
         clock, step = Clock(lambda *_: None), (config.ratio, config.floor)
-        chosen = choose_units(self.model, self.samples, self.samples.saliency, step, config, clock)
+        chosen = choose_units(self.model, self.samples, step, config, clock)
         return cut_model(self.model, chosen, config.seed, clock)
 
     def recovered(self, cut: Cut, config: PruneConfig) -> Graph:

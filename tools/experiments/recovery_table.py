@@ -97,7 +97,7 @@ class Bench:
         """Measure and cut the model."""
         step = (self.config.ratio, self.config.floor)
         clock = Clock(lambda *_: None)
-        chosen = choose_units(self.model, self.samples, self.saliency, step, self.config, clock)
+        chosen = choose_units(self.model, self.samples, step, self.config, clock)
         return cut_model(self.model, chosen, self.config.seed, clock)
 
     def recovered(self, cut: Cut) -> Iterator[tuple[Recovery, Graph, float]]:

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from wrg_onnx.calibrate import Cache, Collected, CollectOptions, cache_limit, collect
-from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.factors import BoolArray, Consumer, Float64Array, Statistics
 from wrg_onnx.graph import one_blas_thread
 from wrg_onnx.pipeline.analyse import Model
@@ -73,10 +72,9 @@ class Chosen:
     measuring: Measuring | None = None
 
 
-def choose_units(  # noqa: PLR0913 - what one round finds, and what the run has measured before it
+def choose_units(
     model: Model,
     samples: Samples | None,
-    saliency: SaliencyMap | None,
     step: tuple[float, float],
     config: PruneConfig,
     clock: Clock,
@@ -88,7 +86,6 @@ def choose_units(  # noqa: PLR0913 - what one round finds, and what the run has 
     Args:
         model: The analysed model.
         samples: Where statistics come from; None if only weights are looked at.
-        saliency: How to read the saliency map, None if the model has none.
         step: The ratio to remove of this model, and the share of each of its layers that stays.
         config: What to prune, and how.
         clock: Times the stages.
@@ -114,7 +111,7 @@ def choose_units(  # noqa: PLR0913 - what one round finds, and what the run has 
         return meet(scored(statistics).values).alive
 
     with clock.stage("calibrate"):
-        collected = _collect(model, samples, saliency, select_from, config, clock)
+        collected = _collect(model, samples, select_from, config, clock)
     if not config.criterion.repairs:
         with clock.stage("select"):
             scores = scored(collected.statistics)
@@ -187,7 +184,6 @@ def _meet(
 def _collect(
     model: Model,
     samples: Samples | None,
-    saliency: SaliencyMap | None,
     select_from: Callable[[Statistics], BoolArray],
     config: PruneConfig,
     clock: Clock,
@@ -201,8 +197,9 @@ def _collect(
         enough=config.enough,
         workers=config.workers,
     )
-    data = None
+    data, saliency = None, None
     if samples is not None:
+        saliency = samples.saliency
         # The first images must be a fair choice: files in order of their names often are not.
         order = np.random.default_rng(config.seed).permutation(len(samples.calibration))
         data = samples.calibration.take(order)

@@ -134,9 +134,8 @@ def choose_for_round(
         WrgError: One of its kinds.
     """
     samples = None if measuring is None else measuring.samples
-    saliency = None if samples is None else samples.saliency
     step = _step(model, current, number, config)
-    return choose_units(current, samples, saliency, step, config, clock, measuring=measuring)
+    return choose_units(current, samples, step, config, clock, measuring=measuring)
 
 
 def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:
