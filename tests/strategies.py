@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper, parser
 from wrg_onnx.channels import Limits, Units, find_units, index_bounds, random_feeds
 from wrg_onnx.graph import Graph, bind_sizes, infer_shapes
 from wrg_onnx.graph.load import from_proto
-from wrg_onnx.graph.message import to_proto
+from wrg_onnx.graph.message import to_message
 from wrg_onnx.rewrite import apply_plan, plan_slices
 
 TOLERANCE = 1e-5
@@ -113,9 +113,7 @@ def draw_alive(units: Units, rng, share=0.5):
 
 def whole(graph: Graph) -> onnx.ModelProto:
     """Return a graph as one message, its large weights inside."""
-    model, weights = to_proto(graph)
-    model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in weights.items())
-    return model
+    return to_message(graph)
 
 
 def run(model: onnx.ModelProto, feeds):

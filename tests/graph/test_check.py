@@ -6,7 +6,7 @@ import onnx
 import pytest
 from strategies import build, copy_of, normal
 
-from wrg_onnx.graph import checker_problem, file_problem, load
+from wrg_onnx.graph import checker_problem, from_proto, load
 
 TEXT = """net (float[2,6] x, bool c) => (float[2,5] o) {
   a = MatMul(x, d)
@@ -28,21 +28,21 @@ def test_a_file_is_checked_with_its_weights_inside_or_beside_it(model, tmp_path,
         convert_attribute=True,
     )  # fmt: skip
     assert (tmp_path / "m.data").exists() == outside
-    assert file_problem(path, load(path)) is None
+    assert checker_problem(load(path), as_read=True) is None
 
 
 def test_a_recorded_shape_that_is_wrong_is_named(model, tmp_path):
     model.graph.value_info.append(onnx.helper.make_tensor_value_info("a", 1, [2, 99]))
     onnx.save(model, tmp_path / "m.onnx")
-    problem = file_problem(tmp_path / "m.onnx", load(tmp_path / "m.onnx"))
+    graph = load(tmp_path / "m.onnx")
+    assert checker_problem(graph) is None
+    problem = checker_problem(graph, as_read=True)
     assert problem is not None
     assert "(800) vs (99)" in problem
     assert "\n" not in problem
 
 
 def test_weights_are_checked_by_their_types(model):
-    del model.graph.initializer[:]
-    weights = {"d": normal(6, 800), "e": normal(800, 5)}
-    assert checker_problem(model, weights) is None
-    assert "Incompatible dimensions" in checker_problem(model, weights | {"d": normal(6, 9)})
-    assert len(model.graph.input) == 2
+    assert checker_problem(from_proto(model, name="m")) is None
+    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(normal(6, 900), "d"))
+    assert "Incompatible dimensions" in checker_problem(from_proto(model, name="m"))

@@ -73,9 +73,16 @@ def test_names_and_order_are_kept(model, graph, tmp_path):
     assert [n.op_type for n in written.graph.node] == ["Conv", "Add", "Relu"]
 
 
-def test_shapes_of_intermediate_tensors_are_left_out(graph, tmp_path):
-    save(graph, tmp_path / "m.onnx")
-    assert not onnx.load(tmp_path / "m.onnx").graph.value_info
+def test_types_of_intermediate_tensors_that_the_file_records_are_inferred_anew(tmp_path):
+    text = """net (float[N,3,6,6] x) => (float[N,40,A,B] y)
+      <float[N,40,9,9] h> { h = Conv(x, w, b)  g = Relu(h)  y = Neg(g) }"""
+    model = build(text, WEIGHTS)
+    model.graph.value_info[0].doc_string = "the map"
+    save(from_proto(model, name="m"), tmp_path / "m.onnx")
+    (info,) = onnx.load(tmp_path / "m.onnx").graph.value_info
+    assert (info.name, info.doc_string) == ("h", "the map")
+    dims = info.type.tensor_type.shape.dim
+    assert [dim.dim_param or dim.dim_value for dim in dims] == ["N", 40, 2, 2]
 
 
 def test_initializers_that_are_inputs_stay_inputs(tmp_path):

@@ -37,7 +37,7 @@ def test_external_data_counts_as_the_files_size(tmp_path):
         tmp_path / "outside.onnx", f"{OPEN} {{ {CONVS} }}", save_as_external_data=True,
         location="outside.data", size_threshold=100,
     )  # fmt: skip
-    sizes = [stored_bytes(path, analyse(path, DataOptions()).graph) for path in (inside, outside)]
+    sizes = [stored_bytes(analyse(path, DataOptions()).graph) for path in (inside, outside)]
     assert sizes[0] == inside.stat().st_size
     assert sizes[1] == outside.stat().st_size + 64 * 27 * 4 + 64 * 9 * 4
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.sizes import Sizes
-from wrg_onnx.graph import Array, Node, Shape
+from wrg_onnx.graph import Array, Node, Shape, Weights
 
 
 class ShapeConflictError(ValueError):
@@ -72,7 +72,7 @@ class Operand:
         name: The tensor's name.
         axes: Its ids.
         is_weight: Whether it depends on constants alone.
-        value: Its value, where it is a constant of the file.
+        constants: Where its value is, if it is a constant of the file.
         sizes: Its elements as sizes, where it is a small tensor computed from shapes and constants.
         vanishes: Whether a channel of it is zero once the constants of its unit are.
         is_zero: Whether the graph makes it of zeros alone.
@@ -81,10 +81,20 @@ class Operand:
     name: str
     axes: Axes
     is_weight: bool = False
-    value: Array | None = None
+    constants: Weights | None = None
     sizes: Sizes | None = None
     vanishes: bool = False
     is_zero: bool = False
+
+    @property
+    def value(self) -> Array | None:
+        """Its value, where it is a constant of the file: read when it is asked for."""
+        return None if self.constants is None else self.constants[self.name]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is a constant of the file."""
+        return self.constants is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Port, Slot
-from wrg_onnx.graph import Array, Graph
+from wrg_onnx.graph import Form, Graph
 from wrg_onnx.graph.model import captured
 
 
@@ -40,7 +40,7 @@ def number_constants(graph: Graph) -> Constants:
     slots: list[Slot] = []
     offset = 0
     readers = _readers(graph)
-    for name, array in sorted(graph.constants.items()):
+    for name, array in sorted(graph.constants.forms.items()):
         single = readers.get(name, []) if _is_vector(array) else []
         rest: list[Port | None] = [None] if _has_others(graph, name, single) else []
         for reader in [*rest, *single] if len(rest) + len(single) > 1 else [None]:
@@ -59,7 +59,7 @@ def number_constants(graph: Graph) -> Constants:
     return Constants(tuple(slots), found.axes, found.copies)
 
 
-def _is_vector(array: Array) -> bool:
+def _is_vector(array: Form) -> bool:
     return array.dtype.kind == "f" and array.ndim > 0 and array.size == max(array.shape) > 1
 
 

@@ -30,7 +30,7 @@ class CostTerm:
 def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
     """Count parameters: the elements of float and 8-bit constants, scalars excluded."""
     terms = []
-    for name, array in units.constants.items():
+    for name, array in units.constants.forms.items():
         if not is_parameter(array):
             continue
         slots = units.slots_of.get(name, ())
@@ -42,7 +42,7 @@ def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
 def count_parameters(graph: Graph) -> int:
     """Count the parameters that a graph holds, as ``parameter_terms`` does."""
     constants = flatten(graph).graph.constants
-    return sum(array.size for array in constants.values() if is_parameter(array))
+    return sum(array.size for array in constants.forms.values() if is_parameter(array))
 
 
 def mac_terms(units: Units) -> tuple[CostTerm, ...]:

@@ -75,7 +75,7 @@ def _numbers_to_follow(units: Units, alive: Alive) -> Iterator[_Number]:
             follows = size.pruned(alive) == wanted
             found.append((demand, size, wanted, follows))
             is_known = not any(other.is_open for other in sizes)
-            if operand.value is not None or (is_known and not follows):
+            if operand.is_constant or (is_known and not follows):
                 private.add(demand.position)
         for demand, size, wanted, follows in found:
             is_private = demand.position in private

@@ -51,7 +51,7 @@ def index_bounds(graph: Graph) -> dict[str, int]:
             if traits.sums_mask and node.inputs[0] in same:
                 bounds[value.name] = 2
             for index, table in traits.look_ups.items():
-                rows = graph.constants.get(node.input(table))
+                rows = graph.constants.forms.get(node.input(table))
                 if rows is not None and node.input(index) in same:
                     length = rows.shape[node.axis("axis", rank=rows.ndim, default=0)]
                     bounds[value.name] = min(length, bounds.get(value.name, length))

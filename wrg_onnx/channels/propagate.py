@@ -17,6 +17,7 @@ from wrg_onnx.channels.sizes import (
     axis_sizes,
     constant_sizes,
     from_source,
+    may_be_sizes,
 )
 from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.traits import traits_of
@@ -124,8 +125,8 @@ def propagate(
 def _known_at_first(flat: Flat, axes: dict[str, Axes], premises: Premises) -> _Known:
     """Say what is known before any node: constants, and inputs, which are inert."""
     known = _Known(axes, set(flat.graph.constants))
-    for name, array in flat.graph.constants.items():
-        found = constant_sizes(array)
+    for name, form in flat.graph.constants.forms.items():
+        found = constant_sizes(flat.graph.constants[name]) if may_be_sizes(form) else None
         if found is not None:
             known.sizes[name] = found
     fed = sorted({value.name for value in flat.graph.inputs})
@@ -174,7 +175,7 @@ def _call(node: Node, graph: Graph, known: _Known, premises: Premises, ledger: L
                 name,
                 premises.copies.get((node.index, position), known.axes[name]),
                 is_weight=name in known.weights,
-                value=graph.constants.get(name),
+                constants=graph.constants if name in graph.constants else None,
                 sizes=own,
                 is_zero=name in known.zero,
                 vanishes=name in known.vanishing,
@@ -262,6 +263,6 @@ def _follow_sizes(
     answered = {(demand.position, demand.element) for demand in demands}
     for position, operand in enumerate(call.inputs):
         # A constant of the file belongs to its reader alone: nobody else writes to it.
-        if operand is not None and operand.sizes is not None and operand.value is None:
+        if operand is not None and operand.sizes is not None and not operand.is_constant:
             flat = enumerate(operand.sizes.reshape(-1))
             ledger.hold([s for e, s in flat if (position, e) not in answered], str(node), text)

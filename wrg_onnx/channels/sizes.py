@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.channels.ids import Alive, IdArray
-from wrg_onnx.graph import Array, Node, Shape
+from wrg_onnx.graph import Array, Form, Node, Shape
 
 Sizes: TypeAlias = NDArray[np.object_]
 """An object array of `Size`, shaped like the tensor."""
@@ -53,11 +53,14 @@ class Size:
         return self.value if self.after is None else self.after(alive)
 
 
-def constant_sizes(array: Array) -> Sizes | None:
-    """Read a constant of the file as sizes; None if it is too large or not numeric."""
-    most = MOST_ELEMENTS if array.dtype.kind == "f" else MOST_INTEGERS
-    if array.size > most or array.ndim > 1 or array.dtype.kind not in "iufb":
-        return None
+def may_be_sizes(form: Form) -> bool:
+    """Tell whether a constant of the file may be sizes: neither too large nor not numeric."""
+    most = MOST_ELEMENTS if form.dtype.kind == "f" else MOST_INTEGERS
+    return form.ndim <= 1 and form.dtype.kind in "iufb" and form.size <= most
+
+
+def constant_sizes(array: Array) -> Sizes:
+    """Read a constant of the file as sizes."""
     return fill_sizes(array.shape, [Size(v) for v in array.reshape(-1).tolist()])
 
 

@@ -128,7 +128,7 @@ def _try_parts(model: _Model) -> DivisionTrial:
     labels, reason = _components(found.ledger)
     weight = np.zeros(found.ledger.total)
     for slot in model.constants.slots:
-        array = model.flat.graph.constants[slot.name]
+        array = model.flat.graph.constants.forms[slot.name]
         if is_parameter(array):
             weight[slot.offset : slot.offset + slot.size] = array.size / slot.size
     divisions = {i: node.divisions for i, node in found.nodes.items() if node.divisions}

@@ -12,7 +12,7 @@ import numpy as np
 from wrg_onnx.channels.axes import Axes, Call, Demand, Division, Quantised
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place
-from wrg_onnx.graph import Array, Flat, Graph
+from wrg_onnx.graph import Flat, Form, Graph, Weights
 
 Port: TypeAlias = tuple[int, int]
 """One input of one node: the node's index, and the position among its inputs."""
@@ -126,7 +126,7 @@ class Units:
             array.setflags(write=False)
 
     @property
-    def constants(self) -> Mapping[str, Array]:
+    def constants(self) -> Weights:
         """All constants, those of bodies included."""
         return self.flat.graph.constants
 
@@ -174,7 +174,7 @@ class Units:
         }
 
 
-def is_parameter(array: Array) -> bool:
+def is_parameter(array: Form) -> bool:
     """Tell whether a constant counts as parameters: floats or 8-bit weights, scalars excluded."""
     return (
         array.ndim > 0

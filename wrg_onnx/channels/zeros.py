@@ -47,9 +47,10 @@ def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
     if not traits_of(node).keeps_zeros:
         return False
     first = operands[0]
-    if first is None or first.value is None:
+    value = None if first is None else first.value
+    if value is None:
         return first is not None and first.is_zero
-    return bool(first.value.size) and not first.value.reshape(-1)[0] and not first.value.any()
+    return bool(value.size) and not value.reshape(-1)[0] and not value.any()
 
 
 def vanishes(call: Call, coupling: Coupling) -> bool:

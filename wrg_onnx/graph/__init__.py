@@ -1,26 +1,32 @@
 """Load, save, shapes and sessions; the only folder that knows onnx-graphsurgeon."""
 
 from wrg_onnx.choices import Provider
-from wrg_onnx.graph.check import checker_problem, file_problem, message_problem
+from wrg_onnx.graph.additions import without_additions, without_bias
+from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.difference import relative_difference
-from wrg_onnx.graph.edit import Edit, edited, without_additions, without_bias
+from wrg_onnx.graph.edit import Edit, edited
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, draw_feeds, fill_inputs, other_sizes
-from wrg_onnx.graph.load import from_message, from_proto, load, stored_bytes
+from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
 from wrg_onnx.graph.message import message_bytes, to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
+from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten
 from wrg_onnx.graph.threads import one_blas_thread
+from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
 
 __all__ = [
     "Array",
     "Attribute",
+    "Derived",
     "Edit",
+    "Entry",
     "Flat",
+    "Form",
     "Graph",
     "Node",
     "PartSessions",
@@ -28,27 +34,30 @@ __all__ = [
     "Session",
     "Shape",
     "Value",
+    "Weights",
     "bind_sizes",
     "check_model_output",
     "checker_problem",
     "digest",
+    "divide",
     "draw_feeds",
     "edited",
-    "file_problem",
     "fill_inputs",
     "fingerprint",
     "flatten",
+    "from_bytes",
     "from_message",
     "from_proto",
+    "held",
     "infer_shapes",
     "load",
     "message_bytes",
-    "message_problem",
     "one_blas_thread",
     "open_session",
     "other_sizes",
     "relative_difference",
     "resolve_provider",
+    "run_once",
     "save",
     "stored_bytes",
     "to_message",

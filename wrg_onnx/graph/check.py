@@ -2,81 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import onnx
-from onnx import external_data_helper
 
 from wrg_onnx.errors import one_line
-from wrg_onnx.graph.load import LARGE_COUNT
-from wrg_onnx.graph.message import declare_inputs
-from wrg_onnx.graph.model import Array, Graph
+from wrg_onnx.graph.message import declare_inputs, without_weights
+from wrg_onnx.graph.model import Graph
+from wrg_onnx.graph.records import Source
 
 
-def checker_problem(model: onnx.ModelProto, weights: Mapping[str, Array]) -> str | None:
+def checker_problem(graph: Graph, *, as_read: bool = False) -> str | None:
     """Run the checker with full shape inference.
 
     Args:
-        model: The model without its large weights.
-        weights: Those weights by name. They are declared as inputs: the checker looks at their
-            types alone.
+        graph: The model. Its large weights are declared as inputs: the checker looks at their types
+            alone.
+        as_read: Whether the types that the file records of intermediate tensors are checked, too.
 
     Returns:
         Why it refuses the model, in one line; None if it does not.
     """
-    declared = onnx.ModelProto()
-    declared.CopyFrom(model)
-    declare_inputs(declared, weights)
+    declared, absent = without_weights(graph)
+    declare_inputs(declared, {name: graph.constants.forms[name] for name in absent})
+    source: Source = graph.source
+    if as_read:
+        declared.graph.value_info.extend(source.typed)
     _set_aside(declared)
     try:
         onnx.checker.check_model(declared, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         return one_line(error)
     return None
-
-
-def file_problem(path: Path, graph: Graph) -> str | None:
-    """Run the checker on a file as it is, the shapes that it records included.
-
-    Args:
-        path: The file.
-        graph: What was read from it.
-
-    Returns:
-        As ``checker_problem``.
-    """
-    model = onnx.load(path, format="protobuf", load_external_data=False)
-    initializers = list(model.graph.initializer)
-    outside = [t for t in initializers if t.data_location == onnx.TensorProto.EXTERNAL]
-    weights = {tensor.name: graph.constants[tensor.name] for tensor in outside}
-    for tensor in outside:
-        model.graph.initializer.remove(tensor)
-    # What is left outside belongs to attributes and bodies.
-    external_data_helper.load_external_data_for_model(model, str(path.parent))
-    return checker_problem(model, weights)
-
-
-def message_problem(model: onnx.ModelProto, graph: Graph) -> str | None:
-    """Run the checker on a model in memory as it is, the shapes that it records included.
-
-    Args:
-        model: The model; it stays as it is.
-        graph: What was read from it.
-
-    Returns:
-        As ``checker_problem``.
-    """
-    light = onnx.ModelProto()
-    light.CopyFrom(model)
-    # The checker ends at 2 GiB. It looks at the types of large weights alone.
-    large = [t for t in light.graph.initializer if math.prod(t.dims) >= LARGE_COUNT]
-    plain = [t for t in large if graph.constants[t.name].dtype.kind in "fiub"]
-    weights = {tensor.name: graph.constants[tensor.name] for tensor in plain}
-    for tensor in plain:
-        light.graph.initializer.remove(tensor)
-    return checker_problem(light, weights)
 
 
 def _set_aside(model: onnx.ModelProto) -> None:

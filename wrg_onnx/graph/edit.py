@@ -1,17 +1,24 @@
-"""The one way a graph is changed: constants and attributes, on a copy."""
+"""The one way a graph is changed: constants, attributes and a few wires, on a copy."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import onnx
-import onnx_graphsurgeon as gs
+from onnx import helper, numpy_helper
 
-from wrg_onnx.graph.from_graphsurgeon import Source, read_graph
-from wrg_onnx.graph.model import Array, Attribute, Graph, Node
+from wrg_onnx.graph.additions import with_additions
+from wrg_onnx.graph.model import Attribute, Graph
+from wrg_onnx.graph.records import LARGE_COUNT, Source, as_array, new_key, read_graph, tensors
+from wrg_onnx.graph.rewire import Rewiring, rewired
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
+from wrg_onnx.graph.weights import Array, Entry
+from wrg_onnx.graph.wire import key_of, refer
+
+INPUTS_FROM_IR = 4
+"""The IR version from which on an initializer need not be a graph input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +26,8 @@ class Edit:
     """What to change in a graph, by the names and indices of the flat one.
 
     Attributes:
-        constants: New values of initializers and Constant nodes, by tensor name.
+        constants: New values of initializers and Constant nodes, by tensor name; large ones may be
+            made when they are asked for.
         attributes: New attributes by node index; None removes one.
         operands: New constant operands by (node index, input position). The node gets a constant of
             its own, so that other readers of the same tensor keep theirs. None leaves an optional
@@ -32,7 +40,7 @@ class Edit:
         metadata: New notes by key.
     """
 
-    constants: Mapping[str, Array] = field(default_factory=dict)
+    constants: Mapping[str, Entry] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Attribute | None]] = field(default_factory=dict)
     operands: Mapping[tuple[int, int], Array | None] = field(default_factory=dict)
     bypassed: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +52,9 @@ class Edit:
 def edited(graph: Graph, edit: Edit) -> Graph:
     """Return a copy of the graph with the edit applied; arrays that it leaves alone are shared.
 
+    Constants and attributes are written into a copy of the message; onnx-graphsurgeon is asked
+    where wires change.
+
     Args:
         graph: The graph to copy.
         edit: What to change.
@@ -53,146 +64,158 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         indices too.
     """
     source: Source = graph.source
-    surgeon = source.surgeon.copy()
-    taken: set[str] = set(source.aside)
-    # By their indices in the flat graph, whatever is put between them later.
-    nodes: dict[int, gs.Node] = {}
-    for subgraph in subgraphs(graph):
-        part = _find(surgeon, subgraph)
-        _set_constants(part, subgraph, edit.constants)
-        taken.update(part.tensors())
-        nodes.update({subgraph.first + index: node for index, node in enumerate(part.nodes)})
+    message = onnx.ModelProto()
+    message.CopyFrom(source.message)
+    del message.graph.value_info[:]
+    weights = dict(source.weights)
+    parts = subgraphs(graph)
+    changed = [part for part in parts if _set_constants(message, part, edit.constants, weights)]
     for index, attributes in edit.attributes.items():
-        node = nodes[index]
-        node.attrs = {**node.attrs, **attributes}
-        node.attrs = {k: _to_surgeon(v) for k, v in node.attrs.items() if v is not None}
-    _bypass(surgeon, edit.bypassed)
-    for (index, position), array in edit.operands.items():
-        node = nodes[index]
-        if array is None:
-            node.inputs[position] = gs.Variable.empty()
-            continue
-        # The operand keeps the old name with a suffix; a name that is new takes the node's.
-        old = node.inputs[position].name if position < len(node.inputs) else ""
-        constant = gs.Constant(_free_name(old or f"{node.name or node.op}_operand", taken), array)
-        taken.add(constant.name)
-        while len(node.inputs) <= position:
-            node.inputs.append(gs.Variable.empty())
-        node.inputs[position] = constant
-    for (index, position), operands in edit.copies.items():
-        _copy_maker(surgeon, nodes[index], position, operands, taken)
-    for index, array in edit.biases.items():
-        _add_bias(surgeon, nodes[index], array, taken)
-    aside = {name: edit.constants.get(name, array) for name, array in source.aside.items()}
-    header = _with_notes(source.header, edit.metadata)
-    source = replace(source, surgeon=surgeon, header=header, aside=aside, exported=[])
-    return read_graph(source, name=graph.name, opsets=graph.opsets)
+        _set_attributes(_node(message, parts, index), attributes)
+    added: dict[str, str] = {}
+    is_rewired = edit.operands or edit.bypassed or edit.copies or edit.biases
+    if is_rewired:
+        rewiring = Rewiring(edit.operands, edit.bypassed, edit.copies, edit.biases)
+
+        def add(part: onnx.GraphProto, name: str, array: Array) -> None:
+            tensor = part.initializer.add(name=name)
+            _set_tensor(tensor, array, weights)
+            if message.ir_version < INPUTS_FROM_IR and part is message.graph:
+                part.input.append(_declared(tensor))
+
+        added = rewired(message, parts, rewiring, add)
+    notes = with_additions(edit.metadata, {**graph.added, **added} if added else {})
+    if notes:
+        old = {entry.key: entry.value for entry in message.metadata_props}
+        helper.set_model_props(message, old | notes)
+    _forget_types(message.graph)
+    used = (key_of(tensor) for tensor in tensors(message.graph))
+    weights = {key: weights[key] for key in used if key is not None}
+    new = replace(source, message=message, weights=weights, light=[])
+    simple = not is_rewired and not edit.attributes and all(not part.path for part in changed)
+    if simple and not (set(edit.constants) & graph.fed_constants):
+        # Nodes, inputs and outputs are the same: most edits write weights alone.
+        constants = graph.constants.changed(
+            {n: a for n, a in edit.constants.items() if n in graph.constants}
+        )
+        return replace(graph, constants=constants, metadata={**graph.metadata, **notes}, source=new)
+    found = read_graph(new, name=graph.name)
+    numbers = {value.name: value.number for value in graph.inputs}
+    inputs = tuple(replace(v, number=numbers.get(v.name)) for v in found.inputs)
+    return replace(found, inputs=inputs)
 
 
-def _with_notes(header: onnx.ModelProto, notes: Mapping[str, str]) -> onnx.ModelProto:
-    if not notes:
-        return header
-    noted = onnx.ModelProto()
-    noted.CopyFrom(header)
-    old = {entry.key: entry.value for entry in header.metadata_props}
-    onnx.helper.set_model_props(noted, old | dict(notes))
-    return noted
-
-
-def _find(surgeon: gs.Graph, subgraph: Subgraph) -> gs.Graph:
+def body(graph: onnx.GraphProto, subgraph: Subgraph) -> onnx.GraphProto:
     """Walk down to a body."""
-    for index, attribute in subgraph.path:
-        surgeon = surgeon.nodes[index].attrs[attribute]
-    return surgeon
+    for index, name in subgraph.path:
+        graph = next(a.g for a in graph.node[index].attribute if a.name == name)
+    return graph
 
 
-def _set_constants(part: gs.Graph, subgraph: Subgraph, constants: Mapping[str, Array]) -> None:
-    """Write new values, also into the copies of outer constants that graphsurgeon makes."""
-    for name, tensor in part.tensors().items():
-        # An initializer is a Constant of graphsurgeon; what a Constant node makes is a variable.
-        values = constants.get(subgraph.unique(name))
-        if values is None:
-            continue
-        if isinstance(tensor, gs.Constant):
-            tensor.values = values
-        elif tensor.inputs and tensor.inputs[0].op == "Constant":
-            tensor.inputs[0].attrs = {"value": gs.Constant(name, values)}
+def _node(message: onnx.ModelProto, parts: tuple[Subgraph, ...], index: int) -> onnx.NodeProto:
+    """Find a node by its index in the flat graph."""
+    part = next(part for part in reversed(parts) if part.first <= index)
+    found: onnx.NodeProto = body(message.graph, part).node[index - part.first]
+    return found
 
 
-def _bypass(surgeon: gs.Graph, bypassed: Mapping[str, str]) -> None:
-    tensors = surgeon.tensors()
-    for node in surgeon.nodes:
-        for position, tensor in enumerate(node.inputs):
-            if tensor.name in bypassed:
-                node.inputs[position] = tensors[bypassed[tensor.name]]
+def _set_constants(
+    message: onnx.ModelProto,
+    subgraph: Subgraph,
+    constants: Mapping[str, Entry],
+    weights: dict[str, Entry],
+) -> bool:
+    """Write new values into the constants of a graph; tell whether it has any of them."""
+    own = {name: constants[u] for name in subgraph.graph.constants
+           if (u := subgraph.unique(name)) in constants}  # fmt: skip
+    if not own:
+        return False
+    part = body(message.graph, subgraph)
+    fed = {value.name: value for value in part.input}
+    for tensor in part.initializer:
+        if tensor.name in own:
+            _set_tensor(tensor, own[tensor.name], weights)
+            if tensor.name in fed:
+                fed[tensor.name].type.CopyFrom(_declared(tensor).type)
+    for node in part.node:
+        if node.op_type == "Constant" and node.output and node.output[0] in own:
+            _set_constant_node(node, own[node.output[0]], weights)
+    return True
 
 
-def _copy_maker(
-    surgeon: gs.Graph,
-    reader: gs.Node,
-    position: int,
-    operands: Mapping[int, Array],
-    taken: set[str],
-) -> None:
-    """Put a copy of the node that makes an input before its reader."""
-    old = reader.inputs[position]
-    maker = old.inputs[0]
-    inputs = list(maker.inputs)
-    for place, array in operands.items():
-        inputs[place] = gs.Constant(_free_name(inputs[place].name, taken), array)
-        taken.add(inputs[place].name)
-    made = gs.Variable(_free_name(old.name, taken), old.dtype, old.shape)
-    taken.add(made.name)
-    name = f"{maker.name}_{made.name}" if maker.name else ""
-    copy = gs.Node(maker.op, name, dict(maker.attrs), inputs, [made], domain=maker.domain)
-    reader.inputs[position] = made
-    surgeon.nodes.insert(next(i for i, n in enumerate(surgeon.nodes) if n is reader), copy)
+def _set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:
+    """Give a tensor other values; its name and what is said about it stay."""
+    if entry.size >= LARGE_COUNT and entry.dtype.kind not in "OSU":
+        tensor.data_type = helper.np_dtype_to_tensor_dtype(entry.dtype)
+        tensor.dims[:] = entry.shape
+        key = new_key()
+        weights[key] = _read_only(entry)
+        refer(tensor, key)
+        return
+    kept = onnx.TensorProto(
+        name=tensor.name, doc_string=tensor.doc_string, metadata_props=tensor.metadata_props
+    )
+    tensor.CopyFrom(numpy_helper.from_array(as_array(entry)))
+    tensor.MergeFrom(kept)
 
 
-def _add_bias(surgeon: gs.Graph, node: gs.Node, bias: Array, taken: set[str]) -> None:
-    """Put an Add behind a node."""
-    result = node.outputs[0]
-    made = gs.Variable(_free_name(result.name, taken), result.dtype, result.shape)
-    constant = gs.Constant(_free_name(f"{result.name}_bias", taken), bias)
-    taken.update((made.name, constant.name))
-    node.outputs[0] = made
-    name = f"{node.name}_bias" if node.name else ""
-    add = gs.Node("Add", name, inputs=[made, constant], outputs=[result])
-    surgeon.nodes.insert(1 + next(i for i, n in enumerate(surgeon.nodes) if n is node), add)
+def _read_only(entry: Entry) -> Entry:
+    if isinstance(entry, np.ndarray):
+        entry.setflags(write=False)
+    return entry
 
 
-def _to_surgeon(value: Attribute | gs.Graph) -> Attribute | gs.Graph | list[Attribute]:
-    return list(value) if isinstance(value, tuple) else value
+def _set_constant_node(node: onnx.NodeProto, entry: Entry, weights: dict[str, Entry]) -> None:
+    """Give a Constant node other values, as a tensor whatever it had."""
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            _set_tensor(attribute.t, entry, weights)
+            return
+    del node.attribute[:]
+    attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    _set_tensor(attribute.t, entry, weights)
 
 
-def _free_name(stem: str, taken: set[str]) -> str:
-    number = 1
-    while f"{stem}_pruned{number}" in taken:
-        number += 1
-    return f"{stem}_pruned{number}"
+def _set_attributes(node: onnx.NodeProto, attributes: Mapping[str, Attribute | None]) -> None:
+    old = {attribute.name: attribute for attribute in node.attribute}
+    for name, value in attributes.items():
+        if value is None:
+            if name in old:
+                node.attribute.remove(old[name])
+        elif name in old:
+            old[name].CopyFrom(_attribute(name, value, old[name].type))
+        else:
+            node.attribute.append(_attribute(name, value, None))
 
 
-_NUMBERED = re.compile(r"(.+)_pruned\d+")
+def _attribute(name: str, value: Attribute, kind: int | None) -> onnx.AttributeProto:
+    if isinstance(value, np.ndarray):
+        value = numpy_helper.from_array(value)
+    elif isinstance(value, tuple):
+        # An empty list does not tell its type.
+        return helper.make_attribute(name, list(value), attr_type=None if value else kind)
+    return helper.make_attribute(name, value)
 
 
-def without_additions(graph: Graph) -> tuple[Node, ...]:
-    """Return the nodes of a graph, less those that edits have put in."""
-    return tuple(node for node in graph.nodes if not _is_copy(graph, node) and not _is_bias(node))
+def _declared(tensor: onnx.TensorProto) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
 
 
-def without_bias(graph: Graph, name: str) -> str:
-    """Return the name that a tensor had before an edit put a bias behind it, mostly its own."""
-    old = _NUMBERED.fullmatch(name)
-    readers = graph.consumers.get(name, ())
-    return old[1] if old and len(readers) == 1 and _is_bias(readers[0]) else name
+def _forget_types(graph: onnx.GraphProto) -> None:
+    """Drop the recorded types of tensors in bodies, and the lengths that branches return."""
+    for part in _bodies(graph):
+        del part.value_info[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _forget_types(attribute.g)
+                for value in attribute.g.output if node.op_type == "If" else ():
+                    for dim in value.type.tensor_type.shape.dim:
+                        dim.ClearField("dim_value")
 
 
-def _is_copy(graph: Graph, node: Node) -> bool:
-    old = _NUMBERED.fullmatch(node.outputs[0]) if node.outputs else None
-    maker = graph.producers.get(old[1]) if old else None
-    return maker is not None and (maker.domain, maker.op) == (node.domain, node.op)
-
-
-def _is_bias(node: Node) -> bool:
-    old = _NUMBERED.fullmatch(node.input(0))
-    return node.op == "Add" and old is not None and old[1] == node.outputs[0]
+def _bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield attribute.g

@@ -27,7 +27,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _of_graph(graph: Graph) -> Iterator[bytes]:
+def _of_graph(graph: Graph) -> Iterator[bytes | memoryview]:
     yield _written(graph.inputs, graph.outputs, sorted(graph.opsets.items()))
     for node in graph.nodes:
         yield _written(node.domain, node.op, node.version, node.inputs, node.outputs)
@@ -39,7 +39,7 @@ def _of_graph(graph: Graph) -> Iterator[bytes]:
         yield from _of_array(graph.constants[name])
 
 
-def _of_attribute(value: Attribute) -> Iterator[bytes]:
+def _of_attribute(value: Attribute) -> Iterator[bytes | memoryview]:
     if isinstance(value, Graph):
         yield from _of_graph(value)
     elif isinstance(value, np.ndarray):
@@ -48,10 +48,13 @@ def _of_attribute(value: Attribute) -> Iterator[bytes]:
         yield _written(value)
 
 
-def _of_array(array: Array) -> Iterator[bytes]:
+def _of_array(array: Array) -> Iterator[bytes | memoryview]:
     yield _written(array.dtype, array.shape)
     # The bytes of an array of texts are addresses.
-    yield _written(array.tolist()) if array.dtype.hasobject else array.tobytes()
+    if array.dtype.hasobject:
+        yield _written(array.tolist())
+    else:
+        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _written(*parts: object) -> bytes:

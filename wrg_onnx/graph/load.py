@@ -1,57 +1,78 @@
-"""Read an ONNX file: its message, its weights, and what is wrong with it."""
+"""Read an ONNX file: its message, where its weights are, and what is wrong with it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx_graphsurgeon as gs
 from google.protobuf.message import DecodeError
-from onnx import external_data_helper, inliner, numpy_helper
-from onnx_graphsurgeon.logger import G_LOGGER
+from onnx import helper, inliner, numpy_helper
 
 from wrg_onnx.errors import ModelError, one_line
-from wrg_onnx.graph.from_graphsurgeon import Source, read_graph
-from wrg_onnx.graph.model import Array, Graph, captured
-
-LARGE_COUNT = 1024
-"""Tensors of at least this many elements leave the protobuf message as soon as it is parsed."""
+from wrg_onnx.graph.external import ExternalData
+from wrg_onnx.graph.mapped import Bytes, HeldBytes, MappedFile, Stored
+from wrg_onnx.graph.model import Graph, captured
+from wrg_onnx.graph.order import sort_nodes
+from wrg_onnx.graph.records import LARGE_COUNT, Source, new_key, read_graph, tensors
+from wrg_onnx.graph.weights import Entry, held
+from wrg_onnx.graph.wire import Payload, key_of, refer, take_payloads
 
 OLDEST_OPSET = 7
 
-# The library reports through exceptions alone; graphsurgeon would print what it then raises.
-G_LOGGER.severity = G_LOGGER.CRITICAL + 1
+DENSE_COUNT = 1 << 28
+"""How many values a sparse initializer may stand for."""
+
+_ANY_SIZE = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
+"""Tensors of these types stay in the message: their elements are of any length."""
+
+_PACKED = {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2"}
+"""Types of which a byte holds several elements."""
 
 
 def load(path: Path | str) -> Graph:
     """Read an ONNX model; local functions are inlined.
 
-    Weights may be initializers, Constant nodes, initializers that are graph inputs too, and
-    external data beside the file.
+    Weights may be initializers, dense or sparse, Constant nodes, initializers that are graph inputs
+    too, and external data beside the file.
 
     Args:
-        path: The ``.onnx`` file.
+        path: The ``.onnx`` file. It must stay as it is as long as the graph is used: large weights
+            are read from it when they are asked for.
 
     Returns:
-        The model. Each weight is held once, as a read-only array.
+        The model.
 
     Raises:
         ModelError: If the file is absent, is not an ONNX model, is truncated, lacks its external
             data, or uses an opset older than 7.
     """
     path = Path(path)
-    model = _parse(path)
     try:
-        external_data_helper.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(
-            f"'{path}': its external data cannot be read ({one_line(error)}); "
-            "put the data file beside the model"
-        ) from error
-    return from_proto(model, name=str(path))
+        file = MappedFile(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"'{path}': no such file") from error
+    except OSError as error:
+        raise ModelError(f"'{path}': cannot be read: {error.strerror}") from error
+    return _read(file, name=str(path), folder=path.parent)
+
+
+def from_bytes(content: bytes | bytearray | memoryview, *, name: str = "model") -> Graph:
+    """Read an ONNX model that is in memory as the bytes of a file.
+
+    Args:
+        content: The bytes. Large weights are views of them.
+        name: What messages call it.
+
+    Returns:
+        As ``load``.
+
+    Raises:
+        ModelError: As ``load``, or if its weights are outside of it.
+    """
+    return _read(HeldBytes(np.frombuffer(content, np.uint8)), name=name, folder=None)
 
 
 def from_message(model: onnx.ModelProto) -> Graph:
@@ -64,90 +85,181 @@ def from_message(model: onnx.ModelProto) -> Graph:
         As ``load``.
 
     Raises:
-        ModelError: If it is not a valid model, or its external data was not loaded.
+        ModelError: If it is not a valid model, is larger than a message may be, or its external
+            data was not loaded.
     """
-    name = model.graph.name or "model"
-    if not model.ir_version or not model.opset_import or not model.graph.node:
-        raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
-    for tensor in all_tensors(model.graph):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise ModelError(
-                f"'{name}': the external data of '{tensor.name}' is not loaded: onnx.load(path) "
-                "loads it, or give the path in place of the model"
-            )
-    taken = onnx.ModelProto()
-    taken.CopyFrom(model)
-    return from_proto(taken, name=name)
+    return from_proto(model, name=model.graph.name or "model")
 
 
 def from_proto(model: onnx.ModelProto, *, name: str) -> Graph:
-    """Turn a parsed model into records; takes the message over and empties it.
+    """Read an ONNX model that is in memory, and leave it as it is.
 
     Args:
-        model: The model, external data loaded. Its large tensors are cleared.
+        model: The model with its weights.
         name: What messages call it.
 
+    Returns:
+        As ``load``.
+
     Raises:
-        ModelError: If the graph is not a valid one.
+        ModelError: As ``from_message``.
     """
-    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    if opsets.get("", OLDEST_OPSET) < OLDEST_OPSET:
+    try:
+        content = model.SerializeToString()
+    except (ValueError, RuntimeError) as error:  # protobuf raises either
         raise ModelError(
-            f"'{name}': opset {opsets['']} is older than {OLDEST_OPSET}, the oldest supported; "
-            "convert it with onnx.version_converter"
-        )
-    if model.functions:
-        try:
-            model = inliner.inline_local_functions(model)
-        except (onnx.checker.ValidationError, RuntimeError) as error:
-            raise ModelError(
-                f"'{name}': its local functions cannot be inlined ({one_line(error)})"
-            ) from error
-    # Arrays are taken out first, so that no copy of the message carries them along.
-    weights = _take_weights(model.graph, name)
-    # A fresh copy, because a protobuf arena keeps the memory of cleared fields.
-    slim = onnx.ModelProto()
-    slim.CopyFrom(model)
-    del model
-    initializers = {t.name for t in slim.graph.initializer}
-    initializers |= {t.values.name for t in slim.graph.sparse_initializer}
-    input_names = tuple(value.name for value in slim.graph.input)
-    surgeon = gs.import_onnx(slim)
-    _attach(surgeon, weights, name)
-    as_read = [] if _sort(surgeon, name) else _message(slim, weights)
-    header = onnx.ModelProto()
-    header.CopyFrom(slim)
-    header.ClearField("graph")
-    held = set(surgeon.tensors())
-    aside = {
-        tensor.name: _stored(tensor, weights)
-        for tensor in slim.graph.initializer
-        if tensor.name not in held
-    }
-    fed = frozenset(initializers & set(input_names))
-    source = Source(surgeon, header, fed, input_names, aside, as_read)
-    graph = read_graph(source, name=name, opsets=opsets)
+            f"'{name}': a message of more than 2 GiB cannot be read from memory: give the path of "
+            f"its file ({one_line(error)})"
+        ) from error
+    return from_bytes(content, name=name)
+
+
+def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
+    """Read a model from the bytes of its file."""
+    places: dict[str, Payload] = {}
+
+    def place(payload: Payload) -> str:
+        key = new_key()
+        places[key] = payload
+        return key
+
+    try:
+        model = take_payloads(content.read(0, content.size).data, place)
+    except DecodeError as error:
+        raise ModelError(
+            f"'{name}': not an ONNX model, or a truncated one ({content.size} bytes do not parse); "
+            "export or copy it again"
+        ) from error
+    if not model.ir_version or not model.opset_import or not model.graph.node:
+        raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
+    _check_opset(model, name)
+    model = _inlined(model, name)
+    sort_nodes(model, name)
+    _densify(model.graph, name)
+    external = ExternalData(folder, name)
+    weights: dict[str, Entry] = {}
+    for tensor in tensors(model.graph):
+        key = key_of(tensor)
+        if key in places:
+            payload = places[key]
+            _take(tensor, content, payload.offset, payload.length, weights, name)
+        elif tensor.data_location == onnx.TensorProto.EXTERNAL:
+            file, payload = external.find(tensor)
+            _take(tensor, file, payload.offset, payload.length, weights, name)
+        elif _count(tensor) >= LARGE_COUNT and tensor.data_type not in _ANY_SIZE:
+            _take_values(tensor, weights, name)
+    size = content.size + external.length
+    files = (content,) if isinstance(content, MappedFile) else ()
+    typed = tuple(model.graph.value_info)
+    source = Source(model, weights, (*files, *external.files), size, typed)
+    graph = read_graph(source, name=name)
     _check_names(graph)
     return graph
 
 
-def _message(
-    slim: onnx.ModelProto, weights: Mapping[str, Array]
-) -> list[tuple[onnx.ModelProto, tuple[str, ...]]]:
-    """Keep the message as it was read, if all that was taken out of it are initializers."""
-    attributes = (a for node in slim.graph.node for a in node.attribute)
-    if any(a.type == onnx.AttributeProto.GRAPH for a in attributes):
-        return []
-    large = [tensor for tensor in slim.graph.initializer if tensor.doc_string in weights]
-    plain = all(weights[tensor.doc_string].dtype.kind in "fiub" for tensor in large)
-    if len(large) < len(weights) or not plain:
-        return []
-    message = onnx.ModelProto()
-    message.CopyFrom(slim)
-    del message.graph.initializer[:], message.graph.value_info[:]
-    small = (tensor for tensor in slim.graph.initializer if tensor.doc_string not in weights)
-    message.graph.initializer.extend(small)
-    return [(message, tuple(tensor.name for tensor in large))]
+def _check_opset(model: onnx.ModelProto, name: str) -> None:
+    for one in model.opset_import:
+        if one.domain in ("", "ai.onnx") and one.version < OLDEST_OPSET:
+            raise ModelError(
+                f"'{name}': opset {one.version} is older than {OLDEST_OPSET}, the oldest "
+                "supported; convert it with onnx.version_converter"
+            )
+
+
+def _inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except (onnx.checker.ValidationError, RuntimeError) as error:
+        raise ModelError(
+            f"'{name}': its local functions cannot be inlined ({one_line(error)})"
+        ) from error
+
+
+def _count(tensor: onnx.TensorProto) -> int:
+    return math.prod(tensor.dims)
+
+
+def _take(
+    tensor: onnx.TensorProto,
+    content: Bytes,
+    offset: int,
+    length: int,
+    weights: dict[str, Entry],
+    name: str,
+) -> None:
+    """Let a tensor refer to its bytes; a small one gets them."""
+    kind = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type else "UNDEFINED"
+    if _count(tensor) < LARGE_COUNT or kind in _PACKED or tensor.data_type in _ANY_SIZE:
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+        tensor.raw_data = content.read(offset, length).tobytes()
+        if _count(tensor) >= LARGE_COUNT and tensor.data_type not in _ANY_SIZE:
+            _take_values(tensor, weights, name)
+        return
+    try:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except KeyError as error:
+        raise _short(name, tensor, f"unknown type {tensor.data_type}") from error
+    if any(size < 0 for size in tensor.dims) or length != _count(tensor) * dtype.itemsize:
+        raise _short(name, tensor, f"{length} bytes of {dtype}")
+    key = new_key()
+    weights[key] = held(Stored(content, offset, dtype, tuple(tensor.dims)))
+    refer(tensor, key)
+
+
+def _take_values(tensor: onnx.TensorProto, weights: dict[str, Entry], name: str) -> None:
+    """Bring the values of a tensor into memory that the message holds as a list, or packed."""
+    try:
+        array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise _short(name, tensor, one_line(error)) from error
+    array.setflags(write=False)
+    key = new_key()
+    weights[key] = array
+    refer(tensor, key)
+
+
+def _short(name: str, tensor: onnx.TensorProto, why: str) -> ModelError:
+    shape = list(tensor.dims)
+    return ModelError(f"'{name}': tensor '{tensor.name}' does not hold its {shape} values ({why})")
+
+
+def _densify(part: onnx.GraphProto, name: str) -> None:
+    """Write sparse initializers as what they stand for."""
+    for sparse in part.sparse_initializer:
+        part.initializer.append(_dense(sparse, name))
+    del part.sparse_initializer[:]
+    for node in part.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _densify(attribute.g, name)
+
+
+def _dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
+    if math.prod(sparse.dims) >= DENSE_COUNT:
+        raise _vague(sparse, name, "they are too many to be written out")
+    try:
+        values, indices = map(numpy_helper.to_array, (sparse.values, sparse.indices))
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        # (NNZ,) places in the flat array, or (NNZ, rank) places along each axis.
+        where = (indices,) if indices.ndim == 1 else tuple(indices.T)
+        target = dense.reshape(-1) if indices.ndim == 1 else dense
+        target[where] = values
+        below = any((i < 0).any() for i in where)
+    except (ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
+        raise _vague(sparse, name, one_line(error)) from error
+    if below:
+        raise _vague(sparse, name, "a place is below 0")
+    return numpy_helper.from_array(dense, sparse.values.name)
+
+
+def _vague(sparse: onnx.SparseTensorProto, name: str, why: str) -> ModelError:
+    return ModelError(
+        f"'{name}': sparse tensor '{sparse.values.name}' does not describe its "
+        f"{list(sparse.dims)} values ({why})"
+    )
 
 
 def _check_names(graph: Graph) -> None:
@@ -165,115 +277,17 @@ def _check_names(graph: Graph) -> None:
             raise ModelError(f"'{graph.name}': nothing makes the output '{value.name}'")
 
 
-def stored_bytes(path: Path, graph: Graph) -> int:
-    """Return the size of a model file and of what it holds as external data."""
-    size = path.stat().st_size
-    if size >= sum(array.nbytes for array in graph.constants.values()):
-        return size
-    # Weights outside, or wider in memory (4 bits) than in the file: the message is small to read.
-    tensors = onnx.load(path, load_external_data=False).graph.initializer
-    outside = (
-        {entry.key: entry.value for entry in tensor.external_data}
-        for tensor in tensors
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-    )
-    return size + sum(int(entries.get("length", 0)) for entries in outside)
+def stored_bytes(graph: Graph) -> int:
+    """Return the size of a model's file and of what it holds as external data.
+
+    Of a model that was in memory it is that of its message; a graph that was edited has the size of
+    the file that it came from.
+    """
+    source: Source = graph.source
+    return source.stored_bytes
 
 
-def _parse(path: Path) -> onnx.ModelProto:
-    try:
-        # Whatever its name ends in: onnx would read a .json or .txt as text.
-        model = onnx.load(path, format="protobuf", load_external_data=False)
-    except FileNotFoundError as error:
-        raise ModelError(f"'{path}': no such file") from error
-    except OSError as error:
-        raise ModelError(f"'{path}': cannot be read: {error.strerror}") from error
-    except DecodeError as error:
-        raise ModelError(
-            f"'{path}': not an ONNX model, or a truncated one "
-            f"({path.stat().st_size} bytes do not parse); export or copy it again"
-        ) from error
-    if not model.ir_version or not model.opset_import or not model.graph.node:
-        raise ModelError(f"'{path}': not an ONNX model (no IR version, opset or node in it)")
-    return model
-
-
-def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield the initializers and the attribute tensors of a graph and of its bodies."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield attribute.t
-            elif attribute.type == onnx.AttributeProto.GRAPH:
-                yield from all_tensors(attribute.g)
-
-
-def _take_weights(graph: onnx.GraphProto, name: str) -> dict[str, Array]:
-    """Move the large tensors out of the message; a key stands in for each."""
-    weights: dict[str, Array] = {}
-    for number, tensor in enumerate(all_tensors(graph)):
-        if math.prod(tensor.dims) < LARGE_COUNT:
-            continue
-        try:
-            array = numpy_helper.to_array(tensor)
-        except (ValueError, TypeError) as error:
-            raise _short(name, tensor.name, tensor.dims, error) from error
-        key = f"weight {number}"
-        weights[key] = array
-        for payload in ("raw_data", "float_data", "int32_data", "int64_data", "double_data",
-                        "uint64_data", "string_data", "external_data"):  # fmt: skip
-            tensor.ClearField(payload)
-        tensor.ClearField("data_location")
-        tensor.doc_string = key
-    return weights
-
-
-def _short(name: str, tensor: str, shape: Iterable[int], error: Exception) -> ModelError:
-    return ModelError(
-        f"'{name}': tensor '{tensor}' does not hold its {list(shape)} values ({one_line(error)})"
-    )
-
-
-def _stored(tensor: onnx.TensorProto, weights: Mapping[str, Array]) -> Array:
-    array = weights.get(tensor.doc_string)
-    array = numpy_helper.to_array(tensor) if array is None else array
-    array.setflags(write=False)
-    return array
-
-
-def _attach(surgeon: gs.Graph, weights: Mapping[str, Array], name: str) -> None:
-    """Give the graph's constants their arrays; no protobuf message stays behind."""
-    for graph in [surgeon, *surgeon.subgraphs(recursive=True)]:
-        held = [t for t in graph.tensors().values() if isinstance(t, gs.Constant)]
-        held += [v for n in graph.nodes for v in n.attrs.values() if isinstance(v, gs.Constant)]
-        for tensor in held:
-            lazy = tensor._values  # noqa: SLF001 - the public property would load the empty message
-            key = getattr(getattr(lazy, "tensor", None), "doc_string", "")
-            if key in weights:
-                tensor.values = weights[key]
-            elif not isinstance(lazy, np.ndarray):
-                try:
-                    tensor.values = np.asarray(tensor.values)
-                except (ValueError, TypeError) as error:
-                    raise _short(name, tensor.name, tensor.shape, error) from error
-            tensor.data_location = None
-            tensor.values.setflags(write=False)
-
-
-def _sort(surgeon: gs.Graph, name: str) -> bool:
-    """Bring the nodes into topological order; tell whether the file does not have them so."""
-    # Sorting takes time, and may bring nodes that are in order into another one.
-    made = {t.name for t in surgeon.inputs}
-    for node in surgeon.nodes:
-        for tensor in node.inputs:
-            if tensor.inputs and tensor.name not in made and not isinstance(tensor, gs.Constant):
-                try:
-                    surgeon.toposort()
-                except Exception as error:  # graphsurgeon raises a bare exception of its own
-                    raise ModelError(
-                        f"'{name}': the graph has a cycle (through {node.op} '{node.name}')"
-                    ) from error
-                return True
-        made.update(t.name for t in node.outputs)
-    return False
+def source_files(graph: Graph) -> Iterator[MappedFile]:
+    """Yield the files that a graph's weights are read from."""
+    source: Source = graph.source
+    yield from source.files

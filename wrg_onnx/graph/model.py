@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wrg_onnx.errors import ModelError
+from wrg_onnx.graph.weights import Array, Shape, Weights
 
-Array: TypeAlias = NDArray[Any]
+__all__ = ["Array", "Attribute", "Graph", "Node", "Shape", "Value", "bodies", "captured"]
+
 Attribute: TypeAlias = "int | float | str | tuple[Any, ...] | Array | Graph"
-Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +118,27 @@ class Graph:
     Attributes:
         name: The file's name, for messages.
         nodes: In topological order, without Constant nodes.
-        constants: The values of initializers and Constant nodes by tensor name, read-only.
+        constants: The values of initializers and Constant nodes by tensor name. Large ones stay
+            in the file: each is read when it is asked for.
         inputs: What the caller feeds; initializers are not among them.
         outputs: What the caller gets.
         opsets: Imported version by domain; ``""`` is ai.onnx.
         fed_constants: The constants that a caller may feed another value for.
         metadata: Notes that the file carries, by key.
-        source: The onnx-graphsurgeon graph that the records were read from, for ``graph/`` alone.
+        added: What earlier cuts put in: by the name that a tensor got, the name that it stands for.
+        source: The message that the records were read from, for ``graph/`` alone; None of a body.
     """
 
     name: str
     nodes: tuple[Node, ...]
-    constants: Mapping[str, Array]
+    constants: Weights
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     opsets: Mapping[str, int]
     source: Any = field(repr=False)
     fed_constants: frozenset[str] = frozenset()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:

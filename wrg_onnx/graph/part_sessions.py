@@ -9,17 +9,17 @@ import onnx
 from onnx import helper, numpy_helper
 
 from wrg_onnx.choices import Provider
-from wrg_onnx.graph.load import LARGE_COUNT
-from wrg_onnx.graph.message import to_proto
+from wrg_onnx.graph.message import NUMBERS, fill
 from wrg_onnx.graph.model import Array, Graph, Node, captured
+from wrg_onnx.graph.records import LARGE_COUNT, Source
 from wrg_onnx.graph.session import Session, start_session
 
 
 class PartSessions:
-    """Makes sessions of parts of one graph; the graph is exported once."""
+    """Makes sessions of parts of one graph."""
 
     def __init__(self, graph: Graph, provider: Provider = Provider.CPU) -> None:
-        """Export the graph.
+        """Look at a graph.
 
         Args:
             graph: The model.
@@ -27,14 +27,23 @@ class PartSessions:
         """
         self._graph = graph
         self._provider = provider
-        self._model, self._weights = to_proto(graph)
-        self._initializers = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        source: Source = graph.source
+        self._message = source.message
+        self._weights = source.weights
+        self._initializers = {tensor.name: tensor for tensor in self._message.graph.initializer}
+        self._made = {
+            node.output[0]: index
+            for index, node in enumerate(self._message.graph.node)
+            if node.op_type == "Constant" and node.output and node.output[0] in graph.constants
+        }
 
     def open(
         self,
         inputs: Mapping[str, np.dtype[np.generic]],
         outputs: Sequence[str],
         constants: Mapping[str, Array] | None = None,
+        *,
+        exact: bool = False,
     ) -> Session:
         """Make a session of the nodes between some tensors.
 
@@ -42,6 +51,7 @@ class PartSessions:
             inputs: The element type of each tensor that is fed.
             outputs: The tensors to return; none of them is fed.
             constants: New values of constants of the main graph, by name.
+            exact: As for ``open_session``.
 
         Returns:
             The session. What it must be fed is ``inputs`` less what no node needs.
@@ -56,8 +66,8 @@ class PartSessions:
         # small ones are in the message, the large ones beside it.
         read = {name for node in nodes for name in (*node.inputs, *captured(node))} | set(outputs)
         model = onnx.ModelProto()
-        model.ir_version = self._model.ir_version
-        model.opset_import.extend(self._model.opset_import)
+        model.ir_version = self._message.ir_version
+        model.opset_import.extend(self._message.opset_import)
         part = model.graph
         part.name = "section"
         part.input.extend(
@@ -68,24 +78,31 @@ class PartSessions:
         weights: dict[str, Array] = {}
         for name in sorted(read - set(inputs)):
             array = new.get(name)
-            if array is None and name in self._initializers:
-                part.initializer.append(self._initializers[name])
-            elif array is None and name in self._weights:
-                weights[name] = self._weights[name]
+            if array is None and name in self._graph.constants:
+                form = self._graph.constants.forms[name]
+                if form.size >= LARGE_COUNT and form.dtype.kind in NUMBERS:
+                    weights[name] = self._graph.constants.aligned(name)
+                elif name in self._initializers:
+                    part.initializer.append(self._initializers[name])
+                else:
+                    part.node.append(self._message.graph.node[self._made[name]])
             elif array is not None and array.size < LARGE_COUNT:
                 part.initializer.append(numpy_helper.from_array(array, name))
             elif array is not None:
-                weights[name] = np.ascontiguousarray(array)
-        kept = {node.index for node in nodes}
-        for index, node in enumerate(self._model.graph.node):
-            is_constant = node.op_type == "Constant" and node.output[0] in read - new.keys()
-            if index in kept or is_constant:
-                part.node.append(node)
+                weights[name] = array
+        part.node.extend(self._message.graph.node[node.index] for node in nodes)
+        fill(part, self._weights)
         part.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
         label = f"{self._graph.name}, up to '{outputs[0]}'"
         # A part is often a single layer of a few microseconds.
         return start_session(
-            model, weights, tuple(outputs), label, provider=self._provider, spin=False
+            model,
+            weights,
+            tuple(outputs),
+            label,
+            provider=self._provider,
+            exact=exact,
+            spin=False,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,17 @@ import onnx
 from wrg_onnx.errors import OutputError, UsageError
 from wrg_onnx.files import check_output, renamed
 from wrg_onnx.graph.check import checker_problem
-from wrg_onnx.graph.message import declare_external, to_proto, write_message
-from wrg_onnx.graph.model import Array, Graph
+from wrg_onnx.graph.message import payload, to_write
+from wrg_onnx.graph.model import Graph
+from wrg_onnx.graph.records import Source, as_array, tensors
+from wrg_onnx.graph.weights import Array, Entry
+from wrg_onnx.graph.wire import key_of, put_payloads
 
 ONE_FILE_BYTES = 2**31 - 2**24
 """Protobuf messages end at 2 GiB; larger weights go to ``NAME.data`` beside the model."""
+
+ALIGNMENT = 4096
+"""Where a weight begins in the data file: at a multiple of this, so that it can be mapped."""
 
 
 def check_model_output(path: Path, *, force: bool) -> None:
@@ -32,57 +38,129 @@ def check_model_output(path: Path, *, force: bool) -> None:
         )
 
 
-def save(graph: Graph, path: Path, *, force: bool = False) -> int:
+def data_path(path: Path) -> Path:
+    """Return where the weights of a model file go that are not in it."""
+    return path.with_name(path.name + ".data")
+
+
+def _check_sources(source: Source, target: Path, *, may_be_model: bool) -> None:
+    """Refuse to write over a file that weights are read from; the model's own may be replaced."""
+    for number, file in enumerate(source.files):
+        if file.is_at(target) and not (may_be_model and number == 0):
+            raise OutputError(f"'{target}' holds weights of the model: name another output")
+
+
+def save(graph: Graph, path: Path, *, force: bool = False, external: bool = False) -> int:
     """Write a graph as an ONNX file, after the checker with full shape inference passed.
 
-    The file is written under a temporary name in the same folder and then renamed, so that a
-    reader never sees a part of it.
+    Weights are read, or made, one after another as they are written. The file is written under a
+    temporary name in the same folder and then renamed, so that a reader never sees a part of it.
 
     Args:
         graph: The model.
         path: Where to. Missing folders are made.
         force: Whether an existing file may be replaced.
+        external: Whether weights go to ``NAME.data`` beside the file although they fit into it.
 
     Returns:
         The size of the model with its weights in bytes.
 
     Raises:
         OutputError: If the path is taken or cannot be written, or the checker refuses the model.
+        ModelError: If a file that weights are read from has changed meanwhile.
     """
     check_output(path, force=force)
-    model, weights = to_proto(graph)
-    problem = checker_problem(model, weights)
+    source: Source = graph.source
+    _check_sources(source, path, may_be_model=True)
+    problem = checker_problem(graph)
     if problem is not None:
         raise OutputError(
             f"'{path}': not written, because the ONNX checker refuses the result: {problem}"
         )
-    size = sum(array.nbytes for array in weights.values())
-    sidecar = path.with_name(path.name + ".data")
-    if size >= ONE_FILE_BYTES:
-        check_output(sidecar, force=force)
+    model = to_write(graph)
+    keys = [key for key in map(key_of, tensors(model.graph)) if key is not None]
+    inside = {key: _written_bytes(source.weights[key]) for key in keys}
+    outside: list[onnx.TensorProto] = []
+    if external or model.ByteSize() + sum(inside.values()) >= ONE_FILE_BYTES:
+        outside = [tensor for tensor in _initializers(model.graph) if key_of(tensor) is not None]
+        check_output(data_path(path), force=force)
+        _check_sources(source, data_path(path), may_be_model=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if size < ONE_FILE_BYTES:
-            with renamed(path) as part, part.open("wb") as stream:
-                stream.writelines(write_message(model, weights))
-        else:
-            declare_external(model, weights, sidecar.name)
-            # The weights take their place first: a model file that is there is complete.
-            with renamed(path) as part, renamed(sidecar) as data_part:
-                _write_sidecar(model, weights, data_part)
-                part.write_bytes(model.SerializeToString())
+        if outside:
+            return _save_both(source, path, model, inside, outside)
+        with renamed(path) as part:
+            return _write_model(part, model, inside, source)
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
-    return path.stat().st_size + (size if size >= ONE_FILE_BYTES else 0)
 
 
-def _write_sidecar(model: onnx.ModelProto, weights: Mapping[str, Array], part: Path) -> None:
-    """Write the weights one after another, each at a multiple of 4 KiB, and note where."""
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    with part.open("wb") as stream:
-        for name, array in weights.items():
-            stream.write(b"\0" * (-stream.tell() % 4096))
-            entries = tensors[name].external_data
-            entries.add(key="offset", value=str(stream.tell()))
-            entries.add(key="length", value=str(array.nbytes))
-            stream.write(array.reshape(-1).view(np.uint8).data)
+def _save_both(
+    source: Source,
+    path: Path,
+    model: onnx.ModelProto,
+    inside: dict[str, int],
+    outside: list[onnx.TensorProto],
+) -> int:
+    # The weights take their place first: a model file that is there is complete.
+    with renamed(path) as part, renamed(data_path(path)) as data_part:
+        for tensor in outside:
+            inside.pop(key_of(tensor) or "", None)
+        size = _write_data(data_part, outside, source.weights, data_path(path).name)
+        return size + _write_model(part, model, inside, source)
+
+
+def _initializers(part: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield the initializers of a graph and of its bodies."""
+    yield from part.initializer
+    for node in part.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _initializers(attribute.g)
+
+
+def _write_model(
+    path: Path, model: onnx.ModelProto, inside: Mapping[str, int], source: Source
+) -> int:
+    """Write the model with the weights that are in it, one at a time; return its size."""
+    with path.open("wb") as stream:
+        for piece, key in put_payloads(model, inside):
+            stream.write(piece)
+            if key is not None:
+                stream.write(_bytes(as_array(source.weights[key])))
+        size = stream.tell()
+    for file in source.files:
+        file.check()
+    return size
+
+
+def _write_data(
+    path: Path, outside: list[onnx.TensorProto], weights: Mapping[str, Entry], location: str
+) -> int:
+    """Write weights one after another, and note in their tensors where they are."""
+    size = 0
+    with path.open("wb") as stream:
+        for tensor in outside:
+            entry = weights[key_of(tensor) or ""]
+            stream.write(b"\0" * (-stream.tell() % ALIGNMENT))
+            place, length = stream.tell(), _written_bytes(entry)
+            stream.write(_bytes(as_array(entry)))
+            del tensor.external_data[:]
+            for name, value in (("location", location), ("offset", place), ("length", length)):
+                tensor.external_data.add(key=name, value=str(value))
+            size += length
+    return size
+
+
+def _written_bytes(entry: Entry) -> int:
+    """Return the bytes that an array takes in a file, where a byte may hold several elements."""
+    if entry.dtype.kind == "V":
+        return len(payload(np.empty(entry.shape, entry.dtype)))
+    return entry.nbytes
+
+
+def _bytes(array: Array) -> memoryview | bytes:
+    """Return the bytes of an array, its own memory where that is what a file has."""
+    if array.dtype.kind == "V":
+        return payload(array)
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -12,7 +12,7 @@ import numpy as np
 
 from wrg_onnx.choices import Provider
 from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
-from wrg_onnx.graph.message import declare_external, declare_inputs, to_proto
+from wrg_onnx.graph.message import declare_external, declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph
 
 if TYPE_CHECKING:
@@ -197,7 +197,8 @@ def open_session(
     """
     own = [value.name for value in graph.outputs]
     wanted = own if outputs is None else list(outputs)
-    model, weights = to_proto(graph, outputs=[name for name in wanted if name not in own])
+    model, absent = without_weights(graph, outputs=[name for name in wanted if name not in own])
+    weights = {name: graph.constants.aligned(name) for name in absent}
     return start_session(
         model, weights, tuple(wanted), graph.name, provider=provider, exact=exact, tf32=tf32
     )
@@ -240,6 +241,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     # Threads of one session would otherwise go on spinning while another is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    weights = {name: np.require(array, requirements=["C", "A"]) for name, array in weights.items()}
     if exact:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")

@@ -10,12 +10,14 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
+from wrg_onnx.graph.edit import body
 from wrg_onnx.graph.inputs import draw_feeds
-from wrg_onnx.graph.load import LARGE_COUNT
-from wrg_onnx.graph.message import declare_inputs, to_proto
+from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph, Shape
+from wrg_onnx.graph.records import LARGE_COUNT
 from wrg_onnx.graph.session import open_session
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
+from wrg_onnx.graph.weights import Weights
 
 
 def infer_shapes(
@@ -38,10 +40,10 @@ def infer_shapes(
     Raises:
         ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
     """
-    shapes: dict[str, Shape] = {name: a.shape for name, a in graph.constants.items()}
+    shapes: dict[str, Shape] = {name: form.shape for name, form in graph.constants.forms.items()}
     shapes.update(input_shapes)
-    model, weights = to_proto(graph)
-    declare_inputs(model, weights)
+    model, absent = without_weights(graph)
+    declare_inputs(model, {name: graph.constants.forms[name] for name in absent})
     _bind(model.graph, input_shapes)
     inferred = _inferred(model, graph.name)
     shapes = {**_static_shapes(inferred.graph), **shapes}
@@ -80,7 +82,7 @@ def _shapes_in_bodies(
     flat.CopyFrom(model)
     del flat.graph.node[:], flat.graph.value_info[:], flat.graph.output[:]
     for subgraph in (None, *bodies):
-        part = model.graph if subgraph is None else _body(model.graph, subgraph)
+        part = model.graph if subgraph is None else body(model.graph, subgraph)
         unique = str if subgraph is None else subgraph.unique
         types = {v.name: v for v in (*part.input, *part.output, *part.value_info)}
         fed = [] if subgraph is None else [value.name for value in part.input]
@@ -93,12 +95,14 @@ def _shapes_in_bodies(
         for name in fed:
             if name in types:
                 flat.graph.input.append(_declared(types[name], unique(name), known))
-        for name, array in ({} if subgraph is None else subgraph.graph.constants).items():
-            if array.size < LARGE_COUNT:
-                flat.graph.initializer.append(numpy_helper.from_array(array, unique(name)))
+        constants = Weights() if subgraph is None else subgraph.graph.constants
+        for name, form in constants.forms.items():
+            if form.size < LARGE_COUNT:
+                small = numpy_helper.from_array(constants[name], unique(name))
+                flat.graph.initializer.append(small)
             else:
-                dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
-                info = helper.make_tensor_value_info(unique(name), dtype, array.shape)
+                dtype = helper.np_dtype_to_tensor_dtype(form.dtype)
+                info = helper.make_tensor_value_info(unique(name), dtype, form.shape)
                 flat.graph.input.append(info)
     try:
         return _static_shapes(shape_inference.infer_shapes(flat, data_prop=True).graph)
@@ -125,13 +129,6 @@ def _declared(
             helper.make_tensor_value_info(name, info.type.tensor_type.elem_type, known[name])
         )
     return made
-
-
-def _body(graph: onnx.GraphProto, subgraph: Subgraph) -> onnx.GraphProto:
-    """Walk down to a body."""
-    for index, name in subgraph.path:
-        graph = next(a.g for a in graph.node[index].attribute if a.name == name)
-    return graph
 
 
 def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:

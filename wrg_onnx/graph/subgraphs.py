@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from wrg_onnx.graph.model import Array, Graph, Node
+from wrg_onnx.graph.model import Graph, Node
+from wrg_onnx.graph.weights import Entry
 
 Path: TypeAlias = tuple[tuple[int, str], ...]
 """From the main graph inwards: the index of each control-flow node, and the body's attribute."""
@@ -97,17 +98,16 @@ def flatten(graph: Graph) -> Flat:
     # Most models have no bodies, and are flat as they are.
     if not inner:
         return Flat(graph, graph, (), frozenset())
-    constants: dict[str, Array] = dict(graph.constants)
+    constants: dict[str, Entry] = {}
     for subgraph in inner:
-        constants.update(
-            {subgraph.unique(n): array for n, array in subgraph.graph.constants.items()}
-        )
+        own = subgraph.graph.constants.entries
+        constants.update({subgraph.unique(name): entry for name, entry in own.items()})
     nodes = tuple(_laid(main, {subgraph.path: subgraph for subgraph in inner}))
     entries = tuple(
         subgraph.unique(value.name) for subgraph in inner for value in subgraph.graph.inputs
     )
     inside = frozenset(s.unique(name) for s in inner for name in _own_names(s.graph))
-    flat = replace(graph, nodes=nodes, constants=constants)
+    flat = replace(graph, nodes=nodes, constants=graph.constants.changed(constants))
     return Flat(graph, flat, entries, inside)
 
 

@@ -28,10 +28,11 @@ from wrg_onnx.graph import (
     flatten,
     infer_shapes,
     other_sizes,
+    stored_bytes,
 )
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.samples import preprocessing_for
-from wrg_onnx.pipeline.source import Source, read_source, source_bytes
+from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.select import Budget
 
 
@@ -101,7 +102,7 @@ def analyse(
                     node=node.name,
                 )
     model = analyse_graph(graph, concrete_shapes(graph, options), limits)
-    return replace(model, file_bytes=source_bytes(source, graph))
+    return replace(model, file_bytes=stored_bytes(graph))
 
 
 def analyse_graph(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None = None) -> Model:

@@ -1,4 +1,4 @@
-"""A model as it is handed in: a file, or an ONNX message in memory."""
+"""A model as it is handed in: a file, or in memory as the bytes of one or as an ONNX message."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from typing import TypeAlias
 
 import onnx
 
-from wrg_onnx.graph import (
-    Graph,
-    file_problem,
-    from_message,
-    load,
-    message_bytes,
-    message_problem,
-    stored_bytes,
-)
+from wrg_onnx.graph import Graph, from_bytes, from_message, load
 
-Source: TypeAlias = Path | onnx.ModelProto
+Source: TypeAlias = "Path | bytes | onnx.ModelProto"
 """A message is never changed. ``Graph.name`` is what reports and errors call a model."""
 
 
@@ -27,26 +19,6 @@ def read_source(source: Source) -> Graph:
     Raises:
         ModelError: If it is not a valid one, or its external data is not there.
     """
-    return load(source) if isinstance(source, Path) else from_message(source)
-
-
-def source_bytes(source: Source, graph: Graph) -> int:
-    """Return the size of a file with its external data, or that of the file of a message.
-
-    Args:
-        source: The model.
-        graph: What was read from it.
-    """
-    return stored_bytes(source, graph) if isinstance(source, Path) else message_bytes(graph)
-
-
-def source_problem(source: Source, graph: Graph) -> str | None:
-    """Return why the ONNX checker refuses a model as it is, in one line; None if it does not.
-
-    Args:
-        source: The model.
-        graph: What was read from it.
-    """
     if isinstance(source, Path):
-        return file_problem(source, graph)
-    return message_problem(source, graph)
+        return load(source)
+    return from_bytes(source) if isinstance(source, bytes) else from_message(source)

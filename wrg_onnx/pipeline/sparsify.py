@@ -99,7 +99,7 @@ def elements_of(model: Model, alive: BoolArray) -> dict[str, BoolArray]:
     """
     masks = {}
     for name, axes in plan_slices(model.units, alive).kept.items():
-        shape = model.units.constants[name].shape
+        shape = model.units.constants.forms[name].shape
         dies = np.zeros(shape, bool)
         for axis, kept in enumerate(axes):
             if kept is not None:

@@ -8,6 +8,7 @@ from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.graph import (
     Graph,
     Value,
+    checker_problem,
     flatten,
     open_session,
     resolve_provider,
@@ -17,7 +18,7 @@ from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import ValidateConfig
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.samples import open_samples
-from wrg_onnx.pipeline.source import Source, source_problem
+from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import ValidateReport
@@ -45,9 +46,9 @@ def validate(
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
     problems = structural_problems(first.graph, second.graph)
-    refused = source_problem(pruned, second.graph)
+    refused = checker_problem(second.graph, as_read=True)
     # What the checker refuses of the original, pruning has not done.
-    if refused is not None and refused != source_problem(original, first.graph):
+    if refused is not None and refused != checker_problem(first.graph, as_read=True):
         problems += (f"the ONNX checker refuses it: {refused}",)
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
@@ -99,8 +100,8 @@ def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
     after_ops = [node.op for node in without_additions(pruned)]
     if before_ops != after_ops:
         problems.append(_other_operators(before_ops, after_ops))
-    for name, array in pruned.constants.items():
-        reference = original.constants.get(name)
+    for name, array in pruned.constants.forms.items():
+        reference = original.constants.forms.get(name)
         if reference is not None and (
             reference.ndim != array.ndim
             or any(n > m for n, m in zip(array.shape, reference.shape, strict=True))

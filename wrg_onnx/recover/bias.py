@@ -83,7 +83,7 @@ def _lost(
 ) -> BoolArray:
     """Return which positions are gone on the axis of a layer's weight that is summed over."""
     axis = layer.input_axis
-    lost = np.ones(before.constants[layer.weight].shape[axis], bool)
+    lost = np.ones(before.constants.forms[layer.weight].shape[axis], bool)
     positions = slices.get(layer.weight, (None,) * (axis + 1))[axis]
     lost[slice(None) if positions is None else positions] = False
     return lost

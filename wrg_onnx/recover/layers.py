@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wrg_onnx.channels import LayerForm, traits_of
-from wrg_onnx.graph import Array, Graph, Node
+from wrg_onnx.graph import Array, Form, Graph, Node
 from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 
@@ -120,7 +120,7 @@ def find_layers(graph: Graph, kept: Mapping[str, KeptChannels] | None = None) ->
 def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels] | None) -> LinearLayer | str:
     """Describe a node as a layer, or say why it is none."""
     source, weight = node.inputs[:2]
-    array = graph.constants.get(weight)
+    array = graph.constants.forms.get(weight)
     if array is None or array.dtype.kind != "f":
         return "their weights are quantised or computed"
     if _readers(graph, weight) > 1:
@@ -137,7 +137,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels] | None) ->
     if node.op == "MatMul":
         target, bias, place = _added_bias(graph, made, width)
     if bias:
-        values = graph.constants.get(bias)
+        values = graph.constants.forms.get(bias)
         if values is None or values.size != width or values.shape[-1:] != (width,):
             return "their bias is computed or no vector"
         bias = bias if _readers(graph, bias) == 1 else ""
@@ -162,7 +162,7 @@ def _added_bias(graph: Graph, made: str, width: int) -> tuple[str, str, tuple[in
     if len(readers) == 1 and readers[0].op == "Add" and not readers[0].domain and not exposed:
         add = readers[0]
         position = 1 - add.inputs.index(made)
-        values = graph.constants.get(add.inputs[position])
+        values = graph.constants.forms.get(add.inputs[position])
         if values is not None and values.shape == (width,):
             return add.outputs[0], add.inputs[position], (add.index, position)
     return made, "", None
@@ -178,7 +178,7 @@ def _shortcut(graph: Graph, target: str) -> str:
     return "" if other in graph.constants else other
 
 
-def _width(node: Node, weight: Array) -> int:
+def _width(node: Node, weight: Form) -> int:
     if node.op == "ConvTranspose":
         return int(weight.shape[1]) * node.int("group", 1)
     is_first = node.op == "Conv" or node.int("transB", 0)

@@ -174,7 +174,7 @@ class _Problem:
         self._waiting: Sequence[Waiting | GridSums] = ()
         self._half = _halves(samples, options.rows.seed) if options.halves else [0] * samples
         self._number, self._options = number, options.rows
-        self._weight_shape = graph.constants[layers[0].weight].shape
+        self._weight_shape = graph.constants.forms[layers[0].weight].shape
         groups, _, inputs = self._matrices[0][1].shape
         self.gram_bytes = 8 * groups * inputs**2
         self._wanted = math.ceil(inputs * options.rows.per_input / samples)

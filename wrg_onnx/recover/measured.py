@@ -88,7 +88,7 @@ def sharing_patches(layers: Sequence[LinearLayer], graph: Graph) -> list[tuple[L
         key: tuple[object, ...] = (layer.source,)
         if layer.node.op in ("Conv", "ConvTranspose"):
             geometry = (str(layer.node.attributes.get(name)) for name in _GEOMETRY)
-            kernel = graph.constants[layer.weight].shape[2:]
+            kernel = graph.constants.forms[layer.weight].shape[2:]
             key += (layer.node.op, kernel, *geometry)
         found.setdefault(key, []).append(layer)
     return [tuple(members) for members in found.values()]

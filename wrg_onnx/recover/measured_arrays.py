@@ -223,7 +223,7 @@ def _counts(name: str, size: int, take: Take) -> IntArray:
 
 def _size(graph: Graph, layer: LinearLayer) -> tuple[int, int]:
     """Return how many groups a layer has, and how many numbers each reads."""
-    return layer.group, graph.constants[layer.weight].size // layer.width
+    return layer.group, graph.constants.forms[layer.weight].size // layer.width
 
 
 def _packed(squares: Float64Array) -> Float64Array:

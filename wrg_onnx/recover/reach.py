@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wrg_onnx.graph import Array, Graph
+from wrg_onnx.graph import Graph, Weights
 from wrg_onnx.graph.model import bodies, captured
 from wrg_onnx.recover.layers import LinearLayer
 
@@ -21,8 +21,8 @@ def reached_tensors(original: Graph, pruned: Graph) -> frozenset[str]:
     """
     reached = {
         name
-        for name, array in pruned.constants.items()
-        if not _is_same(array, original.constants.get(name))
+        for name in pruned.constants
+        if not _is_same(name, pruned.constants, original.constants)
     }
     for node in pruned.nodes:
         # What a body holds of its own is not looked into.
@@ -36,7 +36,12 @@ def is_reached(layer: LinearLayer, reached: frozenset[str]) -> bool:
     return layer.target in reached or layer.shortcut in reached
 
 
-def _is_same(array: Array, before: Array | None) -> bool:
-    if before is None or array.shape != before.shape or array.dtype != before.dtype:
+def _is_same(name: str, after: Weights, before: Weights) -> bool:
+    if name not in before:
         return False
-    return array is before or np.array_equal(array, before)
+    if after.entries[name] is before.entries[name]:
+        return True
+    new, old = after.forms[name], before.forms[name]
+    if new.shape != old.shape or new.dtype != old.dtype:
+        return False
+    return np.array_equal(after[name], before[name])

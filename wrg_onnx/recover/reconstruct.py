@@ -108,9 +108,9 @@ def reconstruct(
     ready = with_biases(pruned, found.layers)
     layers = find_layers(ready, kept).layers
     by_target = {layer.target: layer for layer in layers}
-    constants = dict(ready.constants)
+    constants = ready.constants
     if removal.before is original:
-        constants |= first_step(measured, layers, constants, removal.slices)
+        constants = constants.changed(first_step(measured, layers, constants, removal.slices))
     reached = reached_tensors(original, pruned)
     fits: list[LayerFit] = []
     left = Counter(found.left)
@@ -123,7 +123,7 @@ def reconstruct(
         for number, level in enumerate(walk.levels):
             to_solve = [layer for layer in level if is_reached(layer, reached)]
             solved = solve_level(walk, measured, to_solve, ready, constants)
-            constants |= solved.constants
+            constants = constants.changed(solved.constants)
             fits += solved.fits
             left.update(solved.left)
             now = {name: constants[name] for x in level for name in (x.weight, x.bias)}
@@ -133,9 +133,13 @@ def reconstruct(
     for layer in layers:
         for name in (layer.weight, layer.bias):
             check_fits(layer.target, constants[name])
+
+    def changed(name: str) -> bool:
+        return constants.entries[name] is not ready.constants.entries[name]
+
     changes = [
         LayerChange(layer, constants[own.weight], constants[own.bias])
         for layer, own in ((layer, by_target[layer.target]) for layer in found.layers)
-        if any(constants[name] is not ready.constants[name] for name in (own.weight, own.bias))
+        if any(changed(name) for name in (own.weight, own.bias))
     ]
     return Reconstruction(write_weights(pruned, changes), tuple(fits), dict(left), walked)

@@ -62,4 +62,4 @@ def current_bias(graph: Graph, layer: LinearLayer) -> Array:
         found = graph.constants.get(node.input(position))
         if found is not None:
             return found
-    return np.zeros(layer.width, graph.constants[layer.weight].dtype)
+    return np.zeros(layer.width, graph.constants.forms[layer.weight].dtype)

@@ -13,14 +13,21 @@ from wrg_onnx.channels import (
     IdArray,
     Quantised,
     alive_ids,
-    random_feeds,
     traits_of,
 )
-from wrg_onnx.graph import Array, Edit, Graph, edited, flatten, open_session
+from wrg_onnx.graph import (
+    Array,
+    Derived,
+    Edit,
+    Entry,
+    Graph,
+    PartSessions,
+    Weights,
+    edited,
+    flatten,
+    held,
+)
 from wrg_onnx.rewrite.plan import Plan
-
-CHUNK_BYTES = 16 * 2**20
-"""How much of a weight is copied at a time on the way to its slice."""
 
 
 def apply_plan(graph: Graph, plan: Plan) -> Graph:
@@ -34,24 +41,31 @@ def apply_plan(graph: Graph, plan: Plan) -> Graph:
         The smaller model. Names of nodes, inputs, outputs and constants are those of ``graph``.
     """
     constants = flatten(graph).graph.constants
-    sliced = {name: _sliced(constants[name], kept) for name, kept in plan.kept.items()}
+    sliced = {name: _sliced(constants, name, kept) for name, kept in plan.kept.items()}
     return edited(graph, Edit(sliced, plan.attributes, plan.operands, copies=plan.copies))
 
 
-def _sliced(array: Array, kept: Sequence[IdArray | None]) -> Array:
+def _sliced(constants: Weights, name: str, kept: Sequence[IdArray | None]) -> Entry:
+    """Take the kept positions of every axis; a large weight is sliced when it is asked for."""
+    form = constants.forms[name]
+    shape = tuple(n if k is None else len(k) for n, k in zip(form.shape, kept, strict=True))
+    return held(Derived(shape, form.dtype, lambda: _slice(constants, name, kept)))
+
+
+def _slice(constants: Weights, name: str, kept: Sequence[IdArray | None]) -> Array:
     """Take the kept positions of every axis, a few rows at a time to bound the memory."""
-    lengths = [n if k is None else len(k) for n, k in zip(array.shape, kept, strict=True)]
-    rows = np.arange(len(array)) if kept[0] is None else kept[0]
-    out = np.empty(lengths, array.dtype)
-    # As many rows as fill a chunk: a row has nbytes / len(array) bytes.
-    step = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
-    for start in range(0, len(rows), step):
-        part = array[rows[start : start + step]]
+    form = constants.forms[name]
+    rows = np.arange(form.shape[0]) if kept[0] is None else kept[0]
+    out = np.empty([n if k is None else len(k) for n, k in zip(form.shape, kept, strict=True)],
+                   form.dtype)  # fmt: skip
+    for place, block in constants.blocks(name):
+        # The kept rows ascend: those of this block are a run of them.
+        first, end = np.searchsorted(rows, (place.start, place.stop))
+        part = block if kept[0] is None else block[rows[first:end] - place.start]
         for axis, positions in enumerate(kept[1:], start=1):
             if positions is not None:
                 part = np.take(part, positions, axis=axis)
-        out[start : start + step] = part
-    out.setflags(write=False)
+        out[first:end] = part
     return out
 
 
@@ -71,8 +85,8 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
         The masked original. Only weights that consume or make a removed unit differ.
     """
     units = plan.units
-    masked: dict[str, Array] = {}
     constants = flatten(graph).graph.constants
+    masks: dict[str, list[tuple[int, BoolArray]]] = {}
     operands: dict[tuple[int, int], Array | None] = dict(_masked_operands(graph, plan))
     # Per unit: whether two activations are summed up over it.
     contracted = np.zeros(units.count, bool)
@@ -83,15 +97,29 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
         gone = (consumed | contracted[own]) & ~plan.alive[own]
         if not gone.any():
             continue
-        # One reader's view of a shared vector is masked by itself; a constant with several axes to
-        # mask is copied once and masked axis by axis.
-        array = constants[slot.name].copy() if slot.reader else masked.get(slot.name)
-        if array is None:
-            array = masked[slot.name] = constants[slot.name].copy()
-        array[(slice(None),) * slot.axis + (gone,)] = 0
-        if slot.reader is not None:
-            operands[slot.reader] = array
+        if slot.reader is None:
+            masks.setdefault(slot.name, []).append((slot.axis, gone))
+        else:  # one reader's view of a shared vector is masked by itself
+            operands[slot.reader] = _zeroed(constants, slot.name, [(slot.axis, gone)])
+    masked = {name: _masked(constants, name, places) for name, places in masks.items()}
     return edited(graph, Edit(masked, operands=operands))
+
+
+def _masked(constants: Weights, name: str, places: Sequence[tuple[int, BoolArray]]) -> Entry:
+    """Zero positions along axes of a constant; of a large one when it is asked for."""
+    form = constants.forms[name]
+    return held(Derived(form.shape, form.dtype, lambda: _zeroed(constants, name, places)))
+
+
+def _zeroed(constants: Weights, name: str, places: Sequence[tuple[int, BoolArray]]) -> Array:
+    """Copy a constant, a few rows at a time to bound the memory, and zero positions of it."""
+    form = constants.forms[name]
+    out = np.empty(form.shape, form.dtype)
+    for rows, block in constants.blocks(name):
+        out[rows] = block
+    for axis, gone in places:
+        out[(slice(None),) * axis + (gone,)] = 0
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +149,7 @@ def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
             zero_point = "" if quantised is None else analysed.call.node.input(quantised.zero_point)
             if gone and (zero_point or operand.name not in plan.units.plain):
                 places[index, position] = _Place(operand.name, gone, zero_point, quantised)
-    values = _weights(graph, plan, {n for p in places.values() for n in (p.name, p.zero_point)})
+    values = _weights(graph, {n for p in places.values() for n in (p.name, p.zero_point)})
     masked = {}
     for key, place in places.items():
         array = values[place.name].copy()
@@ -136,15 +164,13 @@ def _masked_operands(graph: Graph, plan: Plan) -> dict[tuple[int, int], Array]:
     return masked
 
 
-def _weights(graph: Graph, plan: Plan, names: set[str]) -> dict[str, Array]:
+def _weights(graph: Graph, names: set[str]) -> dict[str, Array]:
     """Return the values of tensors that depend on constants alone."""
     constants = flatten(graph).graph.constants
     found = {name: constants[name] for name in names if name in constants}
     computed = sorted(names - set(found) - {""})
     if computed:
-        shapes = {value.name: plan.units.axes[value.name].shape for value in graph.inputs}
-        feeds = random_feeds(graph, shapes, np.random.default_rng(0))
-        found |= open_session(graph, outputs=computed, exact=True).run(feeds)
+        found |= PartSessions(graph).open({}, computed, exact=True).run({})
     return found
 
 

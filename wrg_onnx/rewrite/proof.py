@@ -13,9 +13,10 @@ from wrg_onnx.graph import (
     Edit,
     Graph,
     Shape,
+    divide,
     edited,
-    open_session,
     relative_difference,
+    run_once,
 )
 from wrg_onnx.rewrite.plan import Plan
 from wrg_onnx.rewrite.reference import Reference, run_again, run_masked
@@ -49,6 +50,7 @@ class Equivalence:
         branches: In how many further runs each If was made to take one branch: 2 where both ran.
         steps: How many rounding steps between layers were left out of both models, because they
             turn a difference of one rounding into one that hides others; 0 where none did.
+        parts: In how many parts both models were run, because their weights are large.
         layers: How many layers were compared by themselves, on what the original computes before
             them, because rounding grows from layer to layer; 0 where it does not.
     """
@@ -62,6 +64,7 @@ class Equivalence:
     branches: int = 0
     steps: int = 0
     layers: int = 0
+    parts: int = 1
 
 
 def combine(found: Sequence[Equivalence]) -> Equivalence:
@@ -75,6 +78,7 @@ def combine(found: Sequence[Equivalence]) -> Equivalence:
         branches=sum(one.branches for one in found),
         steps=max(one.steps for one in found),
         layers=max(one.layers for one in found),
+        parts=max(one.parts for one in found),
     )
 
 
@@ -135,8 +139,7 @@ def _differences(reference: Reference, pruned: Graph) -> dict[str, float]:
     """Measure how far each tensor of the pruned graph is from the reference."""
     try:
         treated = reference.treat(pruned)
-        session = open_session(treated, outputs=list(reference.values), exact=True)
-        found = session.run(reference.feeds)
+        found = run_once(treated, reference.feeds, list(reference.values))
     except WrgError as cause:
         raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
     return {name: _difference(name, v, found[name]) for name, v in reference.values.items()}
@@ -185,6 +188,7 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         branches=forced,
         steps=len(bypassed),
         layers=len(reference.given),
+        parts=len(divide(reference.graph, list(reference.values))),
     )
 
 
@@ -236,7 +240,7 @@ def _rounding(reference: Reference, name: str) -> float:
     expected = reference.values[name]
     noise = 0.0
     for exact, feeds in ((False, reference.feeds), (True, moved)):
-        again = open_session(masked, outputs=[name], exact=exact).run(feeds)
+        again = run_once(masked, feeds, [name], exact=exact)
         noise = max(noise, _difference(name, expected, reference.kept(again)[name]))
     return noise
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from wrg_onnx.channels import Units, alive_ids, random_feeds
 from wrg_onnx.errors import DataError
-from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, open_session
+from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, run_once
 from wrg_onnx.rewrite.apply import mask_consumers
 from wrg_onnx.rewrite.plan import Plan
 
@@ -113,7 +113,7 @@ def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:
     layers = _watched_layers(plan.units, GIVEN_BYTES if by_layer else WATCHED_BYTES)
     names += [name for name in layers if name not in names]
     names = list(dict.fromkeys(reference.bypassed.get(name, name) for name in names))
-    values = open_session(reference.masked(), outputs=names, exact=True).run(reference.feeds)
+    values = run_once(reference.masked(), reference.feeds, names)
     forced = reference.branch is not None
     if forced and not all(_as_analysed(plan, *item) for item in values.items()):
         name = reference.graph.name

@@ -18,7 +18,7 @@ from peers.stopwatch import measure
 from wrg_onnx.calibrate import measure_weights
 from wrg_onnx.factors import L1, Statistics
 from wrg_onnx.graph import Graph, from_proto, save
-from wrg_onnx.graph.message import to_proto
+from wrg_onnx.graph.message import without_weights
 from wrg_onnx.pipeline.analyse import analyse_graph, concrete_shapes
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.rewrite import apply_plan, plan_slices
@@ -44,7 +44,7 @@ def prune(graph: Graph, ratio: float) -> tuple[Graph, float, float]:
     scores = score(Criterion.L1, statistics, model.units.count, rng)
     selection = select(candidates, scores.values, budget, wanted, Scope.GLOBAL)
     pruned = apply_plan(model.graph, plan_slices(model.units, selection.alive))
-    to_proto(pruned)  # what the peers' calls return
+    without_weights(pruned)  # what the peers' calls return
     return pruned, wanted, most
 
 

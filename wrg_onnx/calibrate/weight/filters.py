@@ -61,8 +61,8 @@ class Filters:
     def rows(self, chunk: slice) -> FloatRows:
         """Return some filters."""
         part = np.moveaxis(self.array, self.axis, 0)[chunk]
-        if part.dtype != np.float32:
-            part = part.astype(np.float64)
+        dtype = np.float32 if part.dtype == np.float32 else np.float64
+        part = np.require(part, dtype, "A")  # weights of a file may lie at odd places
         if self.integers is not None:
             part -= np.moveaxis(self.integers.zero_point, self.axis, 0)[chunk]
             part *= np.moveaxis(self.integers.scale, self.axis, 0)[chunk]

@@ -154,7 +154,7 @@ def cut_to(axes: Axes, shape: tuple[int, ...], without: int) -> Axes:
 
 def is_followed(operand: Operand) -> bool:
     """Tell whether an operand is a constant without ids, whose positions a derivation takes."""
-    return operand.value is not None and not operand.axes.live()
+    return operand.is_constant and not operand.axes.live()
 
 
 def _take(array: Array, axes: Axes, without: int, alive: Alive) -> Array:

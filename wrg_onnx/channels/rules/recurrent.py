@@ -115,7 +115,7 @@ def _rests_at_zero(call: Call) -> bool:
     bend = [str(name) for place, name in enumerate(names) if count == 1 or place % count]
     states = [o for o in call.inputs[INITIAL_H : INITIAL_C + 1] if o is not None]
     return all(name.lower() in _ZERO_AT_ZERO for name in bend) and all(
-        state.value is not None or state.is_zero or state.vanishes for state in states
+        state.is_constant or state.is_zero or state.vanishes for state in states
     )
 
 

@@ -17,6 +17,7 @@ import wrg_onnx.twin.ops  # noqa: F401 - declares the forms
 from wrg_onnx.channels import traits_of
 from wrg_onnx.graph.model import Attribute, Graph, Node, bodies
 from wrg_onnx.graph.subgraphs import subgraphs
+from wrg_onnx.graph.weights import Weights
 from wrg_onnx.twin.floats.integers import RAW, Integers, Meaning, integer_range, product
 from wrg_onnx.twin.floats.rewriting import ROUNDED_BY_RANGE, Rewriting, refusal
 from wrg_onnx.twin.forms import Form, IntegerOperand, Step, find_form, is_quantised
@@ -95,7 +96,9 @@ def _rewritten(part: Rewriting) -> Graph:
         replace(value, dtype=np.dtype(np.float32)) if value.name in part.meanings else value
         for value in graph.outputs
     )
-    return replace(graph, nodes=tuple(part.nodes), constants=part.constants, outputs=outputs)
+    return replace(
+        graph, nodes=tuple(part.nodes), constants=Weights(part.constants), outputs=outputs
+    )
 
 
 def _meaning(node: Node) -> Meaning:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Value
+from wrg_onnx.graph.weights import Weights
 
 _HALF, _FLOAT = 10, 1
 """The numbers of onnx.TensorProto.DataType."""
@@ -34,7 +35,7 @@ def widened(graph: Graph) -> Graph:
 
 def _holds_half(graph: Graph) -> bool:
     values = (*graph.inputs, *graph.outputs)
-    held = [value.dtype for value in values] + [a.dtype for a in graph.constants.values()]
+    held = [value.dtype for value in values] + [a.dtype for a in graph.constants.forms.values()]
     attributes = (pair for node in graph.nodes for pair in node.attributes.items())
     return np.dtype(np.float16) in held or any(_asks_for_half(*pair) for pair in attributes)
 
@@ -51,7 +52,7 @@ def _widened(graph: Graph) -> Graph:
     return replace(
         graph,
         nodes=tuple(_node(node) for node in graph.nodes),
-        constants={name: _array(array) for name, array in graph.constants.items()},
+        constants=Weights({name: _array(array) for name, array in graph.constants.items()}),
         inputs=tuple(_value(value) for value in graph.inputs),
         outputs=tuple(_value(value) for value in graph.outputs),
     )

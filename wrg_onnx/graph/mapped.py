@@ -1,0 +1,190 @@
+"""Files that weights are read from: mapped into memory, or read piece by piece."""
+
+from __future__ import annotations
+
+import errno
+import math
+import mmap
+import os
+import stat
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph.weights import BLOCK_BYTES, Array, Shape
+
+
+class Bytes(Protocol):
+    """What holds the bytes of weights."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+
+    def read(self, offset: int, length: int) -> Array:
+        """Return some of them, (length,) uint8, not to be written to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldBytes:
+    """Bytes in memory."""
+
+    content: Array
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.content)
+
+    def read(self, offset: int, length: int) -> Array:
+        """Return a view of some of them, (length,) uint8."""
+        return self.content[offset : offset + length]
+
+
+class MappedFile:
+    """A file that is open as long as somebody reads weights from it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and map it.
+
+        Args:
+            path: An ordinary file. What is a pipe or a device is not waited for.
+
+        Raises:
+            OSError: If it cannot be opened, or is no ordinary file.
+        """
+        self.path = path
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        self._handle = os.open(path, flags)
+        self._close = weakref.finalize(self, os.close, self._handle)
+        if not stat.S_ISREG(os.fstat(self._handle).st_mode):
+            self._close()
+            raise OSError(errno.EINVAL, "not an ordinary file")
+        self._state = self._now()
+        self.size = self._state[0]
+        self._map: mmap.mmap | None = None
+        # Shares of a network may not be mapped, and nothing of length 0 can.
+        with suppress(OSError, ValueError):
+            self._map = mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ)
+        self._whole = None if self._map is None else np.frombuffer(self._map, np.uint8)
+
+    def read(self, offset: int, length: int) -> Array:
+        """Return some of its bytes, (length,) uint8.
+
+        They are in memory as long as the array, or a view of it, is: what is mapped is given back
+        to the system then.
+
+        Raises:
+            ModelError: If the file is not what it was when it was opened.
+        """
+        self.check()
+        if self._whole is None:
+            return np.frombuffer(self._content(offset, length), np.uint8)
+        return np.asarray(_Region(self, self._whole, offset, length))
+
+    def check(self) -> None:
+        """Refuse a file that somebody has changed: its weights would be of two models.
+
+        Raises:
+            ModelError: If its size or its time is another.
+        """
+        if self._now() != self._state:
+            raise ModelError(f"'{self.path}': has changed while it was read; start again")
+
+    def is_at(self, path: Path) -> bool:
+        """Tell whether this is the file at a path."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), path.stat())
+        except OSError:
+            return False
+
+    def give_back(self, offset: int, length: int) -> None:
+        """Let the system take the memory of some bytes; the file has them still."""
+        if self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        start = offset - offset % mmap.PAGESIZE
+        with suppress(OSError, ValueError):  # it is a hint
+            self._map.madvise(mmap.MADV_DONTNEED, start, offset + length - start)
+
+    def _content(self, offset: int, length: int) -> bytes:
+        """Read some bytes where nothing is mapped."""
+        pieces = []
+        while length:
+            piece = os.pread(self._handle, min(length, BLOCK_BYTES), offset)
+            if not piece:
+                raise ModelError(f"'{self.path}': became shorter while it was read; start again")
+            pieces.append(piece)
+            offset += len(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+    def _now(self) -> tuple[int, int]:
+        found = os.fstat(self._handle)
+        return found.st_size, found.st_mtime_ns
+
+
+class _Region:
+    """Some bytes of a mapped file, for numpy: an array of it, and its views, keep this alive."""
+
+    def __init__(self, file: MappedFile, whole: Array, offset: int, length: int) -> None:
+        self._file, self._offset, self._length = file, offset, length
+        part = whole[offset : offset + length]
+        self.__array_interface__: dict[str, Any] = part.__array_interface__
+
+    def __del__(self) -> None:
+        self._file.give_back(self._offset, self._length)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """An array in a file, or in bytes in memory.
+
+    Attributes:
+        source: Where its bytes are.
+        offset: Where they begin.
+        dtype: Its element type.
+        shape: Its shape.
+    """
+
+    source: Bytes
+    offset: int
+    dtype: np.dtype[Any]
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def read(self) -> Array:
+        """Return the array, read-only; at an odd place in its file it is unaligned."""
+        return self._part(0, self.nbytes).reshape(self.shape)
+
+    def rows(self) -> Callable[[int, int], Array]:
+        """Return what reads some of its rows."""
+        width = self.nbytes // max(1, self.shape[0])
+
+        def read(start: int, stop: int) -> Array:
+            part = self._part(start * width, (stop - start) * width)
+            return part.reshape(stop - start, *self.shape[1:])
+
+        return read
+
+    def _part(self, start: int, length: int) -> Array:
+        return self.source.read(self.offset + start, length).view(self.dtype)

@@ -1,0 +1,123 @@
+"""One run of a graph, as it is written; of a large one part by part, so that memory is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.graph.model import Array, Graph, Node, captured
+from wrg_onnx.graph.part_sessions import PartSessions
+from wrg_onnx.graph.session import open_session
+
+WHOLE_BYTES = 256 << 20
+"""Weights below this are all in memory for a run."""
+
+PART_BYTES = 64 << 20
+"""How many bytes of weights a part has at most; a layer that has more is a part of its own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Nodes that run together.
+
+    Attributes:
+        nodes: The nodes, in the order of the graph.
+        inputs: What they read of what is fed, or made before.
+        outputs: What they make for nodes behind them, or for the caller.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def run_once(
+    graph: Graph, feeds: Mapping[str, Array], outputs: Sequence[str], *, exact: bool = True
+) -> dict[str, Array]:
+    """Run a graph on the CPU.
+
+    Args:
+        graph: The model. Where its weights have more than ``WHOLE_BYTES``, the parts that
+            ``divide`` gives are run one after another, and each has its own weights in memory.
+        feeds: The inputs by name.
+        outputs: The tensors to return, intermediate ones included.
+        exact: As for ``open_session``.
+
+    Returns:
+        The outputs by name.
+
+    Raises:
+        ModelError: If ONNX Runtime refuses the model.
+        DataError: If it fails on the feeds.
+    """
+    parts = divide(graph, outputs)
+    if len(parts) > 1:
+        found = _run_parts(graph, parts, feeds, outputs, exact=exact)
+        if found is not None:
+            return found
+    return open_session(graph, outputs=outputs, exact=exact).run(feeds)
+
+
+def divide(graph: Graph, outputs: Sequence[str]) -> tuple[Part, ...]:
+    """Divide a graph into parts that run one after another.
+
+    Args:
+        graph: The model.
+        outputs: The tensors that are wanted of it.
+
+    Returns:
+        One part for a graph whose weights may all be in memory; else as many as it takes for each
+        to have ``PART_BYTES`` of weights, or one layer.
+    """
+    sizes = {name: form.nbytes for name, form in graph.constants.forms.items()}
+    most = PART_BYTES if sum(sizes.values()) > WHOLE_BYTES else sum(sizes.values())
+    groups: list[list[Node]] = [[]]
+    held: set[str] = set()
+    for node in graph.nodes:
+        own = {name for name in (*node.inputs, *captured(node)) if name in sizes}
+        if groups[-1] and own - held and sum(sizes[name] for name in own | held) > most:
+            groups.append([])
+            held = set()
+        groups[-1].append(node)
+        held |= own
+    return tuple(_joined(graph, groups, outputs))
+
+
+def _joined(graph: Graph, groups: Sequence[list[Node]], outputs: Sequence[str]) -> list[Part]:
+    """Say what goes from part to part."""
+    wanted = set(outputs)
+    parts: list[Part] = []
+    for nodes in reversed(groups):
+        made = {name for node in nodes for name in node.outputs}
+        read = {name for node in nodes for name in (*node.inputs, *captured(node))}
+        read -= made | set(graph.constants) | {""}
+        parts.append(Part(tuple(nodes), tuple(sorted(read)), tuple(sorted(made & wanted))))
+        wanted = (wanted - made) | read
+    return parts[::-1]
+
+
+def _run_parts(
+    graph: Graph,
+    parts: Sequence[Part],
+    feeds: Mapping[str, Array],
+    outputs: Sequence[str],
+    *,
+    exact: bool,
+) -> dict[str, Array] | None:
+    """Run part after part; None where what goes from one to the next is no array."""
+    sessions = PartSessions(graph)
+    values: dict[str, Array] = dict(feeds)
+    for number, part in enumerate(parts):
+        if part.outputs:
+            types = {name: values[name].dtype for name in part.inputs}
+            session = sessions.open(types, part.outputs, exact=exact)
+            made = session.run({name: values[name] for name in part.inputs})
+            if not all(isinstance(value, np.ndarray) for value in made.values()):
+                return None
+            values.update(made)
+        needed = {name for later in parts[number + 1 :] for name in later.inputs}.union(outputs)
+        values = {name: value for name, value in values.items() if name in needed}
+    return {name: graph.constants[name] if name in graph.constants else values[name]
+            for name in outputs}  # fmt: skip

@@ -1,0 +1,186 @@
+"""Weights by name: in memory, in a file, or made from others when they are asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Shape: TypeAlias = tuple[int, ...]
+
+HELD_BYTES = 1 << 20
+"""Arrays below this are kept in memory; larger ones are read, or made, each time."""
+
+BLOCK_BYTES = 16 << 20
+"""How much of an array is looked at at a time."""
+
+
+class Form(Protocol):
+    """What is known of an array without reading it; numpy's own arrays tell it, too."""
+
+    @property
+    def shape(self) -> Shape:
+        """The size of each axis."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of an element."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+
+
+class Unread(Form, Protocol):
+    """An array that is not in memory."""
+
+    def read(self) -> Array:
+        """Return it, read-only; numpy may call it unaligned."""
+
+    def rows(self) -> Callable[[int, int], Array]:
+        """Return what gives some of its rows, from one to before another; it has an axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """An array that is made from others when it is asked for.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its element type.
+        make: Makes it.
+    """
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    make: Callable[[], Array]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return self.size * self.dtype.itemsize
+
+    def read(self) -> Array:
+        """Make it."""
+        found = self.make()
+        found.setflags(write=False)
+        return found
+
+    def rows(self) -> Callable[[int, int], Array]:
+        """Make it, and return what gives some of its rows."""
+        made = self.read()
+        return lambda start, stop: made[start:stop]
+
+
+Entry: TypeAlias = "Array | Unread"
+
+
+def held(entry: Entry) -> Entry:
+    """Bring a small array into memory, where it is aligned; leave a large one where it is."""
+    if isinstance(entry, np.ndarray) or entry.nbytes >= HELD_BYTES:
+        return entry
+    found = np.array(entry.read())
+    found.setflags(write=False)
+    return found
+
+
+class Weights(Mapping[str, Array]):
+    """Arrays by name, each read when it is asked for: hold one only as long as it is needed."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
+        """Take arrays, or what reads them, by name."""
+        self._entries: dict[str, Entry] = dict(entries or {})
+
+    def __getitem__(self, name: str) -> Array:
+        """Return an array, read-only."""
+        entry = self._entries[name]
+        return entry if isinstance(entry, np.ndarray) else entry.read()
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Count the arrays."""
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is an array of this name, without reading it."""
+        return name in self._entries
+
+    def aligned(self, name: str) -> Array:
+        """Return an array as other libraries want it: aligned, in one piece, in C order."""
+        found = self[name]
+        if found.flags.aligned and found.flags.c_contiguous:
+            return found
+        copy = np.empty(found.shape, found.dtype)
+        del found  # what was read of it goes with each block
+        if copy.ndim:
+            for rows, block in self.blocks(name):
+                copy[rows] = block
+        else:
+            copy[...] = self[name]
+        copy.setflags(write=False)
+        return copy
+
+    def blocks(self, name: str) -> Iterator[tuple[slice, Array]]:
+        """Go through an array a few rows at a time.
+
+        Of one in a file no more than a block is in memory; each must be gone before the next.
+
+        Args:
+            name: The array's; it has an axis.
+
+        Yields:
+            Which rows, and these.
+        """
+        entry = self._entries[name]
+        count = entry.shape[0]
+        step = max(1, BLOCK_BYTES * count // max(1, entry.nbytes))
+        if isinstance(entry, np.ndarray):
+            for start in range(0, count, step):
+                yield slice(start, min(start + step, count)), entry[start : start + step]
+            return
+        rows = entry.rows()
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            yield slice(start, stop), rows(start, stop)
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Arrays that are in memory, and of others what reads them, by name."""
+        return self._entries
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        """Shapes and types by name; nothing is read."""
+        return self._entries
+
+    def changed(self, entries: Mapping[str, Entry]) -> Weights:
+        """Return a copy in which some arrays are others, or new."""
+        return Weights({**self._entries, **entries})
