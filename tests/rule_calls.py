@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Operand
-from wrg_onnx.channels.sizes import constant_sizes, from_source
+from wrg_onnx.channels.sizes import constant_sizes, from_source, may_be_sizes
 from wrg_onnx.channels.table import find_derivation, find_rule
-from wrg_onnx.graph import Node
+from wrg_onnx.graph import Node, Weights
 
 
 def axes(shape, **live):
@@ -33,9 +33,12 @@ def call(op, inputs, shapes, *, version=17, weights=(), **attributes):
             operands.append(Operand(f"i{position}", given, position in weights))
         else:
             array = np.asarray(given)
-            sizes = constant_sizes(array)
-            sizes = None if sizes is None else from_source(sizes, node, position)
-            operands.append(Operand(f"i{position}", Axes.inert(array.shape), True, array, sizes))
+            sizes = None
+            if may_be_sizes(array):
+                sizes = from_source(constant_sizes(array), node, position)
+            name = f"i{position}"
+            held = Weights({name: array})
+            operands.append(Operand(name, Axes.inert(array.shape), True, held, sizes))
     return Call(node, tuple(operands), tuple(tuple(s) for s in shapes))
 
 

@@ -43,7 +43,10 @@ PRUNE = {"ratio": 0.5, "criterion": "l1"}
         ({"cache": 3}, "cache must be a path, got 3"),
         ({"output": 3}, "output must be a path, got 3"),
         ({"output": "out.txt"}, r"output 'out.txt' must end in \.onnx"),
-        ({"model": [3]}, r"model must be a path or an onnx.ModelProto, got \[3\]"),
+        (
+            {"model": [3]},
+            r"model must be a path, the bytes of a file or an onnx.ModelProto, got \[3\]",
+        ),
         ({"amp": True}, "amp is for gradients"),
     ],
 )

@@ -103,6 +103,10 @@ Examples:
     "--evaluate/--no-evaluate", default=DEFAULTS["evaluate"], show_default=True,
     help="Measure accuracy before and after.",
 )  # fmt: skip
+@click.option(
+    "--external-data", is_flag=True,
+    help="Write the weights beside the output, as OUTPUT.data. [if they have 2 GiB or more]",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output or checkpoint.")
 @run_options
 def finetune_command(model: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:

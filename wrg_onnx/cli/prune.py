@@ -97,6 +97,10 @@ Examples:
     "--evaluate/--no-evaluate", default=None,
     help="Measure accuracy and latency. [if the criterion looks at data]",
 )  # fmt: skip
+@click.option(
+    "--external-data", is_flag=True,
+    help="Write the weights beside the output, as OUTPUT.data. [if they have 2 GiB or more]",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Do everything but write the file.")
 @click.option("--strict", is_flag=True, help="Stop at an operator without a rule.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")

@@ -27,7 +27,7 @@ def checker_problem(graph: Graph, *, as_read: bool = False) -> str | None:
     declare_inputs(declared, {name: graph.constants.forms[name] for name in absent})
     source: Source = graph.source
     if as_read:
-        declared.graph.value_info.extend(source.typed)
+        declared.graph.value_info.extend(source.message.graph.value_info)
     _set_aside(declared)
     try:
         onnx.checker.check_model(declared, full_check=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -66,7 +66,6 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     source: Source = graph.source
     message = onnx.ModelProto()
     message.CopyFrom(source.message)
-    del message.graph.value_info[:]
     weights = dict(source.weights)
     parts = subgraphs(graph)
     changed = [part for part in parts if _set_constants(message, part, edit.constants, weights)]
@@ -84,11 +83,11 @@ def edited(graph: Graph, edit: Edit) -> Graph:
                 part.input.append(_declared(tensor))
 
         added = rewired(message, parts, rewiring, add)
+        _drop(message.graph, _replaced(graph, rewiring) - graph.fed_constants)
     notes = with_additions(edit.metadata, {**graph.added, **added} if added else {})
     if notes:
         old = {entry.key: entry.value for entry in message.metadata_props}
         helper.set_model_props(message, old | notes)
-    _forget_types(message.graph)
     used = (key_of(tensor) for tensor in tensors(message.graph))
     weights = {key: weights[key] for key in used if key is not None}
     new = replace(source, message=message, weights=weights, light=[])
@@ -103,6 +102,39 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     numbers = {value.name: value.number for value in graph.inputs}
     inputs = tuple(replace(v, number=numbers.get(v.name)) for v in found.inputs)
     return replace(found, inputs=inputs)
+
+
+def _replaced(graph: Graph, rewiring: Rewiring) -> set[str]:
+    """Return the constants of the main graph that nodes read where they now read others."""
+    nodes = {node.index: node for node in graph.nodes}
+    places = [*rewiring.operands]
+    for (index, position), operands in rewiring.copies.items():
+        maker = graph.producers[nodes[index].inputs[position]]
+        places += [(maker.index, place) for place in operands]
+    read = {nodes[i].input(p) for i, p in places if i in nodes} | set(rewiring.bypassed)
+    return read & set(graph.constants)
+
+
+def _drop(graph: onnx.GraphProto, names: set[str]) -> None:
+    """Drop those initializers among some that nothing reads any more."""
+    unread = names - _read(graph) if names else names
+    if unread:
+        # The list is made anew: deleting single entries of a protobuf list is quadratic.
+        kept = [tensor for tensor in graph.initializer if tensor.name not in unread]
+        copies = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+        del graph.initializer[:]
+        graph.initializer.extend(copies)
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all tensors that nodes, bodies included, and outputs read."""
+    names = {value.name for value in graph.output}
+    for node in graph.node:
+        names.update(node.input)
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                names |= _read(attribute.g)
+    return names
 
 
 def body(graph: onnx.GraphProto, subgraph: Subgraph) -> onnx.GraphProto:
@@ -199,23 +231,3 @@ def _attribute(name: str, value: Attribute, kind: int | None) -> onnx.AttributeP
 
 def _declared(tensor: onnx.TensorProto) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-
-
-def _forget_types(graph: onnx.GraphProto) -> None:
-    """Drop the recorded types of tensors in bodies, and the lengths that branches return."""
-    for part in _bodies(graph):
-        del part.value_info[:]
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                _forget_types(attribute.g)
-                for value in attribute.g.output if node.op_type == "If" else ():
-                    for dim in value.type.tensor_type.shape.dim:
-                        dim.ClearField("dim_value")
-
-
-def _bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield attribute.g

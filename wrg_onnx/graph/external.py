@@ -103,8 +103,8 @@ class ExternalData:
 
     def _refusal(self, tensor: str, why: str) -> ModelError:
         return ModelError(
-            f"'{self._model}': the external data of '{tensor}' cannot be read ({why}); put the "
-            "data file beside the model"
+            f"'{self._model}': its external data cannot be read ('{tensor}': {why}); put the data "
+            "file beside the model"
         )
 
 

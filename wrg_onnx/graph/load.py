@@ -150,8 +150,7 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
             _take_values(tensor, weights, name)
     size = content.size + external.length
     files = (content,) if isinstance(content, MappedFile) else ()
-    typed = tuple(model.graph.value_info)
-    source = Source(model, weights, (*files, *external.files), size, typed)
+    source = Source(model, weights, (*files, *external.files), size)
     graph = read_graph(source, name=name)
     _check_names(graph)
     return graph

@@ -63,8 +63,11 @@ class MappedFile:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         self._handle = os.open(path, flags)
         self._close = weakref.finalize(self, os.close, self._handle)
-        if not stat.S_ISREG(os.fstat(self._handle).st_mode):
+        mode = os.fstat(self._handle).st_mode
+        if not stat.S_ISREG(mode):
             self._close()
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             raise OSError(errno.EINVAL, "not an ordinary file")
         self._state = self._now()
         self.size = self._state[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, as_array, tensors
-from wrg_onnx.graph.weights import Array, Entry, Form
+from wrg_onnx.graph.weights import Array, Entry, Form, Weights
 from wrg_onnx.graph.wire import key_of
 
 KEPT_BYTES = 1 << 22
@@ -88,9 +89,34 @@ def _written(source: Source, absent: set[str]) -> onnx.ModelProto:
         for node in part.node:
             if node.op_type == "Constant" and node.output[0] in absent:
                 _empty(node)
-    del part.value_info[:]
+    _forget_types(part)
     fill(part, source.weights)
     return model
+
+
+def _forget_types(part: onnx.GraphProto) -> None:
+    """Drop the recorded types of intermediate tensors, and the lengths that branches return."""
+    del part.value_info[:]
+    _forget_branches(part)
+    for body in bodies(part):
+        _forget_types(body)
+
+
+def _forget_branches(part: onnx.GraphProto) -> None:
+    """Drop the lengths that branches return: pruning changes them."""
+    for node in part.node:
+        for attribute in node.attribute if node.op_type == "If" else ():
+            for value in attribute.g.output:
+                for dim in value.type.tensor_type.shape.dim:
+                    dim.ClearField("dim_value")
+
+
+def bodies(part: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs among the attributes of a graph's nodes."""
+    for node in part.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield attribute.g
 
 
 def _empty(node: onnx.NodeProto) -> None:
@@ -161,27 +187,55 @@ def to_write(graph: Graph) -> onnx.ModelProto:
     source: Source = graph.source
     model = onnx.ModelProto()
     model.CopyFrom(source.message)
-    del model.graph.value_info[:]
-    if source.typed:
-        model.graph.value_info.extend(_inferred(graph, source))
+    found = onnx.ModelProto()
+    if _records_types(model.graph):
+        found, absent = without_weights(graph)
+        declare_inputs(found, {name: graph.constants.forms[name] for name in absent})
+        with suppress(onnx.shape_inference.InferenceError):  # the checker says why
+            found = onnx.shape_inference.infer_shapes(found, data_prop=True)
+    _record_types(model.graph, found.graph, graph.constants)
     return model
 
 
-def _inferred(graph: Graph, source: Source) -> Iterator[onnx.ValueInfoProto]:
-    """Yield the types that are recorded of intermediate tensors, as they are now."""
-    light, absent = without_weights(graph)
-    declare_inputs(light, {name: graph.constants.forms[name] for name in absent})
-    try:
-        found = onnx.shape_inference.infer_shapes(light, data_prop=True)
-    except onnx.shape_inference.InferenceError:
-        return  # the checker says why
-    types = {info.name: info.type for info in found.graph.value_info}
-    for old in source.typed:
-        if old.name in types:
-            info = onnx.ValueInfoProto()
-            info.CopyFrom(old)
-            info.type.CopyFrom(types[old.name])
-            yield info
+def _records_types(part: onnx.GraphProto) -> bool:
+    return bool(part.value_info) or any(map(_records_types, bodies(part)))
+
+
+def _record_types(part: onnx.GraphProto, inferred: onnx.GraphProto, constants: Weights) -> None:
+    """Put inferred types in the place of recorded ones, in place; those not found are left out."""
+    types = {info.name: info.type for info in inferred.value_info}
+    recorded = list(part.value_info)
+    for info in recorded:
+        if info.name in constants:  # a few exporters record their types, too
+            form = constants.forms[info.name]
+            kind = helper.np_dtype_to_tensor_dtype(form.dtype)
+            types[info.name] = helper.make_tensor_type_proto(kind, form.shape)
+    kept = [_typed(info, types[info.name]) for info in recorded if info.name in types]
+    del part.value_info[:]
+    part.value_info.extend(kept)
+    _forget_branches(part)
+    for body, found in zip(bodies(part), bodies(inferred), strict=False):
+        _record_types(body, found, Weights())
+
+
+def _typed(old: onnx.ValueInfoProto, kind: onnx.TypeProto) -> onnx.ValueInfoProto:
+    info = onnx.ValueInfoProto()
+    info.CopyFrom(old)
+    info.type.CopyFrom(kind)
+    _name_sizes(info, old)
+    return info
+
+
+def _name_sizes(info: onnx.ValueInfoProto, old: onnx.ValueInfoProto) -> None:
+    """Call open sizes what the file called them: inference makes names up."""
+    sizes = info.type.tensor_type.shape.dim
+    before = old.type.tensor_type.shape.dim
+    same_rank = len(sizes) == len(before)
+    for axis, size in enumerate(sizes):
+        if size.HasField("dim_param"):
+            size.ClearField("dim_param")
+            if same_rank and before[axis].dim_param:
+                size.dim_param = before[axis].dim_param
 
 
 def message_bytes(graph: Graph) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,8 +21,6 @@ from wrg_onnx.graph.wire import key_of
 LARGE_COUNT = 1024
 """Tensors of at least this many elements are outside of the message."""
 
-Recorded: TypeAlias = "tuple[onnx.ValueInfoProto, ...]"
-
 _KEYS = itertools.count()
 
 
@@ -32,11 +30,11 @@ class Source:
 
     Attributes:
         message: The model without its large weights: their tensors refer to ``weights``. It is
-            never changed.
+            never changed. The types that it records of intermediate tensors are those of the file,
+            whatever was edited since.
         weights: Large weights by key.
         files: What they are read from.
         stored_bytes: The size of the model's files, of one in memory that of the message.
-        typed: The types that the file records of intermediate tensors.
         light: The message of ``message.without_weights`` once it is known.
     """
 
@@ -44,7 +42,6 @@ class Source:
     weights: Mapping[str, Entry]
     files: tuple[MappedFile, ...]
     stored_bytes: int
-    typed: Recorded = ()
     light: list[onnx.ModelProto] = field(default_factory=list)
 
 

@@ -50,7 +50,7 @@ def _check_sources(source: Source, target: Path, *, may_be_model: bool) -> None:
             raise OutputError(f"'{target}' holds weights of the model: name another output")
 
 
-def save(graph: Graph, path: Path, *, force: bool = False, external: bool = False) -> int:
+def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool = False) -> int:
     """Write a graph as an ONNX file, after the checker with full shape inference passed.
 
     Weights are read, or made, one after another as they are written. The file is written under a
@@ -59,8 +59,9 @@ def save(graph: Graph, path: Path, *, force: bool = False, external: bool = Fals
     Args:
         graph: The model.
         path: Where to. Missing folders are made.
+        external_data: Whether weights go to ``NAME.data`` beside the file although they fit into
+            it.
         force: Whether an existing file may be replaced.
-        external: Whether weights go to ``NAME.data`` beside the file although they fit into it.
 
     Returns:
         The size of the model with its weights in bytes.
@@ -81,7 +82,7 @@ def save(graph: Graph, path: Path, *, force: bool = False, external: bool = Fals
     keys = [key for key in map(key_of, tensors(model.graph)) if key is not None]
     inside = {key: _written_bytes(source.weights[key]) for key in keys}
     outside: list[onnx.TensorProto] = []
-    if external or model.ByteSize() + sum(inside.values()) >= ONE_FILE_BYTES:
+    if external_data or model.ByteSize() + sum(inside.values()) >= ONE_FILE_BYTES:
         outside = [tensor for tensor in _initializers(model.graph) if key_of(tensor) is not None]
         check_output(data_path(path), force=force)
         _check_sources(source, data_path(path), may_be_model=False)

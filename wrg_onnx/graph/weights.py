@@ -133,6 +133,11 @@ class Weights(Mapping[str, Array]):
         """Tell whether there is an array of this name, without reading it."""
         return name in self._entries
 
+    def __repr__(self) -> str:
+        """Show shapes and types."""
+        forms = (f"{name}: {form.dtype} {form.shape}" for name, form in self.forms.items())
+        return f"Weights({', '.join(forms)})"
+
     def aligned(self, name: str) -> Array:
         """Return an array as other libraries want it: aligned, in one piece, in C order."""
         found = self[name]

@@ -49,12 +49,13 @@ class _Models:
         return self.student if self.teacher is None else self.teacher
 
 
-def finetune(
+def finetune(  # noqa: PLR0913 - the models, the run, and how its file is written
     source: Source,
     teacher: Source | None,
     output: Path | None,
     config: FinetuneConfig,
     *,
+    external_data: bool = False,
     force: bool = False,
     progress: Progress = silent,
 ) -> ModelResult[FinetuneReport] | None:
@@ -65,6 +66,7 @@ def finetune(
         teacher: The model to learn from, usually the original; None for none.
         output: The file to write; None for none.
         config: How to train, on what, and how to judge.
+        external_data: Whether the weights go to a file beside the output.
         force: Whether an existing output may be replaced.
         progress: Told how far the run is.
 
@@ -115,7 +117,7 @@ def finetune(
             before, after = _judge(models, tuned.graph, samples, config, progress)
     if output is not None:
         with clock.stage("save"):
-            save(tuned.graph, output, force=force)
+            save(tuned.graph, output, force=force, external_data=external_data)
     report = FinetuneReport(
         model=student.name,
         teacher=None if other is None else other.name,

@@ -37,6 +37,7 @@ def prune(
     output: Path | None,
     config: PruneConfig,
     *,
+    external_data: bool = False,
     force: bool = False,
     progress: Progress = silent,
 ) -> ModelResult[PruneReport]:
@@ -46,6 +47,7 @@ def prune(
         source: The ONNX model.
         output: Where to write the pruned model; None for a dry run.
         config: What to prune, and how.
+        external_data: Whether the weights go to a file beside the output.
         force: Whether an existing output may be replaced.
         progress: Told how far the run is.
 
@@ -76,7 +78,7 @@ def prune(
     file_bytes: int | None = None
     if output is not None:
         with clock.stage("save"):
-            file_bytes = save(pruned, output, force=force)
+            file_bytes = save(pruned, output, force=force, external_data=external_data)
     report = _report(model, rounds, samples, config)
     report = replace(
         report,

@@ -66,12 +66,15 @@ class ModelResult(Result[Report]):
 
         return to_message(self._graph())
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> int:
+    def save(
+        self, path: str | os.PathLike[str], *, external_data: bool = False, force: bool = False
+    ) -> int:
         """Write the model, after the ONNX checker passed. The file appears whole or not at all.
 
         Args:
-            path: A file that ends in ``.onnx``; missing folders are made. Weights of 2 GiB and more
-                go to ``NAME.data`` beside it.
+            path: A file that ends in ``.onnx``; missing folders are made.
+            external_data: Whether the weights go to ``NAME.data`` beside it; they do so anyway if
+                they have 2 GiB or more.
             force: Whether an existing file may be replaced.
 
         Returns:
@@ -84,7 +87,7 @@ class ModelResult(Result[Report]):
         from wrg_onnx.graph import check_model_output, save
 
         check_model_output(Path(path), force=force)
-        return save(self._graph(), Path(path), force=force)
+        return save(self._graph(), Path(path), force=force, external_data=external_data)
 
     def _graph(self) -> Graph:
         from wrg_onnx.graph import load

@@ -71,6 +71,7 @@ def _proof(report: PruneReport) -> str:
     quantity = {"params": "parameters", "macs": "MACs"}[report.budget]
     found = report.equivalence
     sizes = f" at {found.sizes} input sizes" if found.sizes > 1 else ""
+    sizes += f", run in {found.parts} parts" if found.parts > 1 else ""
     bound = f"tolerance {found.tolerance:.0e}"
     if found.rounding is not None:
         bound = f"rounding alone reaches {found.rounding:.1e} there"

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from wrg_onnx.select import Criterion
 
 AnyPath: TypeAlias = "str | os.PathLike[str]"
-AnyModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
+AnyModel: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto"
 AnySize: TypeAlias = "int | Sequence[int]"
 AnyShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 
 Kind = TypeVar("Kind", bound=enum.Enum)
 
 
-def read_model(name: str, model: AnyModel) -> Path | onnx.ModelProto:
-    """Take a path or an ONNX message.
+def read_model(name: str, model: AnyModel) -> Path | bytes | onnx.ModelProto:
+    """Take a path, the bytes of a file, or an ONNX message.
 
     Args:
         name: The parameter, for messages.
@@ -38,11 +38,15 @@ def read_model(name: str, model: AnyModel) -> Path | onnx.ModelProto:
     """
     if isinstance(model, (str, os.PathLike)):
         return Path(model)
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return bytes(model)
     import onnx
 
     if isinstance(model, onnx.ModelProto):
         return model
-    raise UsageError(f"{name} must be a path or an onnx.ModelProto, got {_shown(model)}")
+    raise UsageError(
+        f"{name} must be a path, the bytes of a file or an onnx.ModelProto, got {_shown(model)}"
+    )
 
 
 def read_path(name: str, path: AnyPath) -> Path:

@@ -41,7 +41,8 @@ def bench(
     It ends after ``rounds`` or a minute, whichever is sooner.
 
     Args:
-        models: Paths, or ``onnx.ModelProto`` messages. All must take the same inputs.
+        models: Paths, bytes of files, or ``onnx.ModelProto`` messages. All must take the same
+            inputs.
         size: (height, width) in pixels of an image input that leaves them open, or one number for
             both. None is 224.
         scale: How images are fed, as for ``wrg_onnx.prune``; the input is random here, but it is

@@ -63,6 +63,7 @@ def finetune(
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
     evaluate: bool = True,
+    external_data: bool = False,
     force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
@@ -78,7 +79,8 @@ def finetune(
     torch.
 
     Args:
-        model: A path, or an ``onnx.ModelProto``, which is never changed; usually pruned.
+        model: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed;
+            usually pruned.
         output: The file to write, which ends in ``.onnx``; it is complete when the call returns.
             None writes no model: the result holds it.
         teacher: The original, whose outputs are learnt; None for none.
@@ -111,6 +113,8 @@ def finetune(
         shape: See ``size``.
         value: See ``size``.
         evaluate: Whether accuracy is measured before and after.
+        external_data: Whether the weights go to ``NAME.data`` beside ``output``; they do so anyway
+            if they have 2 GiB or more.
         force: Whether an existing ``output`` or ``checkpoint`` may be replaced.
         provider: Where ONNX Runtime judges: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of everything random, at least 0.
@@ -179,6 +183,7 @@ def finetune(
         None if teacher is None else read_model("teacher", teacher),
         read_optional_path("output", output),
         config,
+        external_data=read_flag("external_data", external_data),
         force=force,
         progress=progress or silent,
     )

@@ -40,7 +40,7 @@ def inspect(
     """Find out what of an ONNX model can be cut, what it costs, and what is frozen and why.
 
     Args:
-        model: A path, or an ``onnx.ModelProto``, which is never changed.
+        model: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed.
         size: (height, width) in pixels of an image input that leaves them open, or one number for
             both. None is 224.
         scale: How images are fed, as for ``wrg_onnx.prune``; nothing is fed here, but it is

@@ -65,6 +65,7 @@ def prune(
     head_dims: bool = False,
     evaluate: bool | None = None,
     strict: bool = False,
+    external_data: bool = False,
     force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
@@ -78,7 +79,7 @@ def prune(
     for, layer by layer, so that each makes again what it made before.
 
     Args:
-        model: A path, or an ``onnx.ModelProto``, which is never changed.
+        model: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed.
         output: The file to write, which ends in ``.onnx``; it is complete when the call returns.
             None writes no model: the result holds it.
         ratio: Share of the budget to remove, in [0, 1).
@@ -128,6 +129,8 @@ def prune(
         evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
             data.
         strict: Whether an operator without a rule is an error; else its channels stay whole.
+        external_data: Whether the weights go to ``NAME.data`` beside ``output``; they do so anyway
+            if they have 2 GiB or more.
         force: Whether an existing ``output`` may be replaced.
         provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of everything random, at least 0. The same seed gives the same model.
@@ -196,7 +199,12 @@ def prune(
         stages.share_calibration(source, config)
         raise ShareDone
     return stages.prune(
-        source, target, config, force=read_flag("force", force), progress=progress or silent
+        source,
+        target,
+        config,
+        external_data=read_flag("external_data", external_data),
+        force=read_flag("force", force),
+        progress=progress or silent,
     )
 
 

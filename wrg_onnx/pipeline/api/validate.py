@@ -47,7 +47,7 @@ def validate(
     what is wrong.
 
     Args:
-        original: A path, or an ``onnx.ModelProto``, which is never changed.
+        original: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed.
         pruned: Likewise; it may have been recovered or fine-tuned.
         data: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files of inputs by
             name. None takes generated images, or random inputs where the model takes no image.
