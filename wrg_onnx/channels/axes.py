@@ -61,6 +61,8 @@ class Axes:
         chosen = range(self.rank) if axes is None else axes
         parts = [self.ids[axis] for axis in chosen]
         live = [ids for ids in parts if ids is not None]
+        if len(live) == 1:
+            return live[0]
         return np.concatenate(live) if live else np.empty(0, np.int64)
 
 

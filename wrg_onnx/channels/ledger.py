@@ -54,9 +54,13 @@ class Ledger:
 
     def tie(self, left: IdArray, right: IdArray, node: str, met: str) -> None:
         """Note that ids are pairwise one unit; one that meets ``INERT`` stays."""
-        both = (left != INERT) & (right != INERT)
-        self.left.append(left[both])
-        self.right.append(right[both])
+        stays = (left == INERT) | (right == INERT)
+        if not stays.any():
+            self.left.append(left)
+            self.right.append(right)
+            return
+        self.left.append(left[~stays])
+        self.right.append(right[~stays])
         for own, other in ((left, right), (right, left)):
             self.freeze(own[other == INERT], node, f"meets {met}")
 
@@ -80,21 +84,26 @@ class Ledger:
         self.filters += coupling.filters
         self.consumed += coupling.consumed
         self.contracted += coupling.contracted
-        if not any(o is not None and any(i is not None for i in o.axes.ids) for o in call.inputs):
-            return
         # A position that the rule names nowhere is one it did not think of: it stays.
-        named = [axes.flat() for axes in coupling.outputs]
+        named = [ids for axes in coupling.outputs for ids in axes.ids if ids is not None]
         named += [ids for tie in coupling.ties for ids in (tie.left, tie.right)]
         named += [freeze.ids for freeze in coupling.frozen]
         named += coupling.dropped
+        # Most axes are handed on as they are: these need no look at their positions.
+        whole = {id(ids) for ids in named}
+        asked = [
+            (position, ids)
+            for position, operand in enumerate(call.inputs)
+            if operand is not None
+            for ids in operand.axes.ids
+            if ids is not None and id(ids) not in whole
+        ]
+        if not asked:
+            return
         known = np.concatenate(named) if named else np.empty(0, np.int64)
         self.named[known] = True
-        for position, operand in enumerate(call.inputs):
-            if operand is not None:
-                own = operand.axes.flat()
-                if not own.size:
-                    continue
-                is_shape = position > 0 and traits_of(call.node).reads_sizes
-                text = "" if is_shape else "uses this axis as a whole"
-                self.freeze(own[~self.named[own]], node, text)
+        for position, own in asked:
+            is_shape = position > 0 and traits_of(call.node).reads_sizes
+            text = "" if is_shape else "uses this axis as a whole"
+            self.freeze(own[~self.named[own]], node, text)
         self.named[known] = False

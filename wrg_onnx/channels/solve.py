@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from wrg_onnx.channels.axes import Axes
@@ -149,10 +149,10 @@ def _may_be_emptied(units: Units) -> Iterator[tuple[IdArray, str]]:
             if ids is None or id(ids) in seen or not ids.size:
                 continue
             seen[id(ids)] = ids
-            members = np.unique(units.of(ids))
-            if members[0] == INERT or not removable[members].all():
+            members = units.of(ids)
+            if members.min() == INERT or not removable[members].all():
                 continue
-            groups, count = np.unique(units.group[members], return_counts=True)
+            groups, count = np.unique(units.group[np.unique(members)], return_counts=True)
             if (count < size[groups]).all():
                 removable[units.of(ids[:1])] = False
                 yield ids[:1], str(analysed.call.node)
@@ -163,7 +163,8 @@ def _components(ledger: Ledger) -> tuple[IdArray, IdArray]:
     total = ledger.total
     left = np.concatenate([*ledger.left, np.empty(0, np.int64)])
     right = np.concatenate([*ledger.right, np.empty(0, np.int64)])
-    edges = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(total, total))
+    # In the form that scipy works on: it would convert any other.
+    edges = csr_array((np.ones(len(left)), (left, right)), shape=(total, total))
     count, components = connected_components(edges, directed=False)
     labels = np.asarray(components, np.int64)
     never = len(ledger.reasons)

@@ -147,7 +147,12 @@ class Units:
 
     def of(self, ids: IdArray) -> IdArray:
         """Return the units of some ids, ``INERT`` where a position has none."""
-        return np.where(ids == INERT, INERT, self.labels[np.maximum(ids, 0)])
+        return self._labels_and_inert[ids]
+
+    @cached_property
+    def _labels_and_inert(self) -> IdArray:
+        """(ids + 1,) int64: the labels, and behind them what ``INERT``, which is -1, reads."""
+        return np.append(self.labels, INERT)
 
     def slot_units(self, slot: Slot) -> IdArray:
         """Return the units along a constant's axis, (size,) int64."""

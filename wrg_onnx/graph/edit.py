@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from wrg_onnx.graph.additions import with_additions
 from wrg_onnx.graph.model import Attribute, Graph
 from wrg_onnx.graph.records import LARGE_COUNT, Source, as_array, new_key, read_graph, tensors
-from wrg_onnx.graph.rewire import Rewiring, rewired
+from wrg_onnx.graph.rewire import Rewiring, free_name, rewire
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 from wrg_onnx.graph.weights import Array, Entry
 from wrg_onnx.graph.wire import key_of, refer
@@ -71,19 +71,28 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     changed = [part for part in parts if _set_constants(message, part, edit.constants, weights)]
     for index, attributes in edit.attributes.items():
         _set_attributes(_node(message, parts, index), attributes)
+    taken = _names(parts)
+    main = message.graph
+
+    def add(part: onnx.GraphProto, stem: str, array: Array) -> str:
+        name = free_name(stem, taken)
+        tensor = part.initializer.add(name=name)
+        _set_tensor(tensor, array, weights)
+        if message.ir_version < INPUTS_FROM_IR and part is main:
+            part.input.append(_declared(tensor))
+        return name
+
+    replaced: set[str] = set(edit.bypassed)
+    for (index, position), array in edit.operands.items():
+        part = next(part for part in reversed(parts) if part.first <= index)
+        graph_of = body(message.graph, part)
+        replaced.add(_set_operand(graph_of, index - part.first, position, array, add))
     added: dict[str, str] = {}
-    is_rewired = edit.operands or edit.bypassed or edit.copies or edit.biases
-    if is_rewired:
-        rewiring = Rewiring(edit.operands, edit.bypassed, edit.copies, edit.biases)
-
-        def add(part: onnx.GraphProto, name: str, array: Array) -> None:
-            tensor = part.initializer.add(name=name)
-            _set_tensor(tensor, array, weights)
-            if message.ir_version < INPUTS_FROM_IR and part is message.graph:
-                part.input.append(_declared(tensor))
-
-        added = rewired(message, parts, rewiring, add)
-        _drop(message.graph, _replaced(graph, rewiring) - graph.fed_constants)
+    rewiring = Rewiring(edit.bypassed, edit.copies, edit.biases)
+    if rewiring:
+        added = rewire(message, rewiring, taken, add)
+        replaced |= _copied_operands(graph, rewiring)
+    _drop(message.graph, (replaced & set(graph.constants)) - graph.fed_constants)
     notes = with_additions(edit.metadata, {**graph.added, **added} if added else {})
     if notes:
         old = {entry.key: entry.value for entry in message.metadata_props}
@@ -91,6 +100,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     used = (key_of(tensor) for tensor in tensors(message.graph))
     weights = {key: weights[key] for key in used if key is not None}
     new = replace(source, message=message, weights=weights, light=[])
+    is_rewired = bool(edit.operands) or bool(rewiring)
     simple = not is_rewired and not edit.attributes and all(not part.path for part in changed)
     if simple and not (set(edit.constants) & graph.fed_constants):
         # Nodes, inputs and outputs are the same: most edits write weights alone.
@@ -104,15 +114,11 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     return replace(found, inputs=inputs)
 
 
-def _replaced(graph: Graph, rewiring: Rewiring) -> set[str]:
-    """Return the constants of the main graph that nodes read where they now read others."""
+def _copied_operands(graph: Graph, rewiring: Rewiring) -> set[str]:
+    """Return what the originals of copied nodes read where the copies read constants."""
     nodes = {node.index: node for node in graph.nodes}
-    places = [*rewiring.operands]
-    for (index, position), operands in rewiring.copies.items():
-        maker = graph.producers[nodes[index].inputs[position]]
-        places += [(maker.index, place) for place in operands]
-    read = {nodes[i].input(p) for i, p in places if i in nodes} | set(rewiring.bypassed)
-    return read & set(graph.constants)
+    makers = {place: graph.producers[nodes[place[0]].input(place[1])] for place in rewiring.copies}
+    return {makers[place].input(p) for place, own in rewiring.copies.items() for p in own}
 
 
 def _drop(graph: onnx.GraphProto, names: set[str]) -> None:
@@ -206,6 +212,35 @@ def _set_constant_node(node: onnx.NodeProto, entry: Entry, weights: dict[str, En
     del node.attribute[:]
     attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
     _set_tensor(attribute.t, entry, weights)
+
+
+def _set_operand(
+    part: onnx.GraphProto,
+    index: int,
+    position: int,
+    array: Array | None,
+    add: Callable[[onnx.GraphProto, str, Array], str],
+) -> str:
+    """Give a node an operand of its own; return the name of the one that it had."""
+    node = part.node[index]
+    node.input.extend([""] * (position + 1 - len(node.input)))
+    old: str = node.input[position]
+    # The operand keeps the old name with a suffix; a name that is new takes the node's.
+    stem = old or f"{node.name or node.op_type}_operand"
+    node.input[position] = "" if array is None else add(part, stem, array)
+    return old
+
+
+def _names(parts: tuple[Subgraph, ...]) -> set[str]:
+    """Return every name that a model uses."""
+    names: set[str] = set()
+    for part in parts:
+        names.update(value.name for value in (*part.graph.inputs, *part.graph.outputs))
+        names.update(part.graph.constants)
+        for node in part.graph.nodes:
+            names.update(node.inputs)
+            names.update(node.outputs)
+    return names
 
 
 def _set_attributes(node: onnx.NodeProto, attributes: Mapping[str, Attribute | None]) -> None:

@@ -1,91 +1,87 @@
-"""New wires in a graph, by onnx-graphsurgeon; no weight goes through it."""
+"""New wires between nodes, by onnx-graphsurgeon; no weight goes through it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import onnx
 import onnx_graphsurgeon as gs
 
-from wrg_onnx.graph.model import captured
-from wrg_onnx.graph.subgraphs import Path, Subgraph
 from wrg_onnx.graph.weights import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rewiring:
-    """The part of an ``Edit`` that changes wires."""
+    """The part of an ``Edit`` that changes what main-graph nodes read of each other."""
 
-    operands: Mapping[tuple[int, int], Array | None]
     bypassed: Mapping[str, str]
     copies: Mapping[tuple[int, int], Mapping[int, Array]]
     biases: Mapping[int, Array]
 
+    def __bool__(self) -> bool:
+        return bool(self.bypassed or self.copies or self.biases)
 
-AddConstant: TypeAlias = Callable[[onnx.GraphProto, str, Array], None]
-"""Puts a constant of a new name into a graph."""
+
+AddConstant: TypeAlias = Callable[[onnx.GraphProto, str, Array], str]
+"""Puts a constant into a graph, and returns its name, which starts as it is told."""
 
 
-def rewired(
-    message: onnx.ModelProto, parts: Sequence[Subgraph], rewiring: Rewiring, add: AddConstant
+def rewire(
+    message: onnx.ModelProto,
+    rewiring: Rewiring,
+    taken: set[str],
+    add: AddConstant,
 ) -> dict[str, str]:
-    """Change the wires of a message, in place.
+    """Change the wires of a message's main graph, in place.
 
     Args:
         message: The model. Attributes, texts and whatever else nodes have stays.
-        parts: Its graphs.
-        rewiring: What to change, by the names and indices of the flat graph.
-        add: Is given the new constants.
+        rewiring: What to change, by its names and indices.
+        taken: The names that are used; those of new tensors are added.
+        add: Is asked for constants.
 
     Returns:
         By the name that a tensor got, the name that it stands for.
     """
-    wires = _Wires(message, parts, add)
+    wires = _Wires(message, taken, add)
     wires.change(rewiring)
+    wires.write()
     return wires.added
 
 
-class _Wires:
-    """A message's graphs as onnx-graphsurgeon sees them: nodes and the tensors between them."""
+def free_name(stem: str, taken: set[str]) -> str:
+    """Return a name that is not taken yet, and take it."""
+    number = 1
+    while f"{stem}_pruned{number}" in taken:
+        number += 1
+    taken.add(f"{stem}_pruned{number}")
+    return f"{stem}_pruned{number}"
 
-    def __init__(
-        self, message: onnx.ModelProto, parts: Sequence[Subgraph], add: AddConstant
-    ) -> None:
-        self.added: dict[str, str] = {}
-        self._add = add
-        self._copied: dict[int, gs.Node] = {}
+
+class _Wires:
+    """A main graph as onnx-graphsurgeon sees it: nodes and the tensors between them."""
+
+    def __init__(self, message: onnx.ModelProto, taken: set[str], add: AddConstant) -> None:
         light = onnx.ModelProto(ir_version=message.ir_version, opset_import=message.opset_import)
         light.graph.node.extend(message.graph.node)
         light.graph.input.extend(message.graph.input)
+        self.added: dict[str, str] = {}
+        self._graph = message.graph
         self._surgeon = gs.import_onnx(light)
-        self._taken: set[str] = set()
-        # By their indices in the flat graph, whatever is put between them later.
-        self._nodes: dict[int, gs.Node] = {}
-        self._graphs: dict[int, onnx.GraphProto] = {}
-        self._parts: list[tuple[gs.Graph, onnx.GraphProto, list[gs.Node]]] = []
-        for part in parts:
-            surgeon, graph = _find(self._surgeon, message.graph, part.path)
-            own = list(surgeon.nodes)
-            self._parts.append((surgeon, graph, own))
-            self._taken.update(_names(part))
-            for index, node in enumerate(own):
-                self._nodes[part.first + index] = node
-                self._graphs[part.first + index] = graph
+        self._nodes = list(self._surgeon.nodes)
+        self._copied: dict[int, gs.Node] = {}
+        self._taken = taken
+        self._add = add
 
     def change(self, rewiring: Rewiring) -> None:
-        """Make the changes, and write them into the message."""
+        """Make the changes."""
         self._bypass(rewiring.bypassed)
-        for (index, position), array in rewiring.operands.items():
-            self._set_operand(index, position, array)
         for (index, position), operands in rewiring.copies.items():
-            self._copy_maker(index, position, operands)
+            self._copy_maker(self._nodes[index], position, operands)
         for index, array in rewiring.biases.items():
-            self._add_bias(index, array)
-        # Bodies first: a graph whose nodes are made anew copies what its own have inside.
-        for surgeon, graph, own in reversed(self._parts):
-            self._write(surgeon, graph, own)
+            self._add_bias(self._nodes[index], array)
 
     def _bypass(self, bypassed: Mapping[str, str]) -> None:
         tensors = self._surgeon.tensors()
@@ -94,26 +90,14 @@ class _Wires:
                 if tensor.name in bypassed:
                     node.inputs[position] = tensors[bypassed[tensor.name]]
 
-    def _set_operand(self, index: int, position: int, array: Array | None) -> None:
-        node = self._nodes[index]
-        while len(node.inputs) <= position:
-            node.inputs.append(gs.Variable.empty())
-        if array is None:
-            node.inputs[position] = gs.Variable.empty()
-            return
-        # The operand keeps the old name with a suffix; a name that is new takes the node's.
-        stem = node.inputs[position].name or f"{node.name or node.op}_operand"
-        node.inputs[position] = self._constant(index, stem, array)
-
-    def _copy_maker(self, index: int, position: int, operands: Mapping[int, Array]) -> None:
+    def _copy_maker(self, reader: gs.Node, position: int, operands: Mapping[int, Array]) -> None:
         """Put a copy of the node that makes an input before its reader."""
-        reader = self._nodes[index]
         old = reader.inputs[position]
         maker = old.inputs[0]
         inputs = list(maker.inputs)
         for place, array in operands.items():
-            inputs[place] = self._constant(index, inputs[place].name, array)
-        made = self._variable(old.name)
+            inputs[place] = self._constant(inputs[place].name, array)
+        made = gs.Variable(free_name(old.name, self._taken))
         name = f"{maker.name}_{made.name}" if maker.name else ""
         copy = gs.Node(maker.op, name, dict(maker.attrs), inputs, [made], domain=maker.domain)
         reader.inputs[position] = made
@@ -122,12 +106,11 @@ class _Wires:
         self._copied[id(copy)] = maker
         self.added[made.name] = old.name
 
-    def _add_bias(self, index: int, bias: Array) -> None:
+    def _add_bias(self, node: gs.Node, bias: Array) -> None:
         """Put an Add behind a node."""
-        node = self._nodes[index]
         result = node.outputs[0]
-        made = self._variable(result.name)
-        constant = self._constant(index, f"{result.name}_bias", bias)
+        made = gs.Variable(free_name(result.name, self._taken))
+        constant = self._constant(f"{result.name}_bias", bias)
         node.outputs[0] = made
         name = f"{node.name}_bias" if node.name else ""
         add = gs.Node("Add", name, inputs=[made, constant], outputs=[result])
@@ -135,33 +118,23 @@ class _Wires:
         nodes.insert(1 + next(i for i, n in enumerate(nodes) if n is node), add)
         self.added[made.name] = result.name
 
-    def _constant(self, index: int, stem: str, array: Array) -> gs.Variable:
+    def _constant(self, stem: str, array: Array) -> gs.Variable:
         """Name a new constant; for graphsurgeon it is a tensor that nothing makes."""
-        constant = self._variable(stem)
-        self._add(self._graphs[index], constant.name, array)
-        return constant
+        return gs.Variable(self._add(self._graph, stem, array))
 
-    def _variable(self, stem: str) -> gs.Variable:
-        number = 1
-        while f"{stem}_pruned{number}" in self._taken:
-            number += 1
-        name = f"{stem}_pruned{number}"
-        self._taken.add(name)
-        return gs.Variable(name)
-
-    def _write(self, surgeon: gs.Graph, graph: onnx.GraphProto, own: Sequence[gs.Node]) -> None:
-        """Write the wires of a graph's nodes, and nodes that are new, into the message."""
-        for node, written in zip(own, graph.node, strict=True):
+    def write(self) -> None:
+        """Write the wires, and nodes that are new, into the message."""
+        for node, written in zip(self._nodes, self._graph.node, strict=True):
             for names, tensors in ((written.input, node.inputs), (written.output, node.outputs)):
                 now = [tensor.name for tensor in tensors]
                 if now != list(names):
                     names[:] = now
-        if len(surgeon.nodes) == len(own):
+        if len(self._surgeon.nodes) == len(self._nodes):
             return
-        place = {id(node): index for index, node in enumerate(own)}
-        old = list(graph.node)
-        nodes = [onnx.NodeProto() for _ in surgeon.nodes]
-        for made, node in zip(nodes, surgeon.nodes, strict=True):
+        place = {id(node): index for index, node in enumerate(self._nodes)}
+        old = list(self._graph.node)
+        nodes = [onnx.NodeProto() for _ in self._surgeon.nodes]
+        for made, node in zip(nodes, self._surgeon.nodes, strict=True):
             maker = self._copied.get(id(node), node)
             if id(maker) in place:
                 made.CopyFrom(old[place[id(maker)]])
@@ -169,24 +142,5 @@ class _Wires:
                 made.op_type, made.name, made.domain = node.op, node.name, node.domain or ""
                 made.input[:] = [tensor.name for tensor in node.inputs]
                 made.output[:] = [tensor.name for tensor in node.outputs]
-        del graph.node[:]
-        graph.node.extend(nodes)
-
-
-def _names(part: Subgraph) -> set[str]:
-    """Return every name that a graph uses."""
-    names = {value.name for value in (*part.graph.inputs, *part.graph.outputs)}
-    names |= set(part.graph.constants)
-    for node in part.graph.nodes:
-        names.update(node.inputs, node.outputs, captured(node))
-    return names
-
-
-def _find(
-    surgeon: gs.Graph, graph: onnx.GraphProto, path: Path
-) -> tuple[gs.Graph, onnx.GraphProto]:
-    """Walk down to a body."""
-    for index, name in path:
-        surgeon = surgeon.nodes[index].attrs[name]
-        graph = next(a.g for a in graph.node[index].attribute if a.name == name)
-    return surgeon, graph
+        del self._graph.node[:]
+        self._graph.node.extend(nodes)

@@ -146,10 +146,12 @@ def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:
 def _static_shape(info: onnx.ValueInfoProto) -> Shape | None:
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
         return None
-    dims = info.type.tensor_type.shape.dim
-    if not all(dim.HasField("dim_value") for dim in dims):
-        return None
-    return tuple(int(dim.dim_value) for dim in dims)
+    sizes = []
+    for dim in info.type.tensor_type.shape.dim:
+        if not dim.HasField("dim_value"):
+            return None
+        sizes.append(dim.dim_value)
+    return tuple(sizes)
 
 
 def _observed_shapes(

@@ -1,6 +1,6 @@
 """Prune with wrg-onnx, no proof: `python run_wrg.py MODEL OUTPUT RATIO` prints one JSON line.
 
-The stages of `wrg-onnx prune --criterion l1`, timed apart from reading and writing the file. The
+The stages of `wrg-onnx prune --criterion l1`, timed apart from parsing and writing the file. The
 ratio is the wanted one, or the most that the model allows. `bench_peers.py` starts it, with the
 path that it needs.
 """
@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from peers.stopwatch import measure
 from wrg_onnx.calibrate import measure_weights
 from wrg_onnx.factors import L1, Statistics
-from wrg_onnx.graph import Graph, from_proto, save
+from wrg_onnx.graph import Graph, load, save
 from wrg_onnx.graph.message import without_weights
 from wrg_onnx.pipeline.analyse import analyse_graph, concrete_shapes
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
@@ -58,8 +57,8 @@ def main() -> None:
         return {"ratio": wanted, "possible": most, "setting": f"ratio {wanted:g}"}
 
     measure(
-        lambda: onnx.load(path),
-        lambda message: prune(from_proto(message, name=str(path)), ratio),
+        lambda: load(path),  # the weights are not read by it, but by the work
+        lambda graph: prune(graph, ratio),
         write,
     )
 
