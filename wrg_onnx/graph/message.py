@@ -89,26 +89,27 @@ def _written(source: Source, absent: set[str]) -> onnx.ModelProto:
         for node in part.node:
             if node.op_type == "Constant" and node.output[0] in absent:
                 _empty(node)
-    _forget_types(part)
+    for each in _graphs(part):
+        del each.value_info[:]
+        _forget_branches(each)
     fill(part, source.weights)
     return model
 
 
-def _forget_types(part: onnx.GraphProto) -> None:
-    """Drop the recorded types of intermediate tensors, and the lengths that branches return."""
-    del part.value_info[:]
-    _forget_branches(part)
-    for body in bodies(part):
-        _forget_types(body)
-
-
 def _forget_branches(part: onnx.GraphProto) -> None:
-    """Drop the lengths that branches return: pruning changes them."""
+    """Drop the lengths that branches of a graph return: pruning changes them."""
     for node in part.node:
         for attribute in node.attribute if node.op_type == "If" else ():
             for value in attribute.g.output:
                 for dim in value.type.tensor_type.shape.dim:
                     dim.ClearField("dim_value")
+
+
+def _graphs(part: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and all bodies in it."""
+    yield part
+    for body in bodies(part):
+        yield from _graphs(body)
 
 
 def bodies(part: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -188,17 +189,15 @@ def to_write(graph: Graph) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(source.message)
     found = onnx.ModelProto()
-    if _records_types(model.graph):
+    if any(part.value_info for part in _graphs(model.graph)):
         found, absent = without_weights(graph)
         declare_inputs(found, {name: graph.constants.forms[name] for name in absent})
         with suppress(onnx.shape_inference.InferenceError):  # the checker says why
             found = onnx.shape_inference.infer_shapes(found, data_prop=True)
     _record_types(model.graph, found.graph, graph.constants)
+    for part in _graphs(model.graph):
+        _forget_branches(part)
     return model
-
-
-def _records_types(part: onnx.GraphProto) -> bool:
-    return bool(part.value_info) or any(map(_records_types, bodies(part)))
 
 
 def _record_types(part: onnx.GraphProto, inferred: onnx.GraphProto, constants: Weights) -> None:
@@ -213,7 +212,6 @@ def _record_types(part: onnx.GraphProto, inferred: onnx.GraphProto, constants: W
     kept = [_typed(info, types[info.name]) for info in recorded if info.name in types]
     del part.value_info[:]
     part.value_info.extend(kept)
-    _forget_branches(part)
     for body, found in zip(bodies(part), bodies(inferred), strict=False):
         _record_types(body, found, Weights())
 
