@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wrg_onnx.graph.model import Array, Attribute, Graph
+from wrg_onnx.graph.model import Attribute, Graph
+from wrg_onnx.graph.weights import Entry, blocks
 
 
 def fingerprint(graph: Graph) -> str:
@@ -36,7 +37,7 @@ def _of_graph(graph: Graph) -> Iterator[bytes | memoryview]:
             yield from _of_attribute(node.attributes[name])
     for name in sorted(graph.constants):
         yield _written(name)
-        yield from _of_array(graph.constants[name])
+        yield from _of_array(graph.constants.entries[name])
 
 
 def _of_attribute(value: Attribute) -> Iterator[bytes | memoryview]:
@@ -48,13 +49,14 @@ def _of_attribute(value: Attribute) -> Iterator[bytes | memoryview]:
         yield _written(value)
 
 
-def _of_array(array: Array) -> Iterator[bytes | memoryview]:
-    yield _written(array.dtype, array.shape)
-    # The bytes of an array of texts are addresses.
-    if array.dtype.hasobject:
-        yield _written(array.tolist())
-    else:
-        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+def _of_array(entry: Entry) -> Iterator[bytes | memoryview]:
+    yield _written(entry.dtype, entry.shape)
+    if isinstance(entry, np.ndarray) and (entry.dtype.hasobject or not entry.ndim):
+        # The bytes of an array of texts are addresses.
+        yield _written(entry.tolist()) if entry.dtype.hasobject else entry.tobytes()
+        return
+    for _, block in blocks(entry):
+        yield np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
 
 
 def _written(*parts: object) -> bytes:

@@ -30,6 +30,9 @@ class Bytes(Protocol):
     def read(self, offset: int, length: int) -> Array:
         """Return some of them, (length,) uint8, not to be written to."""
 
+    def read_into(self, offset: int, target: Array) -> None:
+        """Copy some of them into (length,) uint8."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldBytes:
@@ -45,6 +48,10 @@ class HeldBytes:
     def read(self, offset: int, length: int) -> Array:
         """Return a view of some of them, (length,) uint8."""
         return self.content[offset : offset + length]
+
+    def read_into(self, offset: int, target: Array) -> None:
+        """Copy some of them, as many as fit."""
+        target[...] = self.content[offset : offset + len(target)]
 
 
 class MappedFile:
@@ -88,8 +95,29 @@ class MappedFile:
         """
         self.check()
         if self._whole is None:
-            return np.frombuffer(self._content(offset, length), np.uint8)
+            found = np.empty(length, np.uint8)
+            self.read_into(offset, found)
+            found.setflags(write=False)
+            return found
         return np.asarray(_Region(self, self._whole, offset, length))
+
+    def read_into(self, offset: int, target: Array) -> None:
+        """Copy some of its bytes, without mapping them: a page at a time costs more than a copy.
+
+        Args:
+            offset: Where they begin.
+            target: (length,) uint8.
+
+        Raises:
+            ModelError: If the file is not what it was when it was opened.
+        """
+        self.check()
+        view, done = target.data, 0
+        while done < len(view):
+            count = _read_at(self._handle, view[done : done + BLOCK_BYTES], offset + done)
+            if not count:
+                raise ModelError(f"'{self.path}': became shorter while it was read; start again")
+            done += count
 
     def check(self) -> None:
         """Refuse a file that somebody has changed: its weights would be of two models.
@@ -115,21 +143,19 @@ class MappedFile:
         with suppress(OSError, ValueError):  # it is a hint
             self._map.madvise(mmap.MADV_DONTNEED, start, offset + length - start)
 
-    def _content(self, offset: int, length: int) -> bytes:
-        """Read some bytes where nothing is mapped."""
-        pieces = []
-        while length:
-            piece = os.pread(self._handle, min(length, BLOCK_BYTES), offset)
-            if not piece:
-                raise ModelError(f"'{self.path}': became shorter while it was read; start again")
-            pieces.append(piece)
-            offset += len(piece)
-            length -= len(piece)
-        return b"".join(pieces)
-
     def _now(self) -> tuple[int, int]:
         found = os.fstat(self._handle)
         return found.st_size, found.st_mtime_ns
+
+
+def _read_at(handle: int, target: memoryview, offset: int) -> int:
+    """Read bytes into memory; return how many came."""
+    if hasattr(os, "preadv"):
+        return os.preadv(handle, [target], offset)
+    os.lseek(handle, offset, os.SEEK_SET)  # Windows, and older systems of Apple
+    piece = os.read(handle, len(target))
+    target[: len(piece)] = piece
+    return len(piece)
 
 
 class _Region:
@@ -177,17 +203,20 @@ class Stored:
 
     def read(self) -> Array:
         """Return the array, read-only; at an odd place in its file it is unaligned."""
-        return self._part(0, self.nbytes).reshape(self.shape)
+        return self.source.read(self.offset, self.nbytes).view(self.dtype).reshape(self.shape)
 
     def rows(self) -> Callable[[int, int], Array]:
-        """Return what reads some of its rows."""
+        """Return what reads some of its rows into memory, each time into the same."""
         width = self.nbytes // max(1, self.shape[0])
+        buffer = np.empty(0, np.uint8)
 
         def read(start: int, stop: int) -> Array:
-            part = self._part(start * width, (stop - start) * width)
-            return part.reshape(stop - start, *self.shape[1:])
+            nonlocal buffer
+            length = (stop - start) * width
+            if len(buffer) < length:
+                buffer = np.empty(length, np.uint8)
+            part = buffer[:length]
+            self.source.read_into(self.offset + start * width, part)
+            return part.view(self.dtype).reshape(stop - start, *self.shape[1:])
 
         return read
-
-    def _part(self, start: int, length: int) -> Array:
-        return self.source.read(self.offset + start, length).view(self.dtype)

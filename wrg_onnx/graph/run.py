@@ -111,9 +111,8 @@ def _run_parts(
     values: dict[str, Array] = dict(feeds)
     for number, part in enumerate(parts):
         if part.outputs:
-            types = {name: values[name].dtype for name in part.inputs}
-            session = sessions.open(types, part.outputs, exact=exact)
-            made = session.run({name: values[name] for name in part.inputs})
+            own = {name: values[name] for name in part.inputs}
+            made = _run_part(sessions, part, own, exact=exact)
             if not all(isinstance(value, np.ndarray) for value in made.values()):
                 return None
             values.update(made)
@@ -121,3 +120,11 @@ def _run_parts(
         values = {name: value for name, value in values.items() if name in needed}
     return {name: graph.constants[name] if name in graph.constants else values[name]
             for name in outputs}  # fmt: skip
+
+
+def _run_part(
+    sessions: PartSessions, part: Part, feeds: Mapping[str, Array], *, exact: bool
+) -> dict[str, Array]:
+    """Run a part; its session, and with it its weights, are gone before the next is made."""
+    types = {name: array.dtype for name, array in feeds.items()}
+    return sessions.open(types, part.outputs, exact=exact).run(feeds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.message import payload, to_write
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, as_array, tensors
-from wrg_onnx.graph.weights import Array, Entry
+from wrg_onnx.graph.weights import Entry, blocks
 from wrg_onnx.graph.wire import key_of, put_payloads
 
 ONE_FILE_BYTES = 2**31 - 2**24
@@ -128,7 +129,7 @@ def _write_model(
         for piece, key in put_payloads(model, inside):
             stream.write(piece)
             if key is not None:
-                stream.write(_bytes(as_array(source.weights[key])))
+                _write(stream, source.weights[key])
         size = stream.tell()
     for file in source.files:
         file.check()
@@ -145,7 +146,7 @@ def _write_data(
             entry = weights[key_of(tensor) or ""]
             stream.write(b"\0" * (-stream.tell() % ALIGNMENT))
             place, length = stream.tell(), _written_bytes(entry)
-            stream.write(_bytes(as_array(entry)))
+            _write(stream, entry)
             del tensor.external_data[:]
             for name, value in (("location", location), ("offset", place), ("length", length)):
                 tensor.external_data.add(key=name, value=str(value))
@@ -160,8 +161,10 @@ def _written_bytes(entry: Entry) -> int:
     return entry.nbytes
 
 
-def _bytes(array: Array) -> memoryview | bytes:
-    """Return the bytes of an array, its own memory where that is what a file has."""
-    if array.dtype.kind == "V":
-        return payload(array)
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+def _write(stream: BinaryIO, entry: Entry) -> None:
+    """Write an array as a file has it; of a large one a piece after the other is in memory."""
+    if entry.dtype.kind == "V":
+        stream.write(payload(as_array(entry)))
+        return
+    pieces = (np.ascontiguousarray(block).reshape(-1) for _, block in blocks(entry))
+    stream.writelines(piece.view(np.uint8).data for piece in pieces)

@@ -107,6 +107,29 @@ def held(entry: Entry) -> Entry:
     return found
 
 
+def blocks(entry: Entry, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[slice, Array]]:
+    """Go through an array a few rows at a time.
+
+    Of one in a file no more than a block is in memory; each must be used before the next is asked
+    for, which takes its place.
+
+    Args:
+        entry: The array; it has an axis.
+        block_bytes: How much a block has about.
+
+    Yields:
+        Which rows, and these.
+    """
+    count = entry.shape[0]
+    step = max(1, block_bytes * count // max(1, entry.nbytes))
+    places = [slice(start, min(start + step, count)) for start in range(0, count, step)]
+    if isinstance(entry, np.ndarray):
+        yield from ((place, entry[place]) for place in places)
+        return
+    rows = entry.rows()
+    yield from ((place, rows(place.start, place.stop)) for place in places)
+
+
 class Weights(Mapping[str, Array]):
     """Arrays by name, each read when it is asked for: hold one only as long as it is needed."""
 
@@ -153,28 +176,9 @@ class Weights(Mapping[str, Array]):
         copy.setflags(write=False)
         return copy
 
-    def blocks(self, name: str) -> Iterator[tuple[slice, Array]]:
-        """Go through an array a few rows at a time.
-
-        Of one in a file no more than a block is in memory; each must be gone before the next.
-
-        Args:
-            name: The array's; it has an axis.
-
-        Yields:
-            Which rows, and these.
-        """
-        entry = self._entries[name]
-        count = entry.shape[0]
-        step = max(1, BLOCK_BYTES * count // max(1, entry.nbytes))
-        if isinstance(entry, np.ndarray):
-            for start in range(0, count, step):
-                yield slice(start, min(start + step, count)), entry[start : start + step]
-            return
-        rows = entry.rows()
-        for start in range(0, count, step):
-            stop = min(start + step, count)
-            yield slice(start, stop), rows(start, stop)
+    def blocks(self, name: str, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[slice, Array]]:
+        """Go through an array that has an axis a few rows at a time, as ``blocks`` does."""
+        return blocks(self._entries[name], block_bytes)
 
     @property
     def entries(self) -> Mapping[str, Entry]:

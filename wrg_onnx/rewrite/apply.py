@@ -29,6 +29,9 @@ from wrg_onnx.graph import (
 )
 from wrg_onnx.rewrite.plan import Plan
 
+IN_CACHE_BYTES = 4 << 20
+"""How much of a weight is copied and zeroed at a time."""
+
 
 def apply_plan(graph: Graph, plan: Plan) -> Graph:
     """Slice the constants and re-derive attributes.
@@ -115,10 +118,12 @@ def _zeroed(constants: Weights, name: str, places: Sequence[tuple[int, BoolArray
     """Copy a constant, a few rows at a time to bound the memory, and zero positions of it."""
     form = constants.forms[name]
     out = np.empty(form.shape, form.dtype)
-    for rows, block in constants.blocks(name):
-        out[rows] = block
-    for axis, gone in places:
-        out[(slice(None),) * axis + (gone,)] = 0
+    for rows, block in constants.blocks(name, IN_CACHE_BYTES):
+        own = out[rows]
+        own[...] = block
+        for axis, gone in places:
+            here = gone[rows] if axis == 0 else gone
+            own[(slice(None),) * axis + (np.flatnonzero(here),)] = 0
     return out
 
 

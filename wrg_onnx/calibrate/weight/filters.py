@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wrg_onnx.channels import Units
 from wrg_onnx.factors import Float64Array, IntArray, LayerValues
-from wrg_onnx.graph import Array
+from wrg_onnx.graph import Array, Weights
 
 CHUNK_ELEMENTS = 1 << 18
 """How many weights are looked at at a time: few enough to stay in the processor's cache."""
@@ -35,7 +35,7 @@ class Filters:
     Attributes:
         layer: The constant's name.
         units: (filters,) int64.
-        array: The constant.
+        constants: Where the constant is.
         axis: Its output axis.
         ids: The ids of its positions.
         integers: What it stands for, where it is quantised.
@@ -43,7 +43,7 @@ class Filters:
 
     layer: str
     units: IntArray
-    array: Array
+    constants: Weights
     axis: int
     ids: slice
     integers: _Integers | None
@@ -51,16 +51,20 @@ class Filters:
     @property
     def count(self) -> int:
         """Number of filters."""
-        return int(self.array.shape[self.axis])
+        return self.constants.forms[self.layer].shape[self.axis]
 
     @property
     def elements(self) -> int:
         """Elements of one filter."""
-        return self.array.size // max(1, self.count)
+        return self.constants.forms[self.layer].size // max(1, self.count)
 
     def rows(self, chunk: slice) -> FloatRows:
         """Return some filters."""
-        part = np.moveaxis(self.array, self.axis, 0)[chunk]
+        array = self.constants[self.layer]
+        return self._numbers(np.moveaxis(array, self.axis, 0)[chunk], chunk)
+
+    def _numbers(self, part: Array, chunk: slice) -> FloatRows:
+        """Return what some filters stand for, the first axis those that make channels."""
         dtype = np.float32 if part.dtype == np.float32 else np.float64
         part = np.require(part, dtype, "A")  # weights of a file may lie at odd places
         if self.integers is not None:
@@ -71,11 +75,20 @@ class Filters:
     def measure(self, of_rows: Callable[[FloatRows], Float64Array]) -> Float64Array:
         """Return a number per filter, (filters,) float64, a few filters at a time."""
         found = np.empty(self.count)
+        for chunk, part in self._chunks():
+            found[chunk] = of_rows(self._numbers(part, chunk))
+        return found
+
+    def _chunks(self) -> Iterator[tuple[slice, Array]]:
+        """Go through the filters, a few at a time."""
+        if self.axis == 0:
+            size = CHUNK_ELEMENTS * self.constants.forms[self.layer].dtype.itemsize
+            yield from self.constants.blocks(self.layer, size)
+            return
+        whole = np.moveaxis(self.constants[self.layer], self.axis, 0)
         step = max(1, CHUNK_ELEMENTS // max(1, self.elements))
         for start in range(0, self.count, step):
-            chunk = slice(start, start + step)
-            found[chunk] = of_rows(self.rows(chunk))
-        return found
+            yield slice(start, start + step), whole[start : start + step]
 
 
 def of_filters(units: Units, of_rows: Callable[[FloatRows], Float64Array]) -> list[LayerValues]:
@@ -106,10 +119,11 @@ def all_filters(units: Units) -> Iterator[Filters]:
         ids = slice(slot.offset, slot.offset + slot.size)
         if not units.is_filter[ids].all():
             continue
-        array = units.constants[slot.name]
+        form = units.constants.forms[slot.name]
         integers = quantised.get(slot.name)
-        if integers is not None or array.dtype.kind not in "iu":
-            yield Filters(slot.name, units.slot_units(slot), array, slot.axis, ids, integers)
+        if integers is not None or form.dtype.kind not in "iu":
+            members = units.slot_units(slot)
+            yield Filters(slot.name, members, units.constants, slot.axis, ids, integers)
 
 
 def constant_numbers(units: Units) -> Callable[[str], Float64Array | None]:
