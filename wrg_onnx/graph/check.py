@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx
 
 from wrg_onnx.errors import one_line
 from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Graph
-from wrg_onnx.graph.records import Source
+from wrg_onnx.graph.records import Source, all_nodes
 
 
 def checker_problem(graph: Graph, *, as_read: bool = False) -> str | None:
@@ -45,19 +43,10 @@ def _set_aside(model: onnx.ModelProto) -> None:
     versions = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
     unknown = [
         node
-        for node in _nodes(model.graph)
+        for node in all_nodes(model.graph)
         if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type, versions.get("", 1))
     ]
     for node in unknown:
         node.domain = "com.microsoft"
     if unknown and "com.microsoft" not in versions:
         model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes of a graph and of the bodies in it."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)

@@ -14,9 +14,17 @@ from onnx import helper, inliner, numpy_helper
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.external import ExternalData
 from wrg_onnx.graph.mapped import Bytes, HeldBytes, MappedFile, Stored
+from wrg_onnx.graph.message import infer_outputs
 from wrg_onnx.graph.model import Graph, captured
 from wrg_onnx.graph.order import sort_nodes
-from wrg_onnx.graph.records import LARGE_COUNT, Source, new_key, read_graph, tensors
+from wrg_onnx.graph.records import (
+    LARGE_COUNT,
+    Source,
+    all_nodes,
+    new_key,
+    read_graph,
+    tensors,
+)
 from wrg_onnx.graph.weights import Entry, held
 from wrg_onnx.graph.wire import Payload, key_of, refer, take_payloads
 
@@ -132,6 +140,7 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
         ) from error
     if not model.ir_version or not model.opset_import or not model.graph.node:
         raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
+    _name_domain(model)
     _check_opset(model, name)
     model = _inlined(model, name)
     sort_nodes(model, name)
@@ -153,7 +162,24 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
     source = Source(model, weights, (*files, *external.files), size)
     graph = read_graph(source, name=name)
     _check_names(graph)
+    if infer_outputs(graph):
+        graph = read_graph(source, name=name)
     return graph
+
+
+def _name_domain(model: onnx.ModelProto) -> None:
+    """Call the standard domain by its usual name, the empty one, in place."""
+    for one in model.opset_import:
+        if one.domain == "ai.onnx":
+            one.domain = ""
+    nodes = [node for function in model.functions for node in function.node]
+    for function in model.functions:
+        for one in function.opset_import:
+            if one.domain == "ai.onnx":
+                one.domain = ""
+    for node in (*nodes, *all_nodes(model.graph)):
+        if node.domain == "ai.onnx":
+            node.domain = ""
 
 
 def _check_opset(model: onnx.ModelProto, name: str) -> None:

@@ -20,6 +20,14 @@ from wrg_onnx.errors import ModelError
 from wrg_onnx.graph.weights import BLOCK_BYTES, Array, Shape
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A byte of a file, whose path has no links in it."""
+
+    path: Path
+    offset: int
+
+
 class Bytes(Protocol):
     """What holds the bytes of weights."""
 
@@ -32,6 +40,9 @@ class Bytes(Protocol):
 
     def read_into(self, offset: int, target: Array) -> None:
         """Copy some of them into (length,) uint8."""
+
+    def place(self, offset: int) -> Place | None:
+        """Return where a byte is in a file that others can open."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +59,10 @@ class HeldBytes:
     def read(self, offset: int, length: int) -> Array:
         """Return a view of some of them, (length,) uint8."""
         return self.content[offset : offset + length]
+
+    def place(self, offset: int) -> None:
+        """Return None: no other library can be told."""
+        del offset
 
     def read_into(self, offset: int, target: Array) -> None:
         """Copy some of them, as many as fit."""
@@ -135,6 +150,15 @@ class MappedFile:
         except OSError:
             return False
 
+    def place(self, offset: int) -> Place | None:
+        """Return where a byte is; None if another file has taken the path.
+
+        Raises:
+            ModelError: If the file is not what it was when it was opened.
+        """
+        self.check()
+        return Place(self.path.resolve(), offset) if self.is_at(self.path) else None
+
     def give_back(self, offset: int, length: int) -> None:
         """Let the system take the memory of some bytes; the file has them still."""
         if self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
@@ -200,6 +224,10 @@ class Stored:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    def place(self) -> Place | None:
+        """Return where others can read it; None if it is in memory, or its file has moved."""
+        return self.source.place(self.offset)
 
     def read(self) -> Array:
         """Return the array, read-only; at an odd place in its file it is unaligned."""

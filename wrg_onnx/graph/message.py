@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from wrg_onnx.graph.mapped import Place
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, as_array, tensors
 from wrg_onnx.graph.weights import Array, Entry, Form, Weights
@@ -162,13 +163,29 @@ def declare_inputs(model: onnx.ModelProto, forms: Mapping[str, Form]) -> None:
             model.graph.input.append(helper.make_tensor_value_info(name, dtype, form.shape))
 
 
-def declare_external(model: onnx.ModelProto, forms: Mapping[str, Form]) -> None:
-    """Declare weights as initializers whose values are elsewhere, in place."""
-    for name, form in forms.items():
-        tensor = model.graph.initializer.add(name=name, dims=form.shape)
-        tensor.data_type = helper.np_dtype_to_tensor_dtype(form.dtype)
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value="weights")
+def declare_external(
+    model: onnx.ModelProto, name: str, form: Form, place: Place | None = None
+) -> None:
+    """Declare a weight as an initializer whose values are elsewhere, in place.
+
+    Args:
+        model: The message.
+        name: The weight's name.
+        form: Its shape and type.
+        place: Where its values are in a file; None if they are handed over in memory.
+    """
+    tensor = model.graph.initializer.add(name=name, dims=form.shape)
+    tensor.data_type = helper.np_dtype_to_tensor_dtype(form.dtype)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entries = {"location": "weights"}
+    if place is not None:
+        entries = {
+            "location": place.path.name,
+            "offset": str(place.offset),
+            "length": str(form.nbytes),
+        }
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
 
 
 def to_message(graph: Graph) -> onnx.ModelProto:
@@ -222,6 +239,41 @@ def _typed(old: onnx.ValueInfoProto, kind: onnx.TypeProto) -> onnx.ValueInfoProt
     info.type.CopyFrom(kind)
     _name_sizes(info, old)
     return info
+
+
+def infer_outputs(graph: Graph) -> bool:
+    """Find the types of outputs that the file does not give, and write them into the message.
+
+    A file may leave them out, or the shape of one; other tools ask for them.
+
+    Returns:
+        Whether there are any.
+    """
+    source: Source = graph.source
+    untyped = [info for info in source.message.graph.output if _lacks_shape(info.type)]
+    if not untyped:
+        return False
+    light, absent = without_weights(graph)
+    declare_inputs(light, {name: graph.constants.forms[name] for name in absent})
+    source.light.clear()
+    try:
+        found = onnx.shape_inference.infer_shapes(light, data_prop=True)
+    except onnx.shape_inference.InferenceError:
+        return False  # the analysis says why
+    types = {info.name: info.type for info in found.graph.output}
+    symbols = {dim.dim_param for info in source.message.graph.input
+               for dim in info.type.tensor_type.shape.dim}  # fmt: skip
+    for info in untyped:
+        info.type.MergeFrom(types[info.name])
+        for size in info.type.tensor_type.shape.dim:
+            if size.dim_param not in symbols:  # inference makes names up
+                size.ClearField("dim_param")
+    return True
+
+
+def _lacks_shape(kind: onnx.TypeProto) -> bool:
+    is_tensor = kind.WhichOneof("value") in (None, "tensor_type")
+    return is_tensor and not kind.tensor_type.HasField("shape")
 
 
 def _name_sizes(info: onnx.ValueInfoProto, old: onnx.ValueInfoProto) -> None:

@@ -13,6 +13,7 @@ from wrg_onnx.graph.message import NUMBERS, fill
 from wrg_onnx.graph.model import Array, Graph, Node, captured
 from wrg_onnx.graph.records import LARGE_COUNT, Source
 from wrg_onnx.graph.session import Session, start_session
+from wrg_onnx.graph.weights import Entry
 
 
 class PartSessions:
@@ -75,13 +76,13 @@ class PartSessions:
             for name, dtype in inputs.items()
             if name in read
         )
-        weights: dict[str, Array] = {}
+        weights: dict[str, Entry] = {}
         for name in sorted(read - set(inputs)):
             array = new.get(name)
             if array is None and name in self._graph.constants:
                 form = self._graph.constants.forms[name]
                 if form.size >= LARGE_COUNT and form.dtype.kind in NUMBERS:
-                    weights[name] = self._graph.constants.aligned(name)
+                    weights[name] = self._graph.constants.entries[name]
                 elif name in self._initializers:
                     part.initializer.append(self._initializers[name])
                 else:

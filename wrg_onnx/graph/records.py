@@ -210,6 +210,15 @@ def _dim(dim: Any) -> int | str | None:
     return int(dim.dim_value) if dim.dim_value > 0 else None
 
 
+def all_nodes(part: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph and of the bodies in it."""
+    for node in part.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from all_nodes(attribute.g)
+
+
 def tensors(part: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """Yield the initializers and the attribute tensors of a graph and of its bodies."""
     yield from part.initializer

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wrg_onnx.choices import Provider
 from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
+from wrg_onnx.graph.mapped import Stored
 from wrg_onnx.graph.message import declare_external, declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph
+from wrg_onnx.graph.weights import Entry, aligned
 
 if TYPE_CHECKING:
     import onnx
@@ -198,7 +201,7 @@ def open_session(
     own = [value.name for value in graph.outputs]
     wanted = own if outputs is None else list(outputs)
     model, absent = without_weights(graph, outputs=[name for name in wanted if name not in own])
-    weights = {name: graph.constants.aligned(name) for name in absent}
+    weights = {name: graph.constants.entries[name] for name in absent}
     return start_session(
         model, weights, tuple(wanted), graph.name, provider=provider, exact=exact, tf32=tf32
     )
@@ -206,7 +209,7 @@ def open_session(
 
 def start_session(  # noqa: PLR0913 - the message in parts, and each option of a session
     model: onnx.ModelProto,
-    weights: Mapping[str, Array],
+    weights: Mapping[str, Entry],
     outputs: tuple[str, ...],
     label: str,
     *,
@@ -241,16 +244,15 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     # Threads of one session would otherwise go on spinning while another is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    weights = {name: np.require(array, requirements=["C", "A"]) for name, array in weights.items()}
+    fed: dict[str, Array] = {}
     if exact:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_cpu_mem_arena = False
-        declare_inputs(model, weights)
+        fed = {name: aligned(entry) for name, entry in weights.items()}
+        declare_inputs(model, fed)
     elif weights:
-        declare_external(model, weights)
-        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
-        options.add_external_initializers(list(weights), values)
+        _declare_weights(model, weights, options)
     # Operators that draw random numbers would otherwise be seeded by the time.
     ort.set_seed(RANDOM_SEED)
     try:
@@ -264,7 +266,29 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         if not _is_runtime_error(error):
             raise
         raise ModelError(f"'{label}': ONNX Runtime refuses it: {one_line(error)}") from error
-    return Session(outputs, engine, weights if exact else {}, label)
+    return Session(outputs, engine, fed, label)
+
+
+def _declare_weights(
+    model: onnx.ModelProto, weights: Mapping[str, Entry], options: onnxruntime.SessionOptions
+) -> None:
+    """Let ONNX Runtime read weights where they are: in their file, or else in our memory."""
+    folder: Path | None = None
+    held: dict[str, Array] = {}
+    for name, entry in weights.items():
+        place = entry.place() if isinstance(entry, Stored) else None
+        if place is not None and folder in (None, place.path.parent):
+            folder = place.path.parent
+            declare_external(model, name, entry, place)
+        else:
+            held[name] = aligned(entry)
+            declare_external(model, name, entry)
+    if folder is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder)
+        )
+    values = [runtime().OrtValue.ortvalue_from_numpy(array) for array in held.values()]
+    options.add_external_initializers(list(held), values)
 
 
 def _is_runtime_error(error: Exception) -> bool:

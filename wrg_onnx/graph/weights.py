@@ -130,6 +130,21 @@ def blocks(entry: Entry, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[slice
     yield from ((place, rows(place.start, place.stop)) for place in places)
 
 
+def aligned(entry: Entry) -> Array:
+    """Return an array as other libraries want it: aligned, in one piece, in C order."""
+    if isinstance(entry, np.ndarray):
+        return np.require(entry, requirements=["C", "A"])
+    found = entry.read()
+    if found.flags.aligned and found.flags.c_contiguous:
+        return found
+    del found  # of the file no more than a block is in memory
+    copy = np.empty(entry.shape, entry.dtype)
+    for rows, block in blocks(entry):
+        copy[rows] = block
+    copy.setflags(write=False)
+    return copy
+
+
 class Weights(Mapping[str, Array]):
     """Arrays by name, each read when it is asked for: hold one only as long as it is needed."""
 
@@ -160,21 +175,6 @@ class Weights(Mapping[str, Array]):
         """Show shapes and types."""
         forms = (f"{name}: {form.dtype} {form.shape}" for name, form in self.forms.items())
         return f"Weights({', '.join(forms)})"
-
-    def aligned(self, name: str) -> Array:
-        """Return an array as other libraries want it: aligned, in one piece, in C order."""
-        found = self[name]
-        if found.flags.aligned and found.flags.c_contiguous:
-            return found
-        copy = np.empty(found.shape, found.dtype)
-        del found  # what was read of it goes with each block
-        if copy.ndim:
-            for rows, block in self.blocks(name):
-                copy[rows] = block
-        else:
-            copy[...] = self[name]
-        copy.setflags(write=False)
-        return copy
 
     def blocks(self, name: str, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[slice, Array]]:
         """Go through an array that has an axis a few rows at a time, as ``blocks`` does."""
