@@ -155,7 +155,7 @@ def available_providers(provider: Provider) -> tuple[Provider, ...]:
 
 
 def time_models(
-    models: Mapping[str, Graph],
+    models: Mapping[str, Graph | Session],
     feeds: Mapping[str, Array],
     provider: Provider,
     timing: Timing,
@@ -164,7 +164,7 @@ def time_models(
     """Time models in ONNX Runtime as a user would deploy them, in interleaved rounds.
 
     Args:
-        models: The models by name. All take the same feeds.
+        models: The models by name, or sessions of them at the provider. All take the same feeds.
         feeds: One input.
         provider: ``CPU`` or ``CUDA``.
         timing: How long to measure.
@@ -173,7 +173,10 @@ def time_models(
     Returns:
         The latency by name.
     """
-    sessions = {name: open_session(graph, provider=provider) for name, graph in models.items()}
+    sessions = {
+        name: model if isinstance(model, Session) else open_session(model, provider=provider)
+        for name, model in models.items()
+    }
     runners = {name: _runner(session, feeds) for name, session in sessions.items()}
     return compare_latency(
         runners, warmup=timing.warmup, rounds=timing.rounds, rng=rng, budget_s=timing.budget_s

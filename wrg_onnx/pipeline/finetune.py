@@ -25,6 +25,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
+from wrg_onnx.pipeline.memory import TRAINING_COPIES, check_memory
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source, read_source
@@ -92,6 +93,7 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         if other is not None:
             check_teacher(student, other)
         models = _Models(student, other)
+        check_memory(student, TRAINING_COPIES, "training")
     with clock.stage("data"):
         samples = open_samples(
             student,

@@ -11,11 +11,17 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.factors import Statistics
-from wrg_onnx.graph import check_model_output, open_session, resolve_provider, save
+from wrg_onnx.graph import Session, check_model_output, open_session, save
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
 from wrg_onnx.pipeline.measuring import Measuring
+from wrg_onnx.pipeline.memory import (
+    SESSION_COPIES,
+    TRAINING_COPIES,
+    TWIN_COPIES,
+    check_memory,
+)
 from wrg_onnx.pipeline.notes import notes
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
@@ -23,7 +29,7 @@ from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.sparsify import check_sparsify
-from wrg_onnx.pipeline.speed import measure_speed
+from wrg_onnx.pipeline.speed import Pair, measure_speed, open_pair
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import PruneReport, RecoveryReport
@@ -68,9 +74,10 @@ def prune(
     speed: tuple[Speed, ...] = ()
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
-            accuracy = _accuracy(model, rounds, samples, config, progress)
+            pair = open_pair(model.graph, rounds.final, config.provider)
+            accuracy = _accuracy(pair, rounds, samples, progress)
             speed = measure_speed(
-                model, rounds.final, config.provider, config.timing, seed=config.seed
+                model, rounds.final, config.provider, config.timing, pair, seed=config.seed
             )
     # A file that was cut before speaks of the original of that cut.
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
@@ -122,6 +129,7 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
     """Open what the run looks at; None where it looks at nothing."""
     if not config.needs_samples:
         return None
+    _check_memory(model, config)
     asks = config.criterion.needs_data or config.judges or bool(config.sparsify)
     reads = asks or config.recover is not Recovery.NONE
     with clock.stage("data"):
@@ -139,15 +147,29 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
     return samples
 
 
-def _accuracy(
-    model: Model, rounds: Rounds, samples: Samples, config: PruneConfig, progress: Progress
-) -> Accuracy:
+def _check_memory(model: Model, config: PruneConfig) -> None:
+    """Refuse a run whose model is too large for what it does, before it starts."""
+    if config.recover is Recovery.FINETUNE or config.sparsify:
+        check_memory(model.graph, TRAINING_COPIES, "training")
+    elif config.criterion.needs_gradient:
+        check_memory(model.graph, TWIN_COPIES, f"criterion '{config.criterion.name}'")
+    else:
+        check_memory(model.graph, SESSION_COPIES, "a run that looks at samples")
+
+
+def _accuracy(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Accuracy:
     """Judge the original, the result, and what was cut and not recovered, if there is that."""
-    provider = resolve_provider(config.provider)
-    original = open_session(model.graph, provider=provider)
-    pruned = open_session(rounds.final, provider=provider)
-    cut = None if rounds.recovered is None else open_session(rounds.last.graph, provider=provider)
-    return judge(original, pruned, samples.validation, samples.saliency, cut=cut, progress=progress)
+    cut: Session | None = None
+    if rounds.recovered is not None:
+        cut = open_session(rounds.last.graph, provider=pair.provider)
+    return judge(
+        pair.original,
+        pair.pruned,
+        samples.validation,
+        samples.saliency,
+        cut=cut,
+        progress=progress,
+    )
 
 
 def _report(

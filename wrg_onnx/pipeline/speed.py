@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from wrg_onnx.channels import random_feeds
 from wrg_onnx.evaluate.judge import Speed, Timing, available_providers, time_models
-from wrg_onnx.graph import Graph, Provider
+from wrg_onnx.graph import Graph, Provider, Session, open_session, resolve_provider
 from wrg_onnx.pipeline.analyse import Model
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A model and what became of it, ready to run: to be judged, and then timed.
+
+    Attributes:
+        provider: Where; ``CPU`` or ``CUDA``.
+        original: The original.
+        pruned: What became of it.
+    """
+
+    provider: Provider
+    original: Session
+    pruned: Session
+
+
+def open_pair(original: Graph, pruned: Graph, provider: Provider) -> Pair:
+    """Make sessions of both where accuracy is measured."""
+    place = resolve_provider(provider)
+    first, second = (open_session(graph, provider=place) for graph in (original, pruned))
+    return Pair(place, first, second)
+
+
 def measure_speed(
-    model: Model, pruned: Graph, provider: Provider, timing: Timing, *, seed: int
+    model: Model, pruned: Graph, provider: Provider, timing: Timing, opened: Pair, *, seed: int
 ) -> tuple[Speed, ...]:
     """Time both, turn by turn, on the same random input.
 
@@ -20,12 +44,15 @@ def measure_speed(
         pruned: What became of it.
         provider: Where; ``AUTO`` measures on the CPU and, where it is there, on CUDA.
         timing: How long.
+        opened: Sessions of both, which are used where they are.
         seed: Seed of the input, and of the order in each round.
     """
     rng = np.random.default_rng(seed)
     feeds = random_feeds(model.graph, model.input_shapes, rng)
     found = []
     for place in available_providers(provider):
-        latency = time_models({"before": model.graph, "after": pruned}, feeds, place, timing, rng)
+        pair = opened if place is opened.provider else open_pair(model.graph, pruned, place)
+        both = {"before": pair.original, "after": pair.pruned}
+        latency = time_models(both, feeds, place, timing, rng)
         found.append(Speed(place.value, latency["before"], latency["after"]))
     return tuple(found)

@@ -10,8 +10,6 @@ from wrg_onnx.graph import (
     Value,
     checker_problem,
     flatten,
-    open_session,
-    resolve_provider,
     without_additions,
 )
 from wrg_onnx.pipeline.analyse import analyse
@@ -19,7 +17,7 @@ from wrg_onnx.pipeline.config import ValidateConfig
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.samples import open_samples
 from wrg_onnx.pipeline.source import Source
-from wrg_onnx.pipeline.speed import measure_speed
+from wrg_onnx.pipeline.speed import measure_speed, open_pair
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import ValidateReport
 
@@ -63,15 +61,11 @@ def validate(
         )
         # A single sample was calibrated on by nobody here, so it may judge.
         data = samples.validation if len(samples.validation) else samples.calibration
-        provider = resolve_provider(config.provider)
-        accuracy = judge(
-            open_session(first.graph, provider=provider),
-            open_session(second.graph, provider=provider),
-            data,
-            samples.saliency,
-            progress=progress,
+        pair = open_pair(first.graph, second.graph, config.provider)
+        accuracy = judge(pair.original, pair.pruned, data, samples.saliency, progress=progress)
+        speed = measure_speed(
+            first, second.graph, config.provider, config.timing, pair, seed=config.seed
         )
-        speed = measure_speed(first, second.graph, config.provider, config.timing, seed=config.seed)
     return Result(
         ValidateReport(
             original=first.graph.name,
