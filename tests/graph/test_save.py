@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from strategies import build, copy_of, normal, run
 
-from wrg_onnx.errors import OutputError
+from wrg_onnx.errors import ModelError, OutputError
 from wrg_onnx.files import check_output
 from wrg_onnx.graph import Edit, edited, load, save
 from wrg_onnx.graph import save as save_function
@@ -272,3 +272,157 @@ def test_an_operator_of_the_runtime_in_the_standard_domain_is_written(tmp_path):
     assert [node.domain for node in written.graph.node] == ["", "", ""]
     feeds = {"x": normal(2, 8), "c": np.array(True)}
     np.testing.assert_array_equal(run(written, feeds)[0], run(model, feeds)[0])
+
+
+RICH = """<ir_version: 10, opset_import: ["" : 17, "own" : 2]>
+net (float[N,3,6,6] x, bool c) => (float[N,40,H,W] y) <float[N,40,2,2] h, float[N,40,2,2] g> {
+  h = Conv(x, w, b)  k = Constant<value = float {2.0}>()  m = Mul(h, k)
+  g = If(c) <then_branch = t () => (float[N,40,2,2] u) <float[N,40,2,2] v> {
+               v = Neg(m)  u = Relu(v) },
+             else_branch = f () => (float[N,40,2,2] z) { z = Abs(m) }>
+  y = Relu(g) }"""
+
+
+def rich_model():
+    """A model with something said about everything that a file may say something about."""
+    model = onnx.parser.parse_model(RICH)
+    for name, array in (*WEIGHTS.items(), ("unread", normal(2000)), ("small", normal(3))):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    body = model.graph.node[3].attribute[0].g
+    body.initializer.append(onnx.numpy_helper.from_array(normal(1500), "inner"))
+    graph = model.graph
+    said = [model, graph, body, *graph.node, *body.node, *graph.initializer, *body.initializer,
+            *graph.input, *graph.output, *graph.value_info, *body.value_info]  # fmt: skip
+    for number, part in enumerate(said):
+        part.doc_string = f"said {number}"
+        part.metadata_props.add(key="about", value=str(number))
+    model.producer_name, model.domain, model.model_version = "maker", "org.example", 7
+    graph.input[0].type.tensor_type.shape.dim[0].denotation = "DATA_BATCH"
+    graph.quantization_annotation.add(tensor_name="h").quant_parameter_tensor_names.add(
+        key="SCALE_TENSOR", value="small"
+    )
+    sparse = graph.node[0].attribute.add(name="extra", type=onnx.AttributeProto.SPARSE_TENSOR)
+    sparse.sparse_tensor.dims[:] = [3]
+    training = model.training_info.add()
+    training.initialization.name = "init"
+    training.algorithm.node.append(onnx.helper.make_node("Neg", ["w"], ["w_new"]))
+    training.update_binding.add(key="w", value="w_new")
+    return model
+
+
+def test_everything_that_a_file_says_survives(monkeypatch, tmp_path):
+    model = rich_model()
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    # The checker knows no attribute "extra", and this is about the file.
+    monkeypatch.setattr(save_module, "checker_problem", lambda _: None)
+    save(load(tmp_path / "m.onnx"), tmp_path / "out.onnx")
+    written = onnx.load(tmp_path / "out.onnx")
+    # What branches return is read off their nodes: pruning changes it.
+    for attribute in model.graph.node[3].attribute:
+        for dim in attribute.g.output[0].type.tensor_type.shape.dim:
+            dim.ClearField("dim_value")
+    assert written == model
+
+
+def test_what_is_said_survives_an_edit_of_everything(monkeypatch, tmp_path):
+    model = rich_model()
+    monkeypatch.setattr(save_module, "checker_problem", lambda _: None)
+    edit = Edit(
+        constants={"w": np.zeros((40, 3, 5, 5), np.float32), "k": np.float32(3)},
+        attributes={0: {"group": 1}},
+        operands={(0, 2): normal(40, seed=3)},
+        biases={0: normal(40, 1, 1)},
+        metadata={"own": "note"},
+    )
+    save(edited(from_proto(model, name="m"), edit), tmp_path / "out.onnx")
+    written = onnx.load(tmp_path / "out.onnx")
+    assert [n.op_type for n in written.graph.node] == [
+        "Conv", "Add", "Constant", "Mul", "If", "Relu",
+    ]  # fmt: skip
+    kept = [node for node in written.graph.node if node.op_type != "Add"]
+    for old, new in zip(model.graph.node, kept, strict=True):
+        assert (new.name, new.doc_string) == (old.name, old.doc_string)
+        assert new.metadata_props == old.metadata_props
+    assert written.graph.node[0].attribute[0].name == "extra"
+    names = [tensor.name for tensor in written.graph.initializer]
+    assert names == ["w", "unread", "small", "b_pruned1", "h_bias_pruned1"]
+    assert written.graph.initializer[0].doc_string == model.graph.initializer[0].doc_string
+    assert written.graph.quantization_annotation == model.graph.quantization_annotation
+    assert written.training_info == model.training_info
+    assert list(written.graph.input) == list(model.graph.input)
+    assert list(written.graph.output) == list(model.graph.output)
+    assert [info.name for info in written.graph.value_info] == ["h", "g"]
+    notes = {entry.key: entry.value for entry in written.metadata_props}
+    assert notes["own"] == "note"
+    assert notes["about"] == "0"
+    assert "h_pruned1" in notes["wrg_onnx.added"]
+
+
+def test_initializers_stay_in_the_order_of_the_file(tmp_path):
+    weights = {"small": normal(3), "large": normal(3, 2000), "last": normal(3)}
+    text = """net (float[2000] x) => (float[3] y) {
+      m = MatMul(large, x)  a = Add(m, small)  y = Add(a, last) }"""
+    save(from_proto(build(text, weights), name="m"), tmp_path / "m.onnx")
+    written = onnx.load(tmp_path / "m.onnx")
+    assert [tensor.name for tensor in written.graph.initializer] == list(weights)
+
+
+def test_weights_go_beside_the_model_on_request(model, graph, tmp_path):
+    size = save(graph, tmp_path / "m.onnx", external_data=True)
+    assert only(tmp_path) == ["m.onnx", "m.onnx.data"]
+    light = onnx.load(tmp_path / "m.onnx", load_external_data=False)
+    tables = {t.name: {e.key: e.value for e in t.external_data} for t in light.graph.initializer}
+    assert tables["w"] == {"location": "m.onnx.data", "offset": "0", "length": "12000"}
+    assert tables["b"] == {}  # 40 numbers: small ones stay where the graph is
+    assert size == (tmp_path / "m.onnx").stat().st_size + 12000
+    np.testing.assert_array_equal(
+        run(onnx.load(tmp_path / "m.onnx"), FEEDS)[0], run(model, FEEDS)[0]
+    )
+    again = load(tmp_path / "m.onnx")
+    save(again, tmp_path / "other.onnx")
+    assert (
+        onnx.load(tmp_path / "other.onnx").graph.initializer[0].raw_data
+        == normal(40, 3, 5, 5).tobytes()
+    )
+
+
+def test_weights_in_the_data_file_begin_at_pages(tmp_path):
+    weights = {f"w{i}": normal(1100 + i) for i in range(3)}
+    adds = "".join(
+        f" s{i} = ReduceSum<keepdims = 0>(w{i}) t{i + 1} = Add(t{i}, s{i})" for i in range(3)
+    )
+    text = f"net (float t0) => (float t3) {{ {adds} }}"
+    save(from_proto(build(text, weights), name="m"), tmp_path / "m.onnx", external_data=True)
+    light = onnx.load(tmp_path / "m.onnx", load_external_data=False)
+    offsets = [{e.key: e.value for e in t.external_data}["offset"] for t in light.graph.initializer]
+    assert offsets == ["0", "8192", "16384"]
+    whole = onnx.load(tmp_path / "m.onnx")
+    for tensor in whole.graph.initializer:
+        np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor), weights[tensor.name])
+
+
+def test_a_file_that_weights_are_read_from_is_not_written_over(graph, tmp_path):
+    save(graph, tmp_path / "m.onnx", external_data=True)
+    source = load(tmp_path / "m.onnx")
+    before = (tmp_path / "m.onnx.data").read_bytes()
+    for path in (tmp_path / "m.onnx", tmp_path / "m.onnx.data"):
+        with pytest.raises(OutputError, match=r"m\.onnx\.data' holds weights of the model"):
+            save(source, path, external_data=True, force=True)
+    assert (tmp_path / "m.onnx.data").read_bytes() == before
+    assert only(tmp_path) == ["m.onnx", "m.onnx.data"]
+    # Into one file it may go: the model's own is read to its end by then.
+    save(source, tmp_path / "m.onnx", force=True)
+    np.testing.assert_array_equal(load(tmp_path / "m.onnx").constants["w"], WEIGHTS["w"])
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_a_source_that_changes_leaves_nothing_behind(tmp_path, external):
+    large = {"w": normal(600, 600)}
+    text = "net (float[2,600] x) => (float[2,600] y) { y = MatMul(x, w) }"
+    (tmp_path / "in").mkdir()
+    onnx.save(build(text, large), tmp_path / "in" / "m.onnx")
+    graph = load(tmp_path / "in" / "m.onnx")
+    os.utime(tmp_path / "in" / "m.onnx", ns=(1, 1))
+    with pytest.raises(ModelError, match="has changed while it was read"):
+        save(graph, tmp_path / "out.onnx", external_data=external)
+    assert only(tmp_path) == ["in"]

@@ -9,7 +9,16 @@ from strategies import build, normal
 
 from wrg_onnx.channels import find_units
 from wrg_onnx.errors import ValidationError
-from wrg_onnx.graph import Edit, bind_sizes, edited, from_proto, infer_shapes, other_sizes, save
+from wrg_onnx.graph import (
+    Edit,
+    bind_sizes,
+    edited,
+    from_proto,
+    infer_shapes,
+    other_sizes,
+    run,
+    save,
+)
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import apply_plan, combine, compare_with, plan_slices, run_masked
@@ -149,3 +158,36 @@ def test_rounding_that_grows_hides_no_wrong_channel(layer):
     swapped = edited(pruned, Edit(constants={f"v{layer}": wrong}))
     with pytest.raises(ValidationError, match=f"'a{layer + 1}' differs"):
         compare_with(run_masked(graph, plan, sizes[0]), swapped)
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Let any model be too large for one run."""
+    monkeypatch.setattr(run, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(run, "PART_BYTES", 0)
+
+
+CHAIN = """net (float[1,3,8,8] x) => (float[1,2,8,8] y) {
+  a = Conv(x, w1)  r = Relu(a)  b = Conv(r, w2)  y = Sigmoid(b) }"""
+
+
+def test_a_proof_in_parts_finds_what_a_whole_one_does(monkeypatch):
+    whole, _ = prove(build(CHAIN, WEIGHTS))
+    monkeypatch.setattr(run, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(run, "PART_BYTES", 0)
+    found, plan = prove(build(CHAIN, WEIGHTS))
+    assert set(plan.kept) == {"w1", "w2"}
+    assert (whole.parts, found.parts) == (1, 2)
+    assert found.tensors == whole.tensors == 3
+    assert found.error <= found.tolerance
+
+
+@pytest.mark.usefixtures("in_parts")
+@pytest.mark.parametrize("place", [(0, 0), (5, 2), (-1, 1)])
+def test_a_proof_in_parts_finds_a_wrong_weight(place):
+    graph, plan, pruned, (shapes,) = halve(build(CHAIN, WEIGHTS))
+    wrong = pruned.constants["w1"].copy()
+    wrong[place[0] % len(wrong), place[1]] += 0.05
+    broken = edited(pruned, Edit(constants={"w1": wrong}))
+    with pytest.raises(ValidationError, match="differs by"):
+        compare_with(run_masked(graph, plan, shapes), broken)

@@ -68,7 +68,10 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     message.CopyFrom(source.message)
     weights = dict(source.weights)
     parts = subgraphs(graph)
-    changed = [part for part in parts if _set_constants(message, part, edit.constants, weights)]
+    # numpy turns an array without axes into a number wherever it computes.
+    numbers = {n: a for n, a in edit.constants.items() if isinstance(a, np.generic)}
+    values = {**edit.constants, **{name: np.asarray(number) for name, number in numbers.items()}}
+    changed = [part for part in parts if _set_constants(message, part, values, weights)]
     for index, attributes in edit.attributes.items():
         _set_attributes(_node(message, parts, index), attributes)
     taken = _names(parts)
@@ -105,12 +108,12 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     if simple and not (set(edit.constants) & graph.fed_constants):
         # Nodes, inputs and outputs are the same: most edits write weights alone.
         constants = graph.constants.changed(
-            {n: a for n, a in edit.constants.items() if n in graph.constants}
+            {n: a for n, a in values.items() if n in graph.constants}
         )
         return replace(graph, constants=constants, metadata={**graph.metadata, **notes}, source=new)
     found = read_graph(new, name=graph.name)
-    numbers = {value.name: value.number for value in graph.inputs}
-    inputs = tuple(replace(v, number=numbers.get(v.name)) for v in found.inputs)
+    given = {value.name: value.number for value in graph.inputs}
+    inputs = tuple(replace(v, number=given.get(v.name)) for v in found.inputs)
     return replace(found, inputs=inputs)
 
 
@@ -183,6 +186,8 @@ def _set_constants(
 
 def _set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:
     """Give a tensor other values; its name and what is said about it stay."""
+    if isinstance(entry, np.generic):
+        entry = np.asarray(entry)
     if entry.size >= LARGE_COUNT and entry.dtype.kind not in "OSU":
         tensor.data_type = helper.np_dtype_to_tensor_dtype(entry.dtype)
         tensor.dims[:] = entry.shape

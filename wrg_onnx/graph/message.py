@@ -277,15 +277,18 @@ def _lacks_shape(kind: onnx.TypeProto) -> bool:
 
 
 def _name_sizes(info: onnx.ValueInfoProto, old: onnx.ValueInfoProto) -> None:
-    """Call open sizes what the file called them: inference makes names up."""
-    sizes = info.type.tensor_type.shape.dim
-    before = old.type.tensor_type.shape.dim
+    """Call axes and open sizes what the file called them: inference makes names up."""
+    sizes, before = info.type.tensor_type.shape.dim, old.type.tensor_type.shape.dim
     same_rank = len(sizes) == len(before)
     for axis, size in enumerate(sizes):
-        if size.HasField("dim_param"):
+        is_open = size.HasField("dim_param")
+        if is_open:
             size.ClearField("dim_param")
-            if same_rank and before[axis].dim_param:
-                size.dim_param = before[axis].dim_param
+        size.ClearField("denotation")
+        if same_rank and before[axis].denotation:
+            size.denotation = before[axis].denotation
+        if same_rank and is_open and before[axis].dim_param:
+            size.dim_param = before[axis].dim_param
 
 
 def message_bytes(graph: Graph) -> int:
