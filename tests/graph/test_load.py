@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from strategies import build, normal, run, whole
 
 from wrg_onnx.errors import ModelError
-from wrg_onnx.graph import load
+from wrg_onnx.graph import Edit, edited, from_bytes, load, save
 from wrg_onnx.graph.load import from_proto
 
 TEXT = "net (float[1,3,6,6] x) => (float[1,4,6,6] y) { h = Conv(x, w, b)  y = Relu(h) }"
@@ -235,3 +235,117 @@ def test_sizes_of_zero_or_below_are_unknown():
 
 def test_names_of_nodes_without_one_are_made_up(path):
     assert [node.name for node in load(path).nodes] == ["Conv_0", "Relu_1"]
+
+
+def test_bytes_are_read_as_their_file_is(path):
+    content = path.read_bytes()
+    for held in (content, bytearray(content), memoryview(content)):
+        graph = from_bytes(held, name="m")
+        np.testing.assert_array_equal(graph.constants["w"], WEIGHTS["w"])
+        assert [str(node) for node in graph.nodes] == [str(node) for node in load(path).nodes]
+    with pytest.raises(ModelError, match="'m': not an ONNX model"):
+        from_bytes(content[:100], name="m")
+
+
+def test_large_weights_stay_in_the_file(tmp_path):
+    text = "net (float[2,600] x) => (float[2,600] y) { h = MatMul(x, w)  y = Add(h, b) }"
+    weights = {"w": normal(600, 600), "b": normal(600)}
+    onnx.save(build(text, weights), tmp_path / "m.onnx")
+    graph = load(tmp_path / "m.onnx")
+    assert graph.source.message.ByteSize() < 3000
+    assert not isinstance(graph.constants.entries["w"], np.ndarray)
+    np.testing.assert_array_equal(graph.constants["w"], weights["w"])
+    np.testing.assert_array_equal(graph.constants["b"], weights["b"])
+
+
+def test_a_message_stays_as_it_is(model):
+    before = model.SerializeToString(deterministic=True)
+    graph = from_proto(model, name="m")
+    edited(graph, Edit(constants={"b": np.zeros(4, np.float32)}))
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_the_long_name_of_the_standard_domain_is_the_short_one(tmp_path):
+    text = """<ir_version: 8, opset_import: ["ai.onnx" : 17]>
+    net (float[1,3] x, bool c) => (float[1,3] y) { h = ai.onnx.Relu(x)
+      y = If(c) <then_branch = t () => (float[1,3] a) { a = ai.onnx.Neg(h) },
+                 else_branch = f () => (float[1,3] b) { b = Abs(h) }> }"""
+    graph = from_proto(onnx.parser.parse_model(text), name="m")
+    assert graph.opsets == {"": 17}
+    assert [node.domain for node in graph.nodes] == ["", ""]
+    save(graph, tmp_path / "m.onnx")
+    written = onnx.load(tmp_path / "m.onnx")
+    assert [one.domain for one in written.opset_import] == [""]
+
+
+@pytest.mark.parametrize("left_out", ["shape", "type"])
+def test_an_output_gets_the_shape_that_its_file_leaves_out(tmp_path, left_out):
+    text = """net (float[N,3] x) => (float[N,4] y, float[A] z) {
+      y = MatMul(x, w)  n = NonZero(x)  f = Cast<to = 1>(n)
+      z = ReduceMax<keepdims = 0, axes = [0]>(f) }"""
+    model = build(text, {"w": normal(3, 4)})
+    for info in model.graph.output:
+        if left_out == "type":
+            info.ClearField("type")
+        else:
+            info.type.tensor_type.ClearField("shape")
+    graph = from_proto(model, name="m")
+    assert [(v.name, v.dtype, v.shape) for v in graph.outputs] == [
+        ("y", np.float32, ("N", 4)), ("z", np.float32, (None,)),
+    ]  # fmt: skip
+    save(graph, tmp_path / "m.onnx")
+    onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"), full_check=True)
+
+
+def sparse(layout, dtype):
+    dense = np.zeros((4, 3, 1, 1), dtype)
+    dense[1, 2], dense[3, 0] = 2, -1
+    places = np.flatnonzero(dense) if layout == "flat" else np.argwhere(dense)
+    values = numpy_helper.from_array(dense[dense != 0], "w")
+    indices = numpy_helper.from_array(places.astype(np.int64), "places")
+    return dense, helper.make_sparse_tensor(values, indices, dense.shape)
+
+
+@pytest.mark.parametrize("layout", ["flat", "by axis"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, np.int8])
+def test_a_sparse_initializer_is_what_it_stands_for_in_its_own_type(layout, dtype):
+    dense, tensor = sparse(layout, dtype)
+    kind = onnx.helper.tensor_dtype_to_string(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    name = kind.rpartition(".")[2].lower()
+    model = build(f"net ({name}[4,3,1,1] x) => ({name}[4,3,1,1] y) {{ y = Add(x, w) }}")
+    model.graph.sparse_initializer.append(tensor)
+    graph = from_proto(model, name="m")
+    assert graph.constants["w"].dtype == dtype
+    np.testing.assert_array_equal(graph.constants["w"], dense)
+
+
+@pytest.mark.parametrize("place", [-1, 12, 2**40])
+def test_a_sparse_initializer_that_points_elsewhere_is_refused(place):
+    _, tensor = sparse("flat", np.float32)
+    tensor.indices.CopyFrom(numpy_helper.from_array(np.array([1, place])))
+    model = build("net (float[4,3,1,1] x) => (float[4,3,1,1] y) { y = Add(x, w) }")
+    model.graph.sparse_initializer.append(tensor)
+    with pytest.raises(ModelError, match="sparse tensor 'w' does not describe its"):
+        from_proto(model, name="m")
+
+
+def test_a_sparse_initializer_that_would_fill_the_memory_is_refused():
+    _, tensor = sparse("flat", np.float32)
+    tensor.dims[:] = [1 << 20, 1 << 20]
+    model = build("net (float[4] x) => (float[a,b] y) { y = Add(x, w) }")
+    model.graph.sparse_initializer.append(tensor)
+    with pytest.raises(ModelError, match="too many to be written out"):
+        from_proto(model, name="m")
+
+
+def test_weights_of_a_function_that_is_called_twice_are_there_twice():
+    text = """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+    net (float[1,40] x) => (float[1,40] y) { h = own.layer(x)  y = own.layer(h) }
+    <domain: "own", opset_import: ["" : 17]> layer (a) => (b) { b = MatMul(a, w) }"""
+    model = onnx.parser.parse_model(text)
+    tensor = numpy_helper.from_array(normal(40, 40))
+    constant = helper.make_node("Constant", [], ["w"], value=tensor)
+    model.functions[0].node.insert(0, constant)
+    graph = from_proto(model, name="m")
+    assert [array.shape for array in graph.constants.values()] == [(40, 40), (40, 40)]
+    same_result(graph, model, {"x": normal(1, 40)})
