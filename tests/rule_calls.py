@@ -35,7 +35,7 @@ def call(op, inputs, shapes, *, version=17, weights=(), **attributes):
             array = np.asarray(given)
             sizes = None
             if may_be_sizes(array):
-                sizes = from_source(constant_sizes(array), node, position)
+                sizes = from_source(constant_sizes(array), (node.index, position))
             name = f"i{position}"
             held = Weights({name: array})
             operands.append(Operand(name, Axes.inert(array.shape), True, held, sizes))

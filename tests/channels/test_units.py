@@ -269,7 +269,7 @@ def test_root_of_a_negative_number_warns_nobody():
 
 
 def test_number_that_is_only_moved_keeps_its_place_in_the_file():
-    sizes = from_source(constant_sizes(np.array([4, 5])), node("Concat"), 1)
+    sizes = from_source(constant_sizes(np.array([4, 5])), (node("Concat").index, 1))
     moved = compute_sizes(node("Identity"), [sizes], None)
     assert [s.source for s in moved] == [(3, 1, 0), (3, 1, 1)]
     doubled = compute_sizes(node("Mul"), [sizes, constant_sizes(np.array([2, 2]))], None)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from wrg_onnx.channels.ids import INERT, IdArray
-from wrg_onnx.channels.sizes import Sizes
+from wrg_onnx.channels.sizes import Sizes, constant_sizes, from_source, may_be_sizes
 from wrg_onnx.graph import Array, Node, Shape, Weights
 
 
@@ -66,7 +67,7 @@ class Axes:
         return np.concatenate(live) if live else np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Operand:
     """One input of a node, as a rule sees it.
 
@@ -75,18 +76,20 @@ class Operand:
         axes: Its ids.
         is_weight: Whether it depends on constants alone.
         constants: Where its value is, if it is a constant of the file.
-        sizes: Its elements as sizes, where it is a small tensor computed from shapes and constants.
+        computed: Its elements as sizes, where it is a small tensor computed from shapes.
         vanishes: Whether a channel of it is zero once the constants of its unit are.
         is_zero: Whether the graph makes it of zeros alone.
+        port: The node that reads it, and at which place.
     """
 
     name: str
     axes: Axes
     is_weight: bool = False
     constants: Weights | None = None
-    sizes: Sizes | None = None
+    computed: Sizes | None = None
     vanishes: bool = False
     is_zero: bool = False
+    port: tuple[int, int] = (0, 0)
 
     @property
     def value(self) -> Array | None:
@@ -97,6 +100,16 @@ class Operand:
     def is_constant(self) -> bool:
         """Whether it is a constant of the file."""
         return self.constants is not None
+
+    @cached_property
+    def sizes(self) -> Sizes | None:
+        """Its elements as sizes, where it is a small tensor computed from shapes and constants."""
+        if self.computed is not None or self.constants is None:
+            return self.computed
+        # Few nodes ask for the elements of their constants: these are looked at when one does.
+        if not may_be_sizes(self.constants.forms[self.name]):
+            return None
+        return from_source(constant_sizes(self.constants[self.name]), self.port)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

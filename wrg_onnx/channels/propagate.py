@@ -15,9 +15,6 @@ from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
-    constant_sizes,
-    from_source,
-    may_be_sizes,
 )
 from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.traits import traits_of
@@ -125,10 +122,6 @@ def propagate(
 def _known_at_first(flat: Flat, axes: dict[str, Axes], premises: Premises) -> _Known:
     """Say what is known before any node: constants, and inputs, which are inert."""
     known = _Known(axes, set(flat.graph.constants))
-    for name, form in flat.graph.constants.forms.items():
-        found = constant_sizes(flat.graph.constants[name]) if may_be_sizes(form) else None
-        if found is not None:
-            known.sizes[name] = found
     fed = sorted({value.name for value in flat.graph.inputs})
     axes.update({name: Axes.inert(premises.shapes[name]) for name in fed})
     axes.update({name: Axes.inert(premises.shapes.get(name, ())) for name in flat.entries})
@@ -167,18 +160,16 @@ def _call(node: Node, graph: Graph, known: _Known, premises: Premises, ledger: L
         if not name:
             operands.append(None)
             continue
-        own = known.sizes.get(name)
-        if own is not None and name in graph.constants:
-            own = from_source(own, node, position)
         operands.append(
             Operand(
                 name,
                 premises.copies.get((node.index, position), known.axes[name]),
                 is_weight=name in known.weights,
                 constants=graph.constants if name in graph.constants else None,
-                sizes=own,
+                computed=known.sizes.get(name),
                 is_zero=name in known.zero,
                 vanishes=name in known.vanishing,
+                port=(node.index, position),
             )
         )
     return Call(
@@ -244,7 +235,8 @@ def _follow_sizes(
         opened: Of a Shape, per axis of its input, whether its size varies.
     """
     node = call.node
-    operands = [None if o is None else o.sizes for o in call.inputs]
+    is_computed = traits_of(node).sizes is not None or node.op == "Shape"
+    operands = [o.sizes if o is not None and is_computed else None for o in call.inputs]
     first = call.inputs[0].axes if call.inputs and call.inputs[0] is not None else None
     shape = None
     if first is not None and node.op == "Shape":
@@ -263,6 +255,6 @@ def _follow_sizes(
     answered = {(demand.position, demand.element) for demand in demands}
     for position, operand in enumerate(call.inputs):
         # A constant of the file belongs to its reader alone: nobody else writes to it.
-        if operand is not None and operand.sizes is not None and not operand.is_constant:
-            flat = enumerate(operand.sizes.reshape(-1))
+        if operand is not None and operand.computed is not None:
+            flat = enumerate(operand.computed.reshape(-1))
             ledger.hold([s for e, s in flat if (position, e) not in answered], str(node), text)

@@ -64,11 +64,10 @@ def constant_sizes(array: Array) -> Sizes:
     return fill_sizes(array.shape, [Size(v) for v in array.reshape(-1).tolist()])
 
 
-def from_source(sizes: Sizes, node: Node, position: int) -> Sizes:
+def from_source(sizes: Sizes, port: tuple[int, int]) -> Sizes:
     """Note that a node reads these constants, so that a new value can be put there."""
     flat = [
-        Size(size.value, source=(node.index, position, number))
-        for number, size in enumerate(sizes.reshape(-1))
+        Size(size.value, source=(*port, number)) for number, size in enumerate(sizes.reshape(-1))
     ]
     return fill_sizes(sizes.shape, flat)
 
