@@ -41,6 +41,7 @@ format: $(VENV)/.stamp  ## format the code and sort imports
 
 bench: $(VENV)/.stamp  ## measure what the documentation claims
 	$(BIN)/python tools/bench/bench_prune.py
+	$(BIN)/python tools/bench/bench_large.py
 	$(BIN)/python tools/bench/bench_twin.py
 	$(BIN)/python tools/bench/bench_recover.py
 	$(BIN)/python tools/bench/bench_calibration.py
