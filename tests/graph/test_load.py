@@ -349,3 +349,105 @@ def test_weights_of_a_function_that_is_called_twice_are_there_twice():
     graph = from_proto(model, name="m")
     assert [array.shape for array in graph.constants.values()] == [(40, 40), (40, 40)]
     same_result(graph, model, {"x": normal(1, 40)})
+
+
+def raw(**fields):
+    """A model with a large tensor that has other fields than a sound one."""
+    model = build("net (float[1] x) => (float[1] y) { y = Relu(x) }")
+    tensor = model.graph.initializer.add(name="w", dims=[2000], data_type=1, raw_data=bytes(8000))
+    for name, value in fields.items():
+        tensor.ClearField(name)
+        if isinstance(value, list):
+            getattr(tensor, name).extend(value)
+        else:
+            setattr(tensor, name, value)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"data_type": 999}, {"data_type": -1}, {"data_type": 0}, {"dims": [-2000]}, {"dims": [2**40]},
+     {"dims": [2**62, 2**62]}, {"dims": [1999]}, {"dims": [2001]}, {"data_type": 8}],
+)  # fmt: skip
+def test_a_large_tensor_that_is_none_is_refused(fields):
+    if fields == {"data_type": 0}:
+        assert "w" in from_bytes(raw(), name="m").constants
+    with pytest.raises(ModelError, match="'m'"):
+        from_bytes(raw(**fields), name="m")
+
+
+def test_a_tensor_that_says_it_is_not_outside_is_not():
+    graph = from_bytes(raw(data_location=0), name="m")
+    assert graph.constants["w"].shape == (2000,)
+    default = TensorProto(name="w", dims=[2000], data_type=1, raw_data=bytes(8000))
+    default.data_location = TensorProto.DEFAULT
+    assert default.HasField("data_location")
+
+
+def test_constants_without_a_type_of_their_attribute_are_read():
+    """The first exporters left it out."""
+    model = build("net (float[2000] x) => (float[2000] y) { y = Add(x, k) }")
+    tensor = numpy_helper.from_array(normal(2000))
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], value=tensor))
+    model.graph.node[0].attribute[0].ClearField("type")
+    graph = from_proto(model, name="m")
+    np.testing.assert_array_equal(graph.constants["k"], normal(2000))
+    np.testing.assert_allclose(
+        run(whole(graph), {"x": normal(2000)})[0], 2 * normal(2000), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", ["FLOAT6E2M3", "FLOAT4E2M1", "INT4", "UINT2"])
+def test_elements_that_share_bytes_are_unpacked(kind):
+    dtype = helper.tensor_dtype_to_np_dtype(getattr(TensorProto, kind))
+    array = np.resize(np.arange(2), 8000).astype(dtype)
+    model = build("net (float[1] x) => (float[1] y) { y = Relu(x) }")
+    model.graph.initializer.append(numpy_helper.from_array(array, "w"))
+    graph = from_proto(model, name="m")
+    np.testing.assert_array_equal(graph.constants["w"], array)
+    again = from_proto(whole(graph), name="m")
+    np.testing.assert_array_equal(again.constants["w"], array)
+
+
+@pytest.mark.parametrize("place", ["initializer", "node", "input", "attribute", "location", "body"])
+def test_names_that_are_no_text_are_refused(place):
+    text = """net (float[2000] long_input, bool c) => (float[2000] y) {
+      h = Add(long_input, long_initializer)
+      y = If(c) <then_branch = t () => (float[2000] a) { a = Elu<long_attribute = 1.0>(h) },
+                 else_branch = f () => (float[2000] b) { long_body = Neg(h) b = Abs(long_body) }> }"""
+    model = build(text, {"long_initializer": normal(2000)})
+    model.graph.node[0].name = "long_node"
+    tensor = model.graph.initializer.add(name="e", dims=[1], data_type=1, data_location=1)
+    tensor.external_data.add(key="location", value="long_location")
+    content = model.SerializeToString().replace(
+        f"long_{place}".encode(), b"long\xff" + place.encode()
+    )
+    with pytest.raises(ModelError, match="'m': not an ONNX model"):
+        from_bytes(content, name="m")
+
+
+def test_a_constant_that_makes_nothing_is_no_constant():
+    model = build("net (float[1] x) => (float[1] y) { y = Relu(x) }")
+    tensor = numpy_helper.from_array(normal(2000))
+    model.graph.node.insert(0, helper.make_node("Constant", [], [], value=tensor))
+    assert from_proto(model, name="m").constants == {}
+
+
+def test_external_values_of_a_sparse_initializer_are_those_beside_the_model(tmp_path, monkeypatch):
+    dense, tensor = sparse("flat", np.float32)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "w.bin").write_bytes(tensor.values.raw_data)
+    (tmp_path / "w.bin").write_bytes(bytes(8))
+    tensor.values.ClearField("raw_data")
+    tensor.values.data_location = TensorProto.EXTERNAL
+    tensor.values.external_data.add(key="location", value="w.bin")
+    model = build("net (float[4,3,1,1] x) => (float[4,3,1,1] y) { y = Add(x, w) }")
+    model.graph.sparse_initializer.append(tensor)
+    (tmp_path / "in" / "m.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(load("in/m.onnx").constants["w"], dense)
+
+
+def test_a_path_with_a_zero_in_it_is_no_path():
+    with pytest.raises(ModelError, match="no path"):
+        load("a\0b")

@@ -1,14 +1,26 @@
 from __future__ import annotations
 
 import builtins
+import gc
+import os
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from strategies import build, normal
 
 from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError
-from wrg_onnx.graph import Provider, open_session, resolve_provider
+from wrg_onnx.graph import (
+    Derived,
+    Edit,
+    Provider,
+    edited,
+    from_bytes,
+    load,
+    open_session,
+    resolve_provider,
+)
 from wrg_onnx.graph import session as sessions
 from wrg_onnx.graph.load import from_proto
 
@@ -179,3 +191,40 @@ def test_cuda_rounds_operands_only_where_it_may(monkeypatch, tf32):
     first, second = sessions._providers(Provider.AUTO, tf32=tf32)
     assert first == ("CUDAExecutionProvider", {"use_tf32": "1" if tf32 else "0"})
     assert second == "CPUExecutionProvider"
+
+
+def large_net(path):
+    """A net whose one large weight is read as it is: a Gather packs nothing."""
+    text = "net (int64[3] i) => (float[3,700] y) { y = Gather(table, i) }"
+    onnx.save(build(text, {"table": normal(2000, 700)}), path)
+    return load(path)
+
+
+@pytest.mark.parametrize("source", ["file", "moved file", "bytes", "derived"])
+@pytest.mark.parametrize("exact", [False, True])
+def test_weights_live_as_long_as_their_session(tmp_path, source, exact):
+    graph = large_net(tmp_path / "m.onnx")
+    table = normal(2000, 700)
+    if source == "moved file":
+        (tmp_path / "m.onnx").rename(tmp_path / "n.onnx")
+        (tmp_path / "m.onnx").write_bytes(b"another")
+    elif source == "bytes":
+        graph = from_bytes((tmp_path / "m.onnx").read_bytes())
+    elif source != "file":
+        made = Derived((2000, 700), np.dtype(np.float32), lambda: table * 2)
+        graph = edited(graph, Edit(constants={"table": made}))
+    session = open_session(graph, exact=exact)
+    del graph
+    gc.collect()
+    others = [np.full((2000, 700), np.nan, np.float32) for _ in range(20)]  # where it may have been
+    found = session.run({"i": np.array([0, 999, 1999])})["y"]
+    factor = 2 if source == "derived" else 1
+    np.testing.assert_array_equal(found, factor * table[[0, 999, 1999]])
+    assert len(others) == 20
+
+
+def test_a_path_that_is_no_text_is_read_by_us(tmp_path):
+    path = tmp_path / os.fsdecode(b"m\xff.onnx")
+    graph = large_net(path)
+    found = open_session(graph).run({"i": np.array([0, 1, 2])})["y"]
+    np.testing.assert_array_equal(found, normal(2000, 700)[:3])

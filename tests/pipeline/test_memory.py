@@ -44,8 +44,22 @@ def test_weights_alone_need_no_memory_for_all(tiny_unet, monkeypatch):
         ({"meminfo": "MemTotal: 100 kB\nMemAvailable:   70 kB\n"}, 70 << 10),
         ({"meminfo": "MemAvailable: 70 kB", "memory.max": "max"}, 70 << 10),
         (
-            {"meminfo": "MemAvailable: 70 kB", "memory.max": "50000", "memory.current": "20000"},
-            30000,
+            {
+                "meminfo": "MemAvailable: 70 kB",
+                "memory.max": "50000",
+                "memory.current": "20000",
+                "memory.stat": "anon 7\nfile 9000\nshmem 1000",
+            },
+            38000,
+        ),
+        (
+            {
+                "meminfo": "MemAvailable: 70 kB",
+                "memory.max": "50000",
+                "memory.current": "60000",
+                "memory.stat": "",
+            },
+            0,
         ),
     ],
 )

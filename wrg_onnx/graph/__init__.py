@@ -12,7 +12,7 @@ from wrg_onnx.graph.message import message_bytes, to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.run import divide, run_once
-from wrg_onnx.graph.save import check_model_output, save
+from wrg_onnx.graph.save import check_model_output, check_sources, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten
@@ -37,6 +37,7 @@ __all__ = [
     "Weights",
     "bind_sizes",
     "check_model_output",
+    "check_sources",
     "checker_problem",
     "digest",
     "divide",

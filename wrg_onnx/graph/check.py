@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from wrg_onnx.errors import one_line
 from wrg_onnx.graph.message import declare_inputs, without_weights
@@ -29,7 +30,11 @@ def checker_problem(graph: Graph, *, as_read: bool = False) -> str | None:
     _set_aside(declared)
     try:
         onnx.checker.check_model(declared, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+        DecodeError,
+    ) as error:
         return one_line(error)
     return None
 

@@ -102,13 +102,13 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         helper.set_model_props(message, old | notes)
     used = (key_of(tensor) for tensor in tensors(message.graph))
     weights = {key: weights[key] for key in used if key is not None}
-    new = replace(source, message=message, weights=weights, light=[])
+    new = replace(source, message=message, weights=weights, light={})
     is_rewired = bool(edit.operands) or bool(rewiring)
     simple = not is_rewired and not edit.attributes and all(not part.path for part in changed)
     if simple and not (set(edit.constants) & graph.fed_constants):
         # Nodes, inputs and outputs are the same: most edits write weights alone.
         constants = graph.constants.changed(
-            {n: a for n, a in values.items() if n in graph.constants}
+            {name: _kept(array) for name, array in values.items() if name in graph.constants}
         )
         return replace(graph, constants=constants, metadata={**graph.metadata, **notes}, source=new)
     found = read_graph(new, name=graph.name)
@@ -200,6 +200,13 @@ def _set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry
     )
     tensor.CopyFrom(numpy_helper.from_array(as_array(entry)))
     tensor.MergeFrom(kept)
+
+
+def _kept(entry: Entry) -> Entry:
+    """Copy a small array, as the message does; a large one is not to be written to any more."""
+    if isinstance(entry, np.ndarray) and entry.size < LARGE_COUNT:
+        entry = entry.copy()
+    return _read_only(entry)
 
 
 def _read_only(entry: Entry) -> Entry:

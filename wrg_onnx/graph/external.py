@@ -54,8 +54,8 @@ class ExternalData:
         location = entries.get("location", "")
         file = self._open(location, tensor.name)
         try:
-            offset = int(entries.get("offset", 0))
-            length = int(entries.get("length", file.size - offset))
+            offset = int(entries.get("offset") or 0)
+            length = int(entries.get("length") or file.size - offset)
         except ValueError:
             offset = length = -1
         if offset < 0 or length < 0 or offset + length > file.size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +21,6 @@ from wrg_onnx.graph.order import sort_nodes
 from wrg_onnx.graph.records import (
     LARGE_COUNT,
     Source,
-    all_nodes,
     new_key,
     read_graph,
     tensors,
@@ -36,8 +36,12 @@ DENSE_COUNT = 1 << 28
 _ANY_SIZE = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
 """Tensors of these types stay in the message: their elements are of any length."""
 
-_PACKED = {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2"}
-"""Types of which a byte holds several elements."""
+_PACKED = frozenset(
+    number
+    for name, number in onnx.TensorProto.DataType.items()
+    if name in ("INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2", "FLOAT6E2M3", "FLOAT6E3M2")
+)
+"""Types of which a byte holds several elements, or parts of them."""
 
 
 def load(path: Path | str) -> Graph:
@@ -64,6 +68,8 @@ def load(path: Path | str) -> Graph:
         raise ModelError(f"'{path}': no such file") from error
     except OSError as error:
         raise ModelError(f"'{path}': cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a zero in it
+        raise ModelError(f"{str(path)!r}: no path ({error})") from error
     return _read(file, name=str(path), folder=path.parent)
 
 
@@ -80,7 +86,9 @@ def from_bytes(content: bytes | bytearray | memoryview, *, name: str = "model") 
     Raises:
         ModelError: As ``load``, or if its weights are outside of it.
     """
-    return _read(HeldBytes(np.frombuffer(content, np.uint8)), name=name, folder=None)
+    held = np.frombuffer(content, np.uint8)
+    held.setflags(write=False)
+    return _read(HeldBytes(held), name=name, folder=None)
 
 
 def from_message(model: onnx.ModelProto) -> Graph:
@@ -140,14 +148,17 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
         ) from error
     if not model.ir_version or not model.opset_import or not model.graph.node:
         raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
-    _name_domain(model)
+    _check_texts(model, name)
+    _settle(model)
     _check_opset(model, name)
     model = _inlined(model, name)
     sort_nodes(model, name)
-    _densify(model.graph, name)
     external = ExternalData(folder, name)
+    _densify(model.graph, external, name)
     weights: dict[str, Entry] = {}
     for tensor in tensors(model.graph):
+        if any(size < 0 for size in tensor.dims):
+            raise _short(name, tensor, "a size below 0")
         key = key_of(tensor)
         if key in places:
             payload = places[key]
@@ -167,19 +178,60 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
     return graph
 
 
-def _name_domain(model: onnx.ModelProto) -> None:
-    """Call the standard domain by its usual name, the empty one, in place."""
-    for one in model.opset_import:
-        if one.domain == "ai.onnx":
-            one.domain = ""
-    nodes = [node for function in model.functions for node in function.node]
-    for function in model.functions:
-        for one in function.opset_import:
+def _check_texts(model: onnx.ModelProto, name: str) -> None:
+    """Refuse names that are no text: protobuf hands them out as bytes."""
+    for part in _graphs(model):
+        names = [part.name, *(t.name for t in part.initializer)]
+        names += [info.name for side in (part.input, part.output) for info in side]
+        for tensor in part.initializer:
+            names += [text for e in tensor.external_data for text in (e.key, e.value)]
+        for node in part.node:
+            names += (node.op_type, node.domain, node.name, *node.input, *node.output)
+            names += [attribute.name for attribute in node.attribute]
+        if not all(isinstance(text, str) for text in names):
+            raise ModelError(f"'{name}': not an ONNX model (a name in it is no UTF-8)")
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graph and the bodies in it."""
+    found: list[Any] = [model.graph]
+    for part in found:  # grows while it is walked
+        found += [a.g for node in part.node for a in node.attribute if a.HasField("g")]
+    yield from found
+
+
+def _settle(model: onnx.ModelProto) -> None:
+    """Write what may be left out, and what has two names, in one way, in place.
+
+    The standard domain is called by its short name, the empty one; attributes get their type, which
+    the first files leave out.
+    """
+    for imports in (model.opset_import, *(f.opset_import for f in model.functions)):
+        for one in imports:
             if one.domain == "ai.onnx":
                 one.domain = ""
-    for node in (*nodes, *all_nodes(model.graph)):
-        if node.domain == "ai.onnx":
-            node.domain = ""
+    for part in (*_graphs(model), *model.functions):
+        for node in part.node:
+            if node.domain == "ai.onnx":
+                node.domain = ""
+            for attribute in node.attribute:
+                if not attribute.type:
+                    attribute.type = _type_of(attribute)
+
+
+_KINDS = {
+    name: onnx.AttributeProto.AttributeType.Value(kind)
+    for name, kind in (
+        ("f", "FLOAT"), ("i", "INT"), ("s", "STRING"), ("t", "TENSOR"), ("g", "GRAPH"),
+        ("floats", "FLOATS"), ("ints", "INTS"), ("strings", "STRINGS"),
+    )
+}  # fmt: skip
+
+
+def _type_of(attribute: onnx.AttributeProto) -> int:
+    """Tell the type of an attribute by what it holds."""
+    held = {field.name for field, _ in attribute.ListFields()}
+    return next((kind for name, kind in _KINDS.items() if name in held), 0)
 
 
 def _check_opset(model: onnx.ModelProto, name: str) -> None:
@@ -196,7 +248,7 @@ def _inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
         return model
     try:
         return inliner.inline_local_functions(model)
-    except (onnx.checker.ValidationError, RuntimeError) as error:
+    except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise ModelError(
             f"'{name}': its local functions cannot be inlined ({one_line(error)})"
         ) from error
@@ -215,8 +267,7 @@ def _take(
     name: str,
 ) -> None:
     """Let a tensor refer to its bytes; a small one gets them."""
-    kind = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type else "UNDEFINED"
-    if _count(tensor) < LARGE_COUNT or kind in _PACKED or tensor.data_type in _ANY_SIZE:
+    if _count(tensor) < LARGE_COUNT or tensor.data_type in _PACKED or tensor.data_type in _ANY_SIZE:
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
         tensor.raw_data = content.read(offset, length).tobytes()
@@ -227,7 +278,7 @@ def _take(
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except KeyError as error:
         raise _short(name, tensor, f"unknown type {tensor.data_type}") from error
-    if any(size < 0 for size in tensor.dims) or length != _count(tensor) * dtype.itemsize:
+    if length != _count(tensor) * dtype.itemsize:
         raise _short(name, tensor, f"{length} bytes of {dtype}")
     key = new_key()
     weights[key] = held(Stored(content, offset, dtype, tuple(tensor.dims)))
@@ -251,15 +302,21 @@ def _short(name: str, tensor: onnx.TensorProto, why: str) -> ModelError:
     return ModelError(f"'{name}': tensor '{tensor.name}' does not hold its {shape} values ({why})")
 
 
-def _densify(part: onnx.GraphProto, name: str) -> None:
+def _densify(part: onnx.GraphProto, external: ExternalData, name: str) -> None:
     """Write sparse initializers as what they stand for."""
     for sparse in part.sparse_initializer:
+        for tensor in (sparse.values, sparse.indices):
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                file, payload = external.find(tensor)
+                tensor.ClearField("external_data")
+                tensor.ClearField("data_location")
+                tensor.raw_data = file.read(payload.offset, payload.length).tobytes()
         part.initializer.append(_dense(sparse, name))
     del part.sparse_initializer[:]
     for node in part.node:
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                _densify(attribute.g, name)
+                _densify(attribute.g, external, name)
 
 
 def _dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
@@ -272,12 +329,13 @@ def _dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
         where = (indices,) if indices.ndim == 1 else tuple(indices.T)
         target = dense.reshape(-1) if indices.ndim == 1 else dense
         target[where] = values
+        found = numpy_helper.from_array(dense, sparse.values.name)
         below = any((i < 0).any() for i in where)
-    except (ValueError, TypeError, KeyError, IndexError, MemoryError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, MemoryError, NotImplementedError) as error:
         raise _vague(sparse, name, one_line(error)) from error
     if below:
         raise _vague(sparse, name, "a place is below 0")
-    return numpy_helper.from_array(dense, sparse.values.name)
+    return found
 
 
 def _vague(sparse: onnx.SparseTensorProto, name: str, why: str) -> ModelError:

@@ -157,7 +157,12 @@ class MappedFile:
             ModelError: If the file is not what it was when it was opened.
         """
         self.check()
-        return Place(self.path.resolve(), offset) if self.is_at(self.path) else None
+        try:
+            found = self.path.resolve()
+            str(found).encode()
+        except (OSError, RuntimeError, UnicodeEncodeError):  # names that are no UTF-8
+            return None
+        return Place(found, offset) if self.is_at(found) else None
 
     def give_back(self, offset: int, length: int) -> None:
         """Let the system take the memory of some bytes; the file has them still."""

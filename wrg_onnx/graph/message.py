@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
 from wrg_onnx.graph.mapped import Place
@@ -23,59 +25,50 @@ NUMBERS = "fiub"
 
 
 def without_weights(
-    graph: Graph, *, outputs: Sequence[str] = ()
+    graph: Graph, *, outputs: Sequence[str] = (), for_session: bool = False
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """Write a graph as an ONNX message without the large constants of the main graph.
 
     Names, versions, metadata and the order of inputs are those of the file; types of intermediate
-    tensors are left out. Weights in bodies and those of types that ONNX Runtime does not take from
-    Python are inside.
+    tensors are left out. Weights in bodies are inside.
 
     Args:
         graph: The graph to write.
         outputs: Intermediate tensors to expose as further outputs.
+        for_session: Whether weights of types that ONNX Runtime does not take from Python are
+            inside, too.
 
     Returns:
         The message, and the names of the constants that it lacks. ``declare_inputs`` or
         ``declare_external`` bring the two together.
     """
     source: Source = graph.source
-    absent = tuple(_large(source))
-    if source.light:
+    absent = tuple(_large(source, for_session=for_session))
+    if absent in source.light:
         model = onnx.ModelProto()
-        model.CopyFrom(source.light[0])
+        model.CopyFrom(source.light[absent])
     else:
         model = _written(source, set(absent))
         if model.ByteSize() <= KEPT_BYTES:
             kept = onnx.ModelProto()
             kept.CopyFrom(model)
-            source.light.append(kept)
+            source.light[absent] = kept
     for name in outputs:
         model.graph.output.append(helper.make_empty_tensor_value_info(name))
     return model, absent
 
 
-def _large(source: Source) -> Iterator[str]:
-    """Yield the large constants of the main graph that can be given to a session."""
+def _large(source: Source, *, for_session: bool) -> Iterator[str]:
+    """Yield the large constants of the main graph, or those that a session can be given."""
     part = source.message.graph
-    for tensor in part.initializer:
-        if _is_large(tensor, source):
-            yield tensor.name
+    held = [(tensor.name, tensor) for tensor in part.initializer]
     for node in part.node:
-        if _is_constant(node, source):
-            yield node.output[0]
-
-
-def _is_large(tensor: onnx.TensorProto, source: Source) -> bool:
-    key = key_of(tensor)
-    return key is not None and source.weights[key].dtype.kind in NUMBERS
-
-
-def _is_constant(node: onnx.NodeProto, source: Source) -> bool:
-    """Tell whether a node holds a large constant."""
-    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
-        return False
-    return any(a.name == "value" and _is_large(a.t, source) for a in node.attribute)
+        if node.op_type == "Constant" and not node.domain and len(node.output) == 1:
+            held += [(node.output[0], a.t) for a in node.attribute if a.name == "value"]
+    for name, tensor in held:
+        key = key_of(tensor)
+        if key is not None and (not for_session or source.weights[key].dtype.kind in NUMBERS):
+            yield name
 
 
 def _written(source: Source, absent: set[str]) -> onnx.ModelProto:
@@ -209,7 +202,7 @@ def to_write(graph: Graph) -> onnx.ModelProto:
     if any(part.value_info for part in _graphs(model.graph)):
         found, absent = without_weights(graph)
         declare_inputs(found, {name: graph.constants.forms[name] for name in absent})
-        with suppress(onnx.shape_inference.InferenceError):  # the checker says why
+        with suppress(onnx.shape_inference.InferenceError, DecodeError):  # the checker says why
             found = onnx.shape_inference.infer_shapes(found, data_prop=True)
     _record_types(model.graph, found.graph, graph.constants)
     for part in _graphs(model.graph):
@@ -241,6 +234,26 @@ def _typed(old: onnx.ValueInfoProto, kind: onnx.TypeProto) -> onnx.ValueInfoProt
     return info
 
 
+def element_types(graph: Graph) -> dict[str, np.dtype[Any]]:
+    """Infer the element types of the tensors that nodes make, as far as they are known."""
+    light, absent = without_weights(graph)
+    declare_inputs(light, {name: graph.constants.forms[name] for name in absent})
+    try:
+        found = onnx.shape_inference.infer_shapes(light)
+    except (onnx.shape_inference.InferenceError, DecodeError):
+        return {}
+    kinds = {
+        info.name: info.type.tensor_type.elem_type
+        for info in (*found.graph.value_info, *found.graph.output)
+    }
+    known = set(helper.get_all_tensor_dtypes())
+    return {
+        name: np.dtype(helper.tensor_dtype_to_np_dtype(kind))
+        for name, kind in kinds.items()
+        if kind in known and kind
+    }
+
+
 def infer_outputs(graph: Graph) -> bool:
     """Find the types of outputs that the file does not give, and write them into the message.
 
@@ -258,7 +271,7 @@ def infer_outputs(graph: Graph) -> bool:
     source.light.clear()
     try:
         found = onnx.shape_inference.infer_shapes(light, data_prop=True)
-    except onnx.shape_inference.InferenceError:
+    except (onnx.shape_inference.InferenceError, DecodeError):
         return False  # the analysis says why
     types = {info.name: info.type for info in found.graph.output}
     symbols = {dim.dim_param for info in source.message.graph.input

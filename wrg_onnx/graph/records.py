@@ -35,14 +35,14 @@ class Source:
         weights: Large weights by key.
         files: What they are read from.
         stored_bytes: The size of the model's files, of one in memory that of the message.
-        light: The message of ``message.without_weights`` once it is known.
+        light: The messages of ``message.without_weights`` once they are known, by what they lack.
     """
 
     message: onnx.ModelProto
     weights: Mapping[str, Entry]
     files: tuple[MappedFile, ...]
     stored_bytes: int
-    light: list[onnx.ModelProto] = field(default_factory=list)
+    light: dict[tuple[str, ...], onnx.ModelProto] = field(default_factory=dict)
 
 
 def new_key() -> str:
@@ -98,7 +98,7 @@ def _read_part(
         op, domain = node.op_type, node.domain
         if domain == "ai.onnx":
             domain = ""
-        if op == "Constant" and not domain:
+        if op == "Constant" and not domain and len(node.output) == 1:
             value = _constant_value(node, source, name)
             if value is not None:
                 constants[node.output[0]] = value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wrg_onnx.graph.message import NUMBERS, element_types
 from wrg_onnx.graph.model import Array, Graph, Node, captured
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.session import open_session
@@ -24,7 +25,7 @@ class Part:
 
     Attributes:
         nodes: The nodes, in the order of the graph.
-        inputs: What they read of what is fed, or made before.
+        inputs: What those of them that are needed read of what is fed, or made before.
         outputs: What they make for nodes behind them, or for the caller.
     """
 
@@ -69,15 +70,19 @@ def divide(graph: Graph, outputs: Sequence[str]) -> tuple[Part, ...]:
 
     Returns:
         One part for a graph whose weights may all be in memory; else as many as it takes for each
-        to have ``PART_BYTES`` of weights, or one layer.
+        to have ``PART_BYTES`` of weights, or one layer. What goes from one to the next is of types
+        that numpy has.
     """
     sizes = {name: form.nbytes for name, form in graph.constants.forms.items()}
-    most = PART_BYTES if sum(sizes.values()) > WHOLE_BYTES else sum(sizes.values())
+    if sum(sizes.values()) <= WHOLE_BYTES:
+        return tuple(_joined(graph, [list(graph.nodes)], outputs))
+    whole = _crossed_by_others(graph)
     groups: list[list[Node]] = [[]]
     held: set[str] = set()
-    for node in graph.nodes:
+    for number, node in enumerate(graph.nodes):
         own = {name for name in (*node.inputs, *captured(node)) if name in sizes}
-        if groups[-1] and own - held and sum(sizes[name] for name in own | held) > most:
+        is_full = own - held and sum(sizes[name] for name in own | held) > PART_BYTES
+        if groups[-1] and is_full and number not in whole:
             groups.append([])
             held = set()
         groups[-1].append(node)
@@ -85,15 +90,32 @@ def divide(graph: Graph, outputs: Sequence[str]) -> tuple[Part, ...]:
     return tuple(_joined(graph, groups, outputs))
 
 
+def _crossed_by_others(graph: Graph) -> set[int]:
+    """Find the nodes before which a tensor is still needed that is of no type of numpy's own."""
+    others = {name for name, dtype in element_types(graph).items() if dtype.kind not in NUMBERS}
+    place = {node.index: number for number, node in enumerate(graph.nodes)}
+    crossed: set[int] = set()
+    for name in others & graph.producers.keys():
+        readers = graph.consumers.get(name, ())
+        first = place[graph.producers[name].index] + 1
+        crossed.update(range(first, 1 + max((place[n.index] for n in readers), default=0)))
+    return crossed
+
+
 def _joined(graph: Graph, groups: Sequence[list[Node]], outputs: Sequence[str]) -> list[Part]:
-    """Say what goes from part to part."""
+    """Say what goes from part to part; what nobody needs is not run."""
     wanted = set(outputs)
     parts: list[Part] = []
     for nodes in reversed(groups):
         made = {name for node in nodes for name in node.outputs}
-        read = {name for node in nodes for name in (*node.inputs, *captured(node))}
-        read -= made | set(graph.constants) | {""}
-        parts.append(Part(tuple(nodes), tuple(sorted(read)), tuple(sorted(made & wanted))))
+        given = tuple(sorted(made & wanted))
+        # Backwards from what is needed: a node whose result nobody reads asks for nothing.
+        needed = set(given)
+        for node in reversed(nodes):
+            if needed.intersection(node.outputs):
+                needed |= {*node.inputs} | captured(node)
+        read = needed - made - set(graph.constants) - {""}
+        parts.append(Part(tuple(nodes), tuple(sorted(read)), given))
         wanted = (wanted - made) | read
     return parts[::-1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,14 +25,21 @@ ALIGNMENT = 4096
 """Where a weight begins in the data file: at a multiple of this, so that it can be mapped."""
 
 
-def check_model_output(path: Path, *, force: bool) -> None:
+def check_model_output(path: Path, *, external_data: bool = False, force: bool) -> None:
     """Refuse a path for a model early, before the work is done.
+
+    Args:
+        path: Where a model is going to be written.
+        external_data: Whether its weights go beside it.
+        force: Whether existing files may be replaced.
 
     Raises:
         OutputError: As ``check_output``.
         UsageError: If the name does not end in .onnx.
     """
     check_output(path, force=force)
+    if external_data:
+        check_output(data_path(path), force=force)
     if path.suffix.lower() != ".onnx":
         raise UsageError(
             f"output '{path}' must end in .onnx, such as '{path.with_suffix('.onnx')}'"
@@ -44,10 +51,21 @@ def data_path(path: Path) -> Path:
     return path.with_name(path.name + ".data")
 
 
-def _check_sources(source: Source, target: Path, *, may_be_model: bool) -> None:
-    """Refuse to write over a file that weights are read from; the model's own may be replaced."""
-    for number, file in enumerate(source.files):
-        if file.is_at(target) and not (may_be_model and number == 0):
+def check_sources(graph: Graph, path: Path, *, external_data: bool) -> None:
+    """Refuse to write over a file that weights are read from; the model's own may be replaced.
+
+    Args:
+        graph: The model.
+        path: Where a model that is made of it is going to be written.
+        external_data: Whether its weights go beside it.
+
+    Raises:
+        OutputError: If weights are read from there.
+    """
+    source: Source = graph.source
+    targets = {path: source.files[1:]} | ({data_path(path): source.files} if external_data else {})
+    for target, files in targets.items():
+        if any(file.is_at(target) for file in files):
             raise OutputError(f"'{target}' holds weights of the model: name another output")
 
 
@@ -73,7 +91,7 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
     """
     check_output(path, force=force)
     source: Source = graph.source
-    _check_sources(source, path, may_be_model=True)
+    check_sources(graph, path, external_data=external_data)
     problem = checker_problem(graph)
     if problem is not None:
         raise OutputError(
@@ -84,9 +102,9 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
     inside = {key: _written_bytes(source.weights[key]) for key in keys}
     outside: list[onnx.TensorProto] = []
     if external_data or model.ByteSize() + sum(inside.values()) >= ONE_FILE_BYTES:
-        outside = [tensor for tensor in _initializers(model.graph) if key_of(tensor) is not None]
+        outside = [tensor for tensor in tensors(model.graph) if key_of(tensor) is not None]
         check_output(data_path(path), force=force)
-        _check_sources(source, data_path(path), may_be_model=False)
+        check_sources(graph, path, external_data=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if outside:
@@ -110,15 +128,6 @@ def _save_both(
             inside.pop(key_of(tensor) or "", None)
         size = _write_data(data_part, outside, source.weights, data_path(path).name)
         return size + _write_model(part, model, inside, source)
-
-
-def _initializers(part: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield the initializers of a graph and of its bodies."""
-    yield from part.initializer
-    for node in part.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _initializers(attribute.g)
 
 
 def _write_model(

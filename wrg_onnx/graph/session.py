@@ -105,12 +105,14 @@ class Session:
         engine: The ONNX Runtime session.
         weights: Weights that are fed like inputs, because then no copy is made of them.
         label: What messages call the model.
+        held: Weights that ONNX Runtime reads where they are: they live as long as the session.
     """
 
     outputs: tuple[str, ...]
     engine: onnxruntime.InferenceSession
     weights: Mapping[str, Array]
     label: str
+    held: Sequence[object] = ()
 
     def run(
         self, feeds: Mapping[str, Array], names: Sequence[str] | None = None
@@ -200,7 +202,8 @@ def open_session(
     """
     own = [value.name for value in graph.outputs]
     wanted = own if outputs is None else list(outputs)
-    model, absent = without_weights(graph, outputs=[name for name in wanted if name not in own])
+    extra = [name for name in wanted if name not in own]
+    model, absent = without_weights(graph, outputs=extra, for_session=True)
     weights = {name: graph.constants.entries[name] for name in absent}
     return start_session(
         model, weights, tuple(wanted), graph.name, provider=provider, exact=exact, tf32=tf32
@@ -245,6 +248,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     fed: dict[str, Array] = {}
+    held: Sequence[object] = ()
     if exact:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -252,7 +256,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         fed = {name: aligned(entry) for name, entry in weights.items()}
         declare_inputs(model, fed)
     elif weights:
-        _declare_weights(model, weights, options)
+        held = _declare_weights(model, weights, options)
     # Operators that draw random numbers would otherwise be seeded by the time.
     ort.set_seed(RANDOM_SEED)
     try:
@@ -266,13 +270,17 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         if not _is_runtime_error(error):
             raise
         raise ModelError(f"'{label}': ONNX Runtime refuses it: {one_line(error)}") from error
-    return Session(outputs, engine, fed, label)
+    return Session(outputs, engine, fed, label, held)
 
 
 def _declare_weights(
     model: onnx.ModelProto, weights: Mapping[str, Entry], options: onnxruntime.SessionOptions
-) -> None:
-    """Let ONNX Runtime read weights where they are: in their file, or else in our memory."""
+) -> list[object]:
+    """Let ONNX Runtime read weights where they are: in their file, or else in our memory.
+
+    Returns:
+        What it reads of our memory, without a claim of its own to it.
+    """
     folder: Path | None = None
     held: dict[str, Array] = {}
     for name, entry in weights.items():
@@ -289,6 +297,7 @@ def _declare_weights(
         )
     values = [runtime().OrtValue.ortvalue_from_numpy(array) for array in held.values()]
     options.add_external_initializers(list(held), values)
+    return [*held.values(), *values]
 
 
 def _is_runtime_error(error: Exception) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
@@ -58,7 +59,7 @@ def infer_shapes(
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     try:
         return shape_inference.infer_shapes(model, data_prop=True)
-    except shape_inference.InferenceError as error:
+    except (shape_inference.InferenceError, DecodeError) as error:
         raise ModelError(
             f"'{name}': its shapes contradict each other ({one_line(error)})"
         ) from error

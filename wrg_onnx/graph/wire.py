@@ -9,6 +9,7 @@ Source: https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 import math
+import secrets
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -176,8 +177,8 @@ def key_of(tensor: onnx.TensorProto) -> str | None:
     return location[len(_LOCATION) :] if location.startswith(_LOCATION) else None
 
 
-_LOCATION = "\0weight "
-"""What our names begin with: no file has a name with a zero in it."""
+_LOCATION = f"\0weight {secrets.token_hex(8)} "
+"""What our names begin with: no file has a name with a zero in it, and no model knows this one."""
 
 _MARK = _LOCATION.encode()
 
@@ -226,28 +227,28 @@ class _Walk:
 
 def _payload(data: memoryview, start: int, end: int) -> tuple[Payload, set[int]] | None:
     """Find the elements of a tensor in one piece, and the fields that they replace."""
-    raw: Payload | None = None
-    lists: dict[int, list[Payload]] = {}
-    kind, count = 0, 1
+    fields: dict[int, list[Field]] = {}
     for field in _fields(data, start, end):
-        place = Payload(field.value, field.end - field.value)
-        if field.number == _OF_TENSOR["raw_data"] and field.wire == _BYTES:
-            raw = place  # the last one counts
-        elif field.number in _PACKED:
-            lists.setdefault(field.number, []).append(place)
-        elif field.number == _OF_TENSOR["data_type"]:
-            kind = _varint(data, field.value, field.end)[0]
-        elif field.number == _OF_TENSOR["dims"]:
-            count *= math.prod(_integers(data, field))
-        elif field.number in (_OF_TENSOR["external_data"], _OF_TENSOR["data_location"]):
-            return None
-    if raw is not None:
-        return (raw, {_OF_TENSOR["raw_data"], *lists}) if raw.length >= LEAST_BYTES else None
-    for number, places in lists.items():
-        wanted, size = _PACKED[number]
-        whole = len(places) == 1 and places[0].length == count * size >= LEAST_BYTES
-        if whole and kind == wanted:
-            return places[0], {number}
+        fields.setdefault(field.number, []).append(field)
+    # A few writers say that the data are not outside.
+    where = fields.get(_OF_TENSOR["data_location"], [])
+    if _OF_TENSOR["external_data"] in fields or any(data[field.value] for field in where):
+        return None
+    lists = [number for number in _PACKED if number in fields]
+    raw = fields.get(_OF_TENSOR["raw_data"], [])
+    if raw:
+        last = raw[-1]  # it is the one that counts
+        place = Payload(last.value, last.end - last.value)
+        is_large = last.wire == _BYTES and place.length >= LEAST_BYTES
+        return (place, {_OF_TENSOR["raw_data"], *lists}) if is_large else None
+    kinds = [_varint(data, f.value, f.end)[0] for f in fields.get(_OF_TENSOR["data_type"], [])]
+    sizes = (n for field in fields.get(_OF_TENSOR["dims"], []) for n in _integers(data, field))
+    count = math.prod(sizes)
+    for number in lists:
+        (first, *others), (kind, size) = fields[number], _PACKED[number]
+        length = first.end - first.value
+        if kinds[-1:] == [kind] and not others and length == count * size >= LEAST_BYTES:
+            return Payload(first.value, length), {number}
     return None
 
 

@@ -17,6 +17,7 @@ from wrg_onnx.finetune.check import allowed_error, check_twin
 from wrg_onnx.graph import (
     Graph,
     check_model_output,
+    check_sources,
     fill_inputs,
     open_session,
     resolve_provider,
@@ -83,7 +84,7 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
     train = trainer()
     clock = Clock(progress)
     if output is not None:
-        check_model_output(output, force=force)
+        check_model_output(output, external_data=external_data, force=force)
     others = {"the model": source, "the output": output, "the teacher": teacher}
     files = {what: path for what, path in others.items() if isinstance(path, Path)}
     check_checkpoint(config.options.checkpoint, files)
@@ -93,6 +94,8 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         if other is not None:
             check_teacher(student, other)
         models = _Models(student, other)
+        if output is not None:
+            check_sources(student, output, external_data=external_data)
         check_memory(student, TRAINING_COPIES, "training")
     with clock.stage("data"):
         samples = open_samples(

@@ -54,6 +54,10 @@ def free_bytes() -> int | None:
         group = Path("/sys/fs/cgroup")
         most = int((group / "memory.max").read_text(encoding="ascii"))
         used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        stat = {name: int(count) for name, count in (line.split() for line in lines)}
     except (OSError, ValueError):  # no container, or no limit
         return free
-    return min(free, most - used)
+    # Pages of files that were read count as used, and go when memory is asked for.
+    used -= max(0, stat.get("file", 0) - stat.get("shmem", 0))
+    return max(0, min(free, most - used))

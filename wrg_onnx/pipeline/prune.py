@@ -11,7 +11,7 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.factors import Statistics
-from wrg_onnx.graph import Session, check_model_output, open_session, save
+from wrg_onnx.graph import Session, check_model_output, check_sources, open_session, save
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
@@ -65,8 +65,10 @@ def prune(
     """
     clock = Clock(progress)
     if output is not None:
-        check_model_output(output, force=force)
+        check_model_output(output, external_data=external_data, force=force)
     model = _analyse(source, config, clock)
+    if output is not None:
+        check_sources(model.graph, output, external_data=external_data)
     earlier = read_note(model.graph)
     samples = _open_samples(model, config, clock)
     rounds = cut_in_rounds(model, samples, config, clock)

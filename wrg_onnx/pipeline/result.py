@@ -86,7 +86,7 @@ class ModelResult(Result[Report]):
         """
         from wrg_onnx.graph import check_model_output, save
 
-        check_model_output(Path(path), force=force)
+        check_model_output(Path(path), external_data=external_data, force=force)
         return save(self._graph(), Path(path), force=force, external_data=external_data)
 
     def _graph(self) -> Graph:

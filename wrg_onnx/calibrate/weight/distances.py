@@ -40,18 +40,19 @@ def filter_distances(units: Units) -> list[LayerValues]:
 def _distances(filters: Filters) -> Float64Array:
     """Sum each filter's distances to the others, block against block."""
     sums = np.zeros(filters.count)
+    rows = filters.rows()
     step = max(1, min(BLOCK_ELEMENTS // max(1, filters.elements), math.isqrt(BLOCK_ELEMENTS)))
     blocks = [slice(start, start + step) for start in range(0, filters.count, step)]
     # The distances are a symmetric matrix (filters, filters), of which only one block of rows and
     # columns is there at a time: those on and right of the diagonal. A block off the diagonal
     # counts twice, by rows for the filters `here` and by columns for those `there`.
     for place, here in enumerate(blocks):
-        first = filters.rows(here).astype(np.float64)
+        first = rows(here).astype(np.float64)
         distances = _between(first, first)
         np.fill_diagonal(distances, 0)  # rounding leaves a filter at 1e-8 of itself
         sums[here] += distances.sum(axis=1)
         for there in blocks[place + 1 :]:
-            distances = _between(first, filters.rows(there).astype(np.float64))
+            distances = _between(first, rows(there).astype(np.float64))
             sums[here] += distances.sum(axis=1)
             sums[there] += distances.sum(axis=0)
     return sums

@@ -58,10 +58,10 @@ class Filters:
         """Elements of one filter."""
         return self.constants.forms[self.layer].size // max(1, self.count)
 
-    def rows(self, chunk: slice) -> FloatRows:
-        """Return some filters."""
-        array = self.constants[self.layer]
-        return self._numbers(np.moveaxis(array, self.axis, 0)[chunk], chunk)
+    def rows(self) -> Callable[[slice], FloatRows]:
+        """Read the layer, and return what gives some of its filters."""
+        whole = np.moveaxis(self.constants[self.layer], self.axis, 0)
+        return lambda chunk: self._numbers(whole[chunk], chunk)
 
     def _numbers(self, part: Array, chunk: slice) -> FloatRows:
         """Return what some filters stand for, the first axis those that make channels."""
