@@ -138,7 +138,11 @@ def reconstruct(
         return constants.entries[name] is not ready.constants.entries[name]
 
     changes = [
-        LayerChange(layer, constants[own.weight], constants[own.bias])
+        LayerChange(
+            layer,
+            constants[own.weight] if changed(own.weight) else None,
+            constants[own.bias],
+        )
         for layer, own in ((layer, by_target[layer.target]) for layer in found.layers)
         if any(changed(name) for name in (own.weight, own.bias))
     ]
