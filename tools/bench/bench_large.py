@@ -10,40 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+
+from one_process import Run, run
 
 COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
 
 MAKE = Path(__file__).with_name("large_model.py")
 
 WRG = [sys.executable, "-m", "wrg_onnx"]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One process: seconds, CPU seconds of it and its children, peak memory in bytes."""
-
-    wall_s: float
-    cpu_s: float
-    peak_bytes: int
-
-
-def run(command: list[str]) -> Run:
-    """Run a command to its end, with what the kernel says of it."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def measure(model: Path, ratio: float) -> dict[str, Run]:

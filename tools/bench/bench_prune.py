@@ -9,31 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from one_process import Run, run
+
 FEATURES = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 CLASSIFIER = (4096, 4096, 1000)
 
 READ_AND_WRITE = "import onnx, sys; onnx.save(onnx.load(sys.argv[1]), sys.argv[2])"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One process: wall time in seconds, peak memory in bytes."""
-
-    seconds: float
-    peak_bytes: int
 
 
 def build_vgg16(path: Path, seed: int = 0) -> None:
@@ -96,18 +86,6 @@ def build_vgg16(path: Path, seed: int = 0) -> None:
     onnx.save(model, path)
 
 
-def run(command: list[str]) -> Run:
-    """Run a command to its end and take its time and peak memory from the kernel."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Run(seconds, usage.ru_maxrss * 1024)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -137,7 +115,7 @@ def main() -> None:
         for _ in range(options.runs):
             for name, command in commands.items():
                 runs[name].append(run(command))
-    seconds = {n: statistics.median(r.seconds for r in rs) for n, rs in runs.items()}
+    seconds = {n: statistics.median(r.wall_s for r in rs) for n, rs in runs.items()}
     peaks = {n: statistics.median(r.peak_bytes for r in rs) / size for n, rs in runs.items()}
     base, ours = commands
     result = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import mmap
 import os
 import stat
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wrg_onnx.errors import ModelError
-from wrg_onnx.graph.weights import BLOCK_BYTES, Array, Shape
+from wrg_onnx.graph.weights import BLOCK_BYTES, Array, Shape, Shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +199,7 @@ class _Region:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class Stored(Shaped):
     """An array in a file, or in bytes in memory.
 
     Attributes:
@@ -214,21 +213,6 @@ class Stored:
     offset: int
     dtype: np.dtype[Any]
     shape: Shape
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Number of bytes."""
-        return self.size * self.dtype.itemsize
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
 
     def place(self) -> Place | None:
         """Return where others can read it; None if it is in memory, or its file has moved."""

@@ -54,19 +54,13 @@ class Unread(Form, Protocol):
         """Return what gives some of its rows, from one to before another; it has an axis."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Derived:
-    """An array that is made from others when it is asked for.
+class Shaped:
+    """What a shape and a type tell of an array."""
 
-    Attributes:
-        shape: Its shape.
-        dtype: Its element type.
-        make: Makes it.
-    """
+    __slots__ = ()
 
     shape: Shape
     dtype: np.dtype[Any]
-    make: Callable[[], Array]
 
     @property
     def ndim(self) -> int:
@@ -82,6 +76,21 @@ class Derived:
     def nbytes(self) -> int:
         """Number of bytes."""
         return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived(Shaped):
+    """An array that is made from others when it is asked for.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its element type.
+        make: Makes it.
+    """
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    make: Callable[[], Array]
 
     def read(self) -> Array:
         """Make it."""

@@ -9,8 +9,9 @@ import onnxruntime as ort
 import pytest
 from strategies import normal
 
-from bench_large import WRG, measure, run
+from bench_large import WRG, measure
 from large_model import TOKENS, WIDTH, build_large
+from one_process import run
 from wrg_onnx.graph import load, stored_bytes
 
 GIB = 1 << 30
