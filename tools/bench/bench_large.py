@@ -49,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "m.onnx"
-        # In a process of its own: a child starts with its parent's peak memory.
+        # In a process of its own, whose memory is gone before the others start.
         run([sys.executable, str(MAKE), str(model), "--gib", str(options.gib)])
         size = model.with_name(model.name + ".data").stat().st_size
         found = measure(model, options.ratio)

@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "vgg16.onnx"
         output = str(Path(folder) / "out.onnx")
-        # In a process of its own: a child starts with its parent's peak memory.
+        # In a process of its own, whose memory is gone before the others start.
         run([sys.executable, __file__, "--build", str(model)])
         size = model.stat().st_size
         commands = {

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
@@ -23,6 +26,15 @@ def test_what_is_measured_is_measured_of_each_command(tmp_path):
     assert list(found) == ["copy the weights", "prune, proof included", "inspect"]
     assert all(one.cpu_s > 0 and one.peak_bytes > 1 << 20 for one in found.values())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+
+
+def test_a_process_does_not_start_with_the_memory_of_who_measures_it():
+    held = np.ones(1 << 26)  # 512 MiB
+    found = run([sys.executable, "-c", "x = bytearray(1 << 27)"])
+    assert held.sum() == 1 << 26
+    assert 1 << 27 < found.peak_bytes < 1 << 28
+    with pytest.raises(subprocess.CalledProcessError):
+        run([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 @pytest.mark.slow
