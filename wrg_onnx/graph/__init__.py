@@ -8,7 +8,7 @@ from wrg_onnx.graph.edit import Edit, edited
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.inputs import bind_sizes, draw_feeds, fill_inputs, other_sizes
 from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
-from wrg_onnx.graph.message import message_bytes, to_message
+from wrg_onnx.graph.message import to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.run import divide, run_once
@@ -52,7 +52,6 @@ __all__ = [
     "held",
     "infer_shapes",
     "load",
-    "message_bytes",
     "one_blas_thread",
     "open_session",
     "other_sizes",

@@ -45,11 +45,11 @@ def _set_aside(model: onnx.ModelProto) -> None:
     ONNX Runtime's optimiser writes a few of its own into the standard domain, such as
     SimplifiedLayerNormalization; it runs them, and pruning made none of them.
     """
-    versions = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+    versions = {one.domain: one.version for one in model.opset_import}
     unknown = [
         node
         for node in all_nodes(model.graph)
-        if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type, versions.get("", 1))
+        if not node.domain and not onnx.defs.has(node.op_type, versions.get("", 1))
     ]
     for node in unknown:
         node.domain = "com.microsoft"

@@ -302,11 +302,3 @@ def _name_sizes(info: onnx.ValueInfoProto, old: onnx.ValueInfoProto) -> None:
             size.denotation = before[axis].denotation
         if same_rank and is_open and before[axis].dim_param:
             size.dim_param = before[axis].dim_param
-
-
-def message_bytes(graph: Graph) -> int:
-    """Return the size of a graph as one message, nearly, without making it."""
-    source: Source = graph.source
-    keys = (key_of(tensor) for tensor in tensors(source.message.graph))
-    inside = sum(source.weights[key].nbytes for key in keys if key is not None)
-    return int(source.message.ByteSize()) + inside

@@ -68,7 +68,7 @@ def read_graph(source: Source, *, name: str) -> Graph:
         ModelError: If a tensor does not hold its values, or is of an unknown type.
     """
     message = source.message
-    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in message.opset_import}
+    opsets = {one.domain: one.version for one in message.opset_import}
     metadata = {entry.key: entry.value for entry in message.metadata_props}
     graph = _read_part(message.graph, source, name, opsets)
     constants = frozenset(graph.constants)
@@ -96,8 +96,6 @@ def _read_part(
     nodes = []
     for index, node in enumerate(part.node):
         op, domain = node.op_type, node.domain
-        if domain == "ai.onnx":
-            domain = ""
         if op == "Constant" and not domain and len(node.output) == 1:
             value = _constant_value(node, source, name)
             if value is not None:
