@@ -68,9 +68,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     message.CopyFrom(source.message)
     weights = dict(source.weights)
     parts = subgraphs(graph)
-    # numpy turns an array without axes into a number wherever it computes.
-    numbers = {n: a for n, a in edit.constants.items() if isinstance(a, np.generic)}
-    values = {**edit.constants, **{name: np.asarray(number) for name, number in numbers.items()}}
+    values = {name: _as_entry(array) for name, array in edit.constants.items()}
     changed = [part for part in parts if _set_constants(message, part, values, weights)]
     for index, attributes in edit.attributes.items():
         _set_attributes(_node(message, parts, index), attributes)
@@ -80,16 +78,16 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     def add(part: onnx.GraphProto, stem: str, array: Array) -> str:
         name = free_name(stem, taken)
         tensor = part.initializer.add(name=name)
-        _set_tensor(tensor, array, weights)
+        _set_tensor(tensor, _as_entry(array), weights)
         if message.ir_version < INPUTS_FROM_IR and part is main:
             part.input.append(_declared(tensor))
         return name
 
     replaced: set[str] = set(edit.bypassed)
     for (index, position), array in edit.operands.items():
-        part = next(part for part in reversed(parts) if part.first <= index)
-        graph_of = body(message.graph, part)
-        replaced.add(_set_operand(graph_of, index - part.first, position, array, add))
+        part = _part_of(parts, index)
+        own = body(message.graph, part)
+        replaced.add(_set_operand(own, index - part.first, position, array, add))
     added: dict[str, str] = {}
     rewiring = Rewiring(edit.bypassed, edit.copies, edit.biases)
     if rewiring:
@@ -153,9 +151,14 @@ def body(graph: onnx.GraphProto, subgraph: Subgraph) -> onnx.GraphProto:
     return graph
 
 
+def _part_of(parts: tuple[Subgraph, ...], index: int) -> Subgraph:
+    """Find the graph that a node is in, by its index in the flat graph."""
+    return next(part for part in reversed(parts) if part.first <= index)
+
+
 def _node(message: onnx.ModelProto, parts: tuple[Subgraph, ...], index: int) -> onnx.NodeProto:
     """Find a node by its index in the flat graph."""
-    part = next(part for part in reversed(parts) if part.first <= index)
+    part = _part_of(parts, index)
     found: onnx.NodeProto = body(message.graph, part).node[index - part.first]
     return found
 
@@ -186,8 +189,6 @@ def _set_constants(
 
 def _set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:
     """Give a tensor other values; its name and what is said about it stay."""
-    if isinstance(entry, np.generic):
-        entry = np.asarray(entry)
     if entry.size >= LARGE_COUNT and entry.dtype.kind not in "OSU":
         tensor.data_type = helper.np_dtype_to_tensor_dtype(entry.dtype)
         tensor.dims[:] = entry.shape
@@ -200,6 +201,11 @@ def _set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry
     )
     tensor.CopyFrom(numpy_helper.from_array(as_array(entry)))
     tensor.MergeFrom(kept)
+
+
+def _as_entry(entry: Entry | np.generic) -> Entry:
+    """Make an array of a number: numpy turns one without axes into it wherever it computes."""
+    return np.asarray(entry) if isinstance(entry, np.generic) else entry
 
 
 def _kept(entry: Entry) -> Entry:

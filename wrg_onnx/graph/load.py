@@ -176,7 +176,7 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
 
 def _check_opset(model: onnx.ModelProto, name: str) -> None:
     for one in model.opset_import:
-        if one.domain in ("", "ai.onnx") and one.version < OLDEST_OPSET:
+        if not one.domain and one.version < OLDEST_OPSET:
             raise ModelError(
                 f"'{name}': opset {one.version} is older than {OLDEST_OPSET}, the oldest "
                 "supported; convert it with onnx.version_converter"
