@@ -111,6 +111,7 @@ class Traits:
         draws_random: Whether it may draw random numbers.
         look_ups: By position of an input of indices, that of the table whose rows they number.
         keeps_numbers: Whether its output has the numbers of its first input, all of them in order.
+        requantises: Whether it writes the numbers of its first input with more or fewer bits.
         sums_mask: Whether integers that it reads are a mask of 0 and 1.
     """
 
@@ -134,6 +135,7 @@ class Traits:
     draws_random: bool = False
     look_ups: Mapping[int, int] = field(default_factory=dict)
     keeps_numbers: bool = False
+    requantises: bool = False
     sums_mask: bool = False
 
 

@@ -3,9 +3,11 @@
 from wrg_onnx.choices import Provider
 from wrg_onnx.graph.additions import without_additions, without_bias
 from wrg_onnx.graph.check import checker_problem
+from wrg_onnx.graph.constant_part import ConstantPart, evaluate, find_constant_part
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited
 from wrg_onnx.graph.fingerprint import digest, fingerprint
+from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.inputs import bind_sizes, draw_feeds, fill_inputs, other_sizes
 from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
 from wrg_onnx.graph.message import to_message
@@ -18,10 +20,12 @@ from wrg_onnx.graph.shapes import infer_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
+from wrg_onnx.graph.with_constants import with_constants
 
 __all__ = [
     "Array",
     "Attribute",
+    "ConstantPart",
     "Derived",
     "Edit",
     "Entry",
@@ -43,7 +47,9 @@ __all__ = [
     "divide",
     "draw_feeds",
     "edited",
+    "evaluate",
     "fill_inputs",
+    "find_constant_part",
     "fingerprint",
     "flatten",
     "from_bytes",
@@ -51,6 +57,7 @@ __all__ = [
     "from_proto",
     "held",
     "infer_shapes",
+    "lay_flat",
     "load",
     "one_blas_thread",
     "open_session",
@@ -61,6 +68,7 @@ __all__ = [
     "save",
     "stored_bytes",
     "to_message",
+    "with_constants",
     "without_additions",
     "without_bias",
 ]

@@ -78,7 +78,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     def add(part: onnx.GraphProto, stem: str, array: Array) -> str:
         name = free_name(stem, taken)
         tensor = part.initializer.add(name=name)
-        _set_tensor(tensor, _as_entry(array), weights)
+        set_tensor(tensor, _as_entry(array), weights)
         if message.ir_version < INPUTS_FROM_IR and part is main:
             part.input.append(_declared(tensor))
         return name
@@ -109,10 +109,15 @@ def edited(graph: Graph, edit: Edit) -> Graph:
             {name: _kept(array) for name, array in values.items() if name in graph.constants}
         )
         return replace(graph, constants=constants, metadata={**graph.metadata, **notes}, source=new)
-    found = read_graph(new, name=graph.name)
+    return read_again(graph, new)
+
+
+def read_again(graph: Graph, source: Source) -> Graph:
+    """Read the records of a changed message; what the user fills inputs with is as before."""
+    found = read_graph(source, name=graph.name)
     given = {value.name: value.number for value in graph.inputs}
     inputs = tuple(replace(v, number=given.get(v.name)) for v in found.inputs)
-    return replace(found, inputs=inputs)
+    return replace(found, inputs=inputs, folded=graph.folded)
 
 
 def _copied_operands(graph: Graph, rewiring: Rewiring) -> set[str]:
@@ -178,7 +183,7 @@ def _set_constants(
     fed = {value.name: value for value in part.input}
     for tensor in part.initializer:
         if tensor.name in own:
-            _set_tensor(tensor, own[tensor.name], weights)
+            set_tensor(tensor, own[tensor.name], weights)
             if tensor.name in fed:
                 fed[tensor.name].type.CopyFrom(_declared(tensor).type)
     for node in part.node:
@@ -187,7 +192,7 @@ def _set_constants(
     return True
 
 
-def _set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:
+def set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:
     """Give a tensor other values; its name and what is said about it stay."""
     if entry.size >= LARGE_COUNT and entry.dtype.kind not in "OSU":
         tensor.data_type = helper.np_dtype_to_tensor_dtype(entry.dtype)
@@ -225,11 +230,11 @@ def _set_constant_node(node: onnx.NodeProto, entry: Entry, weights: dict[str, En
     """Give a Constant node other values, as a tensor whatever it had."""
     for attribute in node.attribute:
         if attribute.name == "value":
-            _set_tensor(attribute.t, entry, weights)
+            set_tensor(attribute.t, entry, weights)
             return
     del node.attribute[:]
     attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
-    _set_tensor(attribute.t, entry, weights)
+    set_tensor(attribute.t, entry, weights)
 
 
 def _set_operand(

@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
+from wrg_onnx.graph.inference import infer
 from wrg_onnx.graph.mapped import Place
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, as_array, tensors
@@ -203,7 +204,7 @@ def to_write(graph: Graph) -> onnx.ModelProto:
         found, absent = without_weights(graph)
         declare_inputs(found, {name: graph.constants.forms[name] for name in absent})
         with suppress(onnx.shape_inference.InferenceError, DecodeError):  # the checker says why
-            found = onnx.shape_inference.infer_shapes(found, data_prop=True)
+            found = infer(found)
     _record_types(model.graph, found.graph, graph.constants)
     for part in _graphs(model.graph):
         _forget_branches(part)
@@ -270,7 +271,7 @@ def infer_outputs(graph: Graph) -> bool:
     declare_inputs(light, {name: graph.constants.forms[name] for name in absent})
     source.light.clear()
     try:
-        found = onnx.shape_inference.infer_shapes(light, data_prop=True)
+        found = infer(light)
     except (onnx.shape_inference.InferenceError, DecodeError):
         return False  # the analysis says why
     types = {info.name: info.type for info in found.graph.output}

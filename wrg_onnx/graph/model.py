@@ -126,6 +126,7 @@ class Graph:
         fed_constants: The constants that a caller may feed another value for.
         metadata: Notes that the file carries, by key.
         added: What earlier cuts put in: by the name that a tensor got, the name that it stands for.
+        folded: How many nodes were left out, because they depend on no input or are never run.
         source: The message that the records were read from, for ``graph/`` alone; None of a body.
     """
 
@@ -139,6 +140,7 @@ class Graph:
     fed_constants: frozenset[str] = frozenset()
     metadata: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
+    folded: int = 0
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:

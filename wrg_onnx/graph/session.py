@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,23 +116,29 @@ class Session:
     held: Sequence[object] = ()
 
     def run(
-        self, feeds: Mapping[str, Array], names: Sequence[str] | None = None
+        self,
+        feeds: Mapping[str, Array],
+        names: Sequence[str] | None = None,
+        *,
+        seconds: float | None = None,
     ) -> dict[str, Array]:
         """Run once.
 
         Args:
             feeds: The inputs by name.
             names: Which of the outputs to return; None for all.
+            seconds: After how long the run is given up, at the end of a node; None for never.
 
         Returns:
             The outputs by name.
 
         Raises:
-            DataError: If ONNX Runtime refuses the feeds, or fails on them.
+            DataError: If ONNX Runtime refuses the feeds, fails on them, or takes too long.
         """
         wanted = self.outputs if names is None else tuple(names)
-        with self._named_failures(feeds):
-            values = self.engine.run(list(wanted), {**feeds, **self.weights})
+        options = None if seconds is None else runtime().RunOptions()
+        with self._named_failures(feeds), _ended_after(seconds, options):
+            values = self.engine.run(list(wanted), {**feeds, **self.weights}, options)
         return dict(zip(wanted, values, strict=True))
 
     def lend(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, OrtValue]:
@@ -171,6 +178,25 @@ class Session:
             raise DataError(
                 f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {one_line(error)}"
             ) from error
+
+
+@contextmanager
+def _ended_after(seconds: float | None, options: onnxruntime.RunOptions | None) -> Iterator[None]:
+    """Tell ONNX Runtime after a while to give a run up."""
+    if seconds is None or options is None:
+        yield
+        return
+
+    def end() -> None:
+        options.terminate = True
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def open_session(

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
 from wrg_onnx.graph.edit import body
+from wrg_onnx.graph.inference import infer
 from wrg_onnx.graph.inputs import draw_feeds
 from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph, Shape
@@ -58,7 +59,7 @@ def infer_shapes(
 
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     try:
-        return shape_inference.infer_shapes(model, data_prop=True)
+        return infer(model)
     except (shape_inference.InferenceError, DecodeError) as error:
         raise ModelError(
             f"'{name}': its shapes contradict each other ({one_line(error)})"
@@ -106,7 +107,7 @@ def _shapes_in_bodies(
                 info = helper.make_tensor_value_info(unique(name), dtype, form.shape)
                 flat.graph.input.append(info)
     try:
-        return _static_shapes(shape_inference.infer_shapes(flat, data_prop=True).graph)
+        return _static_shapes(infer(flat).graph)
     except shape_inference.InferenceError:
         return {}  # a branch that is not for these sizes; what is unknown stays
 

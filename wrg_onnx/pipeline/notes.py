@@ -26,6 +26,11 @@ MOST_NAMED = 3
 def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterator[str]:
     """Yield what a user should know about one cut."""
     yield from _limits_of_proof(cut)
+    if folded := cut.model.graph.folded:
+        yield (
+            f"{folded} {'node that depends' if folded == 1 else 'nodes that depend'} on no input, or "
+            "never run, were left out: the file holds what they make"
+        )
     yield from _of_statistics(cut.chosen.collected, config)
     removable = cut.model.units.removable
     missing = int((cut.chosen.scores.unmeasured & removable).sum())

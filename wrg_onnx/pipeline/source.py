@@ -8,17 +8,18 @@ from typing import TypeAlias
 import onnx
 
 from wrg_onnx.graph import Graph, from_bytes, from_message, load
+from wrg_onnx.rewrite import fold
 
 Source: TypeAlias = "Path | bytes | onnx.ModelProto"
 """A message is never changed. ``Graph.name`` is what reports and errors call a model."""
 
 
 def read_source(source: Source) -> Graph:
-    """Read a model.
+    """Read a model; what depends on no input in it is computed, and is a constant from then on.
 
     Raises:
         ModelError: If it is not a valid one, or its external data is not there.
     """
     if isinstance(source, Path):
-        return load(source)
-    return from_bytes(source) if isinstance(source, bytes) else from_message(source)
+        return fold(load(source))
+    return fold(from_bytes(source) if isinstance(source, bytes) else from_message(source))

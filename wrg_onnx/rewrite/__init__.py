@@ -1,6 +1,7 @@
 """From a plan to a smaller graph, and the proof that it is right."""
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
+from wrg_onnx.rewrite.fold import fold
 from wrg_onnx.rewrite.kept_channels import (
     KeptChannels,
     compose,
@@ -31,6 +32,7 @@ __all__ = [
     "compare_with",
     "compose",
     "find_kept_channels",
+    "fold",
     "has_branches",
     "mask_consumers",
     "plan_slices",

@@ -205,6 +205,7 @@ def count_as(
 
 
 op_traits(Traits(continues_layer=True), "DequantizeLinear")
+op_traits(Traits(requantises=True), "DequantizeLinear", "QuantizeLinear")
 op_traits(
     Traits(layer=LayerForm.QUANTISED),
     "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul",
