@@ -19,6 +19,7 @@ first call does.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,8 @@ __all__ = [
     "tsod_make",
     "validate",
 ]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # who uses it decides what is shown
 
 _HOMES = {
     "wrg_onnx.calibrate": ("CacheReport",),

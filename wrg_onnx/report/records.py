@@ -10,6 +10,7 @@ from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.recover import LayerFit
+from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
 
 
@@ -163,6 +164,8 @@ class PruneReport:
         seconds: Time by stage.
         cpu_seconds: CPU time by stage, of all threads of this process.
         sparsified: How the original was trained before the cut; None if it was not.
+        unfinished: The stages that an error ended after the cut was proven; the model is the last
+            one that is proven.
     """
 
     model: str
@@ -189,6 +192,7 @@ class PruneReport:
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
     images_of: Mapping[str, int] = field(default_factory=dict)
     sparsified: SparsifyReport | None = None
+    unfinished: tuple[Unfinished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +294,7 @@ class FinetuneReport:
             against the model before training.
         notes: What a user should know about this run.
         seconds: Time by stage.
+        unfinished: What an error ended after ONNX Runtime agreed with torch.
     """
 
     model: str
@@ -314,3 +319,4 @@ class FinetuneReport:
     after: Accuracy | None
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    unfinished: tuple[Unfinished, ...] = ()

@@ -32,6 +32,7 @@ from wrg_onnx.report.rows import (
     short_count,
     signed_change,
 )
+from wrg_onnx.report.unfinished import unfinished_lines
 
 MOST_ROWS = 20
 """How many groups or reasons a table shows; JSON has all."""
@@ -53,6 +54,7 @@ def prune_text(report: PruneReport) -> RenderableType:
     ]
     if report.recovery is not None:
         lines.append(Text(_recovery(report.recovery)))
+    lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
@@ -204,6 +206,7 @@ def finetune_text(report: FinetuneReport) -> RenderableType:
     lines.append(
         Text(f"Check: ONNX Runtime computes what the torch twin does, error {report.error:.1e}.")
     )
+    lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
