@@ -20,6 +20,7 @@ from wrg_onnx.pipeline.memory import (
     TWIN_COPIES,
     check_memory,
 )
+from wrg_onnx.pipeline.nothing import why_nothing
 from wrg_onnx.pipeline.prune_report import prune_report
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
@@ -172,14 +173,23 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
     if config.ratio <= possible:
         return
     whole = budget.cost(model.everything)
-    frozen = budget.cost(~model.units.removable) / whole if whole else 1.0
+    frozen = budget.cost(~model.units.removable) / whole if whole else 0.0
     limits = "".join(f" --keep '{glob}'" for glob in config.limits.keep)
     limits += "".join(f" --only '{glob}'" for glob in config.limits.only)
+    see = f"(see `wrg-onnx inspect {model.graph.name}{limits}`)"
+    nothing = why_nothing(model)
+    if nothing is None and not whole:
+        nothing = "the model has no MACs, only parameters (--budget params)"
+    if nothing is not None:
+        raise BudgetError(
+            f"nothing can be cut: {nothing} {see}",
+            wanted=config.ratio, possible=0.0, frozen=frozen,
+        )  # fmt: skip
     quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
     raise BudgetError(
         f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
         f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"(see `wrg-onnx inspect {model.graph.name}{limits}`)",
+        f"{see}",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,

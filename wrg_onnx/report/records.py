@@ -66,6 +66,7 @@ class InspectReport:
         largest_ratio: The largest ratio that can be asked for.
         choices: How ambiguous reshapes were read, by node.
         sizes: The concrete shape of each input in the analysis.
+        nothing: Why nothing can be cut; None where something can.
     """
 
     model: str
@@ -76,6 +77,7 @@ class InspectReport:
     largest_ratio: float
     choices: Mapping[str, str]
     sizes: Mapping[str, tuple[int, ...]]
+    nothing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

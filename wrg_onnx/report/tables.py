@@ -231,14 +231,21 @@ def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> 
 def inspect_text(report: InspectReport) -> RenderableType:
     """Show what can be cut, and what stays and why."""
     sizes = ", ".join(f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.sizes.items())
+    free = (
+        f"{report.frozen_share:.1%} of the parameters are frozen, the largest ratio is "
+        f"{report.largest_ratio:.1%}"
+    )
+    if report.nothing is not None:
+        free = f"nothing can be cut: {report.nothing}"
     lines: list[RenderableType] = [
         Text(report.model, "bold"),
         Text(
             f"{report.cost.parameters:,} parameters, {short_count(report.cost.macs)} MACs at "
-            f"{sizes}; {report.frozen_share:.1%} of the parameters are frozen, the largest ratio "
-            f"is {report.largest_ratio:.1%}"
+            f"{sizes}; {free}"
         ),
     ]
+    if not report.groups and not report.frozen:
+        return Group(*lines)
     groups = table_of("layer width", "units", "removable", "parameters per unit")
     for group in report.groups[:MOST_ROWS]:
         groups.add_row(

@@ -123,8 +123,8 @@ def prune(
         cache: Where what was measured is kept, by model and images, for runs with another ratio,
             budget or criterion: True for the user's cache folder, False for nowhere, or a folder.
         amp: Whether the criterion's gradients are computed in bfloat16.
-        keep: Globs over names of nodes and weights that stay whole.
-        only: Globs over those to prune; empty for all.
+        keep: Names of nodes and weights that stay whole, or globs over them.
+        only: Names of those to prune, or globs; empty for all.
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
         evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
             data.
