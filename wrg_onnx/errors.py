@@ -179,6 +179,6 @@ class ShareDone(Exception):  # noqa: N818 - it is no error
     """
 
 
-def one_line(error: Exception, most: int = 240) -> str:
+def one_line(error: Exception | str, most: int = 240) -> str:
     """Return what another library's exception says, on one line of at most ``most`` characters."""
     return " ".join(str(error).split())[:most]

@@ -254,6 +254,8 @@ class ExportReport:
         opset: The version of ai.onnx in the file.
         file_bytes: Size of the file.
         seconds: How long it took.
+        weights: Which part of the file of weights was taken; None for all of it, or no file.
+        notes: What a user should know, such as what torch warned of.
     """
 
     factory: str
@@ -263,6 +265,8 @@ class ExportReport:
     opset: int
     file_bytes: int
     seconds: float
+    weights: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

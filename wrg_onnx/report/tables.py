@@ -172,11 +172,17 @@ def bench_text(report: BenchReport) -> RenderableType:
 
 def export_text(report: ExportReport) -> RenderableType:
     """Show what an export wrote."""
-    return Text(
-        f"{report.factory} -> {report.output or NOT_WRITTEN}: {report.parameters:,} parameters, "
-        f"{byte_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
-        f"to {report.error:.1e}"
-    )
+    lines = [
+        Text(
+            f"{report.factory} -> {report.output or NOT_WRITTEN}: {report.parameters:,} "
+            f"parameters, {byte_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime "
+            f"agrees with torch to {report.error:.1e}"
+        )
+    ]
+    if report.weights is not None:
+        lines.append(Text(f"Weights: {report.weights}."))
+    lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
+    return Group(*lines)
 
 
 def finetune_text(report: FinetuneReport) -> RenderableType:
