@@ -7,16 +7,17 @@ import logging
 import onnx
 import pytest
 
-from wrg_onnx.errors import DataError, StatisticsError, ValidationError
+from wrg_onnx.errors import DataError, StatisticsError, UnfinishedError, ValidationError
 from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.pipeline import finetune as tuning
 from wrg_onnx.pipeline import judging, prune_report, rounds
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.report import to_plain, to_text
+from wrg_onnx.report.unfinished import check_finished
 from wrg_onnx.select import Criterion
 
-pytestmark = pytest.mark.usefixtures("few_samples")
+pytestmark = [pytest.mark.usefixtures("few_samples"), pytest.mark.unfinished]
 
 
 def config(ratio=0.4, **fields):
@@ -61,6 +62,7 @@ def stages(report):
 def test_a_whole_run_has_nothing_unfinished(tiny_unet):
     report = prune(tiny_unet, None, config(evaluate=False)).report
     assert report.unfinished == ()
+    check_finished(report)
 
 
 def test_a_failed_recovery_leaves_the_cut_which_is_judged(tiny_unet, tmp_path, fail):
@@ -72,6 +74,8 @@ def test_a_failed_recovery_leaves_the_cut_which_is_judged(tiny_unet, tmp_path, f
         "recover", "StatisticsError", "no rows", True,
     )  # fmt: skip
     assert (tmp_path / "out.onnx").read_bytes() == (tmp_path / "cut.onnx").read_bytes()
+    with pytest.raises(UnfinishedError, match=r"out.onnx' is written and proven, but 'recover' f"):
+        check_finished(report)
     assert report.recovery is None
     assert report.accuracy.after == plain.accuracy.after
     assert report.speed

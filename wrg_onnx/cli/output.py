@@ -40,9 +40,8 @@ def emit_made(result: Result[Any], *, as_json: bool) -> None:
     Raises:
         UnfinishedError: If a stage after the proof is missing, and be it this one.
     """
-    report = result.report
-    what = "the model" if report.output is None else f"'{report.output}'"
-    done = "is proven" if report.output is None else "is written and proven"
+    from wrg_onnx.report.unfinished import check_finished, proven_model
+
     try:
         emit(result, as_json=as_json)
     except OSError:
@@ -50,13 +49,11 @@ def emit_made(result: Result[Any], *, as_json: bool) -> None:
     except Exception as error:
         _LOG.exception("the report cannot be shown")
         raise UnfinishedError(
-            f"{what} {done}, but the report cannot be shown: {type(error).__name__}: "
-            f"{one_line(error)}. This is a fault of wrg-onnx: please report it"
+            f"{proven_model(result.report)}, but the report cannot be shown: "
+            f"{type(error).__name__}: {one_line(error)}. This is a fault of wrg-onnx: please "
+            "report it"
         ) from error
-    if report.unfinished:
-        stages = " and ".join(f"'{one.stage}'" for one in report.unfinished)
-        first = report.unfinished[0]
-        raise UnfinishedError(f"{what} {done}, but {stages} failed: {first.error}: {first.message}")
+    check_finished(result.report)
 
 
 @contextmanager

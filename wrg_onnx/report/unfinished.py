@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+from wrg_onnx.errors import UnfinishedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,37 @@ def unfinished_lines(stages: Sequence[Unfinished]) -> Iterator[str]:
         advice = "" if known else ". This is a fault of wrg-onnx: please report it"
         because = f"{error}: {message}" if message else error
         yield f"{missing} ({because}){advice}."
+
+
+class _OfModel(Protocol):
+    """The report of a run that makes a model."""
+
+    @property
+    def output(self) -> str | None: ...
+
+    @property
+    def unfinished(self) -> tuple[Unfinished, ...]: ...
+
+
+def proven_model(report: _OfModel) -> str:
+    """Say that the model of a run is there, as the beginning of what is not."""
+    if report.output is None:
+        return "the model is proven"
+    return f"'{report.output}' is written and proven"
+
+
+def check_finished(report: _OfModel) -> None:
+    """Refuse a run some of whose stages are missing: whoever measures must not take it for a whole.
+
+    Args:
+        report: Of a pruning or a fine-tuning.
+
+    Raises:
+        UnfinishedError: If a stage after the proof failed.
+    """
+    if report.unfinished:
+        stages = " and ".join(f"'{one.stage}'" for one in report.unfinished)
+        first = report.unfinished[0]
+        raise UnfinishedError(
+            f"{proven_model(report)}, but {stages} failed: {first.error}: {first.message}"
+        )
