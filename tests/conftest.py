@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,28 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+class _Unfinished(logging.Handler):
+    """Keeps what runs say of stages that failed behind the proof."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def finished(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test whose run goes on behind an error, unless it is marked ``unfinished``."""
+    handler, logger = _Unfinished(), logging.getLogger("wrg_onnx.pipeline.attempts")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    if request.node.get_closest_marker("unfinished") is None:
+        assert not handler.said, "\n".join(handler.said)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ PUBLIC = {
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
     "ValidateReport to_json to_plain to_text",
     "recover": "AddedBiases FEWEST_SAMPLES Kept LayerFit MeasureOptions Measured "
-    "ReconstructOptions Reconstruction Removal RowOptions compensate consumers_of find_or_measure "
-    "measure_layers reconstruct",
+    "ReconstructOptions Reconstruction Removal RowOptions check_samples compensate consumers_of "
+    "find_or_measure measure_layers reconstruct",
     "finetune": "BatchNormUse Between CheckpointFile Device EpochResult Finetuned "
     "FinetuneOptions TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "

@@ -19,6 +19,7 @@ first call does.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from wrg_onnx.errors import (
     OutputError,
     ShareDone,
     StatisticsError,
+    UnfinishedError,
     UnreadableError,
     UnsupportedOperatorError,
     UsageError,
@@ -90,6 +92,7 @@ __all__ = [
     "Scope",
     "ShareDone",
     "StatisticsError",
+    "UnfinishedError",
     "UnreadableError",
     "UnsupportedOperatorError",
     "UsageError",
@@ -109,6 +112,8 @@ __all__ = [
     "tsod_make",
     "validate",
 ]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # who uses it decides what is shown
 
 _HOMES = {
     "wrg_onnx.calibrate": ("CacheReport",),

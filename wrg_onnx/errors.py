@@ -11,7 +11,8 @@
     ├── BudgetError             the asked ratio cannot be reached
     ├── UnsupportedOperatorError   an operator has no differentiable twin
     ├── MissingPackageError     an optional package is not installed
-    └── ValidationError         3: the pruned graph does not compute what the masked original does
+    ├── ValidationError         3: the pruned graph does not compute what the masked original does
+    └── UnfinishedError         4: the model is proven and written, but a stage after that failed
 
 A message says what is wrong, where, what was expected against what was found, and the next step.
 """
@@ -161,6 +162,16 @@ class ValidationError(WrgError):
         self.tolerance = tolerance
 
 
+class UnfinishedError(WrgError):
+    """A command's model is proven and written, but a stage after that failed.
+
+    Python functions return the model and name such stages in ``report.unfinished``; commands print
+    them, and then end with this.
+    """
+
+    exit_code: ClassVar[int] = 4
+
+
 class ShareDone(Exception):  # noqa: N818 - it is no error
     """Ends the call in a process beside the first of several, which has done its share.
 
@@ -168,6 +179,6 @@ class ShareDone(Exception):  # noqa: N818 - it is no error
     """
 
 
-def one_line(error: Exception, most: int = 240) -> str:
+def one_line(error: Exception | str, most: int = 240) -> str:
     """Return what another library's exception says, on one line of at most ``most`` characters."""
     return " ".join(str(error).split())[:most]

@@ -162,6 +162,15 @@ def test_kept_names_stay_whole(glob):
     assert found.removable("wb", 0).all()
 
 
+@pytest.mark.parametrize("option", ["keep", "only"])
+def test_an_exact_name_is_no_glob(option):
+    model = build(CHAIN, WEIGHTS)
+    model.graph.initializer[0].name = model.graph.node[0].input[1] = "w[b]"
+    found = analyse(model, Limits(**{option: ("w[b]",)}))
+    assert found.removable("w[b]", 0).all() == (option == "only")
+    assert found.removable("wb", 0).all() == (option == "keep")
+
+
 def test_only_what_is_named_is_pruned():
     found = analyse(build(CHAIN, WEIGHTS), Limits(only=("wb",)))
     assert found.removable("wb", 0).all()

@@ -1,5 +1,5 @@
-import os
 import uuid
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from wrg_onnx.choices import Exporter
@@ -18,7 +17,6 @@ from wrg_onnx.export.write import (
     build_module,
     export_factory,
     export_module,
-    load_weights,
 )
 
 IMAGE = ((1, 3, 8, 8),)
@@ -58,11 +56,6 @@ class Sorting(nn.Module):
 class Broken(nn.Module):
     def forward(self, image):
         return image / torch.zeros(())
-
-
-class Hostile:
-    def __reduce__(self):
-        return os.mkdir, ("executed",)
 
 
 @pytest.fixture
@@ -298,66 +291,21 @@ def test_a_factory_leaves_the_random_state_alone(factory_module):
     assert torch.equal(torch.rand(1), expected)
 
 
-# --- state dicts ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("exporter", list(Exporter))
+def test_what_is_warned_of_is_told_and_not_printed(tmp_path, exporter, capfd):
+    class Old(nn.Module):
+        def forward(self, image):
+            warnings.warn("this block is slow", stacklevel=1)
+            return image * 2
+
+    options = ExportOptions(IMAGE, exporter=exporter)
+    result = export_module(Old(), tmp_path / "net.onnx", options)
+    assert "UserWarning: this block is slow" in result.warnings
+    assert len(set(result.warnings)) == len(result.warnings)
+    assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("save", "name"), [(torch.save, "weights.pt"), (save_file, "weights.safetensors")]
-)
-def test_a_state_dict_is_loaded(net, tmp_path, save, name):
-    expected = {key: value + 1 for key, value in net.state_dict().items()}
-    save(expected, tmp_path / name)
-    load_weights(net, tmp_path / name)
-    assert all(torch.equal(value, expected[key]) for key, value in net.state_dict().items())
-
-
-def test_keys_that_do_not_fit_are_named_and_nothing_is_loaded(net, tmp_path):
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    weights = {key: value + 1 for key, value in before.items()}
-    weights["other.weight"] = weights.pop("conv.weight")
-    weights["head.bias"] = torch.zeros(2)
-    torch.save(weights, tmp_path / "weights.pt")
-    with pytest.raises(ModelError) as caught:
-        load_weights(net, tmp_path / "weights.pt")
-    assert "1 missing ('conv.weight')" in str(caught.value)
-    assert "1 unexpected ('other.weight')" in str(caught.value)
-    assert "1 of another shape ('head.bias [2] for [1]')" in str(caught.value)
-    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
-
-
-def test_a_file_that_would_run_code_is_refused_and_not_run(net, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    torch.save({"conv.weight": Hostile()}, "weights.pt")
-    with pytest.raises(ModelError, match="could run code"):
-        load_weights(net, Path("weights.pt"))
-    assert not Path("executed").exists()
-
-
-@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04"])
-def test_a_file_without_weights_is_refused(net, tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ModelError, match=name):
-        load_weights(net, tmp_path / name)
-
-
-@pytest.mark.parametrize(("save", "name"), [(torch.save, "w.pt"), (save_file, "w.safetensors")])
-def test_a_truncated_file_is_refused(net, tmp_path, save, name):
-    path = tmp_path / name
-    save(net.state_dict(), path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ModelError, match="truncated"):
-        load_weights(net, path)
-
-
-@pytest.mark.parametrize("name", ["absent.pt", "absent.safetensors"])
-def test_an_absent_file_is_named(net, tmp_path, name):
-    with pytest.raises(ModelError, match=f"{name}': cannot be read: No such file"):
-        load_weights(net, tmp_path / name)
-
-
-@pytest.mark.parametrize("content", [{"state_dict": {}, "epoch": 3}, [torch.zeros(1)]])
-def test_a_checkpoint_that_is_more_than_a_state_dict_is_refused(net, tmp_path, content):
-    torch.save(content, tmp_path / "weights.pt")
-    with pytest.raises(ModelError, match="must hold a state dict"):
-        load_weights(net, tmp_path / "weights.pt")
+def test_a_branch_that_the_older_exporter_takes_for_good_is_told(tmp_path):
+    options = ExportOptions(IMAGE, exporter=Exporter.TORCHSCRIPT)
+    result = export_module(Sorting(), tmp_path / "net.onnx", options)
+    assert any("TracerWarning: Converting a tensor to a Python" in line for line in result.warnings)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from strategies import build, normal
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.errors import BudgetError, ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.graph import stored_bytes
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.inspect import inspect
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.report import to_text
 from wrg_onnx.select import Criterion
 
 HEAD = '<ir_version: 8, opset_import: ["": 17]> g '
@@ -108,3 +111,32 @@ def test_inspect_lists_widths_and_reasons(tmp_path):
     assert kept.groups == ()
     assert (kept.largest_ratio, kept.frozen_share) == (0, 1)
     assert any("--keep" in row.reason for row in kept.frozen)
+
+
+NOTHING = {
+    "one node": (
+        "net (float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Identity(x) }", (),
+        "the model has no weights",
+    ),
+    "no weight": (
+        "net (float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Relu(x) }", (),
+        "the model has no weights",
+    ),
+    "no free channel": (
+        "net (float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Conv(x, w) }", ("w",),
+        "no channel is free, and most parameters stay because Conv",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_inspect_and_prune_say_alike_why_nothing_can_be_cut(tmp_path, kind):
+    text, weights, why = NOTHING[kind]
+    path = tmp_path / "m.onnx"
+    onnx.save(build(text, {name: normal(3, 3, 1, 1) for name in weights}), path)
+    report = inspect(path, DataOptions(), Limits(), floor=0.1).report
+    assert report.nothing.startswith(why)
+    assert f"nothing can be cut: {why}" in " ".join(to_text(report, 500).split())
+    with pytest.raises(BudgetError, match=f"^nothing can be cut: {why}") as caught:
+        prune(path, None, PruneConfig(0.5, criterion=Criterion.L1))
+    assert (caught.value.possible, caught.value.frozen) == (0, report.frozen_share)

@@ -274,6 +274,17 @@ def test_an_export_is_one_line_of_facts():
     assert rows(text)[0].startswith("m:f -> f.onnx: 12,345 parameters, 50.00 KB, opset 20;")
 
 
+def test_an_export_says_which_weights_were_taken_and_what_was_warned_of():
+    report = ExportReport(
+        "m:f", "f.onnx", 5, 1e-6, 20, 50_000, 1.0,
+        "['state_dict'] of 'w[0].pt'", ("torch warned: [bold]",),
+    )  # fmt: skip
+    assert rows(show(export_text(report)))[-2:] == [
+        "Weights: ['state_dict'] of 'w[0].pt'.",
+        "Note: torch warned: [bold].",
+    ]
+
+
 def test_names_longer_than_the_terminal_are_folded_not_cut():
     name = "/".join(["a_very_long_folder_name"] * 6) + ".onnx"
     text = show(bench_text(BenchReport("cpu", {name: Latency(1, 1, 1, 1)}, {"x": (1,)})))

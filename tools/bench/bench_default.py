@@ -36,6 +36,7 @@ from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import DataOptions
 from wrg_onnx.pipeline.samples import gather_samples
 from wrg_onnx.report.records import PruneReport
+from wrg_onnx.report.unfinished import check_finished
 from wrg_onnx.select import criterion_names
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,7 @@ def measure(path: Path, images: int, criterion: str, ratio: float) -> Cost:
                 path, Path(folder, "pruned.onnx"), ratio=ratio, criterion=criterion,
                 samples=images, evaluate=False, cache=False,
             )  # fmt: skip
+            check_finished(result.report)
             found.append(result.report)
 
     options = DataOptions(samples=images)

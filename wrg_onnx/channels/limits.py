@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from wrg_onnx.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Globs over the names of nodes and constants.
+    """Names of nodes and constants, or globs over them (``named_by``).
 
     Attributes:
         keep: What matches stays whole, on every axis.
@@ -28,10 +28,33 @@ class Limits:
     head_dims: bool = False
 
 
+def named_by(pattern: str, names: Collection[str]) -> set[str]:
+    """Find the names that a pattern of the user's stands for.
+
+    Args:
+        pattern: A name, or a glob where there is no such name: ``blocks[0].w`` is a name where a
+            weight is called so, and as a glob it would be ``blocks0.w``.
+        names: Those of all nodes and constants.
+    """
+    if pattern in names:
+        return {pattern}
+    return {name for name in names if fnmatch.fnmatchcase(name, pattern)}
+
+
+def names_of(graph: Graph) -> set[str]:
+    """Return the names that limits may speak of; of a flat graph, as bodies have names, too."""
+    return {*(node.name for node in graph.nodes), *graph.constants}
+
+
 def apply_limits(graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: Ledger) -> None:
     """Freeze what the limits name, or leave out."""
     if not (limits.keep or limits.only):
         return
+    known = names_of(graph)
+    keep, only = (
+        frozenset().union(*(named_by(pattern, known) for pattern in patterns))
+        for patterns in (limits.keep, limits.only)
+    )
     readers = {name: [n.name for n in nodes] for name, nodes in graph.consumers.items()}
     makes = np.zeros(sum(slot.size for slot in slots), bool)
     for ids in ledger.filters:
@@ -39,12 +62,8 @@ def apply_limits(graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: Le
     for slot in slots:
         names = (slot.name, *readers.get(slot.name, ()))
         ids = np.arange(slot.offset, slot.offset + slot.size)
-        if _matches(names, limits.keep):
+        if not keep.isdisjoint(names):
             ledger.freeze(ids, f"'{slot.name}'", "is kept on request (--keep)")
-        elif limits.only and makes[slot.offset] and not _matches(names, limits.only):
+        elif limits.only and makes[slot.offset] and only.isdisjoint(names):
             text = "makes channels that are not among those to prune (--only)"
             ledger.freeze(ids, f"'{slot.name}'", text)
-
-
-def _matches(names: Sequence[str], globs: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -25,6 +27,25 @@ COMMANDS: Mapping[str, str] = {
 }
 """The commands with their short help; ``NAME_command`` in ``wrg_onnx/cli/NAME.py`` is imported when
 it is asked for, so that ``--help`` answers at once."""
+
+
+class _ToStderr(logging.Handler):
+    """Prints what the package logs on stderr, as it is then: a progress bar may hold it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message with its traceback."""
+        click.echo(self.format(record), err=True)
+
+
+@contextmanager
+def _tracebacks() -> Iterator[None]:
+    """Show the tracebacks of errors that are the package's own fault, which a report needs."""
+    handler, logger = _ToStderr(logging.ERROR), logging.getLogger("wrg_onnx")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 class _Group(click.Group):
@@ -50,7 +71,8 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; leave with the exit code of the error, if there is one."""
         try:
-            return super().invoke(ctx)
+            with _tracebacks():
+                return super().invoke(ctx)
         except ShareDone:
             return None
         except WrgError as error:
@@ -71,5 +93,5 @@ def main() -> None:
     """Remove whole channels from a trained ONNX model, and prove it.
 
     Results go to stdout, progress to stderr. Exit codes: 0 done, 1 error, 2 usage, 3 validation
-    failed. Output files appear whole or not at all.
+    failed, 4 written and proven, but a later stage failed. Output files appear whole or not at all.
     """

@@ -42,7 +42,7 @@ Example:
     "--input", type=Shape(), metavar="NxCxHxW", multiple=True, required=True,
     help="Shape of each input.",
 )  # fmt: skip
-@click.option("--weights", type=PATH, help="State dict: .safetensors, .pt or .pth.")
+@click.option("--weights", type=PATH, help="State dict or checkpoint: .safetensors, .pt or .pth.")
 @click.option("-o", "--output", type=PATH, help="[FUNCTION.onnx]")
 @click.option("--input-name", multiple=True, help="Name of each input.")
 @click.option("--static-batch", is_flag=True, help="Fix the batch to the shape's.")

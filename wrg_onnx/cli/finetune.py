@@ -18,7 +18,7 @@ from wrg_onnx.cli.options import (
     input_options,
     run_options,
 )
-from wrg_onnx.cli.output import emit, progress_bar
+from wrg_onnx.cli.output import emit_made, progress_bar
 from wrg_onnx.pipeline.api.finetune import GENERATED
 
 DEFAULTS = defaults_of(wrg_onnx.finetune)
@@ -115,7 +115,8 @@ def finetune_command(model: Path, output: Path | None, *, as_json: bool, **optio
     With masks/ the loss is BCE + IoU + SSIM of the saliency map. To this, or instead of it, come
     the teacher's outputs and feature maps. A quarter of --data is left for judging. A tenth of the
     rest is held out and chooses the weights, by max F where there are masks: those of the best
-    epoch, or on the way to it from those before training, which are a candidate, too.
+    epoch, or on the way to it from those before training, which are a candidate, too. If the
+    judging fails, they are written all the same, and the exit code is 4.
     """
     target = output or beside(model, ".tuned.onnx")
     with (
@@ -123,4 +124,4 @@ def finetune_command(model: Path, output: Path | None, *, as_json: bool, **optio
         progress_bar(shown=not workers.index) as progress,
     ):
         result = wrg_onnx.finetune(model, target, progress=progress, workers=workers, **options)
-    emit(result, as_json=as_json)
+    emit_made(result, as_json=as_json)

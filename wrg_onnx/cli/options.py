@@ -163,10 +163,12 @@ def limit_options(function: Function) -> Function:
     """Add the options that say what to leave alone."""
     options = (
         click.option(
-            "--keep", multiple=True, metavar="GLOB", help="Leave matching nodes or weights whole."
+            "--keep", multiple=True, metavar="GLOB",
+            help="Leave nodes or weights of this name whole, or those that match.",
         ),
         click.option(
-            "--only", multiple=True, metavar="GLOB", help="Prune only the layers that match."
+            "--only", multiple=True, metavar="GLOB",
+            help="Prune only the layers of this name, or those that match.",
         ),
         click.option(
             "--head-dims", is_flag=True,

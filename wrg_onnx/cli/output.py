@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wrg_onnx.errors import UnfinishedError, one_line
 from wrg_onnx.progress import Progress
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import Result
+
+_LOG = logging.getLogger(__name__)
 
 COLUMNS = 80
 """Of a terminal that does not say how wide it is."""
@@ -28,6 +32,28 @@ def emit(result: Result[Any], *, as_json: bool) -> None:
         return
     width = shutil.get_terminal_size((COLUMNS, 24)).columns
     click.echo(to_text(result.report, width))
+
+
+def emit_made(result: Result[Any], *, as_json: bool) -> None:
+    """Print the result of a command that made a model.
+
+    Raises:
+        UnfinishedError: If a stage after the proof is missing, and be it this one.
+    """
+    from wrg_onnx.report.unfinished import check_finished, proven_model
+
+    try:
+        emit(result, as_json=as_json)
+    except OSError:
+        raise  # of stdout: its reader knows
+    except Exception as error:
+        _LOG.exception("the report cannot be shown")
+        raise UnfinishedError(
+            f"{proven_model(result.report)}, but the report cannot be shown: "
+            f"{type(error).__name__}: {one_line(error)}. This is a fault of wrg-onnx: please "
+            "report it"
+        ) from error
+    check_finished(result.report)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from wrg_onnx.cli.options import (
     limit_options,
     run_options,
 )
-from wrg_onnx.cli.output import emit, progress_bar
+from wrg_onnx.cli.output import emit_made, progress_bar
 from wrg_onnx.errors import UsageError
 
 DEFAULTS = defaults_of(wrg_onnx.prune)
@@ -120,7 +120,9 @@ def prune_command(
 
     The pruned model has the same inputs and outputs. It is written only if ONNX Runtime shows that
     it computes what MODEL does with the removed channels silenced. Then the surviving weights are
-    solved for, layer by layer, so that each makes again what it made before.
+    solved for, layer by layer, so that each makes again what it made before. If a stage after the
+    proof fails, the proven model is written all the same, the report says what is missing, and the
+    exit code is 4.
     """
     if out and output:
         raise UsageError(f"OUT '{out}' and --output '{output}' both name the output: give one")
@@ -137,4 +139,4 @@ def prune_command(
             workers=workers,
             **options,
         )
-    emit(result, as_json=as_json)
+    emit_made(result, as_json=as_json)

@@ -1,23 +1,21 @@
-"""From ``module:function`` and a state dict to a torch module."""
+"""From ``module:function`` to a torch module."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from wrg_onnx.errors import MissingPackageError, ModelError, UsageError, one_line
+from wrg_onnx.errors import UsageError, one_line
 
 _SEED = 0
-_NAMED_KEYS = 3
 
 
 def build_module(factory: str) -> nn.Module:
@@ -76,41 +74,6 @@ def load_function(spec: str, what: str, example: str) -> Callable[..., Any]:
     return loaded
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a state dict into a module; every key must be there, and no other.
-
-    Args:
-        module: The module that receives the weights.
-        path: A ``.safetensors`` file, or what ``torch.save`` makes of a state dict.
-
-    Raises:
-        ModelError: If the file cannot be read without running code, or does not fit the module.
-        MissingPackageError: If it is a ``.safetensors`` file and safetensors is not installed.
-    """
-    weights = read_weights(path)
-    own = module.state_dict()
-    missing = [key for key in own if key not in weights]
-    unexpected = [key for key in weights if key not in own]
-    shapes = [
-        f"{key} {list(weights[key].shape)} for {list(own[key].shape)}"
-        for key in own
-        if key in weights and weights[key].shape != own[key].shape
-    ]
-    problems = [
-        f"{len(found)} {kind} ({first_names(found)})"
-        for kind, found in [
-            ("missing", missing), ("unexpected", unexpected), ("of another shape", shapes),
-        ]
-        if found
-    ]  # fmt: skip
-    if problems:
-        raise ModelError(
-            f"'{path}': its state dict does not fit {type(module).__name__}, keys: "
-            f"{'; '.join(problems)}; export the factory that made the file"
-        )
-    module.load_state_dict(dict(weights))
-
-
 def _import(name: str, label: str) -> Any:
     importlib.invalidate_caches()
     try:
@@ -137,55 +100,3 @@ def _current_folder_importable() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
-
-
-def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a state dict, as ``.safetensors`` or as what ``torch.save`` makes of it; no code is run.
-
-    Raises:
-        ModelError: If the file cannot be read, or holds something else.
-        MissingPackageError: If it is a ``.safetensors`` file and safetensors is not installed.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ModelError(f"'{path}': cannot be read: {error.strerror or error}") from error
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"'{path}': holds more than tensors, or is no torch file, and reading it could run "
-            "code; save module.state_dict() alone, with torch.save or safetensors"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"'{path}': not a torch file, or a truncated one") from error
-    if not isinstance(weights, Mapping):
-        raise ModelError(f"'{path}': must hold a state dict, got {type(weights).__name__}")
-    others = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
-    if others:
-        raise ModelError(
-            f"'{path}': must hold a state dict of tensors, but {first_names(others)} are not "
-            "tensors; save module.state_dict() alone"
-        )
-    return weights
-
-
-def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
-    try:
-        import safetensors
-        import safetensors.torch
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("safetensors", purpose=f"'{path}'", extra="torch") from error
-    try:
-        weights: Mapping[str, Tensor] = safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise ModelError(
-            f"'{path}': not a safetensors file, or a truncated one ({one_line(error)})"
-        ) from error
-    return weights
-
-
-def first_names(names: Sequence[str]) -> str:
-    """List names for a message: the first few of them."""
-    shown = ", ".join(f"'{name}'" for name in names[:_NAMED_KEYS])
-    return shown + (", ..." if len(names) > _NAMED_KEYS else "")

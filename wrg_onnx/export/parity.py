@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wrg_onnx.errors import ModelError, one_line
-from wrg_onnx.export.factory import first_names
+from wrg_onnx.export.state_dict import first_names
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.session import runtime
 

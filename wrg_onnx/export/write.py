@@ -12,10 +12,9 @@ import inspect
 import logging
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,11 @@ from torch import nn
 
 from wrg_onnx.choices import Exporter
 from wrg_onnx.errors import MissingPackageError, ModelError, OutputError, UsageError, one_line
-from wrg_onnx.export.factory import build_module, load_weights
+from wrg_onnx.export.factory import build_module
 from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.parity import compare_outputs, random_sample, run_module
+from wrg_onnx.export.state_dict import load_weights
+from wrg_onnx.export.warned import told_warnings
 from wrg_onnx.files import check_output
 from wrg_onnx.graph.save import ONE_FILE_BYTES
 from wrg_onnx.graph.session import runtime
@@ -46,6 +47,8 @@ class ExportResult:
         max_relative_error: The largest difference from torch, relative to the output's maximum.
         opset: The version of the file's default operator set.
         seconds: How long export, check and comparison took.
+        weights: Which part of the file of weights was taken; None for all of it, or no file.
+        warnings: What torch, or the module, warned of meanwhile.
     """
 
     path: Path
@@ -53,6 +56,8 @@ class ExportResult:
     max_relative_error: float
     opset: int
     seconds: float
+    weights: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def export_factory(
@@ -71,8 +76,9 @@ def export_factory(
         factory: ``module:function``, importable from the current folder; called with no arguments.
         output: The file to write.
         options: Shapes, batch, opset, names and exporter.
-        weights: A state dict, as ``.safetensors`` or as what ``torch.save`` makes of it. Without it
-            the weights are the factory's own, drawn under a fixed seed.
+        weights: A state dict, as ``.safetensors`` or as what ``torch.save`` makes of it, or the
+            checkpoint of a training script that holds one. Without it the weights are the factory's
+            own, drawn under a fixed seed.
         force: Whether an existing file may be replaced.
 
     Returns:
@@ -86,9 +92,8 @@ def export_factory(
     """
     check_output(output, force=force)
     module = build_module(factory)
-    if weights is not None:
-        load_weights(module, weights)
-    return export_module(module, output, options, force=force)
+    taken = None if weights is None else load_weights(module, weights)
+    return replace(export_module(module, output, options, force=force), weights=taken)
 
 
 def export_module(
@@ -125,6 +130,7 @@ def export_module(
         output.parent.mkdir(parents=True, exist_ok=True)
         with (
             _inference(module),
+            told_warnings() as warned,
             tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
         ):
             # The final name inside a temporary folder: external data is found by its file's name.
@@ -141,7 +147,8 @@ def export_module(
     except OSError as error:
         raise OutputError(f"'{output}': cannot be written: {error.strerror or error}") from error
     parameters = sum(p.numel() for p in module.parameters())
-    return ExportResult(output, parameters, difference, opset, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return ExportResult(output, parameters, difference, opset, seconds, warnings=tuple(warned))
 
 
 @contextmanager
@@ -207,23 +214,18 @@ def _advice(options: ExportOptions) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what torch's exporter says about its own parts.
+    """Silence what torch's exporter logs about its own parts.
 
-    Both exporters warn of deprecated functions that they call themselves, and log each optional
-    package that is absent and each version conversion. Whether the file is right is not for the
-    log to tell: the checker, the opset and the outputs are compared afterwards.
+    Both exporters log each optional package that is absent and each version conversion. Whether the
+    file is right is not for the log to tell: the checker, the opset and the outputs are compared
+    afterwards.
     """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        with warnings.catch_warnings():
-            for category in (DeprecationWarning, FutureWarning):
-                warnings.simplefilter("ignore", category)
-            # All inputs share one batch, on purpose.
-            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used")
-            yield
+        yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from wrg_onnx.channels import (
     mac_terms,
     parameter_terms,
 )
+from wrg_onnx.channels.limits import named_by, names_of
 from wrg_onnx.channels.table import find_rule
 from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.evaluate.cost import Cost, measure_cost
@@ -127,11 +127,10 @@ def analyse_graph(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | No
 
 def _check_limits(graph: Graph, limits: Limits) -> None:
     """Refuse a glob that matches nothing: it is misspelt, and would be silently without effect."""
-    flat = flatten(graph).graph
-    names = [node.name for node in flat.nodes] + list(flat.constants)
+    names = names_of(flatten(graph).graph)
     for option, globs in (("keep", limits.keep), ("only", limits.only)):
         for glob in globs:
-            if not fnmatch.filter(names, glob):
+            if not named_by(glob, names):
                 raise UsageError(
                     f"{option} '{glob}' matches no node or weight of '{graph.name}': "
                     "`wrg-onnx inspect` lists the layers' names"

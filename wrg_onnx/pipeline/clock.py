@@ -30,7 +30,9 @@ class Clock:
         """Time what is done inside."""
         self.progress(name, 0, 0)
         start, cpu_start = time.perf_counter(), time.process_time()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-        spent = time.process_time() - cpu_start
-        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + spent
+        try:
+            yield
+        finally:  # of a stage that fails, too
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            spent = time.process_time() - cpu_start
+            self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + spent

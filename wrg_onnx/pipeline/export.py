@@ -29,7 +29,8 @@ def export(
         factory: ``module:function``, importable from the current folder, or a torch module.
         output: The file to write; None for none.
         options: Shapes, batch, opset, names and exporter.
-        weights: A state dict for what ``module:function`` makes, read without running code in it.
+        weights: A state dict for what ``module:function`` makes, or a checkpoint that holds one,
+            read without running code in it.
         force: Whether an existing file may be replaced.
 
     Returns:
@@ -72,4 +73,6 @@ def _write(
         opset=result.opset,
         file_bytes=result.path.stat().st_size,
         seconds=result.seconds,
+        weights=result.weights,
+        notes=tuple(f"while it was exported, torch warned: {line}" for line in result.warnings),
     )

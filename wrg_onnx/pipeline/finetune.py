@@ -24,6 +24,7 @@ from wrg_onnx.graph import (
     save,
 )
 from wrg_onnx.pipeline.analyse import concrete_shapes
+from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.memory import TRAINING_COPIES, check_memory
@@ -79,7 +80,8 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
     Raises:
         MissingPackageError: If torch is not installed.
         ValidationError: If ONNX Runtime does not compute what the torch twin does.
-        WrgError: Another of its kinds. In each case no file was written.
+        WrgError: Another of its kinds. In each case no file was written. An error in the judging
+            ends that alone, and the report says so (``unfinished``).
     """
     train = trainer()
     clock = Clock(progress)
@@ -117,8 +119,9 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
     with clock.stage("check"):
         error = check_twin(student, tuned, samples.validation[0])
     before, after = None, None
+    attempts = Attempts(proven=True)
     if config.evaluate:
-        with clock.stage("evaluate"):
+        with attempts.stage("accuracy"), clock.stage("evaluate"):
             before, after = _judge(models, tuned.graph, samples, config, progress)
     if output is not None:
         with clock.stage("save"):
@@ -146,6 +149,7 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         after=after,
         notes=(*tuned.notes, *_notes(samples, config, error, allowed_error(tuned))),
         seconds=clock.seconds,
+        unfinished=attempts.failed,
     )
     return ModelResult(report, tuned.graph)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wrg_onnx.channels import Limits, total_cost
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
+from wrg_onnx.pipeline.nothing import why_nothing
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.source import Source
 from wrg_onnx.report.records import InspectReport
@@ -47,5 +48,6 @@ def inspect(
         largest_ratio=largest_ratio(candidates, model.budget(BudgetKind.PARAMS)),
         choices=choices,
         sizes=dict(model.input_shapes),
+        nothing=why_nothing(model),
     )
     return Result(report)

@@ -93,6 +93,7 @@ def _of_statistics(collected: Collected, config: PruneConfig) -> Iterator[str]:
 
 def notes(
     reached: float,
+    asked: float,
     samples: Samples | None,
     recovery: RecoveryReport | None,
     config: PruneConfig,
@@ -101,14 +102,14 @@ def notes(
 
     Args:
         reached: The share of the budget that is gone.
+        asked: The share that was to be gone by then.
         samples: What the run looked at, if it did.
         recovery: What was recovered, if anything.
         config: What was asked for.
     """
-    if abs(reached - config.ratio) > 0.005:
+    if abs(reached - asked) > 0.005:
         yield (
-            f"the units are too coarse to come closer to {config.ratio:.1%} by score than "
-            f"{reached:.1%}"
+            f"the units are too coarse to come closer to {asked:.1%} by score than {reached:.1%}"
         )
     if samples is not None and samples.broken:
         named = "; ".join(samples.broken[:MOST_NAMED])
@@ -119,7 +120,7 @@ def notes(
         yield _origin(samples, recovery, config)
     if recovery is not None:
         yield from _of_recovery(recovery, asked=config.recover is not None)
-    elif samples is not None and config.recover is None:
+    elif config.recover is None and samples and chosen_recovery(samples, config) is Recovery.NONE:
         yield (
             "random inputs do not tell what the layers should make, so nothing was recovered: give "
             "--data, or --recover ridge to do it all the same"

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from wrg_onnx.channels import count_parameters
 from wrg_onnx.errors import BudgetError, DataError
-from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.evaluate.saliency import metrics_package
-from wrg_onnx.factors import Statistics
-from wrg_onnx.graph import Session, check_model_output, check_sources, open_session, save
+from wrg_onnx.graph import check_model_output, check_sources, save
 from wrg_onnx.pipeline.analyse import Model, analyse
+from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
+from wrg_onnx.pipeline.judging import Judged, judge_result
 from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.memory import (
     SESSION_COPIES,
@@ -22,20 +20,18 @@ from wrg_onnx.pipeline.memory import (
     TWIN_COPIES,
     check_memory,
 )
-from wrg_onnx.pipeline.notes import notes
+from wrg_onnx.pipeline.nothing import why_nothing
+from wrg_onnx.pipeline.prune_report import prune_report
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
-from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
+from wrg_onnx.pipeline.rounds import choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.sparsify import check_sparsify
-from wrg_onnx.pipeline.speed import Pair, measure_speed, open_pair
-from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.report.records import PruneReport, RecoveryReport
-from wrg_onnx.report.widths import group_reports
+from wrg_onnx.report.records import PruneReport
 from wrg_onnx.rewrite import compose, read_note, with_note
-from wrg_onnx.select import Candidates, Criterion, largest_ratio
+from wrg_onnx.select import Candidates, largest_ratio
 
 
 def prune(
@@ -58,12 +54,14 @@ def prune(
         progress: Told how far the run is.
 
     Returns:
-        The pruned model and the report. The file is complete by then.
+        The pruned model and the report. The file is complete by then. An error once a cut is proven
+        ends its stage alone: the model is the last one that is proven, and the report says what is
+        missing (``unfinished``).
 
     Raises:
         WrgError: One of its kinds; then no file was written.
     """
-    clock = Clock(progress)
+    clock, attempts = Clock(progress), Attempts()
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
     model = _analyse(source, config, clock)
@@ -71,16 +69,11 @@ def prune(
         check_sources(model.graph, output, external_data=external_data)
     earlier = read_note(model.graph)
     samples = _open_samples(model, config, clock)
-    rounds = cut_in_rounds(model, samples, config, clock)
-    accuracy: Accuracy | None = None
-    speed: tuple[Speed, ...] = ()
+    rounds = cut_in_rounds(model, samples, config, clock, attempts)
+    judged = Judged()
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
-            pair = open_pair(model.graph, rounds.final, config.provider)
-            accuracy = _accuracy(pair, rounds, samples, progress)
-            speed = measure_speed(
-                model, rounds.final, config.provider, config.timing, pair, seed=config.seed
-            )
+            judged = judge_result(model, rounds, samples, config, progress, attempts)
     # A file that was cut before speaks of the original of that cut.
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
     pruned = with_note(rounds.final, kept)
@@ -88,13 +81,13 @@ def prune(
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
-    report = _report(model, rounds, samples, config)
+    report = prune_report(model, rounds, samples, config, attempts)
     report = replace(
         report,
         output=None if output is None else str(output),
         after=replace(report.after, file_bytes=file_bytes),
-        accuracy=accuracy,
-        speed=speed,
+        accuracy=judged.accuracy,
+        speed=judged.speed,
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
     )
@@ -159,94 +152,6 @@ def _check_memory(model: Model, config: PruneConfig) -> None:
         check_memory(model.graph, SESSION_COPIES, "a run that looks at samples")
 
 
-def _accuracy(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Accuracy:
-    """Judge the original, the result, and what was cut and not recovered, if there is that."""
-    cut: Session | None = None
-    if rounds.recovered is not None:
-        cut = open_session(rounds.last.graph, provider=pair.provider)
-    return judge(
-        pair.original,
-        pair.pruned,
-        samples.validation,
-        samples.saliency,
-        cut=cut,
-        progress=progress,
-    )
-
-
-def _report(
-    model: Model, rounds: Rounds, samples: Samples | None, config: PruneConfig
-) -> PruneReport:
-    """Say what was done; where it was written and how good it is, the caller adds."""
-    last = rounds.last
-    before = model.cost(model.everything, model.file_bytes)
-    # Counted in the graph: readers of one vector may have got vectors of their own, and layers
-    # without a bias one.
-    cost = last.model.cost(last.chosen.selection.alive, None)
-    after = replace(cost, parameters=count_parameters(rounds.final))
-    reached = _reached(config, before, after)
-    recovery = _recovery_report(rounds, samples, config)
-    return PruneReport(
-        model=model.graph.name,
-        output=None,
-        criterion=config.criterion.name,
-        budget=config.budget.value,
-        scope=config.scope.value,
-        ratio=config.ratio,
-        reached=reached,
-        calibration=_describe(samples, config),
-        images=last.chosen.collected.statistics.images,
-        images_of=_images_of(last.chosen.collected.statistics, config),
-        certainty=last.chosen.collected.certainty,
-        units=int(model.units.removable.sum()),
-        removed=rounds.removed,
-        equivalence=rounds.equivalence,
-        before=before,
-        after=after,
-        recovery=recovery,
-        accuracy=None,
-        speed=(),
-        groups=group_reports(model.units, model.parameters, rounds.alive),
-        notes=(*rounds.notes, *notes(reached, samples, recovery, config)),
-        sparsified=rounds.sparsified,
-    )
-
-
-def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
-    """Return the share of the budget that is gone from what is written."""
-    if config.budget is BudgetKind.PARAMS:
-        return 1 - after.parameters / before.parameters if before.parameters else 0.0
-    return 1 - after.macs / before.macs if before.macs else 0.0
-
-
-def _images_of(statistics: Statistics, config: PruneConfig) -> dict[str, int]:
-    """Return from how many samples each factor of the criterion was taken, by its name."""
-    taken = statistics.images_of
-    return {f.name: taken[f] for f in config.criterion.factors if f in taken}
-
-
-def _recovery_report(
-    rounds: Rounds, samples: Samples | None, config: PruneConfig
-) -> RecoveryReport | None:
-    recovered = rounds.recovered
-    if recovered is None or samples is None:
-        return None
-    tuned = recovered.tuned
-    return RecoveryReport(
-        method=chosen_recovery(samples, config).value,
-        samples=len(samples.calibration),
-        rounds=config.rounds,
-        fits=recovered.solved.fits,
-        left=recovered.solved.left,
-        added=rounds.added,
-        history=() if tuned is None else tuned.history,
-        best_epoch=0 if tuned is None else tuned.best_epoch,
-        between=() if tuned is None else tuned.between,
-        chosen=None if tuned is None else tuned.chosen,
-        walked=recovered.solved.walked,
-    )
-
-
 def _check_judging(samples: Samples, config: PruneConfig) -> None:
     """Refuse what would stop the evaluation, before the long work starts."""
     if not config.judges:
@@ -268,21 +173,24 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
     if config.ratio <= possible:
         return
     whole = budget.cost(model.everything)
-    frozen = budget.cost(~model.units.removable) / whole if whole else 1.0
+    frozen = budget.cost(~model.units.removable) / whole if whole else 0.0
     limits = "".join(f" --keep '{glob}'" for glob in config.limits.keep)
     limits += "".join(f" --only '{glob}'" for glob in config.limits.only)
+    see = f"(see `wrg-onnx inspect {model.graph.name}{limits}`)"
+    nothing = why_nothing(model)
+    if nothing is None and not whole:
+        nothing = "the model has no MACs, only parameters (--budget params)"
+    if nothing is not None:
+        raise BudgetError(
+            f"nothing can be cut: {nothing} {see}",
+            wanted=config.ratio, possible=0.0, frozen=frozen,
+        )  # fmt: skip
     quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
     raise BudgetError(
         f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
         f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"(see `wrg-onnx inspect {model.graph.name}{limits}`)",
+        f"{see}",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,
     )
-
-
-def _describe(samples: Samples | None, config: PruneConfig) -> str:
-    if samples is None or not config.criterion.needs_data:
-        return "weights alone" if config.criterion is not Criterion.RANDOM else "nothing"
-    return samples.calibration.description

@@ -19,6 +19,7 @@ from wrg_onnx.recover import (
     Reconstruction,
     ReconstructOptions,
     Removal,
+    check_samples,
     compensate,
     reconstruct,
 )
@@ -29,11 +30,15 @@ def check_recovery(original: Graph, samples: Samples, config: PruneConfig) -> No
     """Refuse what would stop the recovery, before the long work starts.
 
     Raises:
+        StatisticsError: If it solves for weights, and there are too few samples.
         MissingPackageError: If it is fine-tuning, and torch is not installed.
         UnsupportedOperatorError: If it is, and an operator of the original has no twin.
         ModelError: If it is, and no weight can be trained.
     """
-    if chosen_recovery(samples, config) is not Recovery.FINETUNE:
+    chosen = chosen_recovery(samples, config)
+    if chosen in (Recovery.RIDGE, Recovery.FINETUNE):
+        check_samples(samples.calibration)
+    if chosen is not Recovery.FINETUNE:
         return
     trainer()
     from wrg_onnx.finetune.prepare import check_trainable

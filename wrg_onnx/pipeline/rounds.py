@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wrg_onnx.channels import BoolArray, count_parameters
-from wrg_onnx.graph import Graph
+from wrg_onnx.errors import ModelError
+from wrg_onnx.graph import Graph, checker_problem
 from wrg_onnx.pipeline.analyse import Model, analyse_graph
+from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.choose import Chosen, choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
@@ -31,6 +33,7 @@ class Rounds:
         alive: (units of the original,) bool, those that are left.
         kept: Which channels of the original are left.
         recovered: What was recovered after the last cut; None if nothing was.
+        done: How many rounds were proven.
         removed: How many units went in all.
         added: How many parameters the biases have that recovery added.
         equivalence: The proof with the largest error.
@@ -42,6 +45,7 @@ class Rounds:
     alive: BoolArray
     kept: Mapping[str, KeptChannels]
     recovered: Recovered | None
+    done: int
     removed: int
     added: int
     equivalence: Equivalence
@@ -55,24 +59,28 @@ class Rounds:
 
 
 def cut_in_rounds(
-    model: Model, samples: Samples | None, config: PruneConfig, clock: Clock
+    model: Model, samples: Samples | None, config: PruneConfig, clock: Clock, attempts: Attempts
 ) -> Rounds:
     """Cut and recover; each round measures what the last one left.
+
+    An error ends the rounds. Once a cut is proven it is noted, and the last state that is proven is
+    returned: a round that fails leaves what those before it left, a recovery the cut before it.
 
     Args:
         model: The analysed original.
         samples: What the run looks at; None if it looks at weights alone.
         config: What to prune, and how.
         clock: Times the stages.
+        attempts: Notes errors once a cut is proven.
 
     Raises:
-        ValidationError: If a cut model does not compute what it did.
+        ValidationError: If the first cut does not compute what the original did.
         WrgError: Another of its kinds.
     """
-    current, removed, said = model, 0, dict[str, None]()
-    added = 0
+    current, removed, added, said = model, 0, 0, dict[str, None]()
     equivalence: Equivalence | None = None
-    kept: Mapping[str, KeptChannels] | None = None
+    cut: Cut | None = None
+    kept: Mapping[str, KeptChannels] = {}
     recovered: Recovered | None = None
     survivors = Survivors.all_of(model.units)
     sparsified: SparsifyReport | None = None
@@ -83,33 +91,62 @@ def cut_in_rounds(
         dying = choose_for_round(model, model, 1, measuring, first, clock).selection
         # The same graph with other weights, so that units and their numbers are the same.
         current, sparsified = sparsify_model(model, dying, samples, config, clock)
-    for number in range(1, config.rounds + 1):
-        chosen = choose_for_round(model, current, number, measuring, config, clock)
-        cut = cut_model(current, chosen, config.seed, clock)
-        kept = cut.kept if kept is None else compose(kept, cut.kept)
-        survivors = survivors.after(cut.chosen.selection.alive)
-        removed += cut.chosen.selection.removed
-        said |= dict.fromkeys(cut_notes(cut, samples, config))
-        if equivalence is None or cut.equivalence.error > equivalence.error:
-            equivalence = cut.equivalence
-        if samples is not None and chosen_recovery(samples, config) is not Recovery.NONE:
-            with clock.stage("recover"):
-                recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
-        if recovered is not None:
-            added += count_parameters(recovered.graph) - count_parameters(cut.graph)
-            said |= dict.fromkeys(() if recovered.tuned is None else recovered.tuned.notes)
-        if number < config.rounds:
-            with clock.stage("analyse"):
-                graph = cut.graph if recovered is None else recovered.graph
-                current = analyse_graph(graph, model.input_shapes, config.limits)
-                survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
+    number = 0
+    while number < config.rounds and not attempts.failed:
+        with attempts.stage(f"round {number + 1}"):
+            if cut is not None:
+                with clock.stage("analyse"):
+                    graph = cut.graph if recovered is None else recovered.graph
+                    current = analyse_graph(graph, model.input_shapes, config.limits)
+                    survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
+            chosen = choose_for_round(model, current, number + 1, measuring, config, clock)
+            following = cut_model(current, chosen, config.seed, clock)
+            left = following.kept if cut is None else compose(kept, following.kept)
+            survivors = survivors.after(chosen.selection.alive)
+            # From here on this round counts.
+            cut, kept, recovered = following, left, None
+            number, removed = number + 1, removed + chosen.selection.removed
+            if equivalence is None or cut.equivalence.error > equivalence.error:
+                equivalence = cut.equivalence
+            attempts.proven = True
+        if attempts.failed:
+            break
+        assert cut is not None
+        with attempts.stage("recover"):
+            recovered = _recovered(model, cut, kept, samples, config, clock)
+        with attempts.stage("report"):
+            said |= dict.fromkeys(cut_notes(cut, samples, config))
+            if recovered is not None:
+                added += count_parameters(recovered.graph) - count_parameters(cut.graph)
+                said |= dict.fromkeys(() if recovered.tuned is None else recovered.tuned.notes)
     if measuring is not None:
         said |= dict.fromkeys(measuring.notes)
         measuring.let_go()
+    assert cut is not None
     assert equivalence is not None
-    assert kept is not None
-    alive = survivors.alive
-    return Rounds(cut, alive, kept, recovered, removed, added, equivalence, tuple(said), sparsified)
+    return Rounds(
+        cut, survivors.alive, kept, recovered, number, removed, added, equivalence, tuple(said),
+        sparsified,
+    )  # fmt: skip
+
+
+def _recovered(
+    model: Model,
+    cut: Cut,
+    kept: Mapping[str, KeptChannels],
+    samples: Samples | None,
+    config: PruneConfig,
+    clock: Clock,
+) -> Recovered | None:
+    """Recover one cut, if anything is to be recovered, to a model that can be written."""
+    if samples is None or chosen_recovery(samples, config) is Recovery.NONE:
+        return None
+    with clock.stage("recover"):
+        recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
+        problem = None if recovered is None else checker_problem(recovered.graph)
+        if problem is not None and checker_problem(cut.graph) is None:
+            raise ModelError(f"the ONNX checker refuses the recovered model: {problem}")
+    return recovered
 
 
 def choose_for_round(

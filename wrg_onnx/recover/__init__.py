@@ -12,6 +12,7 @@ from wrg_onnx.recover.reconstruct import (
     FEWEST_SAMPLES,
     Reconstruction,
     ReconstructOptions,
+    check_samples,
     reconstruct,
 )
 from wrg_onnx.recover.removal import Removal
@@ -27,6 +28,7 @@ __all__ = [
     "Reconstruction",
     "Removal",
     "RowOptions",
+    "check_samples",
     "compensate",
     "consumers_of",
     "find_or_measure",

@@ -61,6 +61,19 @@ class Reconstruction:
     walked: int = 0
 
 
+def check_samples(data: DataSet) -> None:
+    """Refuse to solve for weights on too few samples.
+
+    Raises:
+        StatisticsError: If there are too few.
+    """
+    if len(data) < FEWEST_SAMPLES:
+        raise StatisticsError(
+            f"solving for weights needs at least {FEWEST_SAMPLES} samples, got {len(data)}: add "
+            "some, or use --recover bias"
+        )
+
+
 @one_blas_thread()
 def reconstruct(
     original: Graph,
@@ -93,11 +106,7 @@ def reconstruct(
         StatisticsError: If a layer reads or makes NaN or infinity, if its new weights do not fit
             their type, or if there are too few samples.
     """
-    if len(data) < FEWEST_SAMPLES:
-        raise StatisticsError(
-            f"solving for weights needs at least {FEWEST_SAMPLES} samples, got {len(data)}: add "
-            "some, or use --recover bias"
-        )
+    check_samples(data)
     if measured is None or measured.graph is not original:
         how = MeasureOptions(options.provider, options.rows)
         measured = measure_layers(original, data, how, progress=progress)

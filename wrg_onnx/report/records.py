@@ -10,6 +10,7 @@ from wrg_onnx.evaluate.judge import Accuracy, Speed
 from wrg_onnx.evaluate.latency import Latency
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.recover import LayerFit
+from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
 
 
@@ -65,6 +66,7 @@ class InspectReport:
         largest_ratio: The largest ratio that can be asked for.
         choices: How ambiguous reshapes were read, by node.
         sizes: The concrete shape of each input in the analysis.
+        nothing: Why nothing can be cut; None where something can.
     """
 
     model: str
@@ -75,6 +77,7 @@ class InspectReport:
     largest_ratio: float
     choices: Mapping[str, str]
     sizes: Mapping[str, tuple[int, ...]]
+    nothing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ class PruneReport:
         seconds: Time by stage.
         cpu_seconds: CPU time by stage, of all threads of this process.
         sparsified: How the original was trained before the cut; None if it was not.
+        unfinished: The stages that an error ended after the cut was proven; the model is the last
+            one that is proven.
     """
 
     model: str
@@ -189,6 +194,7 @@ class PruneReport:
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
     images_of: Mapping[str, int] = field(default_factory=dict)
     sparsified: SparsifyReport | None = None
+    unfinished: tuple[Unfinished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +254,8 @@ class ExportReport:
         opset: The version of ai.onnx in the file.
         file_bytes: Size of the file.
         seconds: How long it took.
+        weights: Which part of the file of weights was taken; None for all of it, or no file.
+        notes: What a user should know, such as what torch warned of.
     """
 
     factory: str
@@ -257,6 +265,8 @@ class ExportReport:
     opset: int
     file_bytes: int
     seconds: float
+    weights: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +300,7 @@ class FinetuneReport:
             against the model before training.
         notes: What a user should know about this run.
         seconds: Time by stage.
+        unfinished: What an error ended after ONNX Runtime agreed with torch.
     """
 
     model: str
@@ -314,3 +325,4 @@ class FinetuneReport:
     after: Accuracy | None
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    unfinished: tuple[Unfinished, ...] = ()

@@ -32,6 +32,7 @@ from wrg_onnx.report.rows import (
     short_count,
     signed_change,
 )
+from wrg_onnx.report.unfinished import unfinished_lines
 
 MOST_ROWS = 20
 """How many groups or reasons a table shows; JSON has all."""
@@ -53,6 +54,7 @@ def prune_text(report: PruneReport) -> RenderableType:
     ]
     if report.recovery is not None:
         lines.append(Text(_recovery(report.recovery)))
+    lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
@@ -170,11 +172,17 @@ def bench_text(report: BenchReport) -> RenderableType:
 
 def export_text(report: ExportReport) -> RenderableType:
     """Show what an export wrote."""
-    return Text(
-        f"{report.factory} -> {report.output or NOT_WRITTEN}: {report.parameters:,} parameters, "
-        f"{byte_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime agrees with torch "
-        f"to {report.error:.1e}"
-    )
+    lines = [
+        Text(
+            f"{report.factory} -> {report.output or NOT_WRITTEN}: {report.parameters:,} "
+            f"parameters, {byte_size(report.file_bytes)}, opset {report.opset}; ONNX Runtime "
+            f"agrees with torch to {report.error:.1e}"
+        )
+    ]
+    if report.weights is not None:
+        lines.append(Text(f"Weights: {report.weights}."))
+    lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
+    return Group(*lines)
 
 
 def finetune_text(report: FinetuneReport) -> RenderableType:
@@ -204,6 +212,7 @@ def finetune_text(report: FinetuneReport) -> RenderableType:
     lines.append(
         Text(f"Check: ONNX Runtime computes what the torch twin does, error {report.error:.1e}.")
     )
+    lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
@@ -228,14 +237,21 @@ def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> 
 def inspect_text(report: InspectReport) -> RenderableType:
     """Show what can be cut, and what stays and why."""
     sizes = ", ".join(f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.sizes.items())
+    free = (
+        f"{report.frozen_share:.1%} of the parameters are frozen, the largest ratio is "
+        f"{report.largest_ratio:.1%}"
+    )
+    if report.nothing is not None:
+        free = f"nothing can be cut: {report.nothing}"
     lines: list[RenderableType] = [
         Text(report.model, "bold"),
         Text(
             f"{report.cost.parameters:,} parameters, {short_count(report.cost.macs)} MACs at "
-            f"{sizes}; {report.frozen_share:.1%} of the parameters are frozen, the largest ratio "
-            f"is {report.largest_ratio:.1%}"
+            f"{sizes}; {free}"
         ),
     ]
+    if not report.groups and not report.frozen:
+        return Group(*lines)
     groups = table_of("layer width", "units", "removable", "parameters per unit")
     for group in report.groups[:MOST_ROWS]:
         groups.add_row(

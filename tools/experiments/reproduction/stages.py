@@ -36,6 +36,7 @@ from wrg_onnx.export.write import export_module
 from wrg_onnx.graph import Edit, Graph, edited, load
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.report.unfinished import check_finished
 from wrg_onnx.tsod.pictures import write_png
 from wrg_onnx.twin import build_twin
 
@@ -192,6 +193,7 @@ def prune_by(settings: Settings, base: Path, seed: int, cut: Cut) -> tuple[dict[
         cache=base.with_name("statistics"),
     )
     report = prune(base, output, config, force=True).report
+    check_finished(report)
     graph = load(output)
     output.unlink()
     before, after = report.before, report.after

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.small_unet import small_unet
 from models.vgg16_sod import VGG16SOD, vgg16_sod
 from wrg_onnx.errors import ModelError, UsageError
-from wrg_onnx.export.factory import read_weights
+from wrg_onnx.export.state_dict import read_weights
 
 NetName: TypeAlias = Literal["vgg16_sod", "small_unet"]
 

@@ -43,7 +43,8 @@ def export(
             holds the model.
         input: The shape of the float32 input, the batch first, or of each if there are several.
         weights: A state dict for what ``"module:function"`` makes: a ``.safetensors``, ``.pt`` or
-            ``.pth`` file, read without running code in it.
+            ``.pth`` file, read without running code in it. It may be wrapped as training scripts
+            do (``{"state_dict": ...}``, ``module.`` before each key) if exactly one fits.
         input_name: Name of each input; empty for the parameters of ``forward``.
         static_batch: Whether the batch is fixed to the one in ``input``.
         opset: The version of the operator set; None for the exporter's choice.

@@ -124,7 +124,8 @@ def finetune(
             ``torchrun``; None for this one alone.
 
     Returns:
-        The trained model (``result.model``, ``result.save(path)``) and the report.
+        The trained model (``result.model``, ``result.save(path)``) and the report. If the judging
+        fails, ``result.report.unfinished`` says why.
 
     Raises:
         UsageError: If a parameter is out of its range; the message lists what is allowed.

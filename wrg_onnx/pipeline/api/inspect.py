@@ -51,8 +51,8 @@ def inspect(
         layout: See ``scale``.
         shape: Shapes of inputs that leave sizes open, by input: ``{"state": (2, 1, 128)}``.
         value: What fills an input that would be random, by input.
-        keep: Globs over names of nodes and weights that stay whole.
-        only: Globs over those to prune; empty for all.
+        keep: Names of nodes and weights that stay whole, or globs over them.
+        only: Names of those to prune, or globs; empty for all.
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
         floor: Share of each layer that stays at least, in (0, 1].
         strict: Whether an operator without a rule is an error; else its channels stay whole.

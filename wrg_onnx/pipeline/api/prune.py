@@ -123,8 +123,8 @@ def prune(
         cache: Where what was measured is kept, by model and images, for runs with another ratio,
             budget or criterion: True for the user's cache folder, False for nowhere, or a folder.
         amp: Whether the criterion's gradients are computed in bfloat16.
-        keep: Globs over names of nodes and weights that stay whole.
-        only: Globs over those to prune; empty for all.
+        keep: Names of nodes and weights that stay whole, or globs over them.
+        only: Names of those to prune, or globs; empty for all.
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
         evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
             data.
@@ -141,7 +141,10 @@ def prune(
 
     Returns:
         The pruned model (``result.model``, ``result.save(path)``) and the report
-        (``result.report``, ``result.to_dict()``, ``print(result)``).
+        (``result.report``, ``result.to_dict()``, ``print(result)``). If a stage after the proof
+        fails, the model is the last one that is proven: as it was cut where recovery failed, what
+        earlier rounds left where a later round did. ``result.report.unfinished`` says which stage
+        is missing and why; it is empty after a whole run.
 
     Raises:
         UsageError: If a parameter is out of its range; the message lists what is allowed.
@@ -149,7 +152,7 @@ def prune(
         BudgetError: If the ratio cannot be reached; its attributes say what can.
         DataError: If images, masks or arrays are missing, or do not fit the model.
         MissingPackageError: If torch, ONNX Runtime or pysodmetrics is needed and not installed.
-        ValidationError: If the pruned model does not compute what the masked original does.
+        ValidationError: If the first cut does not compute what the masked original does.
         OutputError: If ``output`` cannot be written.
         WrgError: The base of all these. Whatever is raised, no model file was written.
         ShareDone: In a process of ``workers`` beside the first, which has the result.

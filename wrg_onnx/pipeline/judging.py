@@ -1,0 +1,71 @@
+"""How good and how fast a pruned model is, beside its original."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
+from wrg_onnx.graph import Session, open_session
+from wrg_onnx.pipeline.analyse import Model
+from wrg_onnx.pipeline.attempts import Attempts
+from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.rounds import Rounds
+from wrg_onnx.pipeline.samples import Samples
+from wrg_onnx.pipeline.speed import Pair, measure_speed, open_pair
+from wrg_onnx.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How good the result is, and how fast; empty where that is not known."""
+
+    accuracy: Accuracy | None = None
+    speed: tuple[Speed, ...] = ()
+
+
+def judge_result(
+    model: Model,
+    rounds: Rounds,
+    samples: Samples,
+    config: PruneConfig,
+    progress: Progress,
+    attempts: Attempts,
+) -> Judged:
+    """Judge and time the original and the result, as far as that works.
+
+    Args:
+        model: The analysed original.
+        rounds: What became of it.
+        samples: What the run looks at.
+        config: Where to compute, and how long to time.
+        progress: Told how many samples are judged.
+        attempts: Notes what fails.
+    """
+    pair: Pair | None = None
+    accuracy: Accuracy | None = None
+    speed: tuple[Speed, ...] = ()
+    with attempts.stage("accuracy", "latency"):
+        pair = open_pair(model.graph, rounds.final, config.provider)
+    if pair is not None:
+        with attempts.stage("accuracy"):
+            accuracy = _accuracy(pair, rounds, samples, progress)
+        with attempts.stage("latency"):
+            speed = measure_speed(
+                model, rounds.final, config.provider, config.timing, pair, seed=config.seed
+            )
+    return Judged(accuracy, speed)
+
+
+def _accuracy(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Accuracy:
+    """Judge the original, the result, and what was cut and not recovered, if there is that."""
+    cut: Session | None = None
+    if rounds.recovered is not None:
+        cut = open_session(rounds.last.graph, provider=pair.provider)
+    return judge(
+        pair.original,
+        pair.pruned,
+        samples.validation,
+        samples.saliency,
+        cut=cut,
+        progress=progress,
+    )
