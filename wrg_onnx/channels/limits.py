@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.units import Slot
 from wrg_onnx.graph import Graph
+
+KEPT = Why("is kept on request (--keep)", Kind.REQUEST)
+LEFT_OUT = Why("makes channels that are not among those to prune (--only)", Kind.REQUEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,9 @@ def apply_limits(graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: Le
         names = (slot.name, *readers.get(slot.name, ()))
         ids = np.arange(slot.offset, slot.offset + slot.size)
         if _matches(names, limits.keep):
-            ledger.freeze(ids, f"'{slot.name}'", "is kept on request (--keep)")
+            ledger.freeze(ids, f"'{slot.name}'", KEPT)
         elif limits.only and makes[slot.offset] and not _matches(names, limits.only):
-            text = "makes channels that are not among those to prune (--only)"
-            ledger.freeze(ids, f"'{slot.name}'", text)
+            ledger.freeze(ids, f"'{slot.name}'", LEFT_OUT)
 
 
 def _matches(names: Sequence[str], globs: Sequence[str]) -> bool:
