@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels import BoolArray, Limits, total_cost
+from wrg_onnx.channels import BoolArray, Limits
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
 from wrg_onnx.pipeline.result import Result
@@ -41,14 +41,12 @@ def inspect(
         for analysed in units.nodes.values()
         if analysed.choice
     }
-    total = total_cost(model.parameters, model.everything)
-    frozen = total_cost(model.parameters, ~units.removable)
     report = InspectReport(
         model=model.graph.name,
         cost=model.cost(model.everything, model.file_bytes),
         groups=group_reports(units, model.parameters, model.everything),
         frozen=frozen_reports(units, model.parameters, most),
-        frozen_share=frozen / total if total else 0.0,
+        frozen_share=model.frozen_share,
         largest_ratio=most(units.removable),
         choices=choices,
         sizes=dict(model.input_shapes),

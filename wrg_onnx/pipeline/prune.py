@@ -22,7 +22,7 @@ from wrg_onnx.pipeline.memory import (
     TWIN_COPIES,
     check_memory,
 )
-from wrg_onnx.pipeline.notes import notes
+from wrg_onnx.pipeline.notes import notes, strain_notes
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.rounds import Rounds, choose_for_round, cut_in_rounds
@@ -186,6 +186,7 @@ def _report(
     after = replace(cost, parameters=count_parameters(rounds.final))
     reached = _reached(config, before, after)
     recovery = _recovery_report(rounds, samples, config)
+    groups = group_reports(model.units, model.parameters, rounds.alive)
     return PruneReport(
         model=model.graph.name,
         output=None,
@@ -206,8 +207,12 @@ def _report(
         recovery=recovery,
         accuracy=None,
         speed=(),
-        groups=group_reports(model.units, model.parameters, rounds.alive),
-        notes=(*rounds.notes, *notes(reached, samples, recovery, config)),
+        groups=groups,
+        notes=(
+            *rounds.notes,
+            *strain_notes(groups, model.frozen_share, config),
+            *notes(reached, samples, recovery, config),
+        ),
         sparsified=rounds.sparsified,
     )
 
