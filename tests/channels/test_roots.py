@@ -137,5 +137,5 @@ def test_kinds_are_told_apart():
     model = build(text, {**WEIGHTS, "scale": normal(8, 6, 6)})
     units = analyse(model, Limits(keep=("wb",))).units
     kinds = {hold.root.kind for hold in find_holds(units) if hold.root.text}
-    assert {Kind.NORMALISED, Kind.REQUEST, Kind.INPUT, Kind.OUTPUT} <= kinds
+    assert {Kind.NORMALISED, Kind.KEPT, Kind.INPUT, Kind.OUTPUT} <= kinds
     assert Kind.MEETS not in kinds

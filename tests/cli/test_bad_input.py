@@ -155,7 +155,8 @@ def test_keep_lowers_what_is_possible(refused, model):
     frozen, most = map(float, re.findall(r"(\d+\.\d)% (?:are frozen|\(see)", line))
     assert frozen > 99
     assert most == 0
-    assert line.endswith("(see `wrg-onnx inspect m.onnx --keep 'first.*' --keep 'third.*'`)")
+    assert "(see `wrg-onnx inspect m.onnx --keep 'first.*' --keep 'third.*'`); mostly" in line
+    assert line.endswith(" is kept on request (--keep): leave it out of --keep")
 
 
 def test_an_impossible_macs_budget_speaks_of_macs(refused, model):

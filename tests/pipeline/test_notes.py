@@ -10,6 +10,7 @@ import pytest
 from strategies import build, normal
 
 import wrg_onnx
+from wrg_onnx.errors import BudgetError
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.notes import strain_notes
 from wrg_onnx.report.records import GroupReport
@@ -66,6 +67,19 @@ def test_a_run_says_that_it_took_most_of_the_one_free_layer():
     model = build(text, weights)
     notes = wrg_onnx.prune(model, ratio=0.6, criterion="l1", recover="none").report.notes
     assert any("channels of 'wb' go, the one layer that is free: " in note for note in notes)
+
+
+def test_a_ratio_that_a_converted_file_does_not_allow_points_to_the_file_before_it():
+    text = """net (float[1,8] x) => (int32[1,4] y) {
+      a = MatMul(x, wf)  q, s, z = DynamicQuantizeLinear(a)  y = MatMulInteger(q, wi) }"""
+    model = build(text, {"wf": normal(8, 16), "wi": np.ones((16, 4), np.int8)})
+    with pytest.raises(BudgetError) as caught:
+        wrg_onnx.prune(model, ratio=0.5, criterion="l1", recover="none")
+    assert str(caught.value).endswith(
+        "; mostly because DynamicQuantizeLinear 'DynamicQuantizeLinear_1' takes the scale of all "
+        "channels from the largest element (dynamic quantisation): prune the file that this one "
+        "was made from"
+    )
 
 
 def test_units_that_a_criterion_cannot_measure_stay_while_others_can_go():

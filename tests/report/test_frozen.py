@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from strategies import analyse, build, normal
 
-from wrg_onnx.channels import Limits, parameter_terms
-from wrg_onnx.report.frozen import MOST_TRIED, frozen_reports
+from wrg_onnx.channels import Kind, Limits, parameter_terms
+from wrg_onnx.channels.propagate import no_rule
+from wrg_onnx.graph import Node
+from wrg_onnx.report.frozen import MOST_TRIED, frozen_reports, main_reason
 from wrg_onnx.select import Budget, Candidates, largest_ratio
 
 STREAM = """net (float[1,3,6,6] x) => (float[1,2,6,6] out) {
@@ -35,7 +39,7 @@ def rows_of(text, weights, limits=None, floor=0.1):
 def test_nodes_that_do_the_same_with_the_same_units_are_one_decision():
     rows, _ = rows_of(STREAM, WEIGHTS)
     first = rows[0]
-    assert first.reason == "Softmax 'Softmax_1' normalises over this axis (and 1 more)"
+    assert first.reason == "Softmax 'Softmax_1' (and 1 more) normalises over this axis"
     assert (first.node, first.nodes, first.units) == ("Softmax 'Softmax_1'", 2, 8)
     assert first.kind == "normalised"
     assert first.met == ""
@@ -55,11 +59,11 @@ def test_nodes_that_hold_other_units_are_decisions_of_their_own():
 def test_the_ratio_without_a_limit_is_that_of_a_run_without_it():
     limits = Limits(keep=("wa",))
     rows, least = rows_of(STREAM.replace("Softmax<axis = 1>", "Relu"), WEIGHTS, limits)
-    (kept,) = (row for row in rows if row.kind == "request")
+    (kept,) = (row for row in rows if row.kind == "kept")
     _, most = rows_of(STREAM.replace("Softmax<axis = 1>", "Relu"), WEIGHTS)
     assert kept.largest_ratio == pytest.approx(most)
     assert kept.largest_ratio > least
-    assert kept.way_out == "leave it out of --keep, or name it in --only"
+    assert kept.way_out == "leave it out of --keep"
 
 
 def test_units_that_something_else_holds_too_are_not_freed():
@@ -121,3 +125,28 @@ def test_dynamic_quantisation_points_to_the_file_before_it():
     (row,) = (row for row in rows if row.kind == "converted")
     assert row.node == "DynamicQuantizeLinear 'DynamicQuantizeLinear_1'"
     assert row.way_out == "prune the file that this one was made from"
+
+
+def test_what_was_decided_for_the_whole_file_is_one_decision():
+    text = """net (float[1,8] x) => (int32[1,4] out) {
+      a = MatMul(x, wf)  q, s, z = DynamicQuantizeLinear(a)  b = MatMulInteger(q, wi)
+      f = Cast<to = 1>(b)  r, t, u = DynamicQuantizeLinear(f)  out = MatMulInteger(r, wj) }"""
+    weights = {
+        "wf": normal(8, 16), "wi": np.ones((16, 12), np.int8), "wj": np.ones((12, 4), np.int8),
+    }  # fmt: skip
+    rows, _ = rows_of(text, weights)
+    (row,) = (row for row in rows if row.kind == "converted")
+    assert (row.nodes, row.units) == (2, 28)
+    units = analyse(build(text, weights)).units
+    assert main_reason(units, parameter_terms(units)).reason == row.reason
+
+
+def test_an_operator_of_the_optimisers_blocks_is_told_from_an_unknown_one():
+    node = Node(0, "c", "Conv", "com.microsoft.nchwc", 1, (), (), {})
+    assert no_rule(node).kind is Kind.CONVERTED
+    assert no_rule(replace(node, domain="own")).kind is Kind.NO_RULE
+
+
+def test_a_free_model_has_no_main_reason():
+    units = analyse(build(STREAM.replace("Softmax<axis = 1>", "Relu"), WEIGHTS)).units
+    assert main_reason(units, parameter_terms(units)) is None

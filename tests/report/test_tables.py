@@ -251,14 +251,14 @@ def test_an_inspection_lists_widths_reasons_and_choices():
 
 def test_a_reason_tells_where_it_reaches_units_and_what_lifts_it():
     row = FrozenReport(
-        "Op '[b]root[/b]' does a thing (and 3 more)", 64, 10, 0.1, node="Op '[b]root[/b]'", nodes=4,
+        "Op '[b]root[/b]' (and 3 more) does a thing", 64, 10, 0.1, node="Op '[b]root[/b]'", nodes=4,
         met="Conv 'c' meets axis 1 of 't'", largest_ratio=0.7, way_out="--head-dims",
     )  # fmt: skip
     report = dataclasses.replace(inspected(1, 0), frozen=(row,), choices={})
     shown = rows(show(inspect_text(report)))
     assert shown[-4:] == [
         "why units stay units they hold ratio if freed",
-        "Op '[b]root[/b]' does a thing (and 3 more) 64 10.0% 70.0%",
+        "Op '[b]root[/b]' (and 3 more) does a thing 64 10.0% 70.0%",
         "Conv 'c' meets axis 1 of 't'",
         "way out: --head-dims",
     ]

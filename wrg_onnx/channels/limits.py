@@ -13,8 +13,8 @@ from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.units import Slot
 from wrg_onnx.graph import Graph
 
-KEPT = Why("is kept on request (--keep)", Kind.REQUEST)
-LEFT_OUT = Why("makes channels that are not among those to prune (--only)", Kind.REQUEST)
+KEPT = Why("is kept on request (--keep)", Kind.KEPT)
+LEFT_OUT = Why("makes channels that are not among those to prune (--only)", Kind.NOT_ONLY)
 
 
 @dataclass(frozen=True, slots=True)

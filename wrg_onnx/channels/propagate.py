@@ -264,7 +264,7 @@ def _follow_sizes(
         sizes[node.outputs[0]] = computed
         ledger.pinned |= used_up(node, operands, computed)
         return
-    text = "computes with the length of this axis"
+    text = "computes with the length of this axis, which must then stay"
     if node.op == "Shape" and first is not None:
         ledger.freeze(first.flat(), str(node), text)
     answered = {(demand.position, demand.element) for demand in demands}

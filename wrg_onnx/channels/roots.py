@@ -29,7 +29,7 @@ NEW_AXIS = "makes an axis that carries no channels"
 NEW_POSITIONS = "adds positions that carry no channels"
 DIVIDES = "divides an axis, and another part carries its channels"
 ENTERS = "enters a branch or loop body"
-SINGLE = "has a single position on this axis"
+SINGLE = "has a single channel there"
 NO_WEIGHT = "is a constant of integers or truth values, whose axes carry no channels"
 
 

@@ -32,6 +32,7 @@ from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.pipeline.speed import Pair, measure_speed, open_pair
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
+from wrg_onnx.report.frozen import main_reason
 from wrg_onnx.report.records import PruneReport, RecoveryReport
 from wrg_onnx.report.widths import group_reports
 from wrg_onnx.rewrite import compose, read_note, with_note
@@ -277,10 +278,13 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
     limits = "".join(f" --keep '{glob}'" for glob in config.limits.keep)
     limits += "".join(f" --only '{glob}'" for glob in config.limits.only)
     quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
+    reason = main_reason(model.units, model.parameters)
+    why = "" if reason is None else f"; mostly because {reason.reason}"
+    why += f": {reason.way_out}" if reason is not None and reason.way_out else ""
     raise BudgetError(
         f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
         f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"(see `wrg-onnx inspect {model.graph.name}{limits}`)",
+        f"(see `wrg-onnx inspect {model.graph.name}{limits}`){why}",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,

@@ -22,7 +22,8 @@ from wrg_onnx.channels import (
 from wrg_onnx.report.records import FrozenReport
 
 WAYS_OUT: Mapping[Kind, str] = {
-    Kind.REQUEST: "leave it out of --keep, or name it in --only",
+    Kind.KEPT: "leave it out of --keep",
+    Kind.NOT_ONLY: "name it in --only",
     Kind.HEAD_DIMS: "--head-dims",
     Kind.VARYING: "give the inputs fixed sizes in the file, if they never vary",
     Kind.CONVERTED: "prune the file that this one was made from",
@@ -32,8 +33,14 @@ WAYS_OUT: Mapping[Kind, str] = {
 MOST_TRIED = 5
 """For how many decisions is told what could go without them: each takes a selection."""
 
+MUCH = 0.1
+"""From which share of the parameters on a decision is worth a word in an error."""
+
 NEVER_LIFTED = frozenset({Kind.INPUT, Kind.OUTPUT})
 """The model's interface stays whatever happens."""
+
+OF_THE_FILE = frozenset({Kind.CONVERTED})
+"""Decisions that fell when the file was written, for all nodes at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,11 +90,26 @@ def frozen_reports(
     return tuple(rows)
 
 
+def main_reason(units: Units, parameters: Sequence[CostTerm]) -> FrozenReport | None:
+    """Return the decision to speak of where too much is frozen; None where there is none.
+
+    That is what was decided for the whole file, if anything was, or else what holds most.
+
+    Args:
+        units: What can be removed, and why the rest cannot.
+        parameters: The terms of the parameter count.
+    """
+    rows = [row for row in frozen_reports(units, parameters) if row.share >= MUCH]
+    rows = [row for row in rows if Kind(row.kind) not in NEVER_LIFTED]
+    of_the_file = [row for row in rows if Kind(row.kind) in OF_THE_FILE]
+    return next(iter([*of_the_file, *rows]), None)
+
+
 def _row(decision: _Decision, parameters: int, share: float) -> FrozenReport:
     root = decision.first.root
     more = f" (and {decision.nodes - 1} more)" if decision.nodes > 1 else ""
     return FrozenReport(
-        reason=f"{root}{more}",
+        reason=f"{root.node}{more} {root.text}",
         units=len(decision.members),
         parameters=parameters,
         share=share,
@@ -111,7 +133,9 @@ def _decisions(holds: Sequence[Hold], count: int) -> list[_Decision]:
     cluster = np.full(len(holds), -1)
     clusters = 0
     for numbers in by_text.values():
-        labels = _sharing([holds[number] for number in numbers], count)
+        alike = [holds[number] for number in numbers]
+        of_the_file = alike[0].root.kind in OF_THE_FILE
+        labels = np.zeros(len(alike), np.int64) if of_the_file else _sharing(alike, count)
         cluster[numbers] = clusters + labels
         clusters += int(labels.max()) + 1
     # The first that holds a unit counts for it.

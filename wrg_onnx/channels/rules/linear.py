@@ -116,7 +116,7 @@ def _filters(call: Call, outer_a: IdArray | None, outer_b: IdArray | None) -> tu
     return tuple(ids for operand, ids in sides if operand.is_weight and ids is not None)
 
 
-SUMMED = "sums over this axis, which no weight consumes"
+SUMMED = "sums over this axis, and not with a weight"
 
 
 @dataclass(frozen=True, slots=True)
