@@ -242,7 +242,8 @@ def inspect_text(report: InspectReport) -> RenderableType:
         groups.add_row(
             escape(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
         )
-    lines += [groups, *_more(len(report.groups), "layer widths")]
+    if report.groups:
+        lines += [groups, *_more(len(report.groups), "layer widths")]
     if report.frozen:
         frozen = table_of("why units stay", "units", "they hold", "ratio if freed")
         for row in report.frozen[:MOST_ROWS]:
