@@ -39,9 +39,12 @@ def rows_of(text, weights, limits=None, floor=0.1):
 def test_nodes_that_do_the_same_with_the_same_units_are_one_decision():
     rows, _ = rows_of(STREAM, WEIGHTS)
     first = rows[0]
-    assert first.reason == "Softmax 'Softmax_1' (and 1 more) normalises over this axis"
+    assert (
+        first.reason
+        == "Softmax 'Softmax_1' (and 1 more) weighs the positions of this axis against each other"
+    )
     assert (first.node, first.nodes, first.units) == ("Softmax 'Softmax_1'", 2, 8)
-    assert first.kind == "normalised"
+    assert first.kind == "operator"
     assert first.met == ""
     assert len({row.reason for row in rows}) == len(rows) == 3
 
@@ -68,8 +71,8 @@ def test_the_ratio_without_a_limit_is_that_of_a_run_without_it():
 
 def test_units_that_something_else_holds_too_are_not_freed():
     rows, least = rows_of(STREAM, WEIGHTS, Limits(keep=("we",)))
-    (normalised,) = (row for row in rows if row.kind == "normalised")
-    assert normalised.largest_ratio == pytest.approx(least)
+    (weighed,) = (row for row in rows if row.node == "Softmax 'Softmax_1'")
+    assert weighed.largest_ratio == pytest.approx(least)
 
 
 def test_the_interface_is_never_tried_and_few_others_are():

@@ -28,7 +28,7 @@ WAYS_OUT: Mapping[Kind, str] = {
     Kind.VARYING: "give the inputs fixed sizes in the file, if they never vary",
     Kind.CONVERTED: "prune the file that this one was made from",
 }
-"""By kind of a decision, what lifts it. A kind that nothing lifts is not here."""
+"""By kind of a decision, what lifts it. A kind that nothing lifts yet is not here."""
 
 MOST_TRIED = 5
 """For how many decisions is told what could go without them: each takes a selection."""
