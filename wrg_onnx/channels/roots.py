@@ -64,8 +64,12 @@ def find_holds(units: Units) -> Iterator[Hold]:
         units: The analysis.
     """
     search = _Search(units)
+    # A rule may tie row by row: what meets an axis at one node is asked about at a time.
+    parts: dict[int, list[IdArray]] = {}
     for ids, number in units.freezes:
-        reason = units.reasons[number]
+        parts.setdefault(number, []).append(ids)
+    for number, found in parts.items():
+        reason, ids = units.reasons[number], np.concatenate(found)
         if reason.kind is not Kind.MEETS or reason.index is None:
             yield Hold(np.unique(units.labels[ids]), reason)
             continue
@@ -138,11 +142,13 @@ class _Search:
             ids: Some that stay since they are tied to positions without ids.
         """
         answer = self._ask(index, Way.FILLED)
-        rest = set(ids.tolist())
+        rest, total = set(ids.tolist()), len(self.units.labels)
+        asked = np.zeros(total + 1, bool)  # the last is for what is no id: INERT, and what was put
+        asked[ids] = True
         found: dict[tuple[str, int], list[tuple[_Spot, int]]] = {}
         for tie in answer.coupling.ties:
             for own, other in ((tie.left, tie.right), (tie.right, tie.left)):
-                is_put = np.isin(own, ids) & (other >= len(self.units.labels))
+                is_put = asked[np.minimum(own, total)] & (other >= total)
                 for one, met in zip(own[is_put].tolist(), other[is_put].tolist(), strict=True):
                     spot = answer.spot(met)
                     if spot is not None and one in rest:
@@ -159,22 +165,12 @@ class _Search:
     def root_of(self, spot: _Spot) -> Reason:
         """Return why a position without an id has none."""
         passed: list[_Spot] = []
-        seen: set[_Spot] = set()
-        root: Reason | None = None
-        while root is None:
-            root = self.roots.get(spot)
-            if root is not None:
-                break
-            passed.append(spot)
-            seen.add(spot)
-            step = self._step(spot)
-            if isinstance(step, Reason):
-                root = step
-            else:
-                assert step not in seen, f"{step} stands before itself"
-                spot = step
-        self.roots.update(dict.fromkeys(passed, root))
-        return root
+        step: _Spot | Reason = spot
+        while isinstance(step, _Spot):
+            passed.append(step)
+            step = self.roots.get(step) or self._step(step)
+        self.roots.update(dict.fromkeys(passed, step))
+        return step
 
     def _step(self, spot: _Spot) -> _Spot | Reason:
         """Go from an axis of a node's output to that of an input, or say what ended there."""
