@@ -18,8 +18,10 @@ from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 from strategies import TOLERANCE, difference, draw_alive, run, whole
 
-from wrg_onnx.channels import alive_ids, find_units
+from wrg_onnx.channels import Kind, alive_ids, find_holds, find_units
+from wrg_onnx.channels.roots import Way, ask_again
 from wrg_onnx.channels.table import find_rule
+from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import infer_shapes
 from wrg_onnx.graph.load import OLDEST_OPSET, from_proto
 from wrg_onnx.rewrite import apply_plan, mask_consumers, plan_slices
@@ -139,6 +141,25 @@ def test_something_is_removed_in_most_cases():
     assert len(ran) > 850
     assert len(cut) > 600
     assert len(operators) > 120
+
+
+@pytest.mark.parametrize("way", Way)
+def test_every_rule_can_be_asked_again(way):
+    asked = 0
+    for name, case in cases().items():
+        for graph in (read(case), from_proto(case.model, name=name)):
+            fed = zip(graph.inputs, case.data_sets[0][0], strict=False)
+            try:
+                shapes = infer_shapes(graph, {value.name: np.shape(array) for value, array in fed})
+            except ModelError:
+                continue  # ONNX Runtime has no implementation
+            units = find_units(graph, shapes)
+            for analysed in units.nodes.values():
+                answer = ask_again(analysed.call, len(units.labels), way)
+                assert len(answer.coupling.outputs) == len(analysed.outputs)
+                asked += 1
+            assert all(hold.root.kind is not Kind.MEETS for hold in find_holds(units)), name
+    assert asked > 1500
 
 
 def test_every_exclusion_names_a_case_that_exists():

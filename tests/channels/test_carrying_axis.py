@@ -320,7 +320,7 @@ def test_head_dims_stay_where_zeros_do_not_survive_the_way():
         model.graph.node.insert(at, extra.graph.node[0])
     analysis = analyse(model, Limits(head_dims=True))
     assert not analysis.removable("wq", 1).any()
-    assert any("contracts two activations" in r for r in analysis.reasons("wq", 1))
+    assert any("multiplies two activations" in r for r in analysis.reasons("wq", 1))
 
 
 def test_a_shared_bias_is_silenced_for_one_reader_alone():

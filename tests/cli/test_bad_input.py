@@ -155,14 +155,17 @@ def test_keep_lowers_what_is_possible(refused, model):
     frozen, most = map(float, re.findall(r"(\d+\.\d)% (?:are frozen|\(see)", line))
     assert 0 < frozen < 100
     assert 0 < most < 90
-    assert line.endswith("(see `wrg-onnx inspect m.onnx --keep 'first.*'`)")
+    assert line.endswith(
+        "(see `wrg-onnx inspect m.onnx --keep 'first.*'`); mostly because 'first.weight' is kept "
+        "on request (--keep): leave it out of --keep"
+    )
 
 
 def test_with_all_kept_nothing_can_be_cut(refused, model):
     line = refused("prune", model, *L1, "--keep", "first.*", "--keep", "third.*")
     assert line == (
-        "nothing can be cut: no channel is free, and most parameters stay because "
-        "'first.weight' is kept on request (--keep) "
+        "nothing can be cut: no channel is free, mostly because 'first.weight' is kept on request "
+        "(--keep): leave it out of --keep "
         "(see `wrg-onnx inspect m.onnx --keep 'first.*' --keep 'third.*'`)"
     )
 

@@ -243,10 +243,25 @@ def test_an_inspection_lists_widths_reasons_and_choices():
     text = show(inspect_text(inspected(2, 1)))
     shown = rows(text)
     assert "layer.0.weight 64 60 1,234" in shown
-    assert "Op 'node0' does a thing 3 10.0%" in shown
+    assert "Op 'node0' does a thing 3 10.0% -" in shown
     assert "Choice at '/reshape': heads carry the units." in shown
     assert "the largest ratio is 60.0%" in " ".join(shown)
     assert "more" not in text
+
+
+def test_a_reason_tells_where_it_reaches_units_and_what_lifts_it():
+    row = FrozenReport(
+        "Op '[b]root[/b]' (and 3 more) does a thing", 64, 10, 0.1, node="Op '[b]root[/b]'", nodes=4,
+        met="Conv 'c' meets axis 1 of 't'", largest_ratio=0.7, way_out="--head-dims",
+    )  # fmt: skip
+    report = dataclasses.replace(inspected(1, 0), frozen=(row,), choices={})
+    shown = rows(show(inspect_text(report)))
+    assert shown[-4:] == [
+        "why units stay units they hold ratio if freed",
+        "Op '[b]root[/b]' (and 3 more) does a thing 64 10.0% 70.0%",
+        "Conv 'c' meets axis 1 of 't'",
+        "way out: --head-dims",
+    ]
 
 
 def test_nodes_that_divide_alike_share_a_line():

@@ -8,6 +8,7 @@ import pytest
 from onnx import numpy_helper
 from strategies import build, normal, run
 
+import wrg_onnx
 from wrg_onnx.graph import Graph, from_proto, to_message
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
@@ -323,3 +324,17 @@ def test_a_large_computed_weight_is_held_beside_the_message():
     _, found = folded(text, weights)
     (tensor,) = (t for t in to_message(found).graph.initializer if t.name == "n")
     np.testing.assert_array_equal(numpy_helper.to_array(tensor), weights["w"] ** 2)
+
+
+def test_layers_that_share_a_bias_through_identities_are_cut_and_recovered_apart():
+    text = """net (float[1,3,6,6] x) => (float[1,5,6,6] y) {
+      b2 = Identity(b1)  b3 = Identity(b2)
+      a = Conv(x, w1, b1)  p = Relu(a)  c = Conv(p, w2, b2)  q = Relu(c)
+      d = Conv(q, w3, b3)  r = Relu(d)  y = Conv(r, w4) }"""
+    weights = {
+        "w1": normal(8, 3, 1, 1), "w2": normal(8, 8, 1, 1, seed=1), "b1": np.zeros(8, np.float32),
+        "w3": normal(8, 8, 1, 1, seed=2), "w4": normal(5, 8, 1, 1, seed=3),
+    }  # fmt: skip
+    report = wrg_onnx.prune(build(text, weights), ratio=0.3, recover="ridge", samples=8).report
+    assert report.units == 24
+    assert {fit.layer for fit in report.recovery.fits} == {"c", "d", "y"}

@@ -142,6 +142,31 @@ def test_frozen_units_are_never_in_the_order():
     assert order.tolist() == [0]
 
 
+UNSURE = Candidates(
+    np.ones(8, bool), np.repeat([0, 1], 4), 0.25, np.isin(np.arange(8), (0, 1, 6))
+)  # fmt: skip
+
+
+def test_units_that_nobody_could_measure_go_after_all_others():
+    order = removal_order(UNSURE, np.array([0.1, 0.2, 4, 3, 2, 1, 0.0, 5]), Scope.GLOBAL)
+    assert order.tolist() == [5, 4, 3, 2, 7, 0]
+
+
+def test_with_a_uniform_scope_they_go_last_of_their_layer():
+    order = removal_order(UNSURE, np.array([0.1, 0.2, 4, 3, 2, 1, 0.0, 5]), Scope.UNIFORM)
+    assert order.tolist() == [3, 5, 2, 4, 0, 7]
+
+
+def test_units_that_nobody_could_measure_do_not_fill_up_what_others_leave():
+    costs = np.array([30.0, 30, 30, 30, 1, 1, 1, 1])
+    budget = Budget.from_terms([(cost, [np.array([unit])]) for unit, cost in enumerate(costs)])
+    own = Candidates(np.ones(8, bool), np.arange(8) // 4, 0.25, np.arange(8) > 3)
+    found = select(own, np.arange(8.0), budget, 34 / 124, Scope.GLOBAL)
+    assert found.alive.tolist() == [False, *[True] * 7]
+    sure = Candidates(own.removable, own.group, own.floor)
+    assert select(sure, np.arange(8.0), budget, 33 / 124, Scope.GLOBAL).removed > 1
+
+
 def test_nothing_removable_is_an_empty_order():
     assert removal_order(candidates([0, 1], [False, False]), np.zeros(2), Scope.GLOBAL).size == 0
 

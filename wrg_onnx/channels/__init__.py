@@ -12,16 +12,20 @@ from wrg_onnx.channels.demands import alive_ids, meet_demands
 from wrg_onnx.channels.feeds import index_bounds, random_feeds
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.limits import Limits
+from wrg_onnx.channels.reasons import Kind, Reason
+from wrg_onnx.channels.roots import Hold, find_holds
 from wrg_onnx.channels.solve import find_units
 from wrg_onnx.channels.traits import LayerForm, Traits, traits_of
-from wrg_onnx.channels.units import Reason, Slot, Units, is_parameter
+from wrg_onnx.channels.units import Slot, Units, is_parameter
 
 __all__ = [
     "INERT",
     "Axes",
     "BoolArray",
     "CostTerm",
+    "Hold",
     "IdArray",
+    "Kind",
     "LayerForm",
     "Limits",
     "Quantised",
@@ -31,6 +35,7 @@ __all__ = [
     "Units",
     "alive_ids",
     "count_parameters",
+    "find_holds",
     "find_units",
     "index_bounds",
     "is_parameter",

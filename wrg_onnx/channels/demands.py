@@ -134,12 +134,20 @@ def _unmet(
         node = str(number.analysed.call.node)
         if number.source is None:
             if not number.follows:
-                yield ids, node, "computes the size of this axis in a way that cannot follow"
+                yield (
+                    ids,
+                    node,
+                    "computes the size of this axis in a way that cannot follow a removal",
+                )
             continue
         other, holders = written.setdefault(number.source, (number.wanted, ids))
         pinned = number.source in units.pinned and not number.follows
         if pinned or other != number.wanted:
-            yield np.concatenate([ids, holders]), node, "shares the size of this axis"
+            yield (
+                np.concatenate([ids, holders]),
+                node,
+                "needs the size of this axis where others need another number",
+            )
 
 
 def _makers_to_copy(units: Units, numbers: Sequence[_Number]) -> set[int]:

@@ -9,9 +9,13 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Call, Coupling
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
+from wrg_onnx.channels.reasons import Kind, Reason, kind_of
 from wrg_onnx.channels.sizes import Place, Size
 from wrg_onnx.channels.traits import traits_of
-from wrg_onnx.channels.units import Reason
+from wrg_onnx.graph import Node
+
+MEETS = "meets an axis that stays as it is"
+MEETS_INPUT = "meets the model's input"
 
 
 @dataclass(slots=True)
@@ -47,12 +51,15 @@ class Ledger:
 
     def freeze(self, ids: IdArray, node: str, text: str) -> None:
         """Note that ids stay, and why."""
+        self._hold(ids, Reason(node, str(text), kind_of(text)))
+
+    def _hold(self, ids: IdArray, reason: Reason) -> None:
         ids = ids[ids != INERT]
         if ids.size:
-            number = self.reasons.setdefault(Reason(node, text), len(self.reasons))
+            number = self.reasons.setdefault(reason, len(self.reasons))
             self.frozen.append((ids, number))
 
-    def tie(self, left: IdArray, right: IdArray, node: str, met: str) -> None:
+    def tie(self, left: IdArray, right: IdArray, node: Node, met: str) -> None:
         """Note that ids are pairwise one unit; one that meets ``INERT`` stays."""
         stays = (left == INERT) | (right == INERT)
         if not stays.any():
@@ -62,7 +69,7 @@ class Ledger:
         self.left.append(left[~stays])
         self.right.append(right[~stays])
         for own, other in ((left, right), (right, left)):
-            self.freeze(own[other == INERT], node, f"meets {met}")
+            self._hold(own[other == INERT], Reason(str(node), met, Kind.MEETS, node.index))
 
     def hold(self, sizes: Iterable[Size], node: str, text: str) -> None:
         """Keep numbers that turn into data, and the lengths that they depend on."""
@@ -76,9 +83,9 @@ class Ledger:
         """Write down a rule's answer; ``fed`` are the names of the model's inputs."""
         node = str(call.node)
         reads_input = not fed.isdisjoint(call.node.inputs)
-        met = "the model's input" if reads_input else "an axis that stays as it is"
+        met = MEETS_INPUT if reads_input else MEETS
         for tie in coupling.ties:
-            self.tie(tie.left, tie.right, node, met)
+            self.tie(tie.left, tie.right, call.node, met)
         for freeze in coupling.frozen:
             self.freeze(freeze.ids, node, freeze.reason)
         self.filters += coupling.filters

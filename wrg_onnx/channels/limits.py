@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.units import Slot
 from wrg_onnx.graph import Graph
+
+KEPT = Why("is kept on request (--keep)", Kind.KEPT)
+LEFT_OUT = Why("makes channels that are not among those to prune (--only)", Kind.NOT_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,6 @@ def apply_limits(graph: Graph, slots: Sequence[Slot], limits: Limits, ledger: Le
         names = (slot.name, *readers.get(slot.name, ()))
         ids = np.arange(slot.offset, slot.offset + slot.size)
         if not keep.isdisjoint(names):
-            ledger.freeze(ids, f"'{slot.name}'", "is kept on request (--keep)")
+            ledger.freeze(ids, f"'{slot.name}'", KEPT)
         elif limits.only and makes[slot.offset] and only.isdisjoint(names):
-            text = "makes channels that are not among those to prune (--only)"
-            ledger.freeze(ids, f"'{slot.name}'", text)
+            ledger.freeze(ids, f"'{slot.name}'", LEFT_OUT)

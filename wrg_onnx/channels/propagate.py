@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
 from wrg_onnx.channels.sizes import (
     Sizes,
@@ -24,8 +25,15 @@ from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, van
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Flat, Graph, Node, Shape
 
-RETURNED = "is the model's output"
-NO_SHAPE = "stands in a branch or loop body, at shapes that are not known before run time"
+RETURNED = Why("is the model's output", Kind.OUTPUT)
+NO_SHAPE = Why(
+    "stands in a branch or loop body, at shapes that are not known before run time", Kind.NO_SHAPE
+)
+BLOCKED = Why(
+    "computes in blocks of channels, as ONNX Runtime's optimiser wrote it", Kind.CONVERTED
+)
+BLOCKS = "com.microsoft.nchwc"
+"""The domain of operators that are made for one machine, at the end of an optimisation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,11 +199,18 @@ def _ask(call: Call, name: str) -> Coupling:
     """
     rule: Rule | None = find_rule(call.node)
     if rule is None:
-        return _refuse(call, f"has no rule (opset {call.node.version})")
+        return _refuse(call, no_rule(call.node))
     try:
         return rule(call)
     except ShapeConflictError as error:
         raise ModelError(f"'{name}': {call.node} gets shapes that do not fit: {error}") from error
+
+
+def no_rule(node: Node) -> Why:
+    """Say why what an operator without a rule reads stays."""
+    if node.domain == BLOCKS:
+        return BLOCKED
+    return Why(f"has no rule (opset {node.version})", Kind.NO_RULE)
 
 
 def _answerable(call: Call, demands: Sequence[Demand], ledger: Ledger) -> tuple[Demand, ...]:
@@ -249,7 +264,7 @@ def _follow_sizes(
         sizes[node.outputs[0]] = computed
         ledger.pinned |= used_up(node, operands, computed)
         return
-    text = "computes with the length of this axis"
+    text = "computes with the length of this axis, which must then stay"
     if node.op == "Shape" and first is not None:
         ledger.freeze(first.flat(), str(node), text)
     answered = {(demand.position, demand.element) for demand in demands}

@@ -127,7 +127,7 @@ def _carry(call: Call, block: _Block) -> _Carried:
     spread = own.reshape([-1 if axis == chosen else 1 for axis in inner])
     grid = np.broadcast_to(spread, [x.shape[axis] for axis in inner]).reshape(dims)
     if not dims:
-        return _Carried((), frozen=(*frozen, Freeze(own, "drops this axis")))
+        return _Carried((), frozen=(*frozen, Freeze(own, "leaves this axis of one position out")))
     # Does one output axis k alone say which id it is? Then its line (n_k) laid along axis k and
     # repeated over the others is the grid itself. So it is where axes of length 1 come and go,
     # where inert axes are merged or split, and where a Flatten merges channels with pixels.

@@ -185,6 +185,7 @@ def _solve(model: _Model, found: _Pass) -> Units:
         labels=labels,
         reason=reason,
         reasons=tuple(found.ledger.reasons),
+        freezes=tuple(found.ledger.frozen),
         group=_groups(model.constants.slots, labels, len(reason)),
         is_filter=_marked(found.ledger.filters, total),
         is_consumed=_marked(found.ledger.consumed, total),

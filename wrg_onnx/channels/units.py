@@ -11,6 +11,7 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Demand, Division, Quantised
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
+from wrg_onnx.channels.reasons import Reason
 from wrg_onnx.channels.sizes import Place
 from wrg_onnx.graph import Flat, Form, Graph, Weights
 
@@ -36,22 +37,6 @@ class Slot:
     offset: int
     size: int
     reader: Port | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why something stays.
-
-    Attributes:
-        node: The node that demands it, as ``Op 'name'``, or the name of a graph output.
-        text: What it does with the axis; empty for positions that are no channels.
-    """
-
-    node: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.node} {self.text}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +87,7 @@ class Units:
         nodes: The analysed nodes by index.
         pinned: Numbers in the file that a further reader needs as they are.
         plain: Tensors that are constants, or constants whose elements were moved about.
+        freezes: All that holds units: ids, and an index into ``reasons``.
     """
 
     graph: Graph
@@ -118,6 +104,7 @@ class Units:
     nodes: Mapping[int, Analysed] = field(repr=False)
     pinned: frozenset[Place] = field(default=frozenset(), repr=False)
     plain: frozenset[str] = field(default=frozenset(), repr=False)
+    freezes: tuple[tuple[IdArray, int], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for mask in (self.is_filter, self.is_consumed, self.is_contracted):

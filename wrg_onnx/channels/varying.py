@@ -10,8 +10,11 @@ from collections.abc import Mapping
 
 from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.graph import Shape
+
+VARIES = Why("makes an axis whose length varies with the model's inputs", Kind.VARYING)
 
 
 def open_axes(call: Call, elsewhere: Mapping[str, Shape], *, is_open: bool) -> list[bool]:
@@ -52,8 +55,7 @@ def close_varying(
         if not rest and (merged or ledger.repeated.issuperset(own.tolist())):
             ledger.repeated.update(own.tolist())
             continue
-        text = "makes an axis whose length varies with the model's inputs"
-        ledger.freeze(own, str(call.node), text)
+        ledger.freeze(own, str(call.node), VARIES)
         ids[axis] = None
     return Axes(axes.shape, tuple(ids))
 

@@ -15,6 +15,7 @@ from wrg_onnx.channels import (
     index_bounds,
     mac_terms,
     parameter_terms,
+    total_cost,
 )
 from wrg_onnx.channels.limits import named_by, names_of
 from wrg_onnx.channels.table import find_rule
@@ -67,6 +68,12 @@ class Model:
         """Return the quantity that a ratio speaks of."""
         terms = self.parameters if kind is BudgetKind.PARAMS else self.macs
         return Budget.from_terms([(term.weight, term.axes) for term in terms])
+
+    @property
+    def frozen_share(self) -> float:
+        """The share of the parameters that no selection removes."""
+        total = total_cost(self.parameters, self.everything)
+        return total_cost(self.parameters, ~self.units.removable) / total if total else 0.0
 
     @property
     def everything(self) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -98,24 +97,27 @@ def choose_units(
         measuring = Measuring(model.graph, samples, config)
     ratio, floor = step
     candidates = Candidates(model.units.removable, model.units.group, floor)
-    meet = partial(
-        _meet, candidates, model.budget(config.budget), ratio, config.scope,
-        added=_added_biases(model, samples, config),
-    )  # fmt: skip
+    budget, added = model.budget(config.budget), _added_biases(model, samples, config)
+
+    def meet(values: Float64Array, unsure: BoolArray | None = None) -> Selection:
+        among = replace(candidates, unsure=unsure)
+        return _meet(among, budget, ratio, config.scope, values, added=added)
 
     def scored(statistics: Statistics) -> Scores:
         rng = np.random.default_rng(config.seed)
         return score(config.criterion, statistics, model.units.count, rng)
 
     def select_from(statistics: Statistics) -> BoolArray:
-        return meet(scored(statistics).values).alive
+        found = scored(statistics)
+        return meet(found.values, found.unmeasured).alive
 
     with clock.stage("calibrate"):
         collected = _collect(model, samples, select_from, config, clock)
     if not config.criterion.repairs:
         with clock.stage("select"):
             scores = scored(collected.statistics)
-            return Chosen(collected, scores, meet(scores.values), measuring=measuring)
+            selection = meet(scores.values, scores.unmeasured)
+            return Chosen(collected, scores, selection, measuring=measuring)
     assert samples is not None  # the criterion needs data
     assert measuring is not None
     images = len(samples.calibration)
@@ -125,7 +127,7 @@ def choose_units(
     with clock.stage("select"):
         consumers = tuple(consumers_of(model.units, measured))
         scores = scored(collected.statistics)
-        savings = model.budget(config.budget).savings(model.units.count)
+        savings = budget.savings(model.units.count)
 
         def ordered_by(readers: Sequence[Consumer]) -> RepairOrder:
             # Many small products: threads would wait for each other, and use the cores up for it.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels import Limits, total_cost
+from wrg_onnx.channels import BoolArray, Limits
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, check_floor
 from wrg_onnx.pipeline.nothing import why_nothing
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.source import Source
+from wrg_onnx.report.frozen import frozen_reports
 from wrg_onnx.report.records import InspectReport
-from wrg_onnx.report.widths import frozen_reports, group_reports
+from wrg_onnx.report.widths import group_reports
 from wrg_onnx.select import Candidates, largest_ratio
 
 
@@ -31,21 +32,23 @@ def inspect(
     check_floor(floor)
     model = analyse(source, options, limits, strict=strict)
     units = model.units
-    candidates = Candidates(units.removable, units.group, floor)
+    budget = model.budget(BudgetKind.PARAMS)
+
+    def most(removable: BoolArray) -> float:
+        return largest_ratio(Candidates(removable, units.group, floor), budget)
+
     choices = {
         analysed.call.node.name: analysed.choice
         for analysed in units.nodes.values()
         if analysed.choice
     }
-    total = total_cost(model.parameters, model.everything)
-    frozen = total_cost(model.parameters, ~units.removable)
     report = InspectReport(
         model=model.graph.name,
         cost=model.cost(model.everything, model.file_bytes),
         groups=group_reports(units, model.parameters, model.everything),
-        frozen=frozen_reports(units, model.parameters),
-        frozen_share=frozen / total if total else 0.0,
-        largest_ratio=largest_ratio(candidates, model.budget(BudgetKind.PARAMS)),
+        frozen=frozen_reports(units, model.parameters, most),
+        frozen_share=model.frozen_share,
+        largest_ratio=most(units.removable),
         choices=choices,
         sizes=dict(model.input_shapes),
         nothing=why_nothing(model),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wrg_onnx.calibrate import Collected
 from wrg_onnx.channels import BoolArray
@@ -13,11 +13,18 @@ from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.recover import FEWEST_SAMPLES
-from wrg_onnx.report.records import RecoveryReport
+from wrg_onnx.report.records import GroupReport, RecoveryReport
 from wrg_onnx.rewrite import has_branches
+from wrg_onnx.select import Scope
 
 FEW_SAMPLES = 16
 """Weights solved for from fewer may fit these alone; beyond 128 little is gained."""
+
+MOST_OF_A_LAYER = 0.7
+"""From which share on that a layer loses it is told that little else was free."""
+
+MUCH_FROZEN = 0.1
+"""From which share of frozen parameters on a cut falls on few layers: of most nets none are."""
 
 MOST_NAMED = 3
 """How many broken files are named."""
@@ -28,16 +35,17 @@ def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterato
     yield from _limits_of_proof(cut)
     if folded := cut.model.graph.folded:
         yield (
-            f"{folded} {'node that depends' if folded == 1 else 'nodes that depend'} on no input, or "
-            "never run, were left out: the file holds what they make"
+            f"{folded} {'node that depends' if folded == 1 else 'nodes that depend'} on no input, "
+            "or never run, were left out: the file holds what they make"
         )
     yield from _of_statistics(cut.chosen.collected, config)
     removable = cut.model.units.removable
     missing = int((cut.chosen.scores.unmeasured & removable).sum())
     if missing:
+        ranked = "were taken as average" if config.criterion.repairs else "go after all others"
         yield (
             f"{missing} of {int(removable.sum())} units could not be measured by "
-            f"'{config.criterion.name}' and were taken as average"
+            f"'{config.criterion.name}' and {ranked}"
         )
     if cut.chosen.repair is not None:
         images = cut.chosen.collected.statistics.images
@@ -125,6 +133,34 @@ def notes(
             "random inputs do not tell what the layers should make, so nothing was recovered: give "
             "--data, or --recover ridge to do it all the same"
         )
+
+
+def strain_notes(
+    groups: Sequence[GroupReport], frozen_share: float, config: PruneConfig
+) -> Iterator[str]:
+    """Say where a cut takes most of a layer because little else could go.
+
+    Args:
+        groups: The layer widths that could shrink, and what is left of them.
+        frozen_share: The share of the original's parameters that no selection removes.
+        config: What was asked for.
+    """
+    if config.scope is not Scope.GLOBAL or frozen_share < MUCH_FROZEN:
+        return
+    strained = [
+        group for group in groups if group.units - group.kept > MOST_OF_A_LAYER * group.units
+    ]
+    if not strained:
+        return
+    worst = max(strained, key=lambda group: (group.units - group.kept) * group.parameters)
+    gone = f"{worst.units - worst.kept} of {worst.units} channels of '{worst.name}' go"
+    why = f"{frozen_share:.0%} of the parameters are frozen (see `wrg-onnx inspect`)"
+    if len(strained) > 1:
+        layers = "1 further layer" if len(strained) == 2 else f"{len(strained) - 1} further layers"
+        yield f"{gone}, and more than {MOST_OF_A_LAYER:.0%} of {layers}: {why}"
+    else:
+        free = "the one layer" if len(groups) == 1 else f"one of {len(groups)} layers"
+        yield f"{gone}, {free} that {'is' if len(groups) == 1 else 'are'} free: {why}"
 
 
 def _limits_of_proof(cut: Cut) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wrg_onnx.pipeline.analyse import Model
-from wrg_onnx.report.widths import frozen_reports
+from wrg_onnx.report.frozen import frozen_reports, main_reason, spoken
 
 
 def why_nothing(model: Model) -> str | None:
@@ -16,7 +16,8 @@ def why_nothing(model: Model) -> str | None:
         return "the model has no weights"
     if model.units.removable.any():
         return None
-    frozen = frozen_reports(model.units, model.parameters)
-    if not frozen:
+    rows = frozen_reports(model.units, model.parameters)
+    if not rows:
         return "none of its weights makes channels"
-    return f"no channel is free, and most parameters stay because {frozen[0].reason}"
+    reason = main_reason(model.units, model.parameters) or rows[0]
+    return f"no channel is free, mostly because {spoken(reason)}"

@@ -29,6 +29,7 @@ from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.progress import Progress, silent
+from wrg_onnx.report.frozen import main_reason, spoken
 from wrg_onnx.report.records import PruneReport
 from wrg_onnx.rewrite import compose, read_note, with_note
 from wrg_onnx.select import Candidates, largest_ratio
@@ -186,10 +187,12 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
             wanted=config.ratio, possible=0.0, frozen=frozen,
         )  # fmt: skip
     quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
+    reason = main_reason(model.units, model.parameters)
+    why = "" if reason is None else f"; mostly because {spoken(reason)}"
     raise BudgetError(
         f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
         f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"{see}",
+        f"{see}{why}",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,

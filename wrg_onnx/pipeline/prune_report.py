@@ -10,7 +10,7 @@ from wrg_onnx.factors import Statistics
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
-from wrg_onnx.pipeline.notes import notes
+from wrg_onnx.pipeline.notes import notes, strain_notes
 from wrg_onnx.pipeline.rounds import Rounds
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
@@ -49,6 +49,7 @@ def prune_report(
         recovery = _recovery_report(rounds, samples, config)
         groups = group_reports(model.units, model.parameters, rounds.alive)
         asked = reached if rounds.done < config.rounds else config.ratio
+        said += tuple(strain_notes(groups, model.frozen_share, config))
         said += tuple(notes(reached, asked, samples, recovery, config))
     return PruneReport(
         model=model.graph.name,

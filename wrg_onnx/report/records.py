@@ -16,20 +16,34 @@ from wrg_onnx.rewrite import Equivalence
 
 @dataclass(frozen=True, slots=True)
 class FrozenReport:
-    """Units that stay for one reason.
+    """Units that stay for one decision: of a node, or of several that do the same with them.
 
     Attributes:
-        reason: The node and what it does.
-        units: How many units.
+        reason: The node that decided it and what it does, and how many more do so.
+        units: How many units; one that several decisions hold counts for the first.
         parameters: Parameters in the slices of these units; one weight has slices on several axes,
             so the reasons' numbers overlap.
         share: ``parameters`` over the model's.
+        node: The first node, as ``Op 'name'``, or the input, output or weight that decided it.
+        kind: What kind of decision it is, such as ``operator``, ``normalised`` or ``no-rule``.
+        nodes: How many nodes do it.
+        met: Where it reaches the units: a node, and which axis of which tensor these meet there.
+            Empty where the node itself holds them.
+        largest_ratio: The largest ratio if nothing held these units for this reason: an estimate,
+            for the decisions that hold most; None for the others and for the model's interface.
+        way_out: What lifts it; empty if nothing does.
     """
 
     reason: str
     units: int
     parameters: int
     share: float
+    node: str = ""
+    kind: str = "operator"
+    nodes: int = 1
+    met: str = ""
+    largest_ratio: float | None = None
+    way_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,
     FinetuneReport,
+    FrozenReport,
     InspectReport,
     PruneReport,
     RecoveryReport,
@@ -257,13 +258,22 @@ def inspect_text(report: InspectReport) -> RenderableType:
         groups.add_row(
             escape(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
         )
-    lines += [groups, *_more(len(report.groups), "layer widths")]
+    if report.groups:
+        lines += [groups, *_more(len(report.groups), "layer widths")]
     if report.frozen:
-        frozen = table_of("why units stay", "units", "parameters they hold")
+        frozen = table_of("why units stay", "units", "they hold", "ratio if freed")
         for row in report.frozen[:MOST_ROWS]:
-            frozen.add_row(escape(row.reason), f"{row.units}", f"{row.share:.1%}")
+            freed = "-" if row.largest_ratio is None else f"{row.largest_ratio:.1%}"
+            frozen.add_row(_why(row), f"{row.units}", f"{row.share:.1%}", freed)
         lines += [frozen, *_more(len(report.frozen), "reasons")]
     return Group(*lines, *_choices(report.choices))
+
+
+def _why(row: FrozenReport) -> str:
+    """Say who decided that units stay, where that reaches them, and what lifts it."""
+    said = [row.reason, *([row.met] if row.met else [])]
+    said += [f"way out: {row.way_out}"] if row.way_out else []
+    return escape("\n  ".join(said))
 
 
 def _choices(choices: Mapping[str, str]) -> Iterator[Text]:

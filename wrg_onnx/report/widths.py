@@ -1,4 +1,4 @@
-"""What a model's layer widths hold, and why units stay: rows of the reports."""
+"""What a model's layer widths hold: rows of the reports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray, CostTerm, Units, total_cost
-from wrg_onnx.report.records import FrozenReport, GroupReport
+from wrg_onnx.channels import BoolArray, CostTerm, Units
+from wrg_onnx.report.records import GroupReport
 
 
 def group_reports(
@@ -44,30 +44,6 @@ def group_reports(
         for group in sorted(slots, key=lambda g: first[g])
         if free[group]
     )
-
-
-def frozen_reports(units: Units, parameters: Sequence[CostTerm]) -> tuple[FrozenReport, ...]:
-    """List the reasons why units stay, with the parameters in the slices they hold.
-
-    Args:
-        units: What can be removed, and why the rest cannot.
-        parameters: The terms of the parameter count.
-    """
-    everything = np.ones(units.count, bool)
-    total = total_cost(parameters, everything)
-    held: dict[str, list[int]] = {}
-    for unit in np.flatnonzero(~units.removable):
-        reason = units.reasons[units.reason[unit]]
-        if reason.text:
-            held.setdefault(str(reason), []).append(int(unit))
-    rows = []
-    for reason, members in held.items():
-        others = everything.copy()
-        others[members] = False
-        count = total - total_cost(parameters, others)
-        share = count / total if total else 0.0
-        rows.append(FrozenReport(reason, len(members), round(count), share))
-    return tuple(sorted(rows, key=lambda row: (-row.parameters, row.reason)))
 
 
 def _parameters_per_unit(units: Units, parameters: Sequence[CostTerm]) -> np.ndarray:

@@ -33,11 +33,19 @@ class Candidates:
         removable: (units,) bool.
         group: (units,) int64, the layer width that a unit belongs to.
         floor: Share of each group that stays at least, in (0, 1]; never less than one unit.
+        unsure: (units,) bool, those whose score says nothing, since nobody could measure them. They
+            go after all others of their group, and with a global scope after all others. None for
+            none.
     """
 
     removable: BoolArray
     group: IntArray
     floor: float = 0.1
+    unsure: BoolArray | None = None
+
+    def is_unsure(self, units: IntArray) -> BoolArray:
+        """Tell of some units whether their score says nothing."""
+        return np.zeros(len(units), bool) if self.unsure is None else self.unsure[units]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,14 +152,16 @@ def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) ->
         (n,) int64 unit numbers.
     """
     chosen = np.flatnonzero(candidates.removable)
-    chosen = chosen[np.lexsort((chosen, scores[chosen], candidates.group[chosen]))]
+    unsure = candidates.is_unsure(chosen)
+    chosen = chosen[np.lexsort((chosen, scores[chosen], unsure, candidates.group[chosen]))]
     groups, start, size = np.unique(candidates.group[chosen], return_index=True, return_counts=True)
     place = np.arange(len(chosen)) - np.repeat(start, size)
     spare = np.repeat(spare_units(candidates)[groups], size)
     share = (place + 0.5) / np.repeat(size, size)
     key = share if scope is Scope.UNIFORM else scores[chosen]
     free = place < spare
-    order = np.lexsort((chosen[free], key[free]))
+    last = candidates.is_unsure(chosen) & (scope is Scope.GLOBAL)
+    order = np.lexsort((chosen[free], key[free], last[free]))
     return np.asarray(chosen[free][order], np.int64)
 
 
@@ -199,7 +209,10 @@ def select(
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if budget.cost(prefix(middle)) >= target else (low, middle - 1)
-    near = _fill_up(prefix(low), order[low:], budget, target, tolerance=0.0005 * whole)
+    rest = order[low:]
+    if len(rest) and scope is Scope.GLOBAL and not candidates.is_unsure(rest[:1])[0]:
+        rest = rest[~candidates.is_unsure(rest)]  # nor do those fill up before others are gone
+    near = _fill_up(prefix(low), rest, budget, target, tolerance=0.0005 * whole)
     over = prefix(min(low + 1, len(order)))
 
     def distance(alive: BoolArray) -> float:
@@ -209,7 +222,7 @@ def select(
     if distance(best) > NEAR_ENOUGH * whole:
         # Units too coarse to go in order: bring some back, and fill up with others.
         back = _give_back(over, order[: low + 1], budget, target)
-        refilled = _fill_up(back.copy(), order[low:], budget, target, tolerance=0.0005 * whole)
+        refilled = _fill_up(back.copy(), rest, budget, target, tolerance=0.0005 * whole)
         best = min((best, back, refilled), key=distance)
     return Selection(best, 1 - budget.cost(best) / whole)
 

@@ -94,7 +94,7 @@ def test_gather_by_a_square_of_indices_divides_the_axis():
 
 def test_gather_by_another_square_freezes():
     c = couple("Gather", [axes(X, a1=0), np.array([[0, 2], [1, 3]])], [(1, 2, 2, 6, 6)], axis=1)
-    assert frozen(c) == {"picks positions computed at run time": [0, 1, 2, 3]}
+    assert frozen(c) == {"picks positions by indices computed at run time": [0, 1, 2, 3]}
 
 
 def test_gather_elements_reads_the_leading_positions_of_a_longer_axis():
@@ -102,7 +102,7 @@ def test_gather_elements_reads_the_leading_positions_of_a_longer_axis():
     given = ("GatherElements", [axes(X, a1=0, a3=60), index], [(1, 2, 6, 3)])
     c = couple(*given, axis=3)
     assert carried(c) == [None, [0, 1], None, None]
-    assert frozen(c) == {"picks positions of this axis": list(range(60, 66))}
+    assert frozen(c) == {"picks single elements along this axis": list(range(60, 66))}
     assert derive([3], *given, axis=3) == ({}, {})
     assert np.shape(derive([1, 3], *given, axis=3)[1][1]) == (1, 1, 6, 3)
 
@@ -110,7 +110,7 @@ def test_gather_elements_reads_the_leading_positions_of_a_longer_axis():
 def test_gather_elements_ties_computed_indices():
     c = couple("GatherElements", [axes(X, a1=0), axes(X, a1=10, a3=60)], [X], axis=3)
     assert ties(c) == [(0, 10), (1, 11), (2, 12), (3, 13)]
-    assert frozen(c) == {"reads positions from this axis": list(range(60, 66))}
+    assert frozen(c) == {"takes indices from this axis": list(range(60, 66))}
 
 
 def test_gather_nd_follows_a_list_of_positions():
@@ -122,9 +122,9 @@ def test_gather_nd_follows_a_list_of_positions():
 
 def test_gather_nd_freezes_what_it_indexes_otherwise():
     pairs = couple("GatherND", [axes((4, 6), a0=0), np.array([[0, 1], [2, 2]])], [(2,)])
-    assert frozen(pairs) == {"picks positions of this axis": [0, 1, 2, 3]}
+    assert frozen(pairs) == {"picks single elements along this axis": [0, 1, 2, 3]}
     computed = couple("GatherND", [axes((4, 6), a0=0), axes((3, 1))], [(3, 6)])
-    assert frozen(computed) == {"picks positions of this axis": [0, 1, 2, 3]}
+    assert frozen(computed) == {"picks single elements along this axis": [0, 1, 2, 3]}
     batch = couple(
         "GatherND", [axes((4, 6), a0=0), np.zeros((4, 1), np.int64)], [(4,)], batch_dims=1
     )
@@ -149,11 +149,11 @@ def test_gather_picks_and_renumbers():
 
 def test_gather_of_one_position_freezes_it_and_follows_it():
     given = ("Gather", [axes(X, a1=0), np.int64(-2)], [(1, 6, 6)])
-    assert frozen(couple(*given, axis=1)) == {"picks this one position": [2]}
+    assert frozen(couple(*given, axis=1)) == {"picks this one position of the axis": [2]}
     assert derive([0], *given, axis=1) == ({}, {1: 1})
 
 
 def test_gather_at_unknown_places_freezes():
     c = couple("Gather", [axes((50, 8), a0=0, a1=100), axes((1, 5))], [(1, 5, 8)], weights=(0,))
-    assert frozen(c) == {"picks positions computed at run time": list(range(50))}
+    assert frozen(c) == {"picks positions by indices computed at run time": list(range(50))}
     assert carried(c) == [None, None, list(range(100, 108))]

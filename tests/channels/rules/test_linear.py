@@ -118,7 +118,7 @@ def test_einsum_needs_a_weight_where_it_sums():
     assert [f.tolist() for f in c.consumed] == [list(range(10, 18))]
     both = couple("Einsum", given, [(2, 3)], equation="bc,cd->bd")
     assert both.consumed == both.filters == ()
-    assert {f.reason for f in both.frozen} == {"sums over this axis, which no weight consumes"}
+    assert {f.reason for f in both.frozen} == {"sums over this axis, and not with a weight"}
     assert sorted(i for f in both.frozen for i in f.ids) == [*range(8), *range(10, 18)]
 
 

@@ -45,6 +45,10 @@ CASES = [
     Case("Mul-by-a-gate-of-one-channel", "y = Mul(a, g)",
          consts={"wg": normal(1, 3, 1, 1)}),
     Case("Equal-Where", "q = Greater(a, b)  y = Where(q, a, b)"),
+    Case("Less-than-a-threshold-per-channel", "q = Less(a, t)  y = Where(q, a, b)",
+         consts={"t": normal(8, 1, 1)}),
+    Case("Equal-to-a-list", "m = ReduceMax<axes = [1]>(b)  q = Less(m, t)  f = Cast<to = 1>(q)  "
+         "g = Conv(f, wl)  y = Mul(a, g)", consts={"t": normal(1, 5, 1, 1), "wl": normal(8, 5, 1, 1)}),
     Case("Where-with-scalar", "z = Greater(a, t)  y = Where(z, a, t)",
          consts={"t": np.float32(0.1)}),
     Case("Where-with-constant-condition", "y = Where(q, a, b)",
@@ -117,3 +121,32 @@ def test_a_dropout_that_drops_or_may_freezes_its_input(training):
 
 def test_a_dropout_that_is_told_not_to_drop_freezes_nothing():
     assert frozen(couple("Dropout", [axes(X, a1=0), np.float32(0.5), False], [X])) == {}
+
+
+LISTED = "compares data with each number of a constant list along this axis"
+
+
+@pytest.mark.parametrize("op", ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"])
+def test_a_list_that_data_is_compared_with_stays(op):
+    c = couple(op, [axes((1, 6, 1)), axes((5,), a0=10)], [(1, 6, 5)], weights=(1,))
+    assert frozen(c) == {LISTED: [10, 11, 12, 13, 14]}
+    turned = couple(op, [axes((5,), a0=10), axes((1, 6, 1))], [(1, 6, 5)], weights=(0,))
+    assert frozen(turned) == {LISTED: [10, 11, 12, 13, 14]}
+
+
+def test_a_threshold_per_channel_is_no_list():
+    c = couple("Less", [axes((1, 3, 2), a1=0), axes((3, 1), a0=10)], [(1, 3, 2)], weights=(1,))
+    assert frozen(c) == {}
+    assert ties(c) == [(0, 10), (1, 11), (2, 12)]
+
+
+def test_a_list_may_have_a_row_for_each_channel():
+    c = couple("Less", [axes((3, 1), a0=0), axes((3, 4), a0=10, a1=20)], [(3, 4)], weights=(1,))
+    assert frozen(c) == {LISTED: [20, 21, 22, 23]}
+    assert ties(c) == [(0, 10), (1, 11), (2, 12)]
+
+
+def test_two_activations_or_two_constants_are_compared_position_by_position():
+    operands = [axes((1, 1), a1=30), axes((1, 4), a1=10)]
+    assert frozen(couple("Less", operands, [(1, 4)])) == {}
+    assert frozen(couple("Less", operands, [(1, 4)], weights=(0, 1))) == {}

@@ -49,4 +49,4 @@ def test_pool_passes_channels_and_freezes_what_it_pools_over():
 
 def test_indices_of_a_pool_freeze_the_channels():
     c = couple("MaxPool", [axes(X, a1=0)], [(1, 4, 5, 5), (1, 4, 5, 5)])
-    assert frozen(c) == {"numbers its positions through all channels": [0, 1, 2, 3]}
+    assert frozen(c) == {"returns or reads indices that count through all channels": [0, 1, 2, 3]}

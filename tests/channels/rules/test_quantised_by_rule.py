@@ -90,7 +90,8 @@ def test_weight_whose_zero_point_is_computed_stays():
 
 def test_dynamic_quantisation_freezes_every_axis():
     _, c = couple("DynamicQuantizeLinear", [axes((2, 3), a0=0, a1=10)], (2, 3))
-    assert frozen(c) == {"takes its scale from the whole tensor": [0, 1, 10, 11, 12]}
+    reason = "takes the scale of all channels from the largest element (dynamic quantisation)"
+    assert frozen(c) == {reason: [0, 1, 10, 11, 12]}
 
 
 def test_mean_freezes_what_it_reduces():
@@ -109,7 +110,7 @@ def test_rows_that_a_provider_has_packed_stay():
     derived = find_derivation(made.node)(made, c.outputs, lambda ids: ids != 2)
     assert derived.attributes == {"N": 3}
     _, c = couple("MatMulNBits", inputs, (1, 4), weight_prepacked=1, **given)
-    assert frozen(c) == {"packs its rows with their scales": [0, 1, 2, 3]}
+    assert frozen(c) == {"packs the rows of its weight together with their scales": [0, 1, 2, 3]}
 
 
 FLAT = "f = Flatten(q)  "

@@ -248,7 +248,7 @@ def test_squeeze_names_its_axes_before_one_channel_is_left(version, expected):
 
 def test_squeeze_freezes_a_live_position_that_it_drops():
     c = couple("Squeeze", [axes((1, 1, 6), a1=[9]), np.array([1])], [(1, 6)])
-    assert frozen(c) == {"drops this axis": [9]}
+    assert frozen(c) == {"leaves this axis of one position out": [9]}
 
 
 def test_unsqueeze_inserts_axes():
@@ -258,7 +258,7 @@ def test_unsqueeze_inserts_axes():
 
 def test_unsqueeze_at_unknown_axes_freezes():
     c = couple("Unsqueeze", [axes((4, 6), a0=0), axes((2,))], [(1, 4, 6, 1)])
-    assert frozen(c) == {"inserts axes computed at run time": [0, 1, 2, 3]}
+    assert frozen(c) == {"inserts axes at places computed at run time": [0, 1, 2, 3]}
 
 
 def test_expand_demands_the_sizes_of_live_axes():

@@ -7,7 +7,6 @@ from wrg_onnx.channels.axes import (
     Coupling,
     freeze_axes,
 )
-from wrg_onnx.channels.rules.normalisation import NORMALISED
 from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
@@ -17,6 +16,7 @@ _UNARY = (
     "Shrink", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu",
 )  # fmt: skip
 _GATED = ("PRelu", "SwiGLU")
+WEIGHED = "weighs the positions of this axis against each other"
 
 op_rule(*_UNARY, since=1)(couple_unary)
 op_rule(*_GATED, since=1)(couple_nary)
@@ -37,7 +37,7 @@ def couple_softmax_flattened(call: Call) -> Coupling:
     """
     x = call.axes()
     axis = call.node.axis("axis", rank=x.rank, default=1)
-    return Coupling((x,), frozen=freeze_axes(x, range(axis, x.rank), NORMALISED))
+    return Coupling((x,), frozen=freeze_axes(x, range(axis, x.rank), WEIGHED))
 
 
 @op_rule("Softmax", "LogSoftmax", "Hardmax", since=13)
@@ -51,4 +51,4 @@ def couple_softmax(call: Call) -> Coupling:
     """
     x = call.axes()
     axis = call.node.axis("axis", rank=x.rank, default=-1)
-    return Coupling((x,), frozen=freeze_axes(x, [axis], NORMALISED))
+    return Coupling((x,), frozen=freeze_axes(x, [axis], WEIGHED))

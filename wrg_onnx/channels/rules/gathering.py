@@ -24,8 +24,8 @@ from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
 from wrg_onnx.graph import Array, Node
 
-PICKED = "picks positions of this axis"
-AS_INDEX = "reads positions from this axis"
+PICKED = "picks single elements along this axis"
+AS_INDEX = "takes indices from this axis"
 
 
 @op_rule("Gather", since=1)
@@ -56,9 +56,12 @@ def couple_gather(call: Call) -> Coupling:
         middle, ties, dropped = found.outputs[0].ids, found.ties, (own,)
         divisions, choice = found.divisions, found.choice
     elif own is not None and picked is not None and picked.ndim == 0:
-        frozen, dropped = (Freeze(own[picked].reshape(1), "picks this one position"),), (own,)
+        frozen, dropped = (
+            (Freeze(own[picked].reshape(1), "picks this one position of the axis"),),
+            (own,),
+        )
     elif own is not None:
-        frozen = (Freeze(own, "picks positions computed at run time"),)
+        frozen = (Freeze(own, "picks positions by indices computed at run time"),)
     made = Axes(shape, (*before, *middle, *after))
     return Coupling((made,), ties, frozen, dropped=dropped, divisions=divisions, choice=choice)
 

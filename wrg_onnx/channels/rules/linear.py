@@ -19,11 +19,13 @@ from wrg_onnx.channels.axes import (
 )
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import INERT, IdArray
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import LayerForm, LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
 
-TWO_ACTIVATIONS = "contracts two activations over this axis"
+TWO_ACTIVATIONS = "multiplies two activations and sums over this axis"
+IN_HEADS = Why(TWO_ACTIVATIONS, Kind.HEAD_DIMS)
 
 
 @op_rule("Gemm", since=1)
@@ -103,7 +105,8 @@ def contract(call: Call, inner_a: IdArray, inner_b: IdArray) -> Coupling:
         return Coupling((), ties, consumed=tuple(ids for side, ids in sides if side.is_weight))
     if call.head_dims and (a.vanishes or b.vanishes):
         return Coupling((), ties, contracted=(inner_a, inner_b))
-    frozen = (Freeze(inner_a, TWO_ACTIVATIONS), Freeze(inner_b, TWO_ACTIVATIONS))
+    why = IN_HEADS if a.vanishes or b.vanishes else TWO_ACTIVATIONS
+    frozen = (Freeze(inner_a, why), Freeze(inner_b, why))
     return Coupling((), ties, frozen)
 
 
@@ -113,7 +116,7 @@ def _filters(call: Call, outer_a: IdArray | None, outer_b: IdArray | None) -> tu
     return tuple(ids for operand, ids in sides if operand.is_weight and ids is not None)
 
 
-SUMMED = "sums over this axis, which no weight consumes"
+SUMMED = "sums over this axis, and not with a weight"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast, freeze_axes
 from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits
 
-NORMALISED = "normalises over this axis"
+NORMALISED = Why("normalises over this axis", Kind.NORMALISED)
 
 
 @op_rule("BatchNormalization", "InstanceNormalization", since=1)

@@ -67,7 +67,7 @@ def couple_embed_layer_norm(call: Call) -> Coupling:
     columns, ties = broadcast([Axes(t.shape[1:], t.ids[1:]) for t in tables], shape[-1:])
     frozen = freeze_axes(columns, [0], NORMALISED)
     for table in tables:
-        frozen += freeze_axes(table, [0], "picks positions computed at run time")
+        frozen += freeze_axes(table, [0], "picks positions by indices computed at run time")
     for scale in map(call.optional, (5, 6)):
         if scale is not None:
             frozen += freeze_axes(scale.axes, [0], NORMALISED)

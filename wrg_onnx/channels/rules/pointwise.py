@@ -20,11 +20,12 @@ _UNARY = (
     "Neg", "Not", "Reciprocal", "Round", "Sign", "Sin", "Sinh", "Sqrt", "Tan",
 )  # fmt: skip
 _NARY = (
-    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "CastLike", "Div", "Equal",
-    "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or",
-    "Pow", "Sub", "Sum", "Where", "Xor",
+    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "CastLike", "Div", "Max",
+    "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
 )  # fmt: skip
-op_traits(Traits(is_pointwise=True, continues_layer=True), *_UNARY, *_NARY)
+_COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+LISTED = "compares data with each number of a constant list along this axis"
+op_traits(Traits(is_pointwise=True, continues_layer=True), *_UNARY, *_NARY, *_COMPARISONS)
 op_traits(
     Traits(every_position_alike=True, continues_layer=True, moves_elements=True, draws_random=True),
     "Dropout",
@@ -55,6 +56,30 @@ def couple_nary(call: Call) -> Coupling:
     operands = [operand.axes for operand in call.inputs if operand is not None]
     joined, ties = broadcast(operands, call.output_shapes[0])
     return Coupling(outputs=(joined,), ties=ties)
+
+
+@op_rule(*_COMPARISONS, since=1)
+def couple_comparison(call: Call) -> Coupling:
+    """Tie the operands where they meet; a list of numbers that data is held against stays.
+
+    Against 0 .. 256, say, data becomes a one-hot code: an axis of what it may be, and no channels.
+    It is such a list where the data has one position along the axis. Where it has as many as the
+    constant, each channel is held against a number of its own.
+
+    Shapes:
+        A and B broadcastable to one shape -> C (that shape).
+    """
+    coupling = couple_nary(call)
+    data = [o.axes for o in call.inputs if o is not None and not o.is_weight]
+    weights = [o.axes for o in call.inputs if o is not None and o.is_weight]
+    if not data or not weights:
+        return coupling
+    varies = {x.rank - axis for x in data for axis in range(x.rank) if x.shape[axis] > 1}
+    frozen: tuple[Freeze, ...] = ()
+    for constant in weights:
+        listed = [axis for axis in range(constant.rank) if constant.rank - axis not in varies]
+        frozen += freeze_axes(constant, listed, LISTED)
+    return coupling.also(frozen=frozen)
 
 
 @op_rule("Dropout", since=1)

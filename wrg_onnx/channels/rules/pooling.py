@@ -29,7 +29,9 @@ def couple_pool(call: Call) -> Coupling:
     outputs = []
     for position, shape in enumerate(call.output_shapes):
         if position and shape:
-            frozen += freeze_axes(x, range(2), "numbers its positions through all channels")
+            frozen += freeze_axes(
+                x, range(2), "returns or reads indices that count through all channels"
+            )
         ids = (*x.ids[:2], *(None,) * (len(shape) - 2))
         outputs.append(Axes(shape, ids) if position == 0 else Axes.inert(shape))
     return Coupling(tuple(outputs), frozen=frozen)
@@ -47,7 +49,9 @@ def couple_max_unpool(call: Call) -> Coupling:
     frozen: tuple[Freeze, ...] = ()
     for position in (0, 1):
         axes = call.axes(position)
-        frozen += freeze_axes(axes, range(axes.rank), "numbers its positions through all channels")
+        frozen += freeze_axes(
+            axes, range(axes.rank), "returns or reads indices that count through all channels"
+        )
     return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)
 
 

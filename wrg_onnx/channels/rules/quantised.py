@@ -18,14 +18,20 @@ from wrg_onnx.channels.axes import (
     freeze_axes,
 )
 from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
 from wrg_onnx.channels.rules.linear import count_matmul, couple_matmul
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.channels.traits import Count, LayerForm, LengthProduct, Traits, op_traits
 from wrg_onnx.channels.units import Analysed
 
-WHOLE_RANGE = "takes its scale from the whole tensor"
-RUN_TIME_ZERO = "takes the zero point of a weight from values computed at run time"
+WHOLE_RANGE = Why(
+    "takes the scale of all channels from the largest element (dynamic quantisation)",
+    Kind.CONVERTED,
+)
+RUN_TIME_ZERO = Why(
+    "takes the zero point of a weight from values computed at run time", Kind.CONVERTED
+)
 
 
 @op_rule("QuantizeLinear", since=10)

@@ -8,6 +8,7 @@ from functools import partial
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Quantised, Tie, freeze_axes
 from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.rules.activation import couple_softmax, couple_softmax_flattened
 from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
 from wrg_onnx.channels.rules.joining import couple_concat
@@ -28,7 +29,8 @@ from wrg_onnx.channels.traits import LayerForm, Traits, op_traits
 
 op_rule("QuantizeLinear", since=1, domain=MICROSOFT)(couple_quantise)
 op_rule("DequantizeLinear", since=1, domain=MICROSOFT)(couple_dequantise)
-PACKED = "packs this axis in blocks"
+PACKED = Why("reads a weight that packs this axis in blocks with a scale each", Kind.CONVERTED)
+PACKED_ROWS = Why("packs the rows of its weight together with their scales", Kind.CONVERTED)
 
 
 @op_rule("QLinearConv", since=1, domain=MICROSOFT)
@@ -149,7 +151,7 @@ def couple_matmul_packed(call: Call) -> Coupling:
         if operand is None:
             continue
         if call.node.int("weight_prepacked", 0) or operand.axes.shape[:1] != b.shape[:1]:
-            frozen += freeze_axes(b, [0], "packs its rows with their scales")
+            frozen += freeze_axes(b, [0], PACKED_ROWS)
             continue
         ties.append(Tie(rows, operand.axes.at(0)))
         frozen += freeze_axes(operand.axes, range(1, operand.axes.rank), "")

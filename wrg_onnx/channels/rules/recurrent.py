@@ -14,9 +14,8 @@ from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Shape
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-STEPS = "steps over this axis"
-RUN_TIME = "gets its weights at run time"
-FROM_OUTSIDE = "starts from a state that keeps its width"
+STEPS = "runs along this axis step by step"
+RUN_TIME = "reads weights that are computed at run time"
 # Positions of the inputs. A GRU and an RNN have those up to the initial state.
 X, W, R, BIAS, LENGTHS, INITIAL_H, INITIAL_C, PEEPHOLES = range(8)
 
@@ -60,10 +59,7 @@ def couple_recurrent(call: Call) -> Coupling:
         if state.is_zero:  # as if it were absent, which the derivation makes it
             frozen += freeze_axes(state.axes, range(3), "")
             continue
-        if state.axes.ids[2] is None:
-            frozen += (Freeze(hidden, FROM_OUTSIDE),)
-        else:
-            ties.append(Tie(hidden, state.axes.at(2)))
+        ties.append(Tie(hidden, state.axes.at(2)))
         frozen += freeze_axes(state.axes, (0, 1), STEPS)
     lengths = call.optional(LENGTHS)
     if lengths is not None:

@@ -96,7 +96,7 @@ def couple_squeeze(call: Call) -> Coupling:
     if axes is None:
         axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)
     ids = tuple(i for axis, i in enumerate(x.ids) if axis not in axes)
-    frozen = freeze_axes(x, axes, "drops this axis")
+    frozen = freeze_axes(x, axes, "leaves this axis of one position out")
     return Coupling((Axes(call.output_shapes[0], ids),), frozen=frozen)
 
 
@@ -124,7 +124,7 @@ def couple_unsqueeze(call: Call) -> Coupling:
     x, shape = call.axes(), call.output_shapes[0]
     axes = _axes(call, len(shape))
     if axes is None:
-        reason = "inserts axes computed at run time"
+        reason = "inserts axes at places computed at run time"
         return Coupling((Axes.inert(shape),), frozen=freeze_axes(x, range(x.rank), reason))
     rest = iter(x.ids)
     ids = tuple(None if axis in axes else next(rest) for axis in range(len(shape)))
@@ -186,7 +186,7 @@ def couple_depth_to_space(call: Call) -> Coupling:
     channels = x.at(1)
     if call.node.str("mode", "DCR") == "CRD":
         channels = channels.reshape(-1, block * block).T.reshape(-1)
-    frozen = freeze_axes(x, (2, 3), "moves this axis into others")
+    frozen = freeze_axes(x, (2, 3), "rearranges this axis together with the channels")
     ids = (x.ids[0], channels[: len(channels) // block**2], None, None)
     made = Axes(call.output_shapes[0], ids)
     return Coupling((made,), tie_rows(channels, block * block), frozen)
@@ -204,7 +204,7 @@ def couple_space_to_depth(call: Call) -> Coupling:
     x, block = call.axes(), call.node.int("blocksize")
     repeat = np.repeat if call.node.str("mode", "DCR") == "CRD" else np.tile
     ids = None if x.ids[1] is None else repeat(x.ids[1], block * block)
-    frozen = freeze_axes(x, (2, 3), "moves this axis into others")
+    frozen = freeze_axes(x, (2, 3), "rearranges this axis together with the channels")
     return Coupling((Axes(call.output_shapes[0], (x.ids[0], ids, None, None)),), frozen=frozen)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, freeze_axes
 from wrg_onnx.channels.table import op_rule
 
-SAMPLED = "samples over this axis"
+SAMPLED = "samples between positions of this axis"
 COORDINATES = "reads coordinates from this axis"
 
 

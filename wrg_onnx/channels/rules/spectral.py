@@ -34,12 +34,14 @@ def couple_dft(call: Call) -> Coupling:
     """
     axis = call.integers(2) if call.optional(2) is not None else (-2,)
     if axis is None:
-        return freeze_whole(call, "transforms an axis computed at run time")
+        return freeze_whole(call, "takes a Fourier transform over an axis computed at run time")
     return _transform(call, axis[0] % call.axes().rank)
 
 
 def _transform(call: Call, axis: int) -> Coupling:
-    return freeze_along(call, [axis, call.axes().rank - 1], "transforms this axis")
+    return freeze_along(
+        call, [axis, call.axes().rank - 1], "takes a Fourier transform over this axis"
+    )
 
 
 @op_rule("STFT", since=17)
@@ -51,7 +53,7 @@ def couple_stft(call: Call) -> Coupling:
 
     Source: https://onnx.ai/onnx/operators/onnx__STFT.html
     """
-    x, reason = call.axes(), "transforms this axis"
+    x, reason = call.axes(), "takes a Fourier transform over this axis"
     frozen = freeze_axes(x, range(1, x.rank), reason)
     window = call.optional(2)
     if window is not None:

@@ -59,8 +59,8 @@ def inspect(
 
     Returns:
         The report: ``result.report.groups`` are the layer widths that may shrink,
-        ``result.report.frozen`` says what stays and why, ``result.report.largest_ratio`` is the
-        most that ``wrg_onnx.prune`` can remove.
+        ``result.report.frozen`` says what stays, who decided that and what lifts it, and
+        ``result.report.largest_ratio`` is the most that ``wrg_onnx.prune`` can remove.
 
     Raises:
         UsageError: If a parameter is out of its range; the message lists what is allowed.
