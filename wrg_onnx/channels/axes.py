@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
@@ -125,6 +126,7 @@ class Call:
         fresh: Makes ids for the parts of a division, on a trial pass alone: each part then gets
             ids of its own, and what freezes them tells which ones can carry the units.
         head_dims: Whether activations that are contracted with each other may lose positions.
+        through_norms: Whether statistics may be taken over fewer positions.
     """
 
     node: Node
@@ -133,6 +135,7 @@ class Call:
     carriers: tuple[int, ...] = ()
     fresh: Callable[[int], IdArray] | None = None
     head_dims: bool = False
+    through_norms: bool = False
 
     def operand(self, position: int) -> Operand:
         """Return an input that the operator cannot be without."""
@@ -247,6 +250,25 @@ class Division:
     parts: Mapping[int, IdArray]
 
 
+AxisPlace: TypeAlias = tuple[int, int]
+"""An axis of one input, or of one output, of a node: the position, and the axis there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a node takes statistics over: with fewer positions there it computes something else.
+
+    The proof holds a pruned node against the original's on the positions that are left.
+
+    Attributes:
+        over: The axes of its inputs whose positions make the statistics, or follow them.
+        carried: The axes of its outputs that have these positions, too.
+    """
+
+    over: tuple[AxisPlace, ...]
+    carried: tuple[AxisPlace, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Coupling:
     """A rule's answer: what the outputs carry, what is equal, what stays.
@@ -265,6 +287,7 @@ class Coupling:
         divisions: The axes that a Reshape divided.
         quantised: Operands of integers that stand for other numbers.
         choice: Which part carries the units, for the report; empty where there was no choice.
+        statistics: What it takes statistics over, if positions may go there.
     """
 
     outputs: tuple[Axes, ...]
@@ -278,6 +301,7 @@ class Coupling:
     divisions: tuple[Division, ...] = ()
     quantised: tuple[Quantised, ...] = ()
     choice: str = ""
+    statistics: Statistics | None = None
 
     def also(self, *, ties: Iterable[Tie] = (), frozen: Iterable[Freeze] = ()) -> Coupling:
         """Return the answer with more ties and freezes."""

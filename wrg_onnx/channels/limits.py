@@ -24,12 +24,14 @@ class Limits:
     Attributes:
         keep: What matches stays whole, on every axis.
         only: Where there are any, a layer whose weight or node matches none makes all its channels.
+        through_norms: Whether channels may go that a normalisation takes its statistics over.
         head_dims: Whether attention loses dims inside its heads rather than whole heads.
     """
 
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     head_dims: bool = False
+    through_norms: bool = False
 
 
 def named_by(pattern: str, names: Collection[str]) -> set[str]:

@@ -47,6 +47,7 @@ class Premises:
         carriers: By node index, the output axes that carry the units of a divided axis.
         is_trial: Whether every part of a divided axis gets ids of its own instead.
         head_dims: Whether activations that are contracted with each other may lose positions.
+        through_norms: Whether statistics may be taken over fewer positions.
     """
 
     shapes: Mapping[str, Shape]
@@ -55,6 +56,7 @@ class Premises:
     carriers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     is_trial: bool = False
     head_dims: bool = False
+    through_norms: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +97,7 @@ def propagate(
     has_shape = {*premises.shapes, *graph.constants, ""}
     is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     for node in graph.nodes:
-        call = _call(node, graph, known, premises, ledger)
+        call = _call(node, flat, known, premises, ledger)
         is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
         coupling = _ask(call, graph.name) if is_control or has_shapes else _refuse(call, NO_SHAPE)
@@ -122,6 +124,7 @@ def propagate(
             choice=coupling.choice,
             has_shapes=has_shapes,
             quantised=coupling.quantised,
+            statistics=coupling.statistics,
         )
     _hold_ends(graph, axes, known.sizes, ledger)
     return nodes
@@ -161,8 +164,9 @@ def _hold_ends(
             ledger.hold(sizes[value.name].reshape(-1), f"output '{value.name}'", RETURNED)
 
 
-def _call(node: Node, graph: Graph, known: _Known, premises: Premises, ledger: Ledger) -> Call:
+def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Ledger) -> Call:
     """Put a node's question together."""
+    constants, inside = flat.graph.constants, flat.inside
     operands: list[Operand | None] = []
     for position, name in enumerate(node.inputs):
         if not name:
@@ -173,7 +177,7 @@ def _call(node: Node, graph: Graph, known: _Known, premises: Premises, ledger: L
                 name,
                 premises.copies.get((node.index, position), known.axes[name]),
                 is_weight=name in known.weights,
-                constants=graph.constants if name in graph.constants else None,
+                constants=constants if name in constants else None,
                 computed=known.sizes.get(name),
                 is_zero=name in known.zero,
                 vanishes=name in known.vanishing,
@@ -187,6 +191,8 @@ def _call(node: Node, graph: Graph, known: _Known, premises: Premises, ledger: L
         carriers=premises.carriers.get(node.index, ()),
         fresh=ledger.fresh if premises.is_trial else None,
         head_dims=premises.head_dims,
+        # The proof has the original take them so, too, and cannot look into bodies for that.
+        through_norms=premises.through_norms and inside.isdisjoint(node.outputs),
     )
 
 

@@ -99,6 +99,7 @@ def _run_pass(model: _Model, carriers: Carriers | None) -> _Pass:
         carriers or {},
         is_trial=carriers is None,
         head_dims=model.limits.head_dims,
+        through_norms=model.limits.through_norms,
     )
     axes = dict(model.constants.axes)
     ledger = Ledger(np.zeros(sum(slot.size for slot in model.constants.slots) + 1, bool))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Demand, Division, Quantised
+from wrg_onnx.channels.axes import Axes, Call, Demand, Division, Quantised, Statistics
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.reasons import Reason
 from wrg_onnx.channels.sizes import Place
@@ -52,6 +52,7 @@ class Analysed:
         choice: Which part carries the units, for the report.
         has_shapes: Whether the shapes around it are known; in a body they need not be.
         quantised: Operands of integers that stand for other numbers.
+        statistics: What it takes statistics over, if positions may go there.
     """
 
     call: Call
@@ -62,6 +63,7 @@ class Analysed:
     choice: str = ""
     has_shapes: bool = True
     quantised: tuple[Quantised, ...] = ()
+    statistics: Statistics | None = None
 
     def quantised_at(self, position: int) -> Quantised | None:
         """Tell how an operand is quantised; None for one that is not."""

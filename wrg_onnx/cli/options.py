@@ -174,6 +174,10 @@ def limit_options(function: Function) -> Function:
             "--head-dims", is_flag=True,
             help="Thin out attention heads instead of removing whole ones.",
         ),
+        click.option(
+            "--through-norms", is_flag=True,
+            help="Let channels go that a normalisation takes its statistics over.",
+        ),
     )  # fmt: skip
     return add_options(options, function)
 

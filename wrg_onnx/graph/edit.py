@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from wrg_onnx.graph.additions import with_additions
 from wrg_onnx.graph.model import Attribute, Graph
 from wrg_onnx.graph.records import LARGE_COUNT, Source, as_array, new_key, read_graph, tensors
-from wrg_onnx.graph.rewire import Rewiring, free_name, rewire
+from wrg_onnx.graph.rewire import Narrowed, Rewiring, free_name, rewire
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 from wrg_onnx.graph.weights import Array, Entry
 from wrg_onnx.graph.wire import key_of, refer
@@ -37,6 +37,7 @@ class Edit:
             input is copied for this reader alone, with these constant operands by input position.
         biases: By index of a node of the main graph: what an Add of its own, behind the node, adds
             to its first output. The sum has the old name.
+        narrowed: By index of a node of the main graph: what it sees of its inputs.
         metadata: New notes by key.
     """
 
@@ -46,6 +47,7 @@ class Edit:
     bypassed: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[tuple[int, int], Mapping[int, Array]] = field(default_factory=dict)
     biases: Mapping[int, Array] = field(default_factory=dict)
+    narrowed: Mapping[int, Narrowed] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +91,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         own = body(message.graph, part)
         replaced.add(_set_operand(own, index - part.first, position, array, add))
     added: dict[str, str] = {}
-    rewiring = Rewiring(edit.bypassed, edit.copies, edit.biases)
+    rewiring = Rewiring(edit.bypassed, edit.copies, edit.biases, edit.narrowed)
     if rewiring:
         added = rewire(message, rewiring, taken, add)
         replaced |= _copied_operands(graph, rewiring)

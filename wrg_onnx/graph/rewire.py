@@ -6,10 +6,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
+from onnx import helper
 
 from wrg_onnx.graph.weights import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Narrowed:
+    """Positions that a node is shown alone; what it makes of them is spread out again.
+
+    Attributes:
+        inputs: By input position and axis, the positions, ascending.
+        outputs: By output position and axis, which of the shown positions each position gets.
+    """
+
+    inputs: Mapping[tuple[int, int], Array]
+    outputs: Mapping[tuple[int, int], Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,9 +34,10 @@ class Rewiring:
     bypassed: Mapping[str, str]
     copies: Mapping[tuple[int, int], Mapping[int, Array]]
     biases: Mapping[int, Array]
+    narrowed: Mapping[int, Narrowed]
 
     def __bool__(self) -> bool:
-        return bool(self.bypassed or self.copies or self.biases)
+        return bool(self.bypassed or self.copies or self.biases or self.narrowed)
 
 
 AddConstant: TypeAlias = Callable[[onnx.GraphProto, str, Array], str]
@@ -82,6 +98,8 @@ class _Wires:
             self._copy_maker(self._nodes[index], position, operands)
         for index, array in rewiring.biases.items():
             self._add_bias(self._nodes[index], array)
+        for index, narrowed in rewiring.narrowed.items():
+            self._narrow(self._nodes[index], narrowed)
 
     def _bypass(self, bypassed: Mapping[str, str]) -> None:
         tensors = self._surgeon.tensors()
@@ -118,6 +136,25 @@ class _Wires:
         nodes.insert(1 + next(i for i, n in enumerate(nodes) if n is node), add)
         self.added[made.name] = result.name
 
+    def _narrow(self, node: gs.Node, narrowed: Narrowed) -> None:
+        """Put a Gather before inputs of a node, and one behind outputs."""
+        nodes = self._surgeon.nodes
+        for (position, axis), positions in narrowed.inputs.items():
+            gather = self._gather(node.inputs[position], axis, positions)
+            node.inputs[position] = gather.outputs[0]
+            nodes.insert(next(i for i, n in enumerate(nodes) if n is node), gather)
+        for (position, axis), positions in narrowed.outputs.items():
+            result = node.outputs[position]
+            made = gs.Variable(free_name(result.name, self._taken))
+            gather = self._gather(made, axis, positions)
+            gather.outputs, node.outputs[position] = [result], made
+            nodes.insert(1 + next(i for i, n in enumerate(nodes) if n is node), gather)
+
+    def _gather(self, source: gs.Variable, axis: int, positions: Array) -> gs.Node:
+        made = gs.Variable(free_name(source.name, self._taken))
+        constant = self._constant(f"{source.name}_positions", positions.astype(np.int64))
+        return gs.Node("Gather", "", {"axis": axis}, [source, constant], [made])
+
     def _constant(self, stem: str, array: Array) -> gs.Variable:
         """Name a new constant; for graphsurgeon it is a tensor that nothing makes."""
         return gs.Variable(self._add(self._graph, stem, array))
@@ -142,5 +179,9 @@ class _Wires:
                 made.op_type, made.name, made.domain = node.op, node.name, node.domain or ""
                 made.input[:] = [tensor.name for tensor in node.inputs]
                 made.output[:] = [tensor.name for tensor in node.outputs]
+                if id(node) not in self._copied:  # a copy has those of its maker already
+                    made.attribute.extend(
+                        helper.make_attribute(*item) for item in node.attrs.items()
+                    )
         del self._graph.node[:]
         self._graph.node.extend(nodes)

@@ -25,6 +25,7 @@ WAYS_OUT: Mapping[Kind, str] = {
     Kind.KEPT: "leave it out of --keep",
     Kind.NOT_ONLY: "name it in --only",
     Kind.HEAD_DIMS: "--head-dims",
+    Kind.NORMALISED: "--through-norms",
     Kind.VARYING: "give the inputs fixed sizes in the file, if they never vary",
     Kind.CONVERTED: "prune the file that this one was made from",
 }

@@ -53,6 +53,9 @@ class Equivalence:
         parts: In how many parts both models were run, because their weights are large.
         layers: How many layers were compared by themselves, on what the original computes before
             them, because rounding grows from layer to layer; 0 where it does not.
+        norms: How many nodes take their statistics over the channels that are left, in both.
+        moved: How far that alone moves the outputs of the masked original, as a share of their
+            norm, on the random input.
     """
 
     error: float
@@ -65,6 +68,8 @@ class Equivalence:
     steps: int = 0
     layers: int = 0
     parts: int = 1
+    norms: int = 0
+    moved: float = 0.0
 
 
 def combine(found: Sequence[Equivalence]) -> Equivalence:
@@ -79,6 +84,7 @@ def combine(found: Sequence[Equivalence]) -> Equivalence:
         steps=max(one.steps for one in found),
         layers=max(one.layers for one in found),
         parts=max(one.parts for one in found),
+        moved=max(one.moved for one in found),
     )
 
 
@@ -189,6 +195,8 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         steps=len(bypassed),
         layers=len(reference.given),
         parts=len(divide(reference.graph, list(reference.values))),
+        norms=reference.norms,
+        moved=reference.moved,
     )
 
 

@@ -17,6 +17,7 @@ from wrg_onnx.channels import Units, alive_ids, random_feeds
 from wrg_onnx.errors import DataError
 from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, run_once
 from wrg_onnx.rewrite.apply import mask_consumers
+from wrg_onnx.rewrite.narrowing import narrow_statistics, narrowed_nodes
 from wrg_onnx.rewrite.plan import Plan
 
 WATCHED_BYTES = 16 * 2**20
@@ -39,6 +40,9 @@ class Reference:
         bypassed: The rounding steps that are left out, as ``rounding_steps`` gives them.
         given: Whole outputs of layers by name. What reads them gets these values in both models, so
             that each layer is compared by itself; empty where a layer gets what was computed.
+        norms: How many nodes take their statistics over the channels that are left.
+        moved: How far that alone moves the outputs: the norm of the difference over that of what
+            they are with the statistics of all channels, of the output that moves most.
     """
 
     graph: Graph
@@ -48,10 +52,13 @@ class Reference:
     branch: bool | None = None
     bypassed: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Array] = field(default_factory=dict)
+    norms: int = 0
+    moved: float = 0.0
 
     def masked(self) -> Graph:
         """Make the masked original anew."""
-        masked = _decided(mask_consumers(self.graph, self.plan), self.branch)
+        narrowed = narrow_statistics(mask_consumers(self.graph, self.plan), self.plan)
+        masked = _decided(narrowed, self.branch)
         return _hand_over(edited(masked, Edit(bypassed=self.bypassed)), self.given)
 
     def treat(self, pruned: Graph) -> Graph:
@@ -93,8 +100,23 @@ def run_masked(
     """
     feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
     found = run_again(Reference(graph, plan, feeds, {}, branch))
+    if narrowed := narrowed_nodes(plan):
+        found = replace(found, norms=len(narrowed), moved=_moved(found))
     gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
     return found
+
+
+def _moved(reference: Reference) -> float:
+    """Measure how far the outputs are moved by statistics over the channels that are left."""
+    plain = _decided(mask_consumers(reference.graph, reference.plan), reference.branch)
+    names = [value.name for value in reference.graph.outputs]
+    moved = 0.0
+    for name, value in reference.kept(run_once(plain, reference.feeds, names)).items():
+        if value.dtype.kind == "f":
+            whole = value.astype(np.float64)
+            distance = np.linalg.norm(reference.values[name] - whole)
+            moved = max(moved, float(distance / (np.linalg.norm(whole) or 1.0)))
+    return moved
 
 
 def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:

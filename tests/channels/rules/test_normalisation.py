@@ -184,5 +184,5 @@ def test_layer_norm_freezes_what_its_parameters_reach():
 
 def test_lrn_freezes_the_channels():
     assert frozen(couple("LRN", [axes(X, a1=0)], [X])) == {
-        "normalises over this axis": [0, 1, 2, 3]
+        "scales by neighbours along this axis": [0, 1, 2, 3]
     }

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import (
+    Axes,
+    Call,
+    Coupling,
+    Freeze,
+    Statistics,
+    Tie,
+    broadcast,
+    freeze_axes,
+    tie_rows,
+)
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.table import Derived, derivation, op_rule
@@ -30,13 +40,41 @@ def couple_per_channel(call: Call) -> Coupling:
     ties = tuple(Tie(channels, p.axes.at(0)) for p in call.inputs[1:] if p is not None)
     made = Axes(x.shape, (*x.ids[:axis], channels, *x.ids[axis + 1 :]))
     frozen: tuple[Freeze, ...] = ()
+    statistics: Statistics | None = None
     if call.node.op == "InstanceNormalization":
-        frozen = freeze_axes(x, range(2, x.rank), NORMALISED)
+        frozen, statistics = take_statistics(call, x, range(2, x.rank))
     elif call.node.int("training_mode", 0):
         frozen = freeze_axes(x, [a for a in range(x.rank) if a != axis], NORMALISED)
     # running and saved statistics, one number per channel
     rest = tuple(Axes(shape, (channels,) if shape else ()) for shape in call.output_shapes[1:])
-    return Coupling(outputs=(made, *rest), ties=ties, frozen=frozen)
+    return Coupling((made, *rest), ties, frozen, statistics=statistics)
+
+
+def take_statistics(
+    call: Call,
+    x: Axes,
+    axes: Iterable[int],
+    *,
+    keeps_axes: bool = True,
+    text: str = NORMALISED,
+) -> tuple[tuple[Freeze, ...], Statistics | None]:
+    """Say what becomes of axes that a node takes statistics over: they stay, unless they may go.
+
+    Args:
+        call: The node.
+        x: The axes of its first input.
+        axes: Those that make the statistics.
+        keeps_axes: Whether its first output has them, too.
+        text: What it does there.
+
+    Returns:
+        What is frozen, and the statistics that fewer positions would change, if they may.
+    """
+    over = tuple(axes)
+    if not call.through_norms:
+        return freeze_axes(x, over, text), None
+    live = tuple((0, axis) for axis in over if x.ids[axis] is not None)
+    return (), Statistics(live, live if keeps_axes else ()) if live else None
 
 
 @op_rule("LayerNormalization", "SimplifiedLayerNormalization", since=1)
@@ -52,26 +90,69 @@ def couple_layer_norm(call: Call) -> Coupling:
     """
     x = call.axes()
     axis = call.node.axis("axis", rank=x.rank, default=-1)
-    parameters = [p.axes for p in call.inputs[1:] if p is not None]
-    reach = max([x.rank - axis, *(p.rank for p in parameters)])
-    frozen = freeze_axes(x, range(x.rank - reach, x.rank), NORMALISED)
-    for parameter in parameters:
-        frozen += freeze_axes(parameter, range(parameter.rank), NORMALISED)
+    parameters = [(p, o.axes) for p, o in enumerate(call.inputs) if p and o is not None]
     leading = (*x.ids[:axis], *(None,) * (x.rank - axis))
     rest = tuple(Axes(shape, leading if shape else ()) for shape in call.output_shapes[1:])
+    if call.through_norms:
+        made, ties, statistics = normalise_fewer(x, range(axis, x.rank), parameters)
+        return Coupling((made, *rest), ties, statistics=statistics)
+    reach = max([x.rank - axis, *(own.rank for _, own in parameters)])
+    frozen = freeze_axes(x, range(x.rank - reach, x.rank), NORMALISED)
+    for _, own in parameters:
+        frozen += freeze_axes(own, range(own.rank), NORMALISED)
     return Coupling((x, *rest), frozen=frozen)
 
 
-@op_rule("LRN", "LpNormalization", since=1)
-def couple_across_channels(call: Call) -> Coupling:
+def normalise_fewer(
+    x: Axes, axes: Iterable[int], parameters: Sequence[tuple[int, Axes]]
+) -> tuple[Axes, tuple[Tie, ...], Statistics | None]:
+    """Let positions go that are normalised, with those of scales and biases.
+
+    Args:
+        x: The axes of what is normalised, the first input.
+        axes: Those that are normalised.
+        parameters: By input position, the axes of what broadcasts to it.
+
+    Returns:
+        The axes of the output, what is tied, and the statistics.
+    """
+    made, ties = broadcast([x, *(own for _, own in parameters)], x.shape)
+    over = []
+    for position, own in ((0, x), *parameters):
+        first = x.rank - own.rank
+        over += [
+            (position, axis - first)
+            for axis in axes
+            if axis >= first and own.shape[axis - first] > 1 and made.ids[axis] is not None
+        ]
+    carried = tuple((0, axis) for axis in axes if made.ids[axis] is not None)
+    return made, ties, Statistics(tuple(over), carried) if over else None
+
+
+@op_rule("LRN", since=1)
+def couple_neighbours(call: Call) -> Coupling:
     """Freeze the channels: each is scaled by its neighbours.
 
     Shapes:
         X (N, C, ...) -> Y (N, C, ...).
     """
     x = call.axes()
-    axis = 1 if call.node.op == "LRN" else call.node.axis("axis", rank=x.rank, default=-1)
-    return Coupling((x,), frozen=freeze_axes(x, [axis], NORMALISED))
+    return Coupling((x,), frozen=freeze_axes(x, [1], "scales by neighbours along this axis"))
+
+
+@op_rule("LpNormalization", since=1)
+def couple_lp_norm(call: Call) -> Coupling:
+    """Freeze the axis whose length is brought to one; the others pass.
+
+    Shapes:
+        X (...) -> Y (...).
+
+    Source: https://onnx.ai/onnx/operators/onnx__LpNormalization.html
+    """
+    x = call.axes()
+    axis = call.node.axis("axis", rank=x.rank, default=-1)
+    frozen, statistics = take_statistics(call, x, [axis])
+    return Coupling((x,), frozen=frozen, statistics=statistics)
 
 
 @op_rule("GroupNormalization", since=18)
@@ -83,6 +164,8 @@ def couple_group_norm_by_group(call: Call) -> Coupling:
 
     Source: https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
     """
+    if call.through_norms:
+        return _thinned_groups(call, scaled=False)
     return _group_norm(call, _groups(call)[:, 0])
 
 
@@ -95,6 +178,8 @@ def couple_group_norm(call: Call) -> Coupling:
 
     Source: https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
     """
+    if call.through_norms:
+        return _thinned_groups(call, scaled=True)
     return _group_norm(call, call.axes().at(1))
 
 
@@ -114,9 +199,28 @@ def _group_norm(call: Call, scaled: IdArray) -> Coupling:
     return Coupling((made,), tuple(ties), freeze_axes(x, across, NORMALISED))
 
 
+def _thinned_groups(call: Call, *, scaled: bool) -> Coupling:
+    """Tie the same position across groups, which stay and are normalised over what is left."""
+    x = call.axes()
+    made = Axes(x.shape, (x.ids[0], x.at(1), *x.ids[2:]))
+    places = [(0, axis) for axis in range(1, x.rank) if made.ids[axis] is not None]
+    parameters = [(p, o.axes) for p, o in enumerate(call.inputs) if p and o is not None]
+    ties = list(tie_rows(x.at(1), call.node.int("num_groups")))
+    frozen: tuple[Freeze, ...] = ()
+    if scaled:
+        ties += [Tie(x.at(1), own.at(0)) for _, own in parameters]
+    else:
+        for _, own in parameters:
+            frozen += freeze_axes(own, [0], "has one number for each group")
+    over = (*places, *((position, 0) for position, _ in parameters if scaled))
+    return Coupling((made,), tuple(ties), frozen, statistics=Statistics(over, tuple(places)))
+
+
 @derivation("GroupNormalization", since=18)
 def derive_num_groups(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
-    """Count the groups that are left."""
+    """Count the groups that are left; thinned ones all are."""
+    if call.through_norms:
+        return Derived()
     kept = int(alive(_groups(call)[:, 0]).sum())
     return Derived(attributes={} if kept == call.node.int("num_groups") else {"num_groups": kept})
 
@@ -132,6 +236,9 @@ def couple_rms_norm(call: Call) -> Coupling:
     """
     x, scale = call.axes(0), call.axes(1)
     first = call.node.axis("axis", rank=x.rank, default=-1)
+    if call.through_norms:
+        thinned, tied, statistics = normalise_fewer(x, range(first, x.rank), [(1, scale)])
+        return Coupling((thinned,), tied, statistics=statistics)
     frozen = freeze_axes(x, range(first, x.rank), NORMALISED)
     # counted from the end, as the scale is aligned
     normalised = range(max(0, first - x.rank + scale.rank), scale.rank)
@@ -154,7 +261,8 @@ def couple_mean_variance(call: Call) -> Coupling:
     """
     x = call.axes()
     axes = [axis % x.rank for axis in call.node.ints("axes", (0, 2, 3))]
-    return Coupling((x,), frozen=freeze_axes(x, axes, NORMALISED))
+    frozen, statistics = take_statistics(call, x, axes)
+    return Coupling((x,), frozen=frozen, statistics=statistics)
 
 
 def _scale_by_statistics(question: ScaleQuestion) -> ChannelScale | None:

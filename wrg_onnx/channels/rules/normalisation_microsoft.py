@@ -5,8 +5,19 @@ Source: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
-from wrg_onnx.channels.rules.normalisation import NORMALISED
+from collections.abc import Sequence
+
+from wrg_onnx.channels.axes import (
+    Axes,
+    Call,
+    Coupling,
+    Freeze,
+    Statistics,
+    Tie,
+    broadcast,
+    freeze_axes,
+)
+from wrg_onnx.channels.rules.normalisation import NORMALISED, normalise_fewer
 from wrg_onnx.channels.table import MICROSOFT, op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
 from wrg_onnx.graph import Shape
@@ -36,14 +47,30 @@ def couple_skip_simplified_layer_norm(call: Call) -> Coupling:
 
 def _normalise_sum(call: Call, added: tuple[int, ...], scales: tuple[int, ...]) -> Coupling:
     x = call.axes()
-    present = [call.optional(position) for position in added]
-    joined, ties = broadcast([term.axes for term in present if term is not None], x.shape)
+    present = [(p, term.axes) for p in added if (term := call.optional(p)) is not None]
+    parameters = [(p, scale.axes) for p in scales if (scale := call.optional(p)) is not None]
+    joined, ties = broadcast([own for _, own in present], x.shape)
+    if call.through_norms:
+        made, tied, statistics = normalise_fewer(joined, [x.rank - 1], [*present, *parameters])
+        outputs = [_along(made, shape) for shape in call.output_shapes]
+        return Coupling(tuple(outputs), tied, statistics=_at_all(statistics, outputs))
     frozen = freeze_axes(joined, [x.rank - 1], NORMALISED)
-    for scale in (call.optional(position) for position in scales):
-        if scale is not None:
-            frozen += freeze_axes(scale.axes, range(scale.axes.rank), NORMALISED)
+    for _, own in parameters:
+        frozen += freeze_axes(own, range(own.rank), NORMALISED)
     outputs = [_along(joined, shape) for shape in call.output_shapes]
     return Coupling(tuple(outputs), ties, frozen)
+
+
+def _at_all(statistics: Statistics | None, outputs: Sequence[Axes]) -> Statistics | None:
+    """Say that all outputs carry the last axis but those that are statistics."""
+    if statistics is None:
+        return None
+    carried = [
+        (position, made.rank - 1)
+        for position, made in enumerate(outputs)
+        if made.rank and made.ids[-1] is not None
+    ]
+    return Statistics(tuple(dict.fromkeys(statistics.over)), tuple(carried))
 
 
 def _along(joined: Axes, shape: Shape) -> Axes:
@@ -65,6 +92,8 @@ def couple_embed_layer_norm(call: Call) -> Coupling:
     shape = call.output_shapes[0]
     tables = [table.axes for table in map(call.optional, (2, 3, 4)) if table is not None]
     columns, ties = broadcast([Axes(t.shape[1:], t.ids[1:]) for t in tables], shape[-1:])
+    if call.through_norms:
+        return _thinned_embedding(call, columns)
     frozen = freeze_axes(columns, [0], NORMALISED)
     for table in tables:
         frozen += freeze_axes(table, [0], "picks positions by indices computed at run time")
@@ -74,6 +103,23 @@ def couple_embed_layer_norm(call: Call) -> Coupling:
     made = Axes(shape, (None, None, columns.ids[0]))
     rest = [made if other == shape else Axes.inert(other) for other in call.output_shapes[1:]]
     return Coupling((made, *rest), ties, frozen)
+
+
+def _thinned_embedding(call: Call, columns: Axes) -> Coupling:
+    """Let columns of the tables go, with their scales and biases."""
+    shape = call.output_shapes[0]
+    tables = [(p, table.axes) for p in (2, 3, 4) if (table := call.optional(p)) is not None]
+    scales = [(p, scale.axes) for p in (5, 6) if (scale := call.optional(p)) is not None]
+    ids = columns.at(0)
+    ties = [Tie(ids, own.at(own.rank - 1)) for _, own in (*tables, *scales)]
+    frozen: tuple[Freeze, ...] = ()
+    for _, own in tables:
+        frozen += freeze_axes(own, [0], "picks positions by indices computed at run time")
+    made = Axes(shape, (None, None, ids))
+    outputs = [made if other == shape else Axes.inert(other) for other in call.output_shapes]
+    over = tuple((position, own.rank - 1) for position, own in (*tables, *scales))
+    statistics = _at_all(Statistics(over), outputs)
+    return Coupling(tuple(outputs), tuple(ties), frozen, statistics=statistics)
 
 
 @op_rule("GroupNorm", "SkipGroupNorm", since=1, domain=MICROSOFT)

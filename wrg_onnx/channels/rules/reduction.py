@@ -5,8 +5,12 @@ They are fine over height and width, and binding over channels.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
 from wrg_onnx.channels.couplings import freeze_along, freeze_whole
+from wrg_onnx.channels.reasons import Kind, Why
+from wrg_onnx.channels.rules.normalisation import take_statistics
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
 
@@ -14,8 +18,8 @@ REDUCED = "reduces over this axis"
 
 
 @op_rule(
-    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
-    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", since=1,
+    "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum",
+    since=1,
 )  # fmt: skip
 def couple_reduce(call: Call) -> Coupling:
     """Freeze live axes that are reduced; the others pass.
@@ -25,6 +29,31 @@ def couple_reduce(call: Call) -> Coupling:
 
     Source: https://onnx.ai/onnx/operators/onnx__ReduceMean.html
     """
+    return _reduce_named(call)
+
+
+@op_rule("ReduceL1", "ReduceL2", "ReduceMean", "ReduceSumSquare", since=1)
+def couple_statistics(call: Call) -> Coupling:
+    """Freeze live axes that are reduced to a mean or a length; the others pass.
+
+    Normalisations are written with these where there is no operator for them.
+
+    Shapes:
+        X (...) -> Y (the same with 1 at the reduced axes, or without them).
+
+    Source: https://onnx.ai/onnx/operators/onnx__ReduceMean.html
+    """
+    found = _reduce_named(call)
+    axes = _reduced_axes(call, call.axes().rank)
+    if axes is None or not found.frozen:
+        return found
+    text = Why(REDUCED, Kind.NORMALISED)
+    frozen, statistics = take_statistics(call, call.axes(), axes, keeps_axes=False, text=text)
+    gone = (call.axes().flat(axes),) if statistics else ()
+    return replace(found, frozen=frozen, statistics=statistics, dropped=gone)
+
+
+def _reduce_named(call: Call) -> Coupling:
     x = call.axes()
     axes = _reduced_axes(call, x.rank)
     if axes is None:

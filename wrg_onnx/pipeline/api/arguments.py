@@ -203,7 +203,12 @@ def read_shapes(name: str, value: AnyShapes) -> tuple[tuple[int, ...], ...]:
     return tuple(read_shape(name, shape) for shape in shapes)
 
 
-def read_limits(keep: str | Sequence[str], only: str | Sequence[str], head_dims: bool) -> Limits:
+def read_limits(
+    keep: str | Sequence[str],
+    only: str | Sequence[str],
+    head_dims: bool = False,
+    through_norms: bool = False,
+) -> Limits:
     """Take what is to be left alone.
 
     Raises:
@@ -212,7 +217,10 @@ def read_limits(keep: str | Sequence[str], only: str | Sequence[str], head_dims:
     from wrg_onnx.channels import Limits
 
     return Limits(
-        read_texts("keep", keep), read_texts("only", only), read_flag("head_dims", head_dims)
+        read_texts("keep", keep),
+        read_texts("only", only),
+        read_flag("head_dims", head_dims),
+        read_flag("through_norms", through_norms),
     )
 
 

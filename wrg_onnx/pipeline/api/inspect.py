@@ -34,6 +34,7 @@ def inspect(
     keep: str | Sequence[str] = (),
     only: str | Sequence[str] = (),
     head_dims: bool = False,
+    through_norms: bool = False,
     floor: float = 0.1,
     strict: bool = False,
 ) -> Result[InspectReport]:
@@ -54,6 +55,8 @@ def inspect(
         keep: Names of nodes and weights that stay whole, or globs over them.
         only: Names of those to prune, or globs; empty for all.
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
+        through_norms: Whether channels may go that a normalisation takes its statistics over: the
+            width of transformers. It computes something else then, and the report says how far.
         floor: Share of each layer that stays at least, in (0, 1].
         strict: Whether an operator without a rule is an error; else its channels stay whole.
 
@@ -82,7 +85,7 @@ def inspect(
     return stages.inspect(
         read_model("model", model),
         options,
-        read_limits(keep, only, head_dims),
+        read_limits(keep, only, head_dims, through_norms),
         floor=read_number("floor", floor),
         strict=read_flag("strict", strict),
     )

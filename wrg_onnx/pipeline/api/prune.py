@@ -63,6 +63,7 @@ def prune(
     keep: str | Sequence[str] = (),
     only: str | Sequence[str] = (),
     head_dims: bool = False,
+    through_norms: bool = False,
     evaluate: bool | None = None,
     strict: bool = False,
     external_data: bool = False,
@@ -126,6 +127,8 @@ def prune(
         keep: Names of nodes and weights that stay whole, or globs over them.
         only: Names of those to prune, or globs; empty for all.
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
+        through_norms: Whether channels may go that a normalisation takes its statistics over: the
+            width of transformers. It computes something else then, and the report says how far.
         evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
             data.
         strict: Whether an operator without a rule is an error; else its channels stay whole.
@@ -179,7 +182,7 @@ def prune(
         criterion=read_criterion(criterion),
         scope=read_choice("scope", Scope, scope),
         floor=read_number("floor", floor),
-        limits=read_limits(keep, only, head_dims),
+        limits=read_limits(keep, only, head_dims, through_norms),
         data=read_data(
             data=data, samples=samples, size=size, scale=scale, mean=mean, std=std, order=order,
             layout=layout, shape=shape, value=value,
