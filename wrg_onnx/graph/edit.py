@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -37,6 +37,8 @@ class Edit:
             input is copied for this reader alone, with these constant operands by input position.
         biases: By index of a node of the main graph: what an Add of its own, behind the node, adds
             to its first output. The sum has the old name.
+        lengths: By what a body is fed or returns: the new length of each axis that is declared with
+            another one, None where it stays.
         metadata: New notes by key.
     """
 
@@ -46,6 +48,7 @@ class Edit:
     bypassed: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[tuple[int, int], Mapping[int, Array]] = field(default_factory=dict)
     biases: Mapping[int, Array] = field(default_factory=dict)
+    lengths: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -72,6 +75,8 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     changed = [part for part in parts if _set_constants(message, part, values, weights)]
     for index, attributes in edit.attributes.items():
         _set_attributes(_node(message, parts, index), attributes)
+    for part in parts if edit.lengths else ():
+        _set_lengths(message, part, edit.lengths)
     taken = _names(parts)
     main = message.graph
 
@@ -102,7 +107,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     weights = {key: weights[key] for key in used if key is not None}
     new = replace(source, message=message, weights=weights, light={})
     is_rewired = bool(edit.operands) or bool(rewiring)
-    simple = not is_rewired and not edit.attributes and all(not part.path for part in changed)
+    simple = not (is_rewired or edit.attributes or edit.lengths) and all(not part.path for part in changed)
     if simple and not (set(edit.constants) & graph.fed_constants):
         # Nodes, inputs and outputs are the same: most edits write weights alone.
         constants = graph.constants.changed(
@@ -190,6 +195,21 @@ def _set_constants(
         if node.op_type == "Constant" and node.output and node.output[0] in own:
             _set_constant_node(node, own[node.output[0]], weights)
     return True
+
+
+def _set_lengths(
+    message: onnx.ModelProto, subgraph: Subgraph, lengths: Mapping[str, Sequence[int | None]]
+) -> None:
+    """Declare other lengths of what a body is fed and returns, where they are declared."""
+    if not subgraph.path:
+        return  # the interface of a model keeps its sizes
+    part = body(message.graph, subgraph)
+    for info in (*part.input, *part.output):
+        dims = info.type.tensor_type.shape.dim
+        new = lengths.get(subgraph.unique(info.name), ())
+        for dim, length in zip(dims, new, strict=True) if len(dims) == len(new) else ():
+            if length is not None and dim.HasField("dim_value"):
+                dim.dim_value = length
 
 
 def set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:
