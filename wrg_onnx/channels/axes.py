@@ -125,6 +125,8 @@ class Call:
         fresh: Makes ids for the parts of a division, on a trial pass alone: each part then gets
             ids of its own, and what freezes them tells which ones can carry the units.
         head_dims: Whether activations that are contracted with each other may lose positions.
+        new_ids: Makes ids for an axis that the node makes from a number, and not from a constant;
+            without it such an axis is inert.
     """
 
     node: Node
@@ -133,6 +135,7 @@ class Call:
     carriers: tuple[int, ...] = ()
     fresh: Callable[[int], IdArray] | None = None
     head_dims: bool = False
+    new_ids: Callable[[int], IdArray] | None = None
 
     def operand(self, position: int) -> Operand:
         """Return an input that the operator cannot be without."""

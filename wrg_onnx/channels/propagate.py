@@ -100,7 +100,9 @@ def propagate(
         entries.setdefault(entrance.node, []).append(name)
     for node in graph.nodes:
         for name in entries.get(node.index, ()):
-            find_axes(name, axes, flat, premises.shapes, ledger)  # those that the body does not read
+            find_axes(
+                name, axes, flat, premises.shapes, ledger
+            )  # those that the body does not read
         call = _call(node, flat, known, premises, ledger)
         is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
@@ -194,6 +196,7 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
         carriers=premises.carriers.get(node.index, ()),
         fresh=ledger.fresh if premises.is_trial else None,
         head_dims=premises.head_dims,
+        new_ids=ledger.fresh,
     )
 
 

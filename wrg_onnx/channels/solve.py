@@ -18,7 +18,7 @@ from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
 from wrg_onnx.channels.propagate import RETURNED, Premises, propagate
-from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
+from wrg_onnx.channels.units import Analysed, Reason, Slot, Units, is_parameter
 from wrg_onnx.graph import Flat, Graph, Shape, flatten
 
 
@@ -178,6 +178,7 @@ def _components(ledger: Ledger) -> tuple[IdArray, IdArray]:
 def _solve(model: _Model, found: _Pass) -> Units:
     labels, reason = _components(found.ledger)
     total = found.ledger.total
+    reason[_without_constants(model, labels)] = found.ledger.number(Reason("", ""))
     return Units(
         graph=model.flat.model,
         flat=model.flat,
@@ -197,6 +198,12 @@ def _solve(model: _Model, found: _Pass) -> Units:
     )
 
 
+def _without_constants(model: _Model, labels: IdArray) -> IdArray:
+    """Return the units that hold no position of a constant: axes that nodes make from numbers."""
+    held = sum(slot.size for slot in model.constants.slots)
+    return np.setdiff1d(labels[held:], labels[:held])
+
+
 def _marked(parts: Sequence[IdArray], total: int) -> BoolArray:
     mask = np.zeros(total, bool)
     for ids in parts:
@@ -213,7 +220,7 @@ def _groups(slots: Sequence[Slot], labels: IdArray, count: int) -> IdArray:
     weights = np.random.default_rng(0).integers(1, 2**63, len(slots), dtype=np.uint64)
     per_id = np.repeat(weights, [slot.size for slot in slots])
     keys = np.zeros(count, np.uint64)
-    np.add.at(keys, labels, per_id)
+    np.add.at(keys, labels[: len(per_id)], per_id)
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))  # number the groups by their first unit
     return np.asarray(order[group], np.int64)

@@ -196,7 +196,9 @@ def _open(
     part.node.extend(written.node)
     part.initializer.extend(written.initializer)
     fill(part, source.weights)
-    lent = {name: v for name, v in read.items() if v.size >= LARGE_COUNT and v.dtype.kind in NUMBERS}
+    lent = {
+        name: v for name, v in read.items() if v.size >= LARGE_COUNT and v.dtype.kind in NUMBERS
+    }
     for name in sorted(read.keys() - lent.keys()):
         part.initializer.append(numpy_helper.from_array(read[name], name))
     for name, value in {**fed, **lent}.items():

@@ -107,7 +107,9 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     weights = {key: weights[key] for key in used if key is not None}
     new = replace(source, message=message, weights=weights, light={})
     is_rewired = bool(edit.operands) or bool(rewiring)
-    simple = not (is_rewired or edit.attributes or edit.lengths) and all(not part.path for part in changed)
+    simple = not (is_rewired or edit.attributes or edit.lengths) and all(
+        not part.path for part in changed
+    )
     if simple and not (set(edit.constants) & graph.fed_constants):
         # Nodes, inputs and outputs are the same: most edits write weights alone.
         constants = graph.constants.changed(

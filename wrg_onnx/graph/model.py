@@ -13,7 +13,17 @@ import numpy as np
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph.weights import Array, Shape, Weights
 
-__all__ = ["Array", "Attribute", "Graph", "Node", "Shape", "Value", "bodies", "captured", "read_outside"]
+__all__ = [
+    "Array",
+    "Attribute",
+    "Graph",
+    "Node",
+    "Shape",
+    "Value",
+    "bodies",
+    "captured",
+    "read_outside",
+]
 
 Attribute: TypeAlias = "int | float | str | tuple[Any, ...] | Array | Graph"
 

@@ -237,6 +237,120 @@ def test_shapes_that_a_loop_body_does_not_state_are_seen_in_a_run():
     assert analysis.tied(("wa", 0), ("p2", 0), ("wz", 1))
 
 
+CELL = "p = MatMul(r, wi)  q = MatMul(h, wr)  t = Add(p, q)  h2 = Tanh(t)  o = Identity(h2)"
+ROLLED = {
+    "flat": ints(1, 8, 36), "wi": normal(8, 5) / 3, "wr": normal(5, 5) / 3, "ax": ints(3),
+    "begin": ints(1, 5), "h0": np.zeros((1, 5), np.float32), "zero": np.float32(0), "five": ints(5),
+    "steps": ints(36).reshape(()), "first": ints(0), "second": ints(1),
+}  # fmt: skip
+
+
+def rolled(
+    scan, back, begin, sizes="float[1,5] h, float[1,8] r", made="float[1,5] h2, float[1,5] o"
+):
+    """Roll a recurrent layer over the 36 pixels of ``a``."""
+    return f"m = Reshape(a, flat)  s = Transpose<perm = [2, 0, 1]>(m)  {begin}  e, l = Scan<num_scan_inputs = 1{scan}, body = b ({sizes}) => ({made}) {{{CELL}}}>(g, s)  k = Transpose<perm = {back}>(l)  y = Unsqueeze(k, ax)"
+
+
+BEGINNINGS = {
+    "constant": "g = Identity(h0)",
+    "zeros-of-a-written-width": "g = ConstantOfShape(begin)",
+    "expanded-zero": "g = Expand(zero, begin)",
+    "zeros-as-wide-as-a-feature": "f0 = Gather<axis = 0>(s, first)  f1 = Squeeze(f0, first)  f2 = MatMul(f1, wi)  n = Shape(f2)  g = ConstantOfShape(n)",
+    "zeros-joined-from-sizes": "n = Shape(s)  n1 = Slice(n, second, two, first)  n2 = Concat<axis = 0>(n1, five)  g = ConstantOfShape(n2)",
+    "feature": "f0 = Gather<axis = 0>(s, first)  f1 = Squeeze(f0, first)  g = MatMul(f1, wi)",
+}
+TWO = {"two": ints(2)}
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_state_of_a_scan_is_cut_however_it_begins(begin):
+    body = rolled("", "[1, 2, 0]", BEGINNINGS[begin])
+    analysis = hold(Case(begin, body, y=(5,), consts=ROLLED | TWO), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    assert analysis.tied(("wi", 1), ("wr", 0), ("wr", 1), ("wz", 1))
+    assert analysis.tied(("wa", 0), ("wi", 0))
+
+
+@pytest.mark.parametrize(
+    ("scan", "sizes", "back"),
+    [
+        (", scan_input_directions = [1], scan_output_directions = [1]", "[36,1,8]", "[1, 2, 0]"),
+        (", scan_output_axes = [-1]", "[36,1,8]", "[0, 1, 2]"),
+        (", scan_output_axes = [1]", "[36,1,8]", "[0, 2, 1]"),
+    ],
+)
+def test_axes_and_directions_of_a_scan_are_followed(scan, sizes, back):
+    body = rolled(scan, back, "g = Identity(h0)")
+    hold(Case("axes", body, y=(5,), consts=ROLLED), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+
+
+def test_sequence_that_is_scanned_along_a_later_axis_is_cut():
+    body = rolled(", scan_input_axes = [-1]", "[1, 2, 0]", "g = Identity(h0)")
+    body = body.replace("s = Transpose<perm = [2, 0, 1]>(m)", "s = Identity(m)")
+    hold(Case("later", body, y=(5,), consts=ROLLED), wi=(0, 8), wr=(0, 5), wz=(1, 5))
+
+
+def test_scan_of_unstated_sizes_is_cut():
+    body = rolled(
+        "",
+        "[1, 2, 0]",
+        "g = Identity(h0)",
+        "float[i,j] h, float[k,l] r",
+        "float[i,j] h2, float[i,j] o",
+    )
+    hold(Case("unstated", body, y=(5,), consts=ROLLED), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+
+
+def test_scan_with_a_batch_is_cut():
+    body = rolled("", "[0, 3, 1, 2]", "u0 = Unsqueeze<axes = [0]>(s)  g = Identity(h0)")
+    body = body.replace("(g, s)", "(, g, u0)").replace("k = Transpose", "y = Transpose")
+    body = body.replace("  y = Unsqueeze(k, ax)", "")
+    consts = ROLLED | {"h0": np.zeros((1, 1, 5), np.float32)}
+    hold(Case("batch", body, 8, y=(5,), consts=consts), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+
+
+GATHERED = "m = Reshape(a, rows)  k, all = Loop(n, , m) <body = b (int64 i, bool z, float[8,36] s) => (bool z2, float[8,36] s2, float[5,36] o) {z2 = Identity(z)  h = MatMul(p1, s)  o = Relu(h)  s2 = MatMul(p2, o)}>  last = Gather<axis = 0>(all, i0)  y = Reshape(last, image)  y1 = Reshape(k, back)"
+
+
+def test_what_a_loop_gathers_is_cut_behind_the_axis_of_its_iterations():
+    consts = UNSTATED | {
+        "i0": ints(0).reshape(()),
+        "image": ints(1, 5, 6, 6),
+        "back": ints(1, 8, 6, 6),
+    }
+    case = Case("gathered", GATHERED, y=(5, 8), consts=consts)
+    analysis = hold(case, p1=(0, 5), p2=(0, 8), wz=(1, 5))
+    assert analysis.tied(("p1", 0), ("p2", 1), ("wz", 1))
+
+
+def test_state_whose_end_nobody_reads_is_cut():
+    body = GATHERED.replace("  y1 = Reshape(k, back)", "")
+    consts = UNSTATED | {"i0": ints(0).reshape(()), "image": ints(1, 5, 6, 6)}
+    analysis = hold(Case("unread", body, y=(5,), consts=consts), p1=(0, 5), p2=(0, 8))
+    assert analysis.tied(("wa", 0), ("p1", 1), ("p2", 0))
+
+
+def test_state_that_grows_stays():
+    body = "m = Reshape(a, rows)  k = Loop(n, , m) <body = b (int64 i, bool z, float[o,p] s) => (bool z2, float[o2,p2] s2) {z2 = Identity(z)  h = MatMul(p1, m)  s2 = Concat<axis = 0>(s, h)}>  y = Reshape(k, image)"
+    consts = UNSTATED | {"image": ints(1, 23, 6, 6)}
+    analysis = hold(Case("grows", body, y=(23,), consts=consts, free=0), p1=(0, 0))
+    assert any("changes between iterations" in reason for reason in analysis.reasons("wa", 0))
+
+
+def test_sizes_that_differ_between_iterations_stay():
+    body = "m = Reshape(a, rows)  k = Loop(n, , m) <body = b (int64 i, bool z, float[o,p] s) => (bool z2, float[o,p] s2) {z2 = Identity(z)  j = Add(i, i1)  f = Unsqueeze(j, i0)  part = Slice(p1, i0, f, i0)  h = MatMul(part, s)  c = ReduceSum(h)  s2 = Add(s, c)}>  y = Reshape(k, image)"
+    consts = UNSTATED | {"i0": ints(0), "i1": ints(1).reshape(())}
+    analysis = hold(Case("differ", body, consts=consts, free=0), p1=(0, 0))
+    assert any("no run at these sizes shows" in reason for reason in analysis.reasons("p1", 0))
+
+
+def test_loop_in_a_loop_is_cut():
+    inner = "s2 = Loop(n, , s) <body = c (int64 i2, bool v, float[o,p] w) => (bool v2, float[o,p] w2) {v2 = Identity(v)  h = MatMul(p1, w)  r = Relu(h)  w2 = MatMul(p2, r)}>"
+    body = f"m = Reshape(a, rows)  k = Loop(n, , m) <body = b (int64 i, bool z, float[o,p] s) => (bool z2, float[o,p] s2) {{z2 = Identity(z)  {inner}}}>  y = Reshape(k, image)"
+    analysis = hold(Case("nested", body, consts=UNSTATED), p1=(0, 5), p2=(0, 8))
+    assert analysis.tied(("wa", 0), ("p1", 1), ("p2", 0), ("wz", 1))
+
+
 def test_lstm_in_a_branch_is_cut():
     body = "m = Reshape(a, flat)  s = Transpose<perm = [2, 0, 1]>(m)  y = If(q) <then_branch = t () => (float[1,5,36,1] u) {l = LSTM<hidden_size = 5>(s, w, r)  u = Transpose<perm = [2, 3, 0, 1]>(l)}, else_branch = e () => (float[1,5,36,1] v) {k = LSTM<hidden_size = 5>(s, w, r)  h = Neg(k)  v = Transpose<perm = [2, 3, 0, 1]>(h)}>"
     consts = {"flat": ints(1, 8, 36), "w": normal(1, 20, 8), "r": normal(1, 20, 5)} | NO

@@ -135,11 +135,13 @@ def test_state_from_the_interface_stays():
     assert any(" meets axis 2 of 'h'" in hold.met for hold in held)
 
 
-def test_state_of_ones_stays():
+def test_state_of_ones_is_cut_with_the_layer():
     text = IN + f"h = Expand(unit, wide)  l = GRU<hidden_size = 5>(s, w, r, , , h)  {OUT}"
     more = {"unit": np.float32(1), "wide": ints(1, 1, 5)}
-    analysis = analyse(network(Case("ones", text, 14, y=(5,), consts=FLAT | weights("GRU") | more)))
-    assert not analysis.removable("r", 2).any()
+    case = Case("ones", text, 14, y=(5,), consts=FLAT | weights("GRU") | more)
+    assert analyse(network(case)).removable("r", 2).all()
+    assert_prunes_exactly(case)
+    assert_own_validation_accepts(case)
 
 
 def test_weights_made_at_run_time_stay():

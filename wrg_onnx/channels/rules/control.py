@@ -68,8 +68,6 @@ def couple_loop(call: Call) -> Coupling:
             continue
         returned = call.axes(count + passage.returned)
         shape = call.output_shapes[passage.output]
-        if given is not None and not call.node.outputs[passage.output]:
-            shape = given.shape  # a state whose end nobody reads goes round all the same
         made = _around(returned, shape, passage)
         begun = None if given is None or made is None else _without(given, passage)
         if made is None or (given is not None and given.shape != shape):
@@ -79,8 +77,7 @@ def couple_loop(call: Call) -> Coupling:
             continue
         joined, met = broadcast([made] if begun is None else [begun, made], shape)
         ties += met
-        if call.node.outputs[passage.output]:
-            outputs[passage.output] = joined
+        outputs[passage.output] = joined
     return Coupling(tuple(outputs), tuple(ties), tuple(frozen), dropped=tuple(dropped))
 
 
