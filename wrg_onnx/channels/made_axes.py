@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wrg_onnx.channels.axes import Call
 from wrg_onnx.channels.ids import IdArray
+from wrg_onnx.channels.sizes import Size
 
 
 def made_axis(call: Call, position: int, element: int, *, may_be_new: bool) -> IdArray | None:
@@ -22,7 +23,7 @@ def made_axis(call: Call, position: int, element: int, *, may_be_new: bool) -> I
     sizes = call.operand(position).sizes
     if sizes is None:
         return None
-    size = sizes.reshape(-1)[element]
+    size: Size = sizes.reshape(-1)[element]
     # Whether the number follows that axis through every removal is checked with all demands.
     for ids in size.ids:
         if len(ids) == size.value:

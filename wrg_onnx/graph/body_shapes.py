@@ -19,7 +19,7 @@ from wrg_onnx.errors import DataError, ModelError
 from wrg_onnx.graph.edit import body
 from wrg_onnx.graph.message import NUMBERS, fill
 from wrg_onnx.graph.model import Array, Graph, Node, Shape, captured, read_outside
-from wrg_onnx.graph.passages import passages
+from wrg_onnx.graph.passages import Passage, passages
 from wrg_onnx.graph.records import LARGE_COUNT, Source
 from wrg_onnx.graph.session import Session, open_session, start_session
 from wrg_onnx.graph.subgraphs import Path, Subgraph, subgraphs
@@ -169,15 +169,20 @@ def _feeds(
             fed[names[passage.fed]] = after.get(inner.outputs[passage.returned].name)
             continue
         value = outside.get(node.inputs[passage.given])
-        rank = value.ndim if isinstance(value, np.ndarray) else 0
-        axes = passage.outside(rank)
-        if axes is None or any(not value.shape[axis] for axis in axes):
-            value, axes = None, ()
-        for axis in reversed(axes):  # of a sequence the last one is scanned, one before is a batch
-            is_scanned = axis == axes[-1] and not passage.is_state
-            value = value.take(step % value.shape[axis] if is_scanned else 0, axis)
-        fed[names[passage.fed]] = value
+        found = _slice(value, passage, step) if isinstance(value, np.ndarray) else None
+        fed[names[passage.fed]] = found
     return fed
+
+
+def _slice(value: Array, passage: Passage, step: int) -> Array | None:
+    """Take what an iteration gets of a sequence, or of a state with a batch."""
+    axes = passage.outside(value.ndim)
+    if axes is None or any(not value.shape[axis] for axis in axes):
+        return None
+    for axis in reversed(axes):  # the last one is scanned, one before it is a batch
+        is_scanned = axis == axes[-1] and not passage.is_state
+        value = np.asarray(value.take(step % value.shape[axis] if is_scanned else 0, axis))
+    return value
 
 
 def _open(

@@ -82,7 +82,7 @@ def couple_loop(call: Call) -> Coupling:
 
 
 def _around(inner: Axes, shape: Shape, passage: Passage) -> Axes | None:
-    """Put the axes that a tensor has outside of the body alone around it; None if it does not fit."""
+    """Add the axes that a tensor has outside of the body alone; None if it does not fit."""
     outside = passage.outside(len(shape))
     if outside is None:
         return None

@@ -30,7 +30,7 @@ def couple_size(call: Call) -> Coupling:
 
 @op_rule("ConstantOfShape", since=9)
 def couple_constant_of_shape(call: Call) -> Coupling:
-    """Let an axis carry the ids of the axis whose length it copies, and new ones where it has its own.
+    """Carry the ids of the axis whose length one copies, and new ones where it has its own.
 
     Shapes:
         shape (r) -> Y (shape_0, ...).
