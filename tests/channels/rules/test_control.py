@@ -312,13 +312,13 @@ def test_scan_with_a_batch_is_cut():
 GATHERED = "m = Reshape(a, rows)  k, all = Loop(n, , m) <body = b (int64 i, bool z, float[8,36] s) => (bool z2, float[8,36] s2, float[5,36] o) {z2 = Identity(z)  h = MatMul(p1, s)  o = Relu(h)  s2 = MatMul(p2, o)}>  last = Gather<axis = 0>(all, i0)  y = Reshape(last, image)  y1 = Reshape(k, back)"
 
 
+GATHERING = UNSTATED | {
+    "i0": ints(0).reshape(()), "image": ints(1, 5, 6, 6), "back": ints(1, 8, 6, 6),
+}  # fmt: skip
+
+
 def test_what_a_loop_gathers_is_cut_behind_the_axis_of_its_iterations():
-    consts = UNSTATED | {
-        "i0": ints(0).reshape(()),
-        "image": ints(1, 5, 6, 6),
-        "back": ints(1, 8, 6, 6),
-    }
-    case = Case("gathered", GATHERED, y=(5, 8), consts=consts)
+    case = Case("gathered", GATHERED, y=(5, 8), consts=GATHERING)
     analysis = hold(case, p1=(0, 5), p2=(0, 8), wz=(1, 5))
     assert analysis.tied(("p1", 0), ("p2", 1), ("wz", 1))
 
@@ -328,6 +328,28 @@ def test_state_whose_end_nobody_reads_is_cut():
     consts = UNSTATED | {"i0": ints(0).reshape(()), "image": ints(1, 5, 6, 6)}
     analysis = hold(Case("unread", body, y=(5,), consts=consts), p1=(0, 5), p2=(0, 8))
     assert analysis.tied(("wa", 0), ("p1", 1), ("p2", 0))
+
+
+def test_branch_that_does_not_run_at_these_sizes_stays():
+    body = PAIR.replace(
+        "f = Conv(a, e1)", "k = CumSum(wrong, i0)  f0 = Reshape(a, k)  f = Conv(f0, e1)"
+    )
+    body = body.replace("float[1,8,6,6] v", "float[d0,d1,d2,d3] v")
+    consts = OUTER | YES | {"wrong": ints(1, 7, 6, 6), "i0": ints(0).reshape(())}
+    analysis = hold(Case("fails", body, consts=consts, free=0), e1=(0, 0), t1=(0, 5))
+    assert any("no run at these sizes shows" in reason for reason in analysis.reasons("e1", 0))
+
+
+def test_lengths_that_a_body_declares_follow():
+    analysis = analyse(network(Case("gathered", GATHERED, y=(5, 8), consts=GATHERING)))
+    alive = np.ones(analysis.units.count, bool)
+    alive[analysis.labels("p1", 0)[:2]] = False
+    alive[analysis.labels("p2", 0)[:3]] = False
+    pruned = apply_plan(analysis.graph, plan_slices(analysis.units, alive))
+    (node,) = (node for node in pruned.nodes if node.op == "Loop")
+    body = node.attributes["body"]
+    assert [value.shape for value in body.inputs] == [(), (), (5, 36)]
+    assert [value.shape for value in body.outputs] == [(), (5, 36), (3, 36)]
 
 
 def test_state_that_grows_stays():
