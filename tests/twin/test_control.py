@@ -189,7 +189,8 @@ def test_a_speech_models_twin_computes_what_onnx_runtime_computes(file):
 
 CUT = """net (float[2,4] x, int64 trips) => (float[2,3] y, float[K,2,3] all) {
   m = MatMul(x, begin)
-  last, made = Loop (trips, , m) <body = b (int64 i, bool c, float[2,6] s) => (bool d, float[2,6] t, float[2,5] u)
+  last, made = Loop (trips, , m)
+    <body = b (int64 i, bool c, float[2,6] s) => (bool d, float[2,6] t, float[2,5] u)
     { d = Identity(c)  h = MatMul(s, w1)  u = Relu(h)  v = MatMul(u, w2)  t = Add(s, v) }>
   y = MatMul(last, end)  all = MatMul(made, aside) }"""
 CUT_WEIGHTS = {
