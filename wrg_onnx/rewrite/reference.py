@@ -49,6 +49,11 @@ class Reference:
     bypassed: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Array] = field(default_factory=dict)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether any of the compared tensors can show a difference."""
+        return any(tells(values) for values in self.values.values())
+
     def masked(self) -> Graph:
         """Make the masked original anew."""
         masked = _decided(mask_consumers(self.graph, self.plan), self.branch)
@@ -69,6 +74,14 @@ class Reference:
                     left = np.compress(alive(ids), left, axis=axis)
             kept[name] = left
         return kept
+
+
+def tells(values: Array) -> bool:
+    """Tell whether a tensor can show a difference: some of it is finite, and not all the same."""
+    if values.dtype.kind != "f":
+        return bool(values.size)
+    finite = values[np.isfinite(values)]
+    return bool(finite.size) and (finite.size == 1 or bool(finite.min() < finite.max()))
 
 
 def run_masked(
