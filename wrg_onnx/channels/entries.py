@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ledger import Ledger
+from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.graph import Flat, Node, Shape
 
 SCANNED = "goes through this axis position by position"
-CHANGES = "hands this axis on at a shape that is not known, or changes between iterations"
+CHANGES = Why(
+    "hands this axis on at a shape that is not known, or changes between iterations", Kind.NO_SHAPE
+)
 
 
 def find_axes(

@@ -18,7 +18,8 @@ from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
 from wrg_onnx.channels.propagate import RETURNED, Premises, propagate
-from wrg_onnx.channels.units import Analysed, Reason, Slot, Units, is_parameter
+from wrg_onnx.channels.reasons import Reason
+from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
 from wrg_onnx.graph import Flat, Graph, Shape, flatten
 
 
@@ -178,7 +179,11 @@ def _components(ledger: Ledger) -> tuple[IdArray, IdArray]:
 def _solve(model: _Model, found: _Pass) -> Units:
     labels, reason = _components(found.ledger)
     total = found.ledger.total
-    reason[_without_constants(model, labels)] = found.ledger.number(Reason("", ""))
+    bare = _without_constants(model, labels)
+    reason[bare] = found.ledger.number(Reason("", ""))
+    freezes = tuple(found.ledger.frozen)
+    if bare.size:  # there is nothing to tell of them
+        freezes = tuple((ids[~np.isin(labels[ids], bare)], number) for ids, number in freezes)
     return Units(
         graph=model.flat.model,
         flat=model.flat,
@@ -186,7 +191,7 @@ def _solve(model: _Model, found: _Pass) -> Units:
         labels=labels,
         reason=reason,
         reasons=tuple(found.ledger.reasons),
-        freezes=tuple(found.ledger.frozen),
+        freezes=freezes,
         group=_groups(model.constants.slots, labels, len(reason)),
         is_filter=_marked(found.ledger.filters, total),
         is_consumed=_marked(found.ledger.consumed, total),
