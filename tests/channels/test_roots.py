@@ -125,11 +125,8 @@ def test_an_axis_is_followed_out_of_a_loop_body():
         => (bool d, float[1,3,6,6] e) { d = Identity(c)  e = Mul(s, gain) }>
       b = Conv(l, wa)  out = Conv(b, w2)"""
     found = roots_in(body, ("gain", 1), {"gain": normal(1, 3, 1, 1), "w2": normal(2, 8, 1, 1)})
-    ((root, met), *others) = sorted(found)
-    assert not others
-    assert root == "input 'x' is the model's input"
-    assert met.startswith("Mul ")
-    assert met.endswith("body/s'")
+    assert {root for root, _ in found} == {"input 'x' is the model's input"}
+    assert "Mul 'Mul_1' meets axis 1 of 'Loop_3.body/s'" in {met for _, met in found}
 
 
 def test_a_state_whose_shape_changes_is_the_root():
