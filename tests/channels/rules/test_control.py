@@ -435,3 +435,10 @@ def test_pruned_operator_computes_what_the_masked_one_does(case):
 @each_case(CASES)
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)
+
+
+def test_zeros_that_a_body_makes_are_cut_with_what_they_meet():
+    body = "m = Reshape(a, rows)  k = Loop(n, , m) <body = b (int64 i, bool z, float[o,p] s) => (bool z2, float[o,p] s2) {z2 = Identity(z)  h = MatMul(p1, s)  f = ConstantOfShape(wide)  j = Concat<axis = 0>(h, f)  r = Relu(j)  s2 = MatMul(p3, r)}>  y = Reshape(k, image)"
+    consts = UNSTATED | {"wide": ints(3, 36), "p3": normal(8, 8) / 3}
+    analysis = hold(Case("zeros", body, consts=consts), p1=(0, 5), p3=(1, 8))
+    assert analysis.tied(("wa", 0), ("p3", 0))
