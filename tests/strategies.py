@@ -450,6 +450,26 @@ class NetBuilder:
         )
         self.push(y, c)
 
+    def filled(self, x, c):
+        """Join zeros as wide as the tensor or of a width of their own, or scale by ones."""
+        n = self.node("Shape", x)
+        kind = self.draw(st.sampled_from(["zeros", "ones", "expanded", "own"]))
+        if kind == "ones":
+            one = numpy_helper.from_array(np.ones(1, np.float32))
+            self.push(self.node("Mul", x, self.node("ConstantOfShape", n, value=one)), c)
+            return
+        width = 3 if kind == "own" else c
+        if c + width > 16:
+            return
+        if kind == "own":
+            batch = self.node("Gather", n, self.ints(0))
+            n = self.node("Concat", batch, self.ints(3), self.ints(8, 8), axis=0)
+        if kind == "expanded":
+            made = self.node("Expand", self.constant(np.zeros((1, 1, 1), np.float32)), n)
+        else:
+            made = self.node("ConstantOfShape", n)
+        self.push(self.node("Concat", x, made, axis=1), c + width)
+
     def einsum(self, x, c):
         if self.opset < 12:
             return
@@ -479,7 +499,7 @@ GROWTHS = (
     "conv", "conv", "conv", "grouped", "depthwise", "transposed", "shared_conv", "norm",
     "activation", "prelu", "pool", "join", "join", "concat", "concat", "split", "halves", "slice",
     "gather", "pad", "resize", "gate", "shuffle", "tokens", "attend", "group_norm", "flip",
-    "einsum",
+    "einsum", "filled", "filled",
 )  # fmt: skip
 
 

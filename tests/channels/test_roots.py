@@ -119,16 +119,23 @@ def test_joined_axes_speak_for_most_of_their_positions():
     assert not any("'first'" in root for root, _ in found)
 
 
-def test_what_enters_a_loop_body_is_a_root():
+def test_an_axis_is_followed_out_of_a_loop_body():
     body = """n = Constant<value = int64 {2}>()  k = Constant<value = bool {1}>()
-      a = Conv(x, wa)  l = Loop(n, k, a) <body = g (int64 i, bool c, float[1,8,6,6] s)
-        => (bool d, float[1,8,6,6] e) { d = Identity(c)  e = Mul(s, gain) }>
-      b = Conv(l, wb)  out = Conv(b, wo)"""
-    found = roots_in(body, ("gain", 1), {"gain": normal(1, 8, 1, 1)})
-    assert any(
-        root.endswith("enters a branch or loop body") and "meets axis 1 of" in met
-        for root, met in found
-    )
+      a = Relu(x)  l = Loop(n, k, a) <body = g (int64 i, bool c, float[1,3,6,6] s)
+        => (bool d, float[1,3,6,6] e) { d = Identity(c)  e = Mul(s, gain) }>
+      b = Conv(l, wa)  out = Conv(b, w2)"""
+    found = roots_in(body, ("gain", 1), {"gain": normal(1, 3, 1, 1), "w2": normal(2, 8, 1, 1)})
+    assert {root for root, _ in found} == {"input 'x' is the model's input"}
+    assert "Mul 'Mul_1' meets axis 1 of 'Loop_3.body/s'" in {met for _, met in found}
+
+
+def test_a_state_whose_shape_changes_is_the_root():
+    body = """n = Constant<value = int64 {2}>()  k = Constant<value = bool {1}>()
+      a = Conv(x, wa)  l = Loop(n, k, a) <body = g (int64 i, bool c, float[o,p,q,r] s)
+        => (bool d, float[o,p2,q,r] e) { d = Identity(c)  e = Concat<axis = 1>(s, a) }>
+      b = Conv(l, w2)  out = Conv(b, w3)"""
+    found = roots_in(body, ("wa", 0), {"w2": normal(6, 24, 1, 1), "w3": normal(2, 6, 1, 1)})
+    assert any("changes between iterations" in root for root, _ in found)
 
 
 def test_kinds_are_told_apart():

@@ -69,7 +69,7 @@ def test_flat_nodes_read_what_is_visible(graph):
     assert read["Addk"] == ("h", "aside")
     assert read["Ify"] == ("c", f"{then}u", "if.else_branch/w")
     assert [n.op for n in flat.graph.nodes][-1] == "If"
-    assert flat.entries == ()
+    assert flat.entries == {}
 
 
 def test_shapes_are_found_in_bodies(graph):

@@ -10,7 +10,7 @@ from strategies import build, normal
 from wrg_onnx.channels import find_units
 from wrg_onnx.errors import DataError, ValidationError
 from wrg_onnx.graph import Edit, bind_sizes, edited, from_proto, infer_shapes
-from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import (
     apply_plan,
@@ -81,6 +81,24 @@ def test_a_branch_that_cannot_run_here_is_noted(tmp_path):
     report = prune(path, None, config).report
     assert report.equivalence.branches == 1
     assert any("not every branch runs" in note for note in report.notes)
+
+
+def test_a_branch_of_zeros_leaves_the_proof_to_the_other_one(tmp_path):
+    """What the condition takes is the same whatever was cut."""
+    text = TEXT.replace("x) => (float[1,2,6,6] out)", "x, bool q) => (float[1,8,6,6] y)")
+    text = text.replace("  out = Conv(y, z) }", "}").replace(
+        "f = Conv(a, e1)  g = Tanh(f)  v = Conv(g, e2)", "v = Identity(none)"
+    )
+    weights = {name: WEIGHTS[name] for name in ("w", "t1", "t2")}
+    weights["none"] = np.zeros((1, 8, 6, 6), np.float32)
+    path = tmp_path / "m.onnx"
+    onnx.save(build(text, weights), path)
+    for number in (0.0, 1.0):
+        data = DataOptions(values={"q": number})
+        config = PruneConfig(0.2, criterion=Criterion.L1, evaluate=False, data=data)
+        found = prune(path, None, config).report.equivalence
+        assert found.branches >= 1
+        assert found.error < 1e-5
 
 
 def test_branches_that_return_other_shapes_are_no_reference(halved):

@@ -143,6 +143,19 @@ def test_a_weight_that_is_merely_moved_or_unpacked_stays_where_it_is(chain):
     assert found is graph
 
 
+def test_a_bias_of_32_bit_integers_stays_one():
+    text = """net (float[1,3,6,6] x) => (float[1,4,6,6] y) {
+      b = DequantizeLinear<axis = 0>(i, s)
+      y = Conv(x, w, b)
+    }"""
+    weights = {
+        "i": np.arange(4, dtype=np.int32), "s": np.full(4, 0.1, np.float32),
+        "w": normal(4, 3, 1, 1),
+    }  # fmt: skip
+    graph, found = folded(text, weights)
+    assert found is graph
+
+
 def test_where_the_elements_of_a_weight_go_is_computed_though_the_weight_stays():
     text = """net (float[1,3,6,6] x) => (float[1,4,6,6] y) {
       e = Constant<value = int64[4] {8, 6, 2, 2}>()

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from onnx import parser
+from strategies import analyse, build, draw_alive, normal
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Edit, edited, load, open_session
 from wrg_onnx.graph.load import from_proto
+from wrg_onnx.rewrite import apply_plan, plan_slices
 from wrg_onnx.twin import build_twin
 
 MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
@@ -183,3 +185,29 @@ def test_a_speech_models_twin_computes_what_onnx_runtime_computes(file):
         np.testing.assert_allclose(value.detach().numpy(), theirs[name], rtol=1e-4, atol=1e-5)
     sum(value.square().mean() for value in mine.values()).backward()
     assert all(parameter.grad is not None for parameter in twin.parameters())
+
+
+CUT = """net (float[2,4] x, int64 trips) => (float[2,3] y, float[K,2,3] all) {
+  m = MatMul(x, begin)
+  last, made = Loop (trips, , m)
+    <body = b (int64 i, bool c, float[2,6] s) => (bool d, float[2,6] t, float[2,5] u)
+    { d = Identity(c)  h = MatMul(s, w1)  u = Relu(h)  v = MatMul(u, w2)  t = Add(s, v) }>
+  y = MatMul(last, end)  all = MatMul(made, aside) }"""
+CUT_WEIGHTS = {
+    "begin": normal(4, 6), "w1": normal(6, 5), "w2": normal(5, 6), "end": normal(6, 3),
+    "aside": normal(5, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trips", [0, 1, 3])
+def test_a_loop_whose_state_was_cut_is_computed_as_onnx_runtime_does(trips):
+    found = analyse(build(CUT, CUT_WEIGHTS))
+    alive = draw_alive(found.units, np.random.default_rng(0), 0.5)
+    pruned = apply_plan(found.graph, plan_slices(found.units, alive))
+    assert pruned.constants["begin"].shape[1] < 6
+    assert pruned.constants["aside"].shape[0] < 5
+    feeds = {"x": normal(2, 4), "trips": np.array(trips)}
+    mine = build_twin(pruned)({name: torch.tensor(array) for name, array in feeds.items()})
+    theirs = open_session(pruned, exact=True).run(feeds)
+    for name, value in mine.items():
+        np.testing.assert_allclose(theirs[name], value.detach().numpy(), rtol=1e-5, atol=1e-5)

@@ -56,8 +56,11 @@ class Ledger:
     def _hold(self, ids: IdArray, reason: Reason) -> None:
         ids = ids[ids != INERT]
         if ids.size:
-            number = self.reasons.setdefault(reason, len(self.reasons))
-            self.frozen.append((ids, number))
+            self.frozen.append((ids, self.number(reason)))
+
+    def number(self, reason: Reason) -> int:
+        """Return the number that a reason is noted by."""
+        return self.reasons.setdefault(reason, len(self.reasons))
 
     def tie(self, left: IdArray, right: IdArray, node: Node, met: str) -> None:
         """Note that ids are pairwise one unit; one that meets ``INERT`` stays."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
+from wrg_onnx.channels.entries import find_axes
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
@@ -27,7 +28,7 @@ from wrg_onnx.graph import Flat, Graph, Node, Shape
 
 RETURNED = Why("is the model's output", Kind.OUTPUT)
 NO_SHAPE = Why(
-    "stands in a branch or loop body, at shapes that are not known before run time", Kind.NO_SHAPE
+    "stands in a branch or loop body, at shapes that no run at these sizes shows", Kind.NO_SHAPE
 )
 BLOCKED = Why(
     "computes in blocks of channels, as ONNX Runtime's optimiser wrote it", Kind.CONVERTED
@@ -96,7 +97,14 @@ def propagate(
     fed = frozenset(value.name for value in graph.inputs)
     has_shape = {*premises.shapes, *graph.constants, ""}
     is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
+    entries: dict[int, list[str]] = {}
+    for name, entrance in flat.entries.items():
+        entries.setdefault(entrance.node, []).append(name)
     for node in graph.nodes:
+        for name in entries.get(node.index, ()):
+            find_axes(
+                name, axes, flat, premises.shapes, ledger
+            )  # those that the body does not read
         call = _call(node, flat, known, premises, ledger)
         is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
@@ -135,7 +143,6 @@ def _known_at_first(flat: Flat, axes: dict[str, Axes], premises: Premises) -> _K
     known = _Known(axes, set(flat.graph.constants))
     fed = sorted({value.name for value in flat.graph.inputs})
     axes.update({name: Axes.inert(premises.shapes[name]) for name in fed})
-    axes.update({name: Axes.inert(premises.shapes.get(name, ())) for name in flat.entries})
     return known
 
 
@@ -172,10 +179,11 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
         if not name:
             operands.append(None)
             continue
+        own = find_axes(name, known.axes, flat, premises.shapes, ledger)
         operands.append(
             Operand(
                 name,
-                premises.copies.get((node.index, position), known.axes[name]),
+                premises.copies.get((node.index, position), own),
                 is_weight=name in known.weights,
                 constants=constants if name in constants else None,
                 computed=known.sizes.get(name),
@@ -193,6 +201,7 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
         head_dims=premises.head_dims,
         # The proof has the original take them so, too, and cannot look into bodies for that.
         through_norms=premises.through_norms and inside.isdisjoint(node.outputs),
+        new_ids=ledger.fresh,
     )
 
 

@@ -9,12 +9,13 @@ tied.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Division, Freeze, Tie
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Division, Freeze, ShapeConflictError, Tie
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.graph import Shape
 
@@ -58,11 +59,18 @@ def regroup(call: Call, x: Axes, shape: Shape, *, first: int = 0) -> Coupling:
         x: The axes before.
         shape: The shape after, with as many elements.
         first: Where its axes start among those of the node's output.
+
+    Raises:
+        ShapeConflictError: If it has not as many elements after as before.
     """
     ids: list[IdArray | None] = [None] * len(shape)
     blocks = []
     if 0 in shape:
         return Coupling((Axes.inert(shape),))  # without elements there is no order to keep
+    if math.prod(x.shape) != math.prod(shape):
+        raise ShapeConflictError(
+            f"{list(x.shape)} has another number of elements than {list(shape)}"
+        )
     for inner, outer in _blocks(x.shape, shape):
         block = _Block(x, inner, [axis + first for axis in outer], tuple(shape[a] for a in outer))
         carried = _carry(call, block)

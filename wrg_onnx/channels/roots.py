@@ -194,15 +194,27 @@ class _Search:
         before = answer.spot(number if divided is None else divided)
         return _ended(str(node), answer, output, spot) if before is None else before
 
-    def _source(self, spot: _Spot) -> Reason:
-        """Say why a tensor that no node makes has no channels on an axis."""
+    def _source(self, spot: _Spot) -> _Spot | Reason:
+        """Say why a tensor that no node makes has no channels, or where a body's entry begins."""
         graph, name = self.units.flat.graph, spot.tensor
         if name in graph.constants:
             is_single = graph.constants.forms[name].shape[spot.axis] < 2
             return Reason(f"'{name}'", SINGLE if is_single else NO_WEIGHT)
         if name in self.units.flat.entries:
-            return Reason(f"'{name}'", ENTERS)
+            return self._before_body(spot) or Reason(f"'{name}'", ENTERS)
         return Reason(f"input '{name}'", "is the model's input", Kind.INPUT)
+
+    def _before_body(self, spot: _Spot) -> _Spot | None:
+        """Return the place outside that an entry of a body has its channels from."""
+        entrance, inner = self.units.flat.entries[spot.tensor], self.units.axes[spot.tensor]
+        if entrance.passage is None:
+            return None
+        outer = self.units.axes[entrance.source]
+        dropped = entrance.passage.outside(outer.rank)
+        kept = [axis for axis in range(outer.rank) if axis not in (dropped or ())]
+        if dropped is None or inner.shape != tuple(outer.shape[axis] for axis in kept):
+            return None
+        return _Spot(entrance.source, kept[spot.axis], spot.position)
 
     def _ask(self, index: int, way: Way) -> _Answer:
         if (index, way) not in self.answers:
@@ -247,7 +259,7 @@ def ask_again(call: Call, first: int, way: Way) -> _Answer:
         return np.arange(counter[0] - count, counter[0])
 
     parts = None if way is Way.FILLED else fresh
-    coupling = rule(replace(call, inputs=tuple(inputs), fresh=parts))
+    coupling = rule(replace(call, inputs=tuple(inputs), fresh=parts, new_ids=None))
     return _Answer(coupling, call, starts, places, end)
 
 

@@ -18,6 +18,7 @@ from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
 from wrg_onnx.channels.propagate import RETURNED, Premises, propagate
+from wrg_onnx.channels.reasons import Reason
 from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
 from wrg_onnx.graph import Flat, Graph, Shape, flatten
 
@@ -179,6 +180,11 @@ def _components(ledger: Ledger) -> tuple[IdArray, IdArray]:
 def _solve(model: _Model, found: _Pass) -> Units:
     labels, reason = _components(found.ledger)
     total = found.ledger.total
+    bare = _without_constants(model, labels)
+    reason[bare] = found.ledger.number(Reason("", ""))
+    freezes = tuple(found.ledger.frozen)
+    if bare.size:  # there is nothing to tell of them
+        freezes = tuple((ids[~np.isin(labels[ids], bare)], number) for ids, number in freezes)
     return Units(
         graph=model.flat.model,
         flat=model.flat,
@@ -186,7 +192,7 @@ def _solve(model: _Model, found: _Pass) -> Units:
         labels=labels,
         reason=reason,
         reasons=tuple(found.ledger.reasons),
-        freezes=tuple(found.ledger.frozen),
+        freezes=freezes,
         group=_groups(model.constants.slots, labels, len(reason)),
         is_filter=_marked(found.ledger.filters, total),
         is_consumed=_marked(found.ledger.consumed, total),
@@ -196,6 +202,12 @@ def _solve(model: _Model, found: _Pass) -> Units:
         pinned=frozenset(found.ledger.pinned),
         plain=frozenset(found.ledger.plain),
     )
+
+
+def _without_constants(model: _Model, labels: IdArray) -> IdArray:
+    """Return the units that hold no position of a constant: axes that nodes make from numbers."""
+    held = sum(slot.size for slot in model.constants.slots)
+    return np.setdiff1d(labels[held:], labels[:held])
 
 
 def _marked(parts: Sequence[IdArray], total: int) -> BoolArray:
@@ -214,7 +226,7 @@ def _groups(slots: Sequence[Slot], labels: IdArray, count: int) -> IdArray:
     weights = np.random.default_rng(0).integers(1, 2**63, len(slots), dtype=np.uint64)
     per_id = np.repeat(weights, [slot.size for slot in slots])
     keys = np.zeros(count, np.uint64)
-    np.add.at(keys, labels, per_id)
+    np.add.at(keys, labels[: len(per_id)], per_id)
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))  # number the groups by their first unit
     return np.asarray(order[group], np.int64)

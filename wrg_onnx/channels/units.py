@@ -78,7 +78,7 @@ class Units:
         graph: The analysed graph.
         flat: The same with the bodies of its control flow laid out; all names below are its names.
         slots: The axes of constants that were given ids, in the order of the ids.
-        labels: (ids,) int64, the unit of each id, numbered from 0.
+        labels: (ids,) int64, the unit of each id, numbered from 0; the slots' ids come first.
         reason: (units,) int64, index into ``reasons`` of the first one to freeze a unit, or -1.
         reasons: Why units stay.
         group: (units,) int64, the group of each unit: units with the same members, one layer width.
@@ -132,7 +132,8 @@ class Units:
     @cached_property
     def sizes(self) -> IdArray:
         """(units,) int64: how many positions of constants a unit has."""
-        return np.bincount(self.labels, minlength=self.count)
+        held = sum(slot.size for slot in self.slots)  # behind them are axes that nodes make
+        return np.bincount(self.labels[:held], minlength=self.count)
 
     def of(self, ids: IdArray) -> IdArray:
         """Return the units of some ids, ``INERT`` where a position has none."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Operand
+from wrg_onnx.channels.ids import INERT
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.graph import Node
@@ -25,7 +26,7 @@ def moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
     made = axes[node.outputs[0]]
     if node.op != "Concat":
         first = node.input(0)
-        if not traits_of(node).keeps_zeros or first not in plain:
+        if not traits_of(node).keeps_zeros or first not in plain or _makes_axis(axes[first], made):
             return False
         # Of ids that a Reshape ties, it carries one; zeros would stand at that one alone.
         return node.op != "Reshape" or bool(np.isin(axes[first].flat(), made.flat()).all())
@@ -37,6 +38,11 @@ def moves_zeros(node: Node, plain: set[str], axes: Mapping[str, Axes]) -> bool:
     # On the other axes it carries the ids of its first operand; zeros stand at those of each.
     same = all(np.array_equal(x.at(a), made.at(a)) for x in own for a in others)
     return same and plain.issuperset(node.inputs)
+
+
+def _makes_axis(first: Axes, made: Axes) -> bool:
+    """Tell whether an Expand gives an axis of its result ids that its input does not have."""
+    return not np.isin(made.flat(), np.append(first.flat(), INERT)).all()
 
 
 def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
@@ -60,7 +66,7 @@ def vanishes(call: Call, coupling: Coupling) -> bool:
         return traits.rests_at_zero(call)
     if coupling.filters:
         return True
-    if not traits.zero_at_zero:
+    if not traits.zero_at_zero or any(_makes_axis(call.axes(), made) for made in coupling.outputs):
         return False
     return all(o is None or o.is_weight or o.vanishes or not o.axes.live() for o in call.inputs)
 

@@ -13,12 +13,13 @@ from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stor
 from wrg_onnx.graph.message import to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
+from wrg_onnx.graph.passages import Passage, passages
 from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import infer_shapes
-from wrg_onnx.graph.subgraphs import Flat, flatten
+from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
 from wrg_onnx.graph.with_constants import with_constants
@@ -36,6 +37,7 @@ __all__ = [
     "Narrowed",
     "Node",
     "PartSessions",
+    "Passage",
     "Provider",
     "Session",
     "Shape",
@@ -64,11 +66,13 @@ __all__ = [
     "one_blas_thread",
     "open_session",
     "other_sizes",
+    "passages",
     "relative_difference",
     "resolve_provider",
     "run_once",
     "save",
     "stored_bytes",
+    "subgraphs",
     "to_message",
     "with_constants",
     "without_additions",

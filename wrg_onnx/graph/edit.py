@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,6 +38,8 @@ class Edit:
         biases: By index of a node of the main graph: what an Add of its own, behind the node, adds
             to its first output. The sum has the old name.
         narrowed: By index of a node of the main graph: what it sees of its inputs.
+        lengths: By what a body is fed or returns: the new length of each axis that is declared with
+            another one, None where it stays.
         metadata: New notes by key.
     """
 
@@ -48,6 +50,7 @@ class Edit:
     copies: Mapping[tuple[int, int], Mapping[int, Array]] = field(default_factory=dict)
     biases: Mapping[int, Array] = field(default_factory=dict)
     narrowed: Mapping[int, Narrowed] = field(default_factory=dict)
+    lengths: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,6 +77,8 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     changed = [part for part in parts if _set_constants(message, part, values, weights)]
     for index, attributes in edit.attributes.items():
         _set_attributes(_node(message, parts, index), attributes)
+    for part in parts if edit.lengths else ():
+        _set_lengths(message, part, edit.lengths)
     taken = _names(parts)
     main = message.graph
 
@@ -104,7 +109,9 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     weights = {key: weights[key] for key in used if key is not None}
     new = replace(source, message=message, weights=weights, light={})
     is_rewired = bool(edit.operands) or bool(rewiring)
-    simple = not is_rewired and not edit.attributes and all(not part.path for part in changed)
+    simple = not (is_rewired or edit.attributes or edit.lengths) and all(
+        not part.path for part in changed
+    )
     if simple and not (set(edit.constants) & graph.fed_constants):
         # Nodes, inputs and outputs are the same: most edits write weights alone.
         constants = graph.constants.changed(
@@ -192,6 +199,21 @@ def _set_constants(
         if node.op_type == "Constant" and node.output and node.output[0] in own:
             _set_constant_node(node, own[node.output[0]], weights)
     return True
+
+
+def _set_lengths(
+    message: onnx.ModelProto, subgraph: Subgraph, lengths: Mapping[str, Sequence[int | None]]
+) -> None:
+    """Declare other lengths of what a body is fed and returns, where they are declared."""
+    if not subgraph.path:
+        return  # the interface of a model keeps its sizes
+    part = body(message.graph, subgraph)
+    for info in (*part.input, *part.output):
+        dims = info.type.tensor_type.shape.dim
+        new = lengths.get(subgraph.unique(info.name), ())
+        for dim, length in zip(dims, new, strict=True) if len(dims) == len(new) else ():
+            if length is not None and dim.HasField("dim_value"):
+                dim.dim_value = length
 
 
 def set_tensor(tensor: onnx.TensorProto, entry: Entry, weights: dict[str, Entry]) -> None:

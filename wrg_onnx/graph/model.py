@@ -13,7 +13,17 @@ import numpy as np
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph.weights import Array, Shape, Weights
 
-__all__ = ["Array", "Attribute", "Graph", "Node", "Shape", "Value", "bodies", "captured"]
+__all__ = [
+    "Array",
+    "Attribute",
+    "Graph",
+    "Node",
+    "Shape",
+    "Value",
+    "bodies",
+    "captured",
+    "read_outside",
+]
 
 Attribute: TypeAlias = "int | float | str | tuple[Any, ...] | Array | Graph"
 
@@ -171,14 +181,18 @@ def bodies(node: Node) -> Iterator[Graph]:
 
 def captured(node: Node) -> set[str]:
     """Return the outer tensors that the bodies of a control-flow node read."""
+    return {name for body in bodies(node) for name in read_outside(body)}
+
+
+def read_outside(body: Graph) -> set[str]:
+    """Return the outer tensors that a branch or loop body reads."""
     names: set[str] = set()
-    for body in bodies(node):
-        inner = {value.name for value in body.inputs} | set(body.constants)
-        # All that the body makes or holds, before anything is looked for in it.
-        for child in body.nodes:
-            inner.update(child.outputs)
-        for child in body.nodes:
-            names.update(set(child.inputs) - inner)
-            names.update(captured(child) - inner)
-        names.update({value.name for value in body.outputs} - inner)
+    # All that the body makes or holds, before anything is looked for in it.
+    inner = {value.name for value in body.inputs} | set(body.constants)
+    for child in body.nodes:
+        inner.update(child.outputs)
+    for child in body.nodes:
+        names.update(set(child.inputs) - inner)
+        names.update(captured(child) - inner)
+    names.update({value.name for value in body.outputs} - inner)
     return names - {""}

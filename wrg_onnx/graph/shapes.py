@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
+from wrg_onnx.graph.body_shapes import observe_bodies
 from wrg_onnx.graph.edit import body
 from wrg_onnx.graph.inference import infer
 from wrg_onnx.graph.inputs import draw_feeds
@@ -27,8 +28,8 @@ def infer_shapes(
 ) -> dict[str, Shape]:
     """Find the concrete shape of every tensor.
 
-    ONNX shape inference with data propagation finds nearly all; the network is run once for those
-    of the main graph that it leaves open (operators of other domains, sizes that depend on values).
+    ONNX shape inference with data propagation finds nearly all; the network is run for those that
+    it leaves open (operators of other domains, sizes that depend on values, tensors in bodies).
 
     Args:
         graph: The model.
@@ -50,11 +51,17 @@ def infer_shapes(
     inferred = _inferred(model, graph.name)
     shapes = {**_static_shapes(inferred.graph), **shapes}
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
+
+    def draw() -> dict[str, Array]:
+        return draw_feeds(graph, input_shapes, np.random.default_rng(0), bounds)
+
     if missing:
-        feeds = draw_feeds(graph, input_shapes, np.random.default_rng(0), bounds)
-        shapes.update(_observed_shapes(graph, missing, feeds))
+        shapes.update(_observed_shapes(graph, missing, draw()))
     _, *bodies = subgraphs(graph)
-    return {**_shapes_in_bodies(inferred, bodies, shapes), **shapes} if bodies else shapes
+    if bodies:
+        shapes = {**_shapes_in_bodies(inferred, bodies, shapes), **shapes}
+        shapes.update(observe_bodies(graph, shapes, draw))
+    return shapes
 
 
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:

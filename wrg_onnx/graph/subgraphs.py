@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from wrg_onnx.graph.model import Graph, Node
+from wrg_onnx.graph.passages import Passage, passages
 from wrg_onnx.graph.weights import Entry
 
 Path: TypeAlias = tuple[tuple[int, str], ...]
@@ -37,6 +38,22 @@ class Subgraph:
         return self.names.get(name, name)
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What a loop's body is fed, and where that comes from.
+
+    Attributes:
+        node: The index of the node that runs the body.
+        source: The tensor outside that it begins as, or that it is a slice of; ``""`` for iteration
+            counts and conditions.
+        passage: How it comes from there; None where there is no source.
+    """
+
+    node: int
+    source: str = ""
+    passage: Passage | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Flat:
     """A model with its bodies laid out among its nodes, each before the node that runs it.
@@ -45,13 +62,13 @@ class Flat:
         model: The model as it is.
         graph: The nodes and constants of all subgraphs under unique names and indices. A
             control-flow node has no bodies here; it reads what they return behind its own inputs.
-        entries: What bodies are fed: states and iteration counts.
+        entries: What bodies are fed, by name: states, slices, iteration counts and conditions.
         inside: The tensors that are not of the main graph.
     """
 
     model: Graph
     graph: Graph
-    entries: tuple[str, ...]
+    entries: Mapping[str, Entrance]
     inside: frozenset[str]
 
 
@@ -97,18 +114,30 @@ def flatten(graph: Graph) -> Flat:
     main, *inner = subgraphs(graph)
     # Most models have no bodies, and are flat as they are.
     if not inner:
-        return Flat(graph, graph, (), frozenset())
+        return Flat(graph, graph, {}, frozenset())
     constants: dict[str, Entry] = {}
     for subgraph in inner:
         own = subgraph.graph.constants.entries
         constants.update({subgraph.unique(name): entry for name, entry in own.items()})
     nodes = tuple(_laid(main, {subgraph.path: subgraph for subgraph in inner}))
-    entries = tuple(
-        subgraph.unique(value.name) for subgraph in inner for value in subgraph.graph.inputs
-    )
+    parts = {part.path: part for part in (main, *inner)}
+    entries = {k: v for part in inner for k, v in _entries(part, parts[part.path[:-1]]).items()}
     inside = frozenset(s.unique(name) for s in inner for name in _own_names(s.graph))
     flat = replace(graph, nodes=nodes, constants=graph.constants.changed(constants))
     return Flat(graph, flat, entries, inside)
+
+
+def _entries(inner: Subgraph, outer: Subgraph) -> dict[str, Entrance]:
+    """Say where what a body is fed comes from."""
+    index, _ = inner.path[-1]
+    (node,) = (node for node in outer.graph.nodes if node.index == index)
+    names = [inner.unique(value.name) for value in inner.graph.inputs]
+    found = {name: Entrance(outer.first + index) for name in names}
+    for passage in passages(node, len(node.inputs)) if names else ():
+        if passage.given is not None and passage.fed is not None:
+            source = outer.unique(node.inputs[passage.given])
+            found[names[passage.fed]] = Entrance(outer.first + index, source, passage)
+    return found
 
 
 def _laid(subgraph: Subgraph, inner: Mapping[Path, Subgraph]) -> Iterator[Node]:

@@ -173,8 +173,8 @@ def _limits_of_proof(cut: Cut) -> Iterator[str]:
         )
     if has_branches(model.graph) and equivalence.branches < 2:
         yield (
-            "not every branch runs on the inputs of the proof; one that did not rests on the rules "
-            "alone"
+            "not every branch runs on the inputs of the proof, or computes what shows a difference "
+            "there; such a one rests on the rules alone"
         )
     if equivalence.steps:
         yield (

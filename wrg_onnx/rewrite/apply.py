@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from wrg_onnx.graph import (
     edited,
     flatten,
     held,
+    subgraphs,
 )
 from wrg_onnx.rewrite.plan import Plan
 
@@ -45,7 +46,20 @@ def apply_plan(graph: Graph, plan: Plan) -> Graph:
     """
     constants = flatten(graph).graph.constants
     sliced = {name: _sliced(constants, name, kept) for name, kept in plan.kept.items()}
-    return edited(graph, Edit(sliced, plan.attributes, plan.operands, copies=plan.copies))
+    lengths = dict(_declared_lengths(graph, plan))
+    edit = Edit(sliced, plan.attributes, plan.operands, copies=plan.copies, lengths=lengths)
+    return edited(graph, edit)
+
+
+def _declared_lengths(graph: Graph, plan: Plan) -> Iterator[tuple[str, list[int | None]]]:
+    """Yield what bodies are fed and return that loses positions, with the lengths of those axes."""
+    alive = alive_ids(plan.units, plan.alive)
+    for part in subgraphs(graph):
+        for value in (*part.graph.inputs, *part.graph.outputs) if part.path else ():
+            name = part.unique(value.name)
+            left = [None if ids is None else alive(ids) for ids in plan.units.axes[name].ids]
+            if any(mask is not None and not mask.all() for mask in left):
+                yield name, [None if mask is None else int(mask.sum()) for mask in left]
 
 
 def _sliced(constants: Weights, name: str, kept: Sequence[IdArray | None]) -> Entry:

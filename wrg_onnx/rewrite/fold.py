@@ -93,7 +93,8 @@ class _Choice:
     def _follow(self, node: Node) -> None:
         made = [name for name in node.outputs if name]
         read = [name for name in node.inputs if name]
-        if _moves(node) and self._moved.issuperset(_moved_by(node)):
+        is_stored = traits_of(node).requantises and node.inputs[0] in self._part.constants
+        if is_stored or (_moves(node) and self._moved.issuperset(_moved_by(node))):
             self._moved.update(made)
         forms = [self._part.forms[name] for name in made]
         if self._fits.issuperset(read) and all(f and f.nbytes <= MOST_BYTES for f in forms):

@@ -19,7 +19,7 @@ from wrg_onnx.graph import (
     run_once,
 )
 from wrg_onnx.rewrite.plan import Plan
-from wrg_onnx.rewrite.reference import Reference, run_again, run_masked
+from wrg_onnx.rewrite.reference import Reference, run_again, run_masked, tells
 from wrg_onnx.rewrite.rounding_steps import rounding_steps
 
 TOLERANCE = 1e-4
@@ -159,7 +159,7 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
     """Hold each difference against the tolerance, and against rounding where it is larger."""
     worst, bound = 0.0, 0.0
     rounding: float | None = None
-    telling = [name for name, values in reference.values.items() if _tells(values)]
+    telling = [name for name, values in reference.values.items() if tells(values)]
     if not telling:
         raise _failure(
             "no output and no layer of the original is finite and not constant on a random input, "
@@ -203,14 +203,6 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
 def _tolerance(values: Array) -> float:
     is_16_bit_float = values.dtype.kind == "f" and values.dtype.itemsize == 2
     return TOLERANCE_16_BIT if is_16_bit_float else TOLERANCE
-
-
-def _tells(values: Array) -> bool:
-    """Tell whether a tensor can show a difference: some of it is finite, and not all the same."""
-    if values.dtype.kind != "f":
-        return bool(values.size)
-    finite = values[np.isfinite(values)]
-    return bool(finite.size) and (finite.size == 1 or bool(finite.min() < finite.max()))
 
 
 def _difference(name: str, reference: Array, found: Array) -> float:

@@ -55,6 +55,11 @@ class Reference:
     norms: int = 0
     moved: float = 0.0
 
+    @property
+    def says_something(self) -> bool:
+        """Whether any of the compared tensors can show a difference."""
+        return any(tells(values) for values in self.values.values())
+
     def masked(self) -> Graph:
         """Make the masked original anew."""
         narrowed = narrow_statistics(mask_consumers(self.graph, self.plan), self.plan)
@@ -76,6 +81,14 @@ class Reference:
                     left = np.compress(alive(ids), left, axis=axis)
             kept[name] = left
         return kept
+
+
+def tells(values: Array) -> bool:
+    """Tell whether a tensor can show a difference: some of it is finite, and not all the same."""
+    if values.dtype.kind != "f":
+        return bool(values.size)
+    finite = values[np.isfinite(values)]
+    return bool(finite.size) and (finite.size == 1 or bool(finite.min() < finite.max()))
 
 
 def run_masked(

@@ -10,9 +10,10 @@ from operator_cases import (
     assert_prunes_exactly,
     each_case,
     ints,
+    network,
 )
 from rule_calls import axes, carried, couple, frozen
-from strategies import normal
+from strategies import analyse, normal
 
 X = (1, 4, 6, 6)
 
@@ -38,6 +39,28 @@ CASES = [
          consts={"one": ints(1), "z": ints(0), "k": normal(20)}),
     Case("ConstantOfShape-of-a-live-size-stays",
          "n = Shape(a)  e = ConstantOfShape(n)  c = Cos(e)  m = ReduceSum(c)  y = Mul(a, m)", free=0),
+    Case("ConstantOfShape-as-wide-as-a-feature", "n = Shape(a)  e = ConstantOfShape(n)  y = Concat<axis = 1>(a, e)", y=(16,)),
+    Case("ConstantOfShape-at-an-open-batch", "n = Shape(a)  e = ConstantOfShape(n)  y = Concat<axis = 1>(a, e)",
+         y=(16,), batch="N"),
+    Case("ConstantOfShape-of-joined-sizes", "n = Shape(a)  i = Slice(n, one, two)  j = Concat<axis = 0>(one, i, k)  "
+         "e = ConstantOfShape<value = ones>(j)  y = Mul(a, e)".replace("ones", "float[1] {3}"),
+         consts={"one": ints(1), "two": ints(2), "k": ints(6, 6)}),
+    Case("ConstantOfShape-of-written-sizes", "e = ConstantOfShape(k)  f = Add(a, e)  y = Concat<axis = 1>(f, e)",
+         y=(16,), consts={"k": ints(1, 8, 6, 6)}),
+    Case("ConstantOfShape-beside-a-feature", "e = ConstantOfShape(k)  y = Concat<axis = 1>(a, e)",
+         y=(13,), consts={"k": ints(1, 5, 6, 6)}),
+    Case("ConstantOfShape-of-the-batch-and-a-written-size",
+         "n = Shape(a)  i = Slice(n, z, one)  j = Concat<axis = 0>(i, k)  e = ConstantOfShape(j)  y = Concat<axis = 1>(a, e)",
+         y=(13,), consts={"k": ints(5, 6, 6), "z": ints(0), "one": ints(1)}, batch="N"),
+    Case("ConstantOfShape-of-twice-a-size-stays", "n = Shape(a)  m = Mul(n, k)  e = ConstantOfShape(m)  "
+         "y = Concat<axis = 1>(a, e)", free=0, y=(24,), consts={"k": ints(1, 2, 1, 1)}),
+    Case("ConstantOfShape-of-sizes-that-two-need", "e = ConstantOfShape(j)  f = Conv(x, w0)  d = Concat<axis = 1>(f, e)  "
+         "j2 = Identity(j)  h = ConstantOfShape(j2)  y = Concat<axis = 1>(a, e)  y1 = Concat<axis = 1>(d, h)",
+         y=(16, 21), consts={"j": ints(1, 8, 6, 6), "w0": normal(5, 3, 1, 1)}),
+    Case("ConstantOfShape-as-a-weight", "w0 = ConstantOfShape<value = float[1] {0.5}>(k)  y = Conv(a, w0)",
+         y=(4,), consts={"k": ints(4, 8, 1, 1)}),
+    Case("Range-of-a-live-size-stays", "n = Shape(a)  i = Gather(n, one)  r = Range(z, i, one)  f = Cast<to = 1>(r)  "
+         "g = Reshape(f, t)  y = Mul(a, g)", free=0, consts={"one": ints(1).reshape(()), "z": ints(0).reshape(()), "t": ints(1, -1, 1, 1)}),
     Case("OneHot-of-ArgMax", "m = ArgMax<axis = 3, keepdims = 0>(a)  y = OneHot(m, d, v)",
          consts={"d": np.int64(6), "v": np.float32([0.5, 2])}),
     Case("OneHot-11-on-axis-2", "m = ArgMax<axis = 2, keepdims = 0>(a)  y = OneHot<axis = 2>(m, d, v)", 11,
@@ -55,6 +78,25 @@ def test_pruned_operator_computes_what_the_masked_one_does(case):
 @each_case(CASES)
 def test_own_validation_accepts_the_pruned_operator(case):
     assert_own_validation_accepts(case)
+
+
+def test_zeros_beside_a_feature_are_units_of_their_own():
+    case = next(case for case in CASES if case.name == "ConstantOfShape-beside-a-feature")
+    analysis = analyse(network(case))
+    assert analysis.removable("wz", 1).all()
+    assert len(np.unique(analysis.labels("wz", 1))) == 13
+
+
+def test_axis_that_meets_no_constant_is_not_listed():
+    """Height and width of zeros are numbers in the file, and carry nothing."""
+    case = next(case for case in CASES if case.name == "ConstantOfShape-of-written-sizes")
+    units = analyse(network(case)).units
+    stays = {str(units.reasons[number]) for number in units.reason[~units.removable]}
+    assert not any("ConstantOfShape" in reason for reason in stays)
+    held = np.unique(units.labels[: sum(slot.size for slot in units.slots)])
+    bare = np.setdiff1d(np.arange(units.count), held)
+    assert len(bare) == 12
+    assert all(not units.reasons[number].text for number in units.reason[bare])
 
 
 def test_one_hot_inserts_an_inert_axis():

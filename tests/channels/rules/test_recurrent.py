@@ -76,6 +76,17 @@ CASES = [
     layer("-state-of-zeros-as-wide-as-a-constant", "GRU", 14,
           f"h = Expand(zero, wide)  l = GRU<hidden_size = 5>(s, w, r, , , h)  {OUT}",
           more={"zero": np.zeros((1, 1, 5), np.float32), "wide": ints(1, 1, 5)}),
+    layer("-state-of-zeros-as-wide-as-a-weight", "GRU", 14,
+          "n = Shape(s)  b0 = Slice(n, i1, i2, i0)  d = Concat<axis = 0>(i1, b0, five)  h = ConstantOfShape(d)  "
+          f"l = GRU<hidden_size = 5>(s, w, r, , , h)  {OUT}",
+          more={"i0": ints(0), "i1": ints(1), "i2": ints(2), "five": ints(5)}),
+    layer("-state-of-ones", "GRU", 14,
+          f"h = ConstantOfShape<value = float[1] {{1}}>(one)  l = GRU<hidden_size = 5>(s, w, r, , , h)  {OUT}",
+          more={"one": ints(1, 1, 5)}),
+    layer("-state-as-wide-as-the-last-one", "GRU", 14,
+          "k, yh = GRU<hidden_size = 5>(s, w, r)  n = Shape(yh)  h = ConstantOfShape(n)  u = Transpose<perm = [0, 2, 1, 3]>(k)  "
+          f"v = Reshape(u, rows)  l = GRU<hidden_size = 5>(v, w2, r2, c2, , h)  {OUT}",
+          more={"rows": ints(36, 1, 5), **weights("GRU", inputs=5, suffix="2")}),
     layer("-last-state", "LSTM", 14,
           "l, yh = LSTM<hidden_size = 5>(s, w, r)  q = Unsqueeze(yh, ax)  y = Transpose<perm = [2, 3, 0, 1]>(q)",
           more={"ax": ints(0)}),
@@ -135,11 +146,13 @@ def test_state_from_the_interface_stays():
     assert any(" meets axis 2 of 'h'" in hold.met for hold in held)
 
 
-def test_state_of_ones_stays():
+def test_state_of_ones_is_cut_with_the_layer():
     text = IN + f"h = Expand(unit, wide)  l = GRU<hidden_size = 5>(s, w, r, , , h)  {OUT}"
     more = {"unit": np.float32(1), "wide": ints(1, 1, 5)}
-    analysis = analyse(network(Case("ones", text, 14, y=(5,), consts=FLAT | weights("GRU") | more)))
-    assert not analysis.removable("r", 2).any()
+    case = Case("ones", text, 14, y=(5,), consts=FLAT | weights("GRU") | more)
+    assert analyse(network(case)).removable("r", 2).all()
+    assert_prunes_exactly(case)
+    assert_own_validation_accepts(case)
 
 
 def test_weights_made_at_run_time_stay():

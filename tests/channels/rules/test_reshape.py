@@ -81,6 +81,14 @@ CASES = [
 
     Case("runtime-sizes-stay", "n = Shape(a)  m = CumSum(n, k)  d = Sub(m, m)  q = Add(n, d)  "
          "y = Resize(a, , , q)", free=0, consts={"k": np.int64(0)}),
+    Case("Expand-to-the-width-of-a-feature", "n = Shape(a)  e = Expand(k, n)  y = Concat<axis = 1>(a, e)",
+         y=(16,), consts={"k": np.float32(0.5)}),
+    Case("Expand-of-an-axis-to-the-width-of-a-feature", "n = Shape(a)  e = Expand(k, n)  y = Mul(a, e)",
+         consts={"k": normal(1, 1, 6, 6)}),
+    Case("Expand-to-a-written-width", "e = Expand(k, n)  y = Concat<axis = 1>(a, e)",
+         y=(13,), consts={"k": np.zeros((1, 1, 1, 1), np.float32), "n": ints(1, 5, 6, 6)}),
+    Case("Expand-of-a-feature-to-a-width-stays", "p = ReduceMean<axes = [1]>(b)  n = Shape(a)  e = Expand(p, n)  y = Mul(a, e)",
+         free=0),
     Case("runtime-target-of-Expand-stays", "n = Shape(x)  m = CumSum(n, k)  d = Sub(m, m)  "
          "q = Add(d, o)  p = GlobalAveragePool(a)  y = Expand(p, q)", free=0,
          consts={"k": np.int64(0), "o": ints(1, 8, 6, 6)}),

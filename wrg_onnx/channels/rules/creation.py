@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, freeze_axes
+from wrg_onnx.channels.made_axes import made_axis
 from wrg_onnx.channels.sizes import MOST_ELEMENTS, Size, SizeRule, Sizes, fill_sizes
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
@@ -27,9 +28,29 @@ def couple_size(call: Call) -> Coupling:
     return Coupling((Axes.inert(call.output_shapes[0]),), frozen=frozen)
 
 
-@op_rule("ConstantOfShape", "EyeLike", "Range", since=1)
+@op_rule("ConstantOfShape", since=9)
+def couple_constant_of_shape(call: Call) -> Coupling:
+    """Carry the ids of the axis whose length one copies, and new ones where it has its own.
+
+    Shapes:
+        shape (r) -> Y (shape_0, ...).
+
+    All elements are alike, so any positions of it may go, if only their number follows.
+
+    Source: https://onnx.ai/onnx/operators/onnx__ConstantOfShape.html
+    """
+    shape = call.output_shapes[0]
+    value = call.node.attributes.get("value")
+    is_float = value is None or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+    # Of whole numbers and truth values are made indices and masks, whose axes nothing else carries.
+    made = tuple(made_axis(call, 0, axis, may_be_new=is_float) for axis in range(len(shape)))
+    demands = tuple(Demand(0, axis, ids) for axis, ids in enumerate(made) if ids is not None)
+    return Coupling((Axes(shape, made),), demands=demands)
+
+
+@op_rule("EyeLike", "Range", since=1)
 def couple_made_from_shape(call: Call) -> Coupling:
-    """Make a tensor from sizes alone; its axes are inert."""
+    """Make a tensor whose elements differ by their position; its axes are inert."""
     return Coupling(tuple(Axes.inert(shape) for shape in call.output_shapes))
 
 

@@ -56,11 +56,10 @@ def couple_recurrent(call: Call) -> Coupling:
         state = call.optional(position)
         if state is None:
             continue
-        if state.is_zero:  # as if it were absent, which the derivation makes it
-            frozen += freeze_axes(state.axes, range(3), "")
-            continue
-        ties.append(Tie(hidden, state.axes.at(2)))
-        frozen += freeze_axes(state.axes, (0, 1), STEPS)
+        # Zeros that carry nothing are as if they were absent, which the derivation makes them.
+        if state.axes.ids[2] is not None or not state.is_zero:
+            ties.append(Tie(hidden, state.axes.at(2)))
+        frozen += freeze_axes(state.axes, (0, 1), "" if state.is_zero else STEPS)
     lengths = call.optional(LENGTHS)
     if lengths is not None:
         frozen += freeze_axes(lengths.axes, [0], STEPS)

@@ -17,7 +17,8 @@ from wrg_onnx.channels.axes import (
     freeze_axes,
     tie_rows,
 )
-from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.channels.made_axes import made_axis
 from wrg_onnx.channels.regroup import regroup
 from wrg_onnx.channels.sizes import (
     Numbers,
@@ -144,18 +145,33 @@ def couple_expand(call: Call) -> Coupling:
 
     Shapes:
         X (...), shape (r) -> Y (broadcast of both).
+
+    An axis along which X is repeated carries the ids of the axis whose length it copies. One of a
+    weight or of zeros gets new ones where its length is written into the file.
     """
     x, shape = call.axes(), call.output_shapes[0]
     made, ties = broadcast([x], shape)
     target = call.integers(1)
     length = call.axes(1).shape[0]
     offset = len(shape) - length
+    made = Axes(shape, tuple(_repeated(call, made, axis, offset) for axis in range(len(shape))))
     demands = tuple(
         Demand(1, axis - offset, ids)
         for axis, ids in enumerate(made.ids)
         if ids is not None and axis >= offset and (target is None or target[axis - offset] != 1)
     )
     return Coupling((made,), ties, demands=demands)
+
+
+def _repeated(call: Call, made: Axes, axis: int, offset: int) -> IdArray | None:
+    """Return the ids of an axis of an Expand's result."""
+    x, own = call.operand(0), axis - (made.rank - call.axes().rank)
+    is_made = axis >= offset and made.shape[axis] > 1 and (own < 0 or x.axes.shape[own] == 1)
+    # What is computed from the model's input may be as wide as the result at other sizes of it.
+    alike = x.is_weight or x.is_zero
+    if not is_made or (own >= 0 and not alike):
+        return made.ids[axis]
+    return made_axis(call, 1, axis - offset, may_be_new=alike)
 
 
 @op_rule("Tile", since=6)
