@@ -14,6 +14,7 @@ from wrg_onnx.graph.message import to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.rewire import Narrowed
+from wrg_onnx.graph.returned import KEYS, origins
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
@@ -24,6 +25,7 @@ from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
 from wrg_onnx.graph.with_constants import with_constants
 
 __all__ = [
+    "KEYS",
     "Array",
     "Attribute",
     "ConstantPart",
@@ -63,6 +65,7 @@ __all__ = [
     "load",
     "one_blas_thread",
     "open_session",
+    "origins",
     "other_sizes",
     "relative_difference",
     "resolve_provider",

@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from wrg_onnx.errors import ModelError
 from wrg_onnx.graph.weights import Array, Shape, Weights
 
 __all__ = ["Array", "Attribute", "Graph", "Node", "Shape", "Value", "bodies", "captured"]
+
+Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional value", "sparse tensor"]
+"""What a value of a graph is."""
 
 Attribute: TypeAlias = "int | float | str | tuple[Any, ...] | Array | Graph"
 
@@ -28,12 +31,15 @@ class Value:
         shape: One entry per axis: a size, the name of a symbolic size, or None; None as a whole
             where the file does not give a rank.
         number: What the user fills it with where it would be random; None where it is.
+        kind: What it is. Of a sequence of tensors ``dtype`` is that of its elements; of anything
+            else but a tensor it says nothing.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | str | None, ...] | None
     number: float | None = None
+    kind: Kind = "tensor"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

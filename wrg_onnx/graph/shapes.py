@@ -37,7 +37,8 @@ def infer_shapes(
 
     Returns:
         A shape by tensor name, for inputs, constants and node outputs; and for those tensors of
-        branches and loop bodies that have one size, by the names of the flat graph.
+        branches and loop bodies that have one size, by the names of the flat graph. Sequences and
+        maps have none.
 
     Raises:
         ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
@@ -49,7 +50,9 @@ def infer_shapes(
     _bind(model.graph, input_shapes)
     inferred = _inferred(model, graph.name)
     shapes = {**_static_shapes(inferred.graph), **shapes}
+    others = _no_tensors(inferred.graph)
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
+    missing = [name for name in missing if name not in others]
     if missing:
         feeds = draw_feeds(graph, input_shapes, np.random.default_rng(0), bounds)
         shapes.update(_observed_shapes(graph, missing, feeds))
@@ -70,6 +73,14 @@ def _static_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
     """Return the shapes of a graph's tensors that are written into it in full."""
     found = ((v.name, _static_shape(v)) for v in (*graph.value_info, *graph.output, *graph.input))
     return {name: shape for name, shape in found if shape is not None}
+
+
+def _no_tensors(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of sequences, maps and optional values, as far as they are known."""
+    found = (
+        (info.name, info.type.WhichOneof("value")) for info in (*graph.value_info, *graph.output)
+    )
+    return {name for name, kind in found if kind not in (None, "tensor_type")}
 
 
 def _shapes_in_bodies(
@@ -142,7 +153,8 @@ def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:
                 helper.make_tensor_value_info(value.name, dtype, input_shapes[value.name])
             )
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
 
 
 def _static_shape(info: onnx.ValueInfoProto) -> Shape | None:
@@ -165,4 +177,4 @@ def _observed_shapes(
         values: dict[str, Any] = session.run(feeds)
     except WrgError as error:
         raise ModelError(str(error)) from error
-    return {name: np.shape(value) for name, value in values.items()}
+    return {name: np.shape(values[name]) for name in names if name in values}
