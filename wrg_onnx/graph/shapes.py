@@ -60,6 +60,27 @@ def infer_shapes(
     return {**_shapes_in_bodies(inferred, bodies, shapes), **shapes} if bodies else shapes
 
 
+def partial_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Find the shapes that follow from those of some inputs, without a run.
+
+    Args:
+        graph: The model.
+        input_shapes: A concrete shape for some of the inputs.
+
+    Returns:
+        A shape by tensor name, for those of the main graph whose every size is known; constants
+        are left out.
+
+    Raises:
+        ModelError: If shapes contradict each other.
+    """
+    model, absent = without_weights(graph)
+    declare_inputs(model, {name: graph.constants.forms[name] for name in absent})
+    _bind(model.graph, input_shapes)
+    shapes = _static_shapes(_inferred(model, graph.name).graph)
+    return {name: shape for name, shape in shapes.items() if name not in graph.constants}
+
+
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     try:
         return infer(model)
