@@ -10,7 +10,6 @@ import pytest
 from onnx import numpy_helper
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.errors import ModelError
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.bench import bench
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
@@ -51,10 +50,8 @@ def sound(tmp_path):
 OPTIONS = DataOptions(samples=1, shapes={"sound": (1, 512)}, values={"rate": 16000.0})
 
 
-def test_the_error_names_the_option(sound):
-    with pytest.raises(ModelError, match=r"'sound' 1x16.*: give --shape sound=1xSAMPLES; --value"):
-        analyse(sound, DataOptions())
-    assert analyse(sound, DataOptions(values={"rate": 16000.0})).input_shapes["sound"] == (1, 128)
+def test_a_length_that_fits_is_found_unless_it_is_given(sound):
+    assert analyse(sound, DataOptions()).input_shapes["sound"] == (1, 128)
     assert analyse(sound, OPTIONS).input_shapes["sound"] == (1, 512)
 
 
