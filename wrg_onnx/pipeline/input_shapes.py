@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from wrg_onnx.channels import index_bounds
 from wrg_onnx.data.preprocess import Preprocessing, Size, default_preprocessing, image_layout
 from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
 from wrg_onnx.graph import (
+    Array,
     Graph,
     Shape,
     Value,
@@ -163,26 +164,34 @@ def _sized(value: Value, size: Size, sizes: dict[str, int]) -> Value | None:
     return replace(value, shape=tuple(shape))
 
 
-def _runner(graph: Graph) -> Callable[[Mapping[str, Shape]], object]:
-    """Return what runs a model once at some shapes, on random inputs."""
+class _Run(Protocol):
+    """Runs the model once at some shapes, on random inputs, and gives up after some seconds."""
+
+    def __call__(self, shapes: Mapping[str, Shape], seconds: float | None) -> object: ...
+
+
+def _runner(graph: Graph) -> _Run:
     bounds, names = index_bounds(graph), [value.name for value in graph.outputs]
-    if len(divide(graph, names)) > 1:
-        run = partial(run_once, graph, outputs=names)
-        return lambda shapes: run(draw_feeds(graph, shapes, np.random.default_rng(0), bounds))
+
+    def feeds(shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        return draw_feeds(graph, shapes, np.random.default_rng(0), bounds)
+
+    if len(divide(graph, names)) > 1:  # its weights shall not all be in memory
+        return lambda shapes, seconds: run_once(graph, feeds(shapes), names)  # noqa: ARG005
     session = open_session(graph, exact=True)
-    return lambda shapes: session.run(draw_feeds(graph, shapes, np.random.default_rng(0), bounds))
+    return lambda shapes, seconds: session.run(feeds(shapes), seconds=seconds)
 
 
-def _first_that_runs(
-    question: _Question, run: Callable[[Mapping[str, Shape]], object]
-) -> dict[str, Shape]:
+def _first_that_runs(question: _Question, run: _Run) -> dict[str, Shape]:
     failures: list[tuple[dict[str, Shape], DataError]] = []
     deadline = time.monotonic() + MOST_SECONDS
     for guess in _guesses(question):
-        if failures and time.monotonic() > deadline:
+        # The first one may take its time: it is what a model runs at nearly always.
+        left = deadline - time.monotonic() if failures else None
+        if left is not None and left <= 0:
             break
         try:
-            run(guess)
+            run(guess, left)
         except DataError as error:
             failures.append((guess, error))
         else:
