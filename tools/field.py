@@ -198,7 +198,7 @@ def cut_here(path: Path, ratio: float, extra: Sequence[str]) -> Outcome:
     # Rounded down: a ratio of one unit too much would be refused.
     within = min(ratio, int(shown.largest_ratio * 1000) / 1000)
     if within <= 0:
-        return Outcome(**{**asdict(known), "removed": 0.0, "reason": held or "nothing can be cut"})
+        return Outcome(**{**asdict(known), "removed": 0.0, "reason": shown.nothing or held})
     takes = inspect.signature(wrg_onnx.prune).parameters
     options = {k: v for k, v in asked.items() if k in takes and k not in ("output", "cache")}
     try:
