@@ -16,9 +16,9 @@ from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stor
 from wrg_onnx.graph.message import to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
-from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.readers import told_inputs
 from wrg_onnx.graph.returned import KEYS, origins
+from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
