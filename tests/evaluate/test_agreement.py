@@ -61,6 +61,16 @@ def test_outputs_keep_their_order_and_text_is_left_out():
     assert [output.output for output in result] == ["b", "a"]
 
 
+def test_keys_of_maps_are_left_out():
+    outputs = {"m": np.ones(2), "m[keys]": np.array([3, 4])}
+    assert [output.output for output in compared((outputs, outputs))] == ["m"]
+
+
+def test_an_element_that_one_sequence_lacks_counts_as_another_shape():
+    long, short = {"s[0]": np.ones(1), "s[1]": np.ones(1)}, {"s[0]": np.ones(1)}
+    assert [one.reshaped for one in compared((long, short), (short, long))] == [0, 2]
+
+
 def test_a_missing_output_and_an_empty_data_set_are_errors():
     with pytest.raises(DataError, match="'y' is in the original but not"):
         compared(({"y": np.ones(1)}, {}))

@@ -24,7 +24,8 @@ def answers(monkeypatch):
             return {"y": np.array([self.value, 1.0])}
 
     def set_to(optimised, plain, untrained=0.5, *, is_half=False):
-        def open_session(graph, *, exact=False):
+        def open_session(graph, *, outputs, exact=False):
+            assert outputs == ["y"]
             return Fake(untrained if graph == "student" else plain if exact else optimised)
 
         monkeypatch.setattr(check, "open_session", open_session)

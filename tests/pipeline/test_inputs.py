@@ -10,7 +10,6 @@ import pytest
 from onnx import numpy_helper
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.errors import ModelError
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.bench import bench
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
@@ -51,17 +50,9 @@ def sound(tmp_path):
 OPTIONS = DataOptions(samples=1, shapes={"sound": (1, 512)}, values={"rate": 16000.0})
 
 
-def test_the_error_names_the_option(sound):
-    model = onnx.load(sound)
-    (relu,) = (node for node in model.graph.node if node.op_type == "Relu")
-    sizes = onnx.helper.make_node("CumSum", ["steps", "z"], ["sizes"])  # 1x32x9, found by running
-    relu.CopyFrom(onnx.helper.make_node("Reshape", ["a", "sizes"], ["r"]))
-    model.graph.node.insert(0, sizes)
-    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 31, -23]), "steps"))
-    onnx.save(model, sound)
-    with pytest.raises(ModelError, match=r"analysed at 'sound' 1x16.*: --shape NAME=AxB sets"):
-        analyse(sound, DataOptions())
-    assert analyse(sound, OPTIONS).other_shapes is None
+def test_a_length_that_fits_is_found_unless_it_is_given(sound):
+    assert analyse(sound, DataOptions()).input_shapes["sound"] == (1, 128)
+    assert analyse(sound, OPTIONS).input_shapes["sound"] == (1, 512)
 
 
 def test_shapes_and_numbers_reach_every_stage(sound, tmp_path):

@@ -226,10 +226,11 @@ def test_more_samples_than_there_are_take_all(tiny_unet, tmp_path):
 
 
 def test_the_generator_is_not_read_at_the_same_places_twice(tiny_unet):
-    from wrg_onnx.graph import load
+    from wrg_onnx.graph import bind_sizes, load
     from wrg_onnx.pipeline.samples import gather_samples
 
-    found = gather_samples(load(tiny_unet), {}, TWO, seed=0)
+    graph = load(tiny_unet)
+    found = gather_samples(graph, bind_sizes(graph.inputs), TWO, seed=0)
     names = [sample.name for part in (found.calibration, found.validation) for sample in part]
     assert len(names) == len(set(names)) == 4
     whole = generated(found.preprocessing, 4, 0)

@@ -27,7 +27,8 @@ from wrg_onnx.finetune import Finetuned, FinetuneOptions, TrainingData
 from wrg_onnx.finetune.finetune import finetune
 from wrg_onnx.graph import Graph, load, open_session
 from wrg_onnx.pipeline.config import DataOptions
-from wrg_onnx.pipeline.samples import find_saliency, preprocessing_for
+from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
+from wrg_onnx.pipeline.samples import find_saliency
 from wrg_onnx.rewrite import read_note
 
 
@@ -61,7 +62,8 @@ class Bench:
             masks: Whether masks are looked at in training.
         """
         student, teacher = (load(path) for path in models)
-        preprocessing = preprocessing_for(student, DataOptions())
+        shapes = concrete_shapes(student, DataOptions())
+        preprocessing = preprocessing_for(student, shapes, DataOptions())
         whole = from_directory(folders[0], student.inputs, preprocessing)
         saliency = find_saliency(open_session(teacher), whole, preprocessing)
         order = np.random.default_rng(0).permutation(len(whole))

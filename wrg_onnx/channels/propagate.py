@@ -30,6 +30,9 @@ RETURNED = Why("is the model's output", Kind.OUTPUT)
 NO_SHAPE = Why(
     "stands in a branch or loop body, at shapes that no run at these sizes shows", Kind.NO_SHAPE
 )
+NO_TENSOR = Why(
+    "reads or makes a sequence, a map or an optional value, of which nothing is cut", Kind.OPERATOR
+)
 BLOCKED = Why(
     "computes in blocks of channels, as ONNX Runtime's optimiser wrote it", Kind.CONVERTED
 )
@@ -108,7 +111,10 @@ def propagate(
         call = _call(node, flat, known, premises, ledger)
         is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
-        coupling = _ask(call, graph.name) if is_control or has_shapes else _refuse(call, NO_SHAPE)
+        if is_control or has_shapes:
+            coupling = _ask(call, graph.name)
+        else:
+            coupling = _refuse(call, no_shape(node, flat))
         # What the rule says, and what its node must not see changed: repeated heads, and sizes
         # that nobody can write anew.
         ledger.record(call, coupling, fed)
@@ -219,6 +225,13 @@ def _ask(call: Call, name: str) -> Coupling:
         return rule(call)
     except ShapeConflictError as error:
         raise ModelError(f"'{name}': {call.node} gets shapes that do not fit: {error}") from error
+
+
+def no_shape(node: Node, flat: Flat) -> Why:
+    """Say why a node stays whole that reads or makes something without a shape."""
+    # In the main graph every tensor has one: it was run to see it.
+    is_inside = not flat.inside.isdisjoint((*node.inputs, *node.outputs))
+    return NO_SHAPE if is_inside else NO_TENSOR
 
 
 def no_rule(node: Node) -> Why:

@@ -19,7 +19,7 @@ import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Operand
 from wrg_onnx.channels.ids import INERT, IdArray
-from wrg_onnx.channels.propagate import NO_SHAPE, no_rule
+from wrg_onnx.channels.propagate import no_rule, no_shape
 from wrg_onnx.channels.reasons import Kind, Reason, kind_of
 from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.units import Units
@@ -179,7 +179,7 @@ class _Search:
             return self._source(spot)
         analysed = self.units.nodes[node.index]
         if not analysed.has_shapes or find_rule(node) is None:
-            why = no_rule(node) if analysed.has_shapes else NO_SHAPE
+            why = no_rule(node) if analysed.has_shapes else no_shape(node, self.units.flat)
             return Reason(str(node), str(why), why.kind)
         output = node.outputs.index(spot.tensor)
         plain = self._ask(node.index, Way.PARTS)

@@ -121,7 +121,7 @@ def input_options(function: Function) -> Function:
     options = (
         click.option(
             "--size", type=ImageSize(), metavar="HxW",
-            help="Size of an image input that leaves it open. [224]",
+            help="Size of every image among the inputs that leaves it open. [224]",
         ),
         click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
         click.option("--mean", type=Numbers(), help="Subtracted per channel. [ImageNet, gray: 0]"),
@@ -133,7 +133,8 @@ def input_options(function: Function) -> Function:
         ),
         click.option(
             "--shape", type=InputShape(), multiple=True, metavar="NAME=AxB", callback=_as_table,
-            help="Shape of an input that leaves sizes open. [1, image 224x224, else 16]",
+            help="Shape of an input that leaves sizes open. [1, image 224x224, else 16; others are "
+            "tried where that does not run]",
         ),
         click.option(
             "--value", type=InputNumber(), multiple=True, metavar="NAME=NUMBER",

@@ -135,7 +135,7 @@ def default_preprocessing(  # noqa: PLR0913 - each keyword is one option of the 
 
     Source: mean and std, https://docs.pytorch.org/vision/stable/models.html
     """
-    found = _image_layout(inputs[0]) if len(inputs) == 1 else None
+    found = image_layout(inputs[0]) if len(inputs) == 1 else None
     if found is None:
         if any(option is not None for option in (size, scale, mean, std, order, layout)):
             names = ", ".join(f"'{value.name}' {_shown(value.shape)}" for value in inputs)
@@ -226,10 +226,12 @@ def to_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.bool
     return values >= (max(int(values.max()), 1) if lost else MASK_THRESHOLD)
 
 
-def _image_layout(value: Value) -> tuple[Layout, int] | None:
+def image_layout(value: Value) -> tuple[Layout, int] | None:
     """Return an image input's layout and channels, or None if it is something else.
 
-    At most one layout fits: the channels of the one would be a side below 16 of the other.
+    An image is float32, float16 or uint8, of rank 4, with 1 or 3 channels, and no fixed side below
+    ``SMALLEST_SIDE``. At most one layout fits: the channels of the one would be a side below 16 of
+    the other.
     """
     shape = value.shape
     if value.dtype not in _IMAGE_DTYPES or shape is None or len(shape) != 4:

@@ -61,7 +61,8 @@ def find_saliency_output(
     """
     for wanted in (1, 2):
         for name in outputs:
-            layout = _map_layout(arrays[name], input_size, batch)
+            # A sequence is not among the arrays, its elements are.
+            layout = _map_layout(arrays[name], input_size, batch) if name in arrays else None
             if layout is not None and layout[1] == wanted:
                 return name
     return None

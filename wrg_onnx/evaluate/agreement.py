@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wrg_onnx.errors import DataError
+from wrg_onnx.graph.returned import KEYS, is_element
 
 if TYPE_CHECKING:
     from wrg_onnx.graph.model import Array
@@ -27,7 +28,8 @@ class OutputAgreement:
             None where no sample could be compared.
         samples: The number of samples compared.
         reshaped: The number of samples left out because the two shapes differ, as after
-            NonMaxSuppression, where the shape depends on the values.
+            NonMaxSuppression, where the shape depends on the values; or because a sequence has
+            the element in one model only.
     """
 
     output: str
@@ -59,17 +61,23 @@ class Agreement:
         """Compare the outputs for one sample.
 
         Args:
-            reference: The reference's outputs by name. Only numbers and booleans are compared.
+            reference: The reference's outputs by name, as a session returns them. Only numbers and
+                booleans are compared, and not the keys of maps.
             other: The other model's.
 
         Raises:
             DataError: If an output of the reference is absent from the other model.
         """
-        for name, values in reference.items():
-            if name not in other:
-                raise DataError(f"output '{name}' is in the original but not in the other model")
-            if values.dtype.kind in "fiub":
+        for name in (*reference, *(name for name in other if name not in reference)):
+            values = reference.get(name, other.get(name))
+            if values is None or values.dtype.kind not in "fiub" or name.endswith(KEYS):
+                continue
+            if name in reference and name in other:
                 _add(self._sums.setdefault(name, _Sums()), values, other[name])
+            elif is_element(name):
+                self._sums.setdefault(name, _Sums()).reshaped += 1
+            elif name in reference:
+                raise DataError(f"output '{name}' is in the original but not in the other model")
 
     def outputs(self) -> tuple[OutputAgreement, ...]:
         """Return one record per output, in the order of the first sample's reference.

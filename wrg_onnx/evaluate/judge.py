@@ -13,7 +13,15 @@ from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
 from wrg_onnx.evaluate.latency import Latency, compare_latency
 from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
-from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
+from wrg_onnx.graph import (
+    Array,
+    Graph,
+    Provider,
+    Session,
+    open_session,
+    origins,
+    resolve_provider,
+)
 from wrg_onnx.progress import Progress, silent
 
 
@@ -28,6 +36,7 @@ class Accuracy:
         agreement: How far each output of the pruned model is from the original's.
         cut: What was cut and not yet recovered, judged like ``after``; None if nothing was
             recovered, or it was not judged.
+        unjudged: The outputs that nothing was compared of, since they are of text, or empty.
     """
 
     data: str
@@ -35,6 +44,7 @@ class Accuracy:
     after: SaliencyScores | None
     agreement: tuple[OutputAgreement, ...]
     cut: Judged | None = None
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +120,14 @@ def judge(
         Judged(score, agreement.outputs())
         for score, agreement in zip(scores[1:], agreements, strict=True)
     ]
+    compared = origins(original.outputs, [one.output for one in judged[0].agreement]).values()
     return Accuracy(
         data.description,
         scores[0],
         judged[0].scores,
         judged[0].agreement,
         judged[1] if cut is not None else None,
+        tuple(name for name in original.outputs if name not in compared),
     )
 
 

@@ -39,7 +39,7 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
             training. That is much in a quantised model, and where an output is of nearly nothing.
     """
     wanted = tuned.run(sample.feeds)
-    found = open_session(tuned.graph).run(sample.feeds)
+    found = open_session(tuned.graph, outputs=list(wanted)).run(sample.feeds)
     errors = {
         name: relative_difference(values, found[name], least=SMALLEST)
         for name, values in wanted.items()
@@ -47,8 +47,8 @@ def check_twin(student: Graph, tuned: Finetuned, sample: Sample) -> float:
     allowed = allowed_error(tuned)
     suspects = [name for name, error in errors.items() if not error <= allowed]
     if suspects:
-        plain = open_session(tuned.graph, exact=True).run(sample.feeds)
-        untrained = open_session(student).run(sample.feeds)
+        plain = open_session(tuned.graph, outputs=suspects, exact=True).run(sample.feeds)
+        untrained = open_session(student, outputs=suspects).run(sample.feeds)
         start = tuned.start(sample.feeds)
     for name in suspects:
         rounding = max(

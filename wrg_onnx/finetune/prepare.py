@@ -104,8 +104,7 @@ def prepare(
         features = {name: fitting[name] for name in choose_features(student, fitting)}
         joins = joins and _joins(reference, samples, device)
         measured = [b.to(device) for b in batches_of(samples, options.batch, joins=joins)]
-        outputs = [value.name for value in student.outputs]
-        known = measure_targets(reference, outputs, features, measured)
+        known = measure_targets(reference, twin.output_names, features, measured)
     else:
         joins = joins and _joins(twin, samples, device)
     if not joins and options.batch > 1:
@@ -114,7 +113,7 @@ def prepare(
             f"{options.batch} of a batch"
         )
     objective = Objective(
-        outputs=tuple(value.name for value in student.outputs),
+        outputs=twin.output_names,
         saliency=data.saliency if data.training.has_masks else None,
         own=own,
         teacher=known,

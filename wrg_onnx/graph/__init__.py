@@ -8,23 +8,29 @@ from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.flat_branches import lay_flat
-from wrg_onnx.graph.inputs import bind_sizes, draw_feeds, fill_inputs, other_sizes
+from wrg_onnx.graph.given import contradictions, listed
+from wrg_onnx.graph.guess import bind_sizes, guesses, is_guessed
+from wrg_onnx.graph.inputs import draw_feeds, fill_inputs
+from wrg_onnx.graph.larger import other_guesses, other_sizes
 from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
 from wrg_onnx.graph.message import to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.passages import Passage, passages
+from wrg_onnx.graph.readers import told_inputs
+from wrg_onnx.graph.returned import KEYS, origins
 from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
-from wrg_onnx.graph.shapes import infer_shapes
+from wrg_onnx.graph.shapes import infer_shapes, partial_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
 from wrg_onnx.graph.with_constants import with_constants
 
 __all__ = [
+    "KEYS",
     "Array",
     "Attribute",
     "ConstantPart",
@@ -47,6 +53,7 @@ __all__ = [
     "check_model_output",
     "check_sources",
     "checker_problem",
+    "contradictions",
     "digest",
     "divide",
     "draw_feeds",
@@ -59,13 +66,19 @@ __all__ = [
     "from_bytes",
     "from_message",
     "from_proto",
+    "guesses",
     "held",
     "infer_shapes",
+    "is_guessed",
     "lay_flat",
+    "listed",
     "load",
     "one_blas_thread",
     "open_session",
+    "origins",
+    "other_guesses",
     "other_sizes",
+    "partial_shapes",
     "passages",
     "relative_difference",
     "resolve_provider",
@@ -74,6 +87,7 @@ __all__ = [
     "stored_bytes",
     "subgraphs",
     "to_message",
+    "told_inputs",
     "with_constants",
     "without_additions",
     "without_bias",

@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,9 @@ __all__ = [
     "read_outside",
 ]
 
+Kind: TypeAlias = Literal["tensor", "sequence", "map", "optional value", "sparse tensor"]
+"""What a value of a graph is."""
+
 Attribute: TypeAlias = "int | float | str | tuple[Any, ...] | Array | Graph"
 
 
@@ -38,12 +41,15 @@ class Value:
         shape: One entry per axis: a size, the name of a symbolic size, or None; None as a whole
             where the file does not give a rank.
         number: What the user fills it with where it would be random; None where it is.
+        kind: What it is. Of a sequence of tensors ``dtype`` is that of its elements; of anything
+            else but a tensor it says nothing.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | str | None, ...] | None
     number: float | None = None
+    kind: Kind = "tensor"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

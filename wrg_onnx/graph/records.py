@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.additions import read_additions
 from wrg_onnx.graph.mapped import MappedFile
-from wrg_onnx.graph.model import Attribute, Graph, Node, Value
+from wrg_onnx.graph.model import Attribute, Graph, Kind, Node, Value
 from wrg_onnx.graph.weights import Array, Entry, Weights
 from wrg_onnx.graph.wire import key_of
 
@@ -198,7 +198,16 @@ def _value(info: onnx.ValueInfoProto, model: str) -> Value:
             ) from error
     if tensor is not None and kind.HasField("tensor_type") and tensor.HasField("shape"):
         dims = tuple(_dim(dim) for dim in tensor.shape.dim)
-    return Value(info.name, dtype, dims)
+    return Value(info.name, dtype, dims, kind=_KINDS.get(kind.WhichOneof("value"), "tensor"))
+
+
+_KINDS: dict[str | None, Kind] = {
+    "sequence_type": "sequence",
+    "map_type": "map",
+    "optional_type": "optional value",
+    "sparse_tensor_type": "sparse tensor",
+}
+"""What is no tensor, by the field of its type."""
 
 
 def _dim(dim: Any) -> int | str | None:

@@ -17,6 +17,7 @@ from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageErr
 from wrg_onnx.graph.mapped import Stored
 from wrg_onnx.graph.message import declare_external, declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph
+from wrg_onnx.graph.returned import lay_out
 from wrg_onnx.graph.weights import Entry, aligned
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Session:
             seconds: After how long the run is given up, at the end of a node; None for never.
 
         Returns:
-            The outputs by name.
+            The outputs by name; sequences and maps in arrays, as ``lay_out`` does.
 
         Raises:
             DataError: If ONNX Runtime refuses the feeds, fails on them, or takes too long.
@@ -139,7 +140,7 @@ class Session:
         options = None if seconds is None else runtime().RunOptions()
         with self._named_failures(feeds), _ended_after(seconds, options):
             values = self.engine.run(list(wanted), {**feeds, **self.weights}, options)
-        return dict(zip(wanted, values, strict=True))
+        return lay_out(wanted, values)
 
     def lend(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, OrtValue]:
         """Run once, and leave the outputs where they were computed.

@@ -38,7 +38,8 @@ def infer_shapes(
 
     Returns:
         A shape by tensor name, for inputs, constants and node outputs; and for those tensors of
-        branches and loop bodies that have one size, by the names of the flat graph.
+        branches and loop bodies that have one size, by the names of the flat graph. Sequences and
+        maps have none.
 
     Raises:
         ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
@@ -50,7 +51,9 @@ def infer_shapes(
     _bind(model.graph, input_shapes)
     inferred = _inferred(model, graph.name)
     shapes = {**_static_shapes(inferred.graph), **shapes}
+    others = _no_tensors(inferred.graph)
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
+    missing = [name for name in missing if name not in others]
 
     def draw() -> dict[str, Array]:
         return draw_feeds(graph, input_shapes, np.random.default_rng(0), bounds)
@@ -62,6 +65,27 @@ def infer_shapes(
         shapes = {**_shapes_in_bodies(inferred, bodies, shapes), **shapes}
         shapes.update(observe_bodies(graph, shapes, draw))
     return shapes
+
+
+def partial_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Find the shapes that follow from those of some inputs, without a run.
+
+    Args:
+        graph: The model.
+        input_shapes: A concrete shape for some of the inputs.
+
+    Returns:
+        A shape by tensor name, for those of the main graph whose every size is known; constants
+        are left out.
+
+    Raises:
+        ModelError: If shapes contradict each other.
+    """
+    model, absent = without_weights(graph)
+    declare_inputs(model, {name: graph.constants.forms[name] for name in absent})
+    _bind(model.graph, input_shapes)
+    shapes = _static_shapes(_inferred(model, graph.name).graph)
+    return {name: shape for name, shape in shapes.items() if name not in graph.constants}
 
 
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -77,6 +101,14 @@ def _static_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
     """Return the shapes of a graph's tensors that are written into it in full."""
     found = ((v.name, _static_shape(v)) for v in (*graph.value_info, *graph.output, *graph.input))
     return {name: shape for name, shape in found if shape is not None}
+
+
+def _no_tensors(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of sequences, maps and optional values, as far as they are known."""
+    found = (
+        (info.name, info.type.WhichOneof("value")) for info in (*graph.value_info, *graph.output)
+    )
+    return {name for name, kind in found if kind not in (None, "tensor_type")}
 
 
 def _shapes_in_bodies(
@@ -149,7 +181,8 @@ def _bind(graph: onnx.GraphProto, input_shapes: Mapping[str, Shape]) -> None:
                 helper.make_tensor_value_info(value.name, dtype, input_shapes[value.name])
             )
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
 
 
 def _static_shape(info: onnx.ValueInfoProto) -> Shape | None:
@@ -172,4 +205,4 @@ def _observed_shapes(
         values: dict[str, Any] = session.run(feeds)
     except WrgError as error:
         raise ModelError(str(error)) from error
-    return {name: np.shape(value) for name, value in values.items()}
+    return {name: np.shape(values[name]) for name in names if name in values}

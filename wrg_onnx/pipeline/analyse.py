@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,15 +25,15 @@ from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Graph,
     Shape,
-    bind_sizes,
     fill_inputs,
     flatten,
     infer_shapes,
-    other_sizes,
+    other_guesses,
     stored_bytes,
+    told_inputs,
 )
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
-from wrg_onnx.pipeline.samples import preprocessing_for
+from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
 from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.select import Budget
 
@@ -121,15 +122,19 @@ def analyse_graph(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | No
         limits: What to leave alone; one that matches nothing is no error here.
     """
     here = _tensor_shapes(graph, shapes)
-    others = other_sizes(graph.inputs, shapes)
-    elsewhere: dict[str, Shape] | None = None
-    if others is not None:
-        try:
-            elsewhere = infer_shapes(graph, others, index_bounds(graph))
-        except ModelError:
-            others = None  # its open sizes are not free: every open axis is then held to vary
+    others, elsewhere = _elsewhere(graph, shapes)
     units = find_units(graph, here, limits, elsewhere=elsewhere)
     return Model(graph, shapes, others, units, parameter_terms(units), mac_terms(units))
+
+
+def _elsewhere(
+    graph: Graph, shapes: Mapping[str, Shape]
+) -> tuple[dict[str, Shape] | None, dict[str, Shape] | None]:
+    """Find other sizes of the inputs, and every tensor's shape there; None where none do."""
+    for others in other_guesses(told_inputs(graph), shapes):
+        with suppress(ModelError):  # not all of its open sizes are free
+            return others, infer_shapes(graph, others, index_bounds(graph))
+    return None, None  # every open axis is then held to vary
 
 
 def _check_limits(graph: Graph, limits: Limits) -> None:
@@ -154,19 +159,6 @@ def _tensor_shapes(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Shape
             raise
         taken = ", ".join(f"'{k}' {'x'.join(map(str, v)) or 'scalar'}" for k, v in shapes.items())
         way = "--size sets another"
-        if preprocessing_for(graph, DataOptions()) is None:
+        if preprocessing_for(graph, shapes, DataOptions()) is None:
             way = "--shape NAME=AxB sets others"
         raise ModelError(f"{error}; analysed at {taken}: {way}") from error
-
-
-def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
-    """Return the shape of each input that images, or the defaults, give it."""
-    shapes = bind_sizes(graph.inputs, given=options.shapes)
-    preprocessing = preprocessing_for(graph, options)
-    if preprocessing is not None:
-        sides = (preprocessing.height, preprocessing.width)
-        batch = shapes[preprocessing.input][0]
-        chw = (preprocessing.channels, *sides)
-        hwc = (*sides, preprocessing.channels)
-        shapes[preprocessing.input] = (batch, *(chw if preprocessing.layout == "NCHW" else hwc))
-    return shapes

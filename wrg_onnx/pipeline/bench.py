@@ -11,8 +11,8 @@ from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.judge import Timing, available_providers, time_models
 from wrg_onnx.graph import Graph, Provider, fill_inputs
-from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.config import DataOptions
+from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.report.records import BenchReport, BenchReports

@@ -56,7 +56,7 @@ class DataOptions:
         path: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files; None for the
             built-in generator, or for seeded random tensors where the model takes no image.
         samples: How many samples statistics are taken from, at most.
-        size: Height and width of an image input that leaves them open.
+        size: Height and width of every image input that leaves them open.
         scale: Multiplies the pixel, which is in [0, 255].
         mean: Subtracted per channel after scaling.
         std: Divided by, last.

@@ -23,10 +23,10 @@ from wrg_onnx.graph import (
     resolve_provider,
     save,
 )
-from wrg_onnx.pipeline.analyse import concrete_shapes
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import FinetuneConfig
+from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.memory import TRAINING_COPIES, check_memory
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.samples import Samples, open_samples

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from wrg_onnx.data.dataset import DataSet, from_directory, generated, random_inputs, split
-from wrg_onnx.data.preprocess import Preprocessing, default_preprocessing
+from wrg_onnx.data.preprocess import Preprocessing
 from wrg_onnx.data.saliency_map import SaliencyMap, find_saliency_map
-from wrg_onnx.errors import DataError, UsageError
+from wrg_onnx.errors import DataError
 from wrg_onnx.graph import (
     Graph,
     Provider,
     Session,
     Shape,
-    bind_sizes,
     open_session,
     resolve_provider,
 )
 from wrg_onnx.pipeline.config import DataOptions
+from wrg_onnx.pipeline.input_shapes import preprocessing_for
 
 GENERATED_FOR_VALIDATION = 32
 """Enough to tell a good model from a broken one; a model that takes 0.5 s takes 32 s for both."""
@@ -55,31 +54,6 @@ class Samples:
     preprocessing: Preprocessing | None
     broken: tuple[str, ...] = ()
     saliency: SaliencyMap | None = None
-
-
-def preprocessing_for(graph: Graph, options: DataOptions) -> Preprocessing | None:
-    """Return how images are fed to a model, None if it does not take one.
-
-    Raises:
-        UsageError: If an option contradicts the model's input.
-    """
-    guess = partial(
-        default_preprocessing,
-        graph.inputs,
-        scale=options.scale,
-        mean=options.mean,
-        std=options.std,
-        order=options.order,
-        layout=options.layout,
-    )
-    found = guess(size=options.size)
-    if found is None or found.input not in options.shapes:
-        return found
-    if options.size is not None:
-        raise UsageError(f"size and shape both speak of '{found.input}': give one of them")
-    shape = bind_sizes(graph.inputs, given=options.shapes)[found.input]
-    height, width = shape[2:] if found.layout == "NCHW" else shape[1:3]
-    return guess(size=(height, width))
 
 
 def open_samples(
@@ -138,7 +112,7 @@ def gather_samples(
         DataError: If the folder is missing, empty, or does not fit, or many files are broken.
         UsageError: If an option contradicts the model's input.
     """
-    preprocessing = preprocessing_for(graph, options)
+    preprocessing = preprocessing_for(graph, shapes, options)
     if options.path is not None:
         whole = from_directory(options.path, graph.inputs, preprocessing)
         calibration, validation = split(len(whole), seed=seed)

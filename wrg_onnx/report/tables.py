@@ -328,6 +328,9 @@ def _comparison(
     for row in accuracy_rows(accuracy):
         add(*row)
     judged = f"Judged on {accuracy.data}."
+    if accuracy.unjudged:
+        names = ", ".join(f"'{name}'" for name in accuracy.unjudged)
+        judged += f" Not judged, since of no numbers: {names}."
     if cut:
         judged += " The column 'cut' is the model before its recovery."
     return Group(table, Text(judged))

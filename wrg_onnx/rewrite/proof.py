@@ -9,6 +9,7 @@ import numpy as np
 
 from wrg_onnx.errors import ValidationError, WrgError
 from wrg_onnx.graph import (
+    KEYS,
     Array,
     Edit,
     Graph,
@@ -145,9 +146,14 @@ def _differences(reference: Reference, pruned: Graph) -> dict[str, float]:
     """Measure how far each tensor of the pruned graph is from the reference."""
     try:
         treated = reference.treat(pruned)
-        found = run_once(treated, reference.feeds, list(reference.values))
+        found = run_once(treated, reference.feeds, reference.asked)
     except WrgError as cause:
         raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
+    odd = sorted(reference.values.keys() ^ found.keys())  # a sequence has more elements in one
+    if odd:
+        one, other = ("lacks", "has") if odd[0] in reference.values else ("has", "lacks")
+        what = f"the pruned model {one} '{odd[0]}', which the masked original {other}"
+        raise _failure(what, float("inf"))
     return {name: _difference(name, v, found[name]) for name, v in reference.values.items()}
 
 
@@ -159,7 +165,11 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
     """Hold each difference against the tolerance, and against rounding where it is larger."""
     worst, bound = 0.0, 0.0
     rounding: float | None = None
-    telling = [name for name, values in reference.values.items() if tells(values)]
+    telling = [
+        name
+        for name, values in reference.values.items()
+        if tells(values) and not name.endswith(KEYS)  # a map's keys are written in the file
+    ]
     if not telling:
         raise _failure(
             "no output and no layer of the original is finite and not constant on a random input, "
@@ -182,7 +192,9 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         worst = max(worst, error)
     outputs = sorted(value.name for value in reference.graph.outputs)
     bypassed = reference.bypassed
-    silent = tuple(name for name in outputs if bypassed.get(name, name) not in telling)
+    origin = reference.origins
+    tells = {origin[name] for name in telling}
+    silent = tuple(name for name in outputs if bypassed.get(name, name) not in tells)
     forced = int(reference.branch is not None)
     return Equivalence(
         error=worst,
@@ -194,9 +206,9 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         branches=forced,
         steps=len(bypassed),
         layers=len(reference.given),
-        parts=len(divide(reference.graph, list(reference.values))),
         norms=reference.norms,
         moved=reference.moved,
+        parts=len(divide(reference.graph, reference.asked)),
     )
 
 
@@ -239,8 +251,9 @@ def _rounding(reference: Reference, name: str) -> float:
     }
     expected = reference.values[name]
     noise = 0.0
+    asked = [name] if name in reference.asked else reference.asked
     for exact, feeds in ((False, reference.feeds), (True, moved)):
-        again = run_once(masked, feeds, [name], exact=exact)
+        again = run_once(masked, feeds, asked, exact=exact)
         noise = max(noise, _difference(name, expected, reference.kept(again)[name]))
     return noise
 

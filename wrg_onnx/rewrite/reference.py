@@ -15,7 +15,7 @@ import numpy as np
 
 from wrg_onnx.channels import Units, alive_ids, random_feeds
 from wrg_onnx.errors import DataError
-from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, run_once
+from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, origins, run_once
 from wrg_onnx.rewrite.apply import mask_consumers
 from wrg_onnx.rewrite.narrowing import narrow_statistics, narrowed_nodes
 from wrg_onnx.rewrite.plan import Plan
@@ -35,7 +35,8 @@ class Reference:
         graph: The original model.
         plan: The plan whose removed units are masked.
         feeds: The input.
-        values: The compared tensors by name, their kept channels only.
+        values: The compared tensors by name, their kept channels only. The elements of a sequence
+            are tensors of their own.
         branch: Which branch each If was made to take; None where its condition decided.
         bypassed: The rounding steps that are left out, as ``rounding_steps`` gives them.
         given: Whole outputs of layers by name. What reads them gets these values in both models, so
@@ -43,6 +44,7 @@ class Reference:
         norms: How many nodes take their statistics over the channels that are left.
         moved: How far that alone moves the outputs: the norm of the difference over that of what
             they are with the statistics of all channels, of the output that moves most.
+        asked: What a run is asked for, to get the values.
     """
 
     graph: Graph
@@ -54,6 +56,12 @@ class Reference:
     given: Mapping[str, Array] = field(default_factory=dict)
     norms: int = 0
     moved: float = 0.0
+    asked: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """What a run is asked for to get each compared tensor: of an element, the sequence."""
+        return origins(self.asked, self.values)
 
     @property
     def says_something(self) -> bool:
@@ -76,7 +84,8 @@ class Reference:
         kept = {}
         for name, value in values.items():
             left = value
-            for axis, ids in enumerate(self.plan.units.axes[name].ids):
+            axes = self.plan.units.axes.get(name)  # an element of a sequence has none
+            for axis, ids in enumerate(axes.ids if axes is not None else ()):
                 if ids is not None and not alive(ids).all():
                     left = np.compress(alive(ids), left, axis=axis)
             kept[name] = left
@@ -125,7 +134,7 @@ def _moved(reference: Reference) -> float:
     names = [value.name for value in reference.graph.outputs]
     moved = 0.0
     for name, value in reference.kept(run_once(plain, reference.feeds, names)).items():
-        if value.dtype.kind == "f":
+        if value.dtype.kind == "f" and name in reference.values:  # a sequence may have more here
             whole = value.astype(np.float64)
             distance = np.linalg.norm(reference.values[name] - whole)
             moved = max(moved, float(distance / (np.linalg.norm(whole) or 1.0)))
@@ -154,7 +163,8 @@ def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:
         name = reference.graph.name
         raise DataError(f"'{name}': its branches do not return the shapes that are read")
     given = {name: values[name] for name in layers} if by_layer else {}
-    return replace(reference, values=reference.kept(values), given=given)
+    kept = reference.kept(values)
+    return replace(reference, values=kept, given=given, asked=tuple(names))
 
 
 def _hand_over(graph: Graph, given: Mapping[str, Array]) -> Graph:
@@ -182,7 +192,9 @@ def _decided(graph: Graph, branch: bool | None) -> Graph:
 
 
 def _as_analysed(plan: Plan, name: str, value: Array) -> bool:
-    axes = plan.units.axes[name]
+    axes = plan.units.axes.get(name)
+    if axes is None:
+        return True  # an element of a sequence, which stays whole
     return axes.rank == value.ndim and all(
         ids is None or len(ids) == size for ids, size in zip(axes.ids, value.shape, strict=True)
     )

@@ -13,6 +13,7 @@ import wrg_onnx.twin.ops  # noqa: F401 - registers the operators
 from wrg_onnx.errors import DataError, UsageError
 from wrg_onnx.graph import flatten
 from wrg_onnx.twin.attributes import to_array, to_tensor
+from wrg_onnx.twin.ends import differentiable_part
 from wrg_onnx.twin.floats.dequantise import dequantise
 from wrg_onnx.twin.floats.integers import on_steps
 from wrg_onnx.twin.interpreter import Interpreter, with_gradient
@@ -213,7 +214,11 @@ class Twin(nn.Module):
 
 
 def build_twin(
-    graph: Graph, *, trainable: bool = True, batch_norm: BatchNorm = BatchNorm.FROZEN
+    graph: Graph,
+    *,
+    trainable: bool = True,
+    batch_norm: BatchNorm = BatchNorm.FROZEN,
+    outputs: Sequence[str] | None = None,
 ) -> Twin:
     """Turn a graph into a torch module.
 
@@ -221,14 +226,17 @@ def build_twin(
         graph: The model; its constants are copied.
         trainable: Whether the parameters require gradients.
         batch_norm: What BatchNormalization normalises by while the twin trains.
+        outputs: The names of the outputs that are asked for; None for all.
 
     Returns:
-        The module, on the CPU.
+        The module, on the CPU. Where an output is no tensor of floats and cannot be made, such as a
+        sequence or a map, it returns the tensors that lead to it instead.
 
     Raises:
-        UnsupportedOperatorError: If an operator has no twin.
+        UnsupportedOperatorError: If an operator has no twin that an output of floats needs.
     """
     floats = dequantise(graph)
-    constants = flatten(floats.graph).graph.constants
-    program = compile_graph(floats.graph, constants, trains=batch_norm is BatchNorm.TRAIN)
+    part = differentiable_part(floats.graph, outputs)
+    constants = flatten(part).graph.constants
+    program = compile_graph(part, constants, trains=batch_norm is BatchNorm.TRAIN)
     return Twin(program, constants, trainable=trainable, integers=floats.integers)

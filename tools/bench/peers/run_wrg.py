@@ -18,8 +18,9 @@ from wrg_onnx.calibrate import measure_weights
 from wrg_onnx.factors import L1, Statistics
 from wrg_onnx.graph import Graph, load, save
 from wrg_onnx.graph.message import without_weights
-from wrg_onnx.pipeline.analyse import analyse_graph, concrete_shapes
+from wrg_onnx.pipeline.analyse import analyse_graph
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
+from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.rewrite import apply_plan, plan_slices
 from wrg_onnx.select import Candidates, Criterion, Scope, largest_ratio, score, select
 

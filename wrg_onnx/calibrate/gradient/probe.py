@@ -35,9 +35,10 @@ class GradientProbe:
 
     The loss is BCE + IoU of the saliency map against the mask, or against the model's own map
     above 0.5 where an image has none. A model without a saliency map is asked how much its outputs
-    depend on each channel: the loss is half the mean square of every float output. The gradients of
-    the feature maps alone are computed, none of a weight, and each is reduced to its numbers as
-    soon as it is there. A float16 model is computed in float32: its gradients would vanish.
+    depend on each channel: the loss is half the mean square of every float output, and of what
+    leads to an output that is no tensor. The gradients of the feature maps alone are computed, none
+    of a weight, and each is reduced to its numbers as soon as it is there. A float16 model is
+    computed in float32: its gradients would vanish.
 
     Args:
         graph: The model.
@@ -49,7 +50,7 @@ class GradientProbe:
             network is cut into parts whose insides are computed a second time.
 
     Raises:
-        UnsupportedOperatorError: If an operator has no twin.
+        UnsupportedOperatorError: If an operator has no twin that the loss needs.
 
     Source: Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient
     Inference", ICLR 2017, arXiv:1611.06440, equation 8. That WRGPruner's G is this, and its loss,
@@ -71,7 +72,8 @@ class GradientProbe:
     ) -> None:
         self._graph, self._taps, self._saliency = graph, tuple(taps), saliency
         self._device, self._mixed, self._bound = torch.device(device), mixed, bound_bytes
-        twin = build_twin(widened(graph), trainable=False).eval()
+        outputs = None if saliency is None else [saliency.output]
+        twin = build_twin(widened(graph), trainable=False, outputs=outputs).eval()
         # Channels last is how convolutions run fastest, on the CPU and on tensor cores; torch has
         # the order for four axes alone.
         self._twin = twin.to(self._device)
@@ -123,7 +125,7 @@ class GradientProbe:
         effects = FirstOrderEffects(self._taps, batch.size, self._device)
         through = {tap.tensor: partial(effects.watch, tap) for tap in self._taps}
         values = self._run(batch.feeds, through=through, cuts=self._parts(batch))
-        loss = _loss(values, self._graph, batch, self._saliency)
+        loss = _loss([values[n] for n in self._twin.output_names], batch, self._saliency)
         if effects.watches_any:
             if not loss.requires_grad:
                 raise StatisticsError(
@@ -183,16 +185,19 @@ def _on(feeds: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in feeds.items()}
 
 
-def _loss(
-    values: Mapping[str, Tensor], graph: Graph, batch: Batch, saliency: SaliencyMap | None
-) -> Tensor:
-    """Return the sum of the images' losses; a sum, because none depends on another image."""
+def _loss(outputs: Sequence[Tensor], batch: Batch, saliency: SaliencyMap | None) -> Tensor:
+    """Return the sum of the images' losses; a sum, because none depends on another image.
+
+    Args:
+        outputs: What the twin returns; the saliency map alone if there is one.
+        batch: What it was fed.
+        saliency: How to read that map.
+    """
     if saliency is None:
-        outputs = [values[value.name] for value in graph.outputs]
         floats = [output.float() for output in outputs if output.is_floating_point()]
         terms = [0.5 * output.square().mean() for output in floats]
         return batch.size * sum(terms, torch.zeros(()))
-    prediction = probability(values[saliency.output].float(), saliency)
+    prediction = probability(outputs[0].float(), saliency)
     mask = (prediction.detach() > OBJECT_THRESHOLD).float()
     if batch.mask is not None:
         mask = mask_at(batch.mask, prediction)

@@ -43,8 +43,8 @@ def bench(
     Args:
         models: Paths, bytes of files, or ``onnx.ModelProto`` messages. All must take the same
             inputs.
-        size: (height, width) in pixels of an image input that leaves them open, or one number for
-            both. None is 224.
+        size: (height, width) in pixels of every image input that leaves them open, or one number
+            for both. None is 224.
         scale: How images are fed, as for ``wrg_onnx.prune``; the input is random here, but it is
             checked. So are ``mean``, ``std``, ``order`` and ``layout``.
         mean: See ``scale``.

@@ -42,8 +42,8 @@ def inspect(
 
     Args:
         model: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed.
-        size: (height, width) in pixels of an image input that leaves them open, or one number for
-            both. None is 224.
+        size: (height, width) in pixels of every image input that leaves them open, or one number
+            for both. None is 224.
         scale: How images are fed, as for ``wrg_onnx.prune``; nothing is fed here, but it is
             checked. So are ``mean``, ``std``, ``order`` and ``layout``.
         mean: See ``scale``.

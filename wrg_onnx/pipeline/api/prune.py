@@ -104,15 +104,16 @@ def prune(
             files of inputs by name. None takes generated images of tiny objects, or random inputs
             where the model takes no image.
         samples: How many samples statistics are taken from, at most.
-        size: (height, width) in pixels of an image input that leaves them open, or one number for
-            both. None is 224.
+        size: (height, width) in pixels of every image input that leaves them open, or one number
+            for both. None is 224.
         scale: Multiplies the pixel, which is in [0, 255]. None is 1/255.
         mean: A number per channel, subtracted after scaling. None is ImageNet's; 0 for gray.
         std: A number per channel, divided by last. None is ImageNet's; 1 for gray.
         order: Order of the colour channels, ``"rgb"`` or ``"bgr"``. None is rgb.
         layout: ``"NCHW"`` or ``"NHWC"``. None follows from the input's shape.
         shape: Shapes of inputs that leave sizes open, by input: ``{"state": (2, 1, 128)}``. Else an
-            open batch is 1, an image 224 x 224, and other open sizes are 16.
+            open batch is 1, an image 224 x 224, and other open sizes are 16, or the first of a list
+            at which the model runs.
         value: What fills an input that would be random, by input: ``{"sr": 16000}``.
         at_objects: Which share of the places where layers are looked at, for ``"repair"`` and
             ridge, lies on the object as the model's own saliency map sees it, in [0, 1]. Of a

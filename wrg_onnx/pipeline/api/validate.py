@@ -52,8 +52,8 @@ def validate(
         data: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files of inputs by
             name. None takes generated images, or random inputs where the model takes no image.
         samples: How many samples are left out of judging, as ``wrg_onnx.prune`` looks at them.
-        size: (height, width) in pixels of an image input that leaves them open, or one number for
-            both. None is 224.
+        size: (height, width) in pixels of every image input that leaves them open, or one number
+            for both. None is 224.
         scale: Multiplies the pixel, which is in [0, 255]. None is 1/255.
         mean: A number per channel, subtracted after scaling. None is ImageNet's; 0 for gray.
         std: A number per channel, divided by last. None is ImageNet's; 1 for gray.
