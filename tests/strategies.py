@@ -444,6 +444,39 @@ class NetBuilder:
         scaled = self.node("Mul", self.node("Reshape", y, back), self.weight(c, 1, 1))
         self.push(self.node("Add", scaled, self.weight(c, 1, 1)), c)
 
+    def means(self, x, axis):
+        """Average over an axis."""
+        if self.opset >= 18:
+            return self.node("ReduceMean", x, self.ints(axis))
+        return self.node("ReduceMean", x, axes=[axis])
+
+    def channel_norm(self, x, c):
+        """Normalise over the channels, as exporters write it or by the operator."""
+        kind = self.draw(st.sampled_from(["mean", "length", "operator"]))
+        if kind == "operator" and self.opset >= 17:
+            rows = self.node("Transpose", x, perm=[0, 2, 3, 1])
+            operands = [self.weight(c) for _ in range(self.draw(st.sampled_from([1, 2])))]
+            made = self.node("LayerNormalization", rows, *operands)
+            self.push(self.node("Transpose", made, perm=[0, 3, 1, 2]), c)
+            return
+        centred = x if kind == "length" else self.node("Sub", x, self.means(x, 1))
+        power = self.means(self.node("Mul", centred, centred), 1)
+        spread = self.node("Sqrt", self.node("Add", power, self.constant(np.float32([0.1]))))
+        scaled = self.node("Div", centred, spread)
+        self.push(self.node("Mul", scaled, self.weight(c, 1, 1)), c)
+
+    def computed_conv(self, x, c):
+        """Convolve with a weight that the graph divides by a length, or turns round."""
+        weight = self.weight(6, c, 1, 1)
+        if self.draw(st.booleans()):
+            squares = self.node("Mul", weight, weight)
+            length = self.node("Sqrt", self.means(squares, 1))
+            weight = self.node("Div", weight, length)
+        else:
+            weight = self.node("Transpose", self.weight(c, 6, 1, 1), perm=[1, 0, 2, 3])
+        bias = self.node("Identity", self.node("Identity", self.weight(6)))
+        self.push(self.node("Conv", x, weight, bias), 6)
+
     def flip(self, x, c):
         y = self.node(
             "Slice", x, self.ints(-1), self.ints(-(2**63) + 1), self.ints(1), self.ints(-1)
@@ -476,9 +509,12 @@ class NetBuilder:
         y = self.node("Einsum", x, self.weight(6, c), equation="nchw,oc->nohw")
         self.push(y, 6)
 
-    def finish(self, classify):
+    def finish(self, classify, *, adds_input=False):
         x, c = self.tensors[-1]
-        if classify:
+        if adds_input:
+            out = self.node("Add", self.node("Conv", x, self.weight(3, c, 1, 1)), "x")
+            shape = [self.batch, 3, 8, 8]
+        elif classify:
             p = self.node("AveragePool", x, kernel_shape=[4, 4], strides=[4, 4])
             y = self.node("Flatten", p)
             out = self.node("Gemm", y, self.weight(5, 4 * c), self.weight(5), transB=1)
@@ -499,12 +535,12 @@ GROWTHS = (
     "conv", "conv", "conv", "grouped", "depthwise", "transposed", "shared_conv", "norm",
     "activation", "prelu", "pool", "join", "join", "concat", "concat", "split", "halves", "slice",
     "gather", "pad", "resize", "gate", "shuffle", "tokens", "attend", "group_norm", "flip",
-    "einsum", "filled", "filled",
+    "einsum", "filled", "filled", "channel_norm", "computed_conv",
 )  # fmt: skip
 
 
 @st.composite
-def networks(draw):
+def networks(draw, *, may_add_input=False):
     """Draw a small convolutional network with branches."""
     builder = NetBuilder(
         draw, draw(st.sampled_from([11, 13, 17, 18])), draw(st.sampled_from([1, "N"]))
@@ -512,4 +548,5 @@ def networks(draw):
     builder.conv("x", 3)
     for _ in range(draw(st.integers(3, 14))):
         builder.grow()
-    return builder.finish(draw(st.booleans()))
+    adds_input = may_add_input and draw(st.booleans())
+    return builder.finish(draw(st.booleans()), adds_input=adds_input)

@@ -2,8 +2,10 @@
 
     python tools/fuzz.py --minutes 60
 
-Each network is analysed, cut at random and held against the original with the removed units at
-zero, by the oracle of the tests and by the package's own proof.
+Each network stands in the main graph, in branches or in a loop, may have normalisations, computed
+weights and an input that is added to its output. It is folded, analysed, cut at random and held
+against the original with the removed units at zero, by the oracle of the tests and by the
+package's own proof; where channels go through normalisations, by the proof alone.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,31 +25,89 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from strategies import (  # noqa: E402 - the tests are no package
+from control_networks import (  # noqa: E402 - the tests are no package
+    in_branches,
+    in_loop,
+    is_map,
+    is_valid,
+    over_a_scan,
+    round_a_loop,
+)
+from strategies import (  # noqa: E402
     analyse,
     assert_identity,
     assert_surgery_is_exact,
+    compare,
     draw_alive,
     networks,
+    run,
 )
 
-from wrg_onnx.rewrite import apply_plan, validate_translation  # noqa: E402
+from wrg_onnx.channels import Limits  # noqa: E402
+from wrg_onnx.graph import from_proto, to_message  # noqa: E402
+from wrg_onnx.rewrite import apply_plan, fold, plan_slices, validate_translation  # noqa: E402
 
-BATCH = 200
+PLACES = ("main graph", "main graph", "branches", "a branch", "loop", "state", "scan")
+"""Where a network stands; what is drawn twice stands there twice as often."""
+
+BATCH = 50
 """How many networks are drawn before the clock is looked at."""
 
 
-def check(model: onnx.ModelProto, seed: int, share: float) -> bool:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a network is pruned.
+
+    Attributes:
+        place: Where it stands.
+        through_norms: Whether channels may go that a normalisation takes its statistics over.
+    """
+
+    place: str
+    through_norms: bool
+
+
+def check(model: onnx.ModelProto, way: Way, seed: int, share: float) -> bool:
     """Prune one network; tell whether anything was removed."""
-    analysis = analyse(model)
+    model = placed(model, way.place)
+    graph = fold(from_proto(model, name="fuzz"))
+    assert_same(model, to_message(graph))
+    analysis = analyse(to_message(graph), Limits(through_norms=way.through_norms))
     assert_identity(analysis)
     alive = draw_alive(analysis.units, np.random.default_rng(seed), share)
-    is_fixed = isinstance(analysis.graph.inputs[0].shape[0], int)
-    plan = assert_surgery_is_exact(analysis, alive, batches=(None,) if is_fixed else (1, 2))
+    if way.through_norms:
+        # The oracle of the tests knows no statistics over fewer channels; the proof does.
+        plan = plan_slices(analysis.units, alive)
+    else:
+        is_fixed = isinstance(analysis.graph.inputs[0].shape[0], int)
+        plan = assert_surgery_is_exact(analysis, alive, batches=(None,) if is_fixed else (1, 2))
     shapes = {value.name: analysis.shapes[value.name] for value in analysis.graph.inputs}
     pruned = apply_plan(analysis.graph, plan)
+    onnx.checker.check_model(to_message(pruned), full_check=is_valid(model))
     assert validate_translation(analysis.graph, pruned, plan, shapes).error < 1e-4
     return not alive.all()
+
+
+def placed(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
+    """Put a network where it is to stand: by itself, in branches, or in a loop."""
+    if place == "branches":
+        return in_branches(model, condition=True, own=True, computed=True)
+    if place == "a branch":
+        return in_branches(model, condition=False, own=False)
+    if place == "loop":
+        return in_loop(model)
+    if place in ("state", "scan") and is_map(model, channels=2):
+        around = round_a_loop if place == "state" else over_a_scan
+        return around(model, own=True, stated=True)
+    return model
+
+
+def assert_same(model: onnx.ModelProto, folded: onnx.ModelProto) -> None:
+    """Hold a folded network against the one that was drawn."""
+    (value,) = model.graph.input
+    sizes = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+    feeds = {value.name: np.random.default_rng(0).standard_normal(sizes, np.float32)}
+    compare(run(model, feeds), run(folded, feeds))
 
 
 def main() -> None:
@@ -57,21 +119,30 @@ def main() -> None:
     end = time.monotonic() + 60 * arguments.minutes
     drawn = cut = 0
     last: list[onnx.ModelProto] = []
+    kinds: Counter[tuple[str, bool]] = Counter()
 
     @settings(
         max_examples=BATCH, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    @given(networks(), st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.5, 0.8, 1.0]))
-    def one_batch(model: onnx.ModelProto, seed: int, share: float) -> None:
+    @given(
+        networks(may_add_input=True),
+        st.builds(Way, st.sampled_from(PLACES), st.booleans()),
+        st.integers(0, 2**32 - 1),
+        st.sampled_from([0.2, 0.5, 0.8, 1.0]),
+    )
+    def one_batch(model: onnx.ModelProto, way: Way, seed: int, share: float) -> None:
         nonlocal drawn, cut
-        last[:] = [model]
-        cut += check(model, seed, share)
+        last[:] = [placed(model, way.place)]
+        cut += check(model, way, seed, share)
         drawn += 1
+        kinds[way.place, way.through_norms] += 1
 
     try:
         while time.monotonic() < end:
             one_batch()
             print(f"{drawn} networks, {cut} of them cut, none wrong", flush=True)
+        for (place, norms), count in sorted(kinds.items()):
+            print(f"{count} {place}{', through norms' if norms else ''}")
     except AssertionError:
         # The last one that ran is the smallest that hypothesis found.
         arguments.keep.parent.mkdir(parents=True, exist_ok=True)

@@ -193,8 +193,8 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
     outputs = sorted(value.name for value in reference.graph.outputs)
     bypassed = reference.bypassed
     origin = reference.origins
-    tells = {origin[name] for name in telling}
-    silent = tuple(name for name in outputs if bypassed.get(name, name) not in tells)
+    told = {origin[name] for name in telling}
+    silent = tuple(name for name in outputs if bypassed.get(name, name) not in told)
     forced = int(reference.branch is not None)
     return Equivalence(
         error=worst,
