@@ -13,6 +13,9 @@ from operator_cases import (
     ints,
 )
 from rule_calls import axes, carried, couple, demands, frozen
+from strategies import analyse, assert_surgery_is_exact, build, normal
+
+from wrg_onnx.rewrite import apply_plan
 
 X = (1, 4, 6, 6)
 
@@ -75,3 +78,29 @@ def test_pad_puts_inert_positions_around(version, inputs, attributes):
 def test_pad_freezes_what_it_reflects_or_crops(pads, attributes):
     c = couple("Pad", [axes(X, a1=0), np.array(pads)], [(1, 6, 6, 6)], **attributes)
     assert frozen(c) == {"pads this axis": [0, 1, 2, 3]}
+
+
+SHORTCUT = """net (float[1,3,6,6] x) => (float[1,2,6,6] y) {{
+  a = Conv(x, w)  q = Pad{pads}  b = Conv(a, v)  r = Add(q, b)  y = Conv(r, z) }}"""
+WEIGHTS = {
+    "w": normal(4, 3, 1, 1), "v": normal(12, 4, 1, 1), "z": normal(2, 12, 1, 1),
+    "p": ints(0, 4, 0, 0, 0, 4, 0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pads", "opset"), [("<pads = [0, 4, 0, 0, 0, 4, 0, 0]>(a)", 10), ("(a, p)", 13)]
+)
+def test_a_shortcut_that_is_padded_with_channels_loses_those_beside_it(pads, opset):
+    """The residual networks of CIFAR widen their shortcuts like that."""
+    used = {k: v for k, v in WEIGHTS.items() if k != "p" or "p)" in pads}
+    analysis = analyse(build(SHORTCUT.format(pads=pads), used, opset=opset))
+    assert analysis.removable("v", 0).all()
+    alive = np.ones(analysis.units.count, bool)
+    alive[analysis.labels("v", 0)[[0, 3, 5, 9]]] = False
+    plan = assert_surgery_is_exact(analysis, alive)
+    pruned = apply_plan(analysis.graph, plan)
+    assert pruned.constants["v"].shape[0] == 8
+    node = next(node for node in pruned.nodes if node.op == "Pad")
+    found = node.attributes.get("pads", ())
+    assert tuple(found or pruned.constants[node.inputs[1]]) == (0, 2, 0, 0, 0, 3, 0, 0)
