@@ -90,16 +90,17 @@ def check(model: onnx.ModelProto, way: Way, seed: int, share: float) -> bool:
 
 def placed(model: onnx.ModelProto, place: str) -> onnx.ModelProto:
     """Put a network where it is to stand: by itself, in branches, or in a loop."""
+    made: onnx.ModelProto = model
     if place == "branches":
-        return in_branches(model, condition=True, own=True, computed=True)
-    if place == "a branch":
-        return in_branches(model, condition=False, own=False)
-    if place == "loop":
-        return in_loop(model)
-    if place in ("state", "scan") and is_map(model, channels=2):
+        made = in_branches(model, condition=True, own=True, computed=True)
+    elif place == "a branch":
+        made = in_branches(model, condition=False, own=False)
+    elif place == "loop":
+        made = in_loop(model)
+    elif place in ("state", "scan") and is_map(model, channels=2):
         around = round_a_loop if place == "state" else over_a_scan
-        return around(model, own=True, stated=True)
-    return model
+        made = around(model, own=True, stated=True)
+    return made
 
 
 def assert_same(model: onnx.ModelProto, folded: onnx.ModelProto) -> None:
