@@ -29,8 +29,8 @@ PUBLIC = {
     "finetune": "BatchNormUse Between CheckpointFile Device EpochResult Finetuned "
     "FinetuneOptions TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan combine "
-    "compare_with compose find_kept_channels fold has_branches mask_consumers plan_slices "
-    "read_note run_masked validate_translation with_note",
+    "compare_with compose decide_branches find_kept_channels fold has_branches mask_consumers "
+    "plan_slices read_note run_masked validate_translation with_note",
     "tsod": "BACKGROUNDS BackgroundCount FilterOptions FilterReport MakeOptions MakeReport Scene "
     "SetCount draw_scene filter_sets generate make_set",
     "cli": "main",

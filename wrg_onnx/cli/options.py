@@ -138,7 +138,8 @@ def input_options(function: Function) -> Function:
         ),
         click.option(
             "--value", type=InputNumber(), multiple=True, metavar="NAME=NUMBER",
-            callback=_as_table, help="What fills an input that would be random.",
+            callback=_as_table,
+            help="What fills an input that would be random, and decides branches.",
         ),
     )  # fmt: skip
     return add_options(options, function)

@@ -142,6 +142,8 @@ class Graph:
         fed_constants: The constants that a caller may feed another value for.
         metadata: Notes that the file carries, by key.
         added: What earlier cuts put in: by the name that a tensor got, the name that it stands for.
+        decided: The numbers of inputs that decided which branch is taken, by input: the model is
+            for these alone.
         folded: How many nodes were left out, because they depend on no input or are never run.
         source: The message that the records were read from, for ``graph/`` alone; None of a body.
     """
@@ -156,6 +158,7 @@ class Graph:
     fed_constants: frozenset[str] = frozenset()
     metadata: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[str, float] = field(default_factory=dict)
     folded: int = 0
 
     @cached_property

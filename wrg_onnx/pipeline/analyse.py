@@ -25,7 +25,6 @@ from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Graph,
     Shape,
-    fill_inputs,
     flatten,
     infer_shapes,
     other_guesses,
@@ -34,7 +33,7 @@ from wrg_onnx.graph import (
 )
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
-from wrg_onnx.pipeline.source import Source, read_source
+from wrg_onnx.pipeline.source import Source, read_for
 from wrg_onnx.select import Budget
 
 
@@ -98,7 +97,7 @@ def analyse(
         UnsupportedOperatorError: If ``strict`` and an operator has no rule.
         UsageError: If a limit matches nothing.
     """
-    graph = fill_inputs(read_source(source), options.values)
+    graph = read_for(source, options.values)
     _check_limits(graph, limits or Limits())
     if strict:
         for node in flatten(graph).graph.nodes:

@@ -18,7 +18,6 @@ from wrg_onnx.graph import (
     Graph,
     check_model_output,
     check_sources,
-    fill_inputs,
     open_session,
     resolve_provider,
     save,
@@ -30,7 +29,7 @@ from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.memory import TRAINING_COPIES, check_memory
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.samples import Samples, open_samples
-from wrg_onnx.pipeline.source import Source, read_source
+from wrg_onnx.pipeline.source import Source, read_for
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import FinetuneReport
 from wrg_onnx.rewrite import read_note
@@ -91,8 +90,8 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
     files = {what: path for what, path in others.items() if isinstance(path, Path)}
     check_checkpoint(config.options.checkpoint, files)
     with clock.stage("load"):
-        student = fill_inputs(read_source(source), config.data.values)
-        other = None if teacher is None else fill_inputs(read_source(teacher), config.data.values)
+        student = read_for(source, config.data.values)
+        other = None if teacher is None else read_for(teacher, config.data.values)
         if other is not None:
             check_teacher(student, other)
         models = _Models(student, other)

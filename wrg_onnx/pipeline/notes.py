@@ -33,6 +33,12 @@ MOST_NAMED = 3
 def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterator[str]:
     """Yield what a user should know about one cut."""
     yield from _limits_of_proof(cut)
+    if decided := cut.model.graph.decided:
+        numbers = " and ".join(f"{name}={number:g}" for name, number in sorted(decided.items()))
+        yield (
+            f"the branches that --value {numbers} takes were laid flat: the file computes them "
+            "whatever it is fed there"
+        )
     if folded := cut.model.graph.folded:
         yield (
             f"{folded} {'node that depends' if folded == 1 else 'nodes that depend'} on no input, "

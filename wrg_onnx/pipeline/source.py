@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import onnx
 
-from wrg_onnx.graph import Graph, from_bytes, from_message, load
-from wrg_onnx.rewrite import fold
+from wrg_onnx.graph import Graph, fill_inputs, from_bytes, from_message, load
+from wrg_onnx.rewrite import decide_branches, fold
 
 Source: TypeAlias = "Path | bytes | onnx.ModelProto"
 """A message is never changed. ``Graph.name`` is what reports and errors call a model."""
+
+
+def read_for(source: Source, numbers: Mapping[str, float]) -> Graph:
+    """Read a model that is used with given numbers for some inputs.
+
+    Args:
+        source: The model.
+        numbers: By input. A branch that they decide is laid flat.
+
+    Raises:
+        ModelError: If it is not a valid model, or its external data is not there.
+        UsageError: If there is no such input, or its type cannot hold the number.
+    """
+    return decide_branches(fill_inputs(read_source(source), numbers))
 
 
 def read_source(source: Source) -> Graph:

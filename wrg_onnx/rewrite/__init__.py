@@ -1,6 +1,7 @@
 """From a plan to a smaller graph, and the proof that it is right."""
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
+from wrg_onnx.rewrite.decide import decide_branches
 from wrg_onnx.rewrite.fold import fold
 from wrg_onnx.rewrite.kept_channels import (
     KeptChannels,
@@ -31,6 +32,7 @@ __all__ = [
     "combine",
     "compare_with",
     "compose",
+    "decide_branches",
     "find_kept_channels",
     "fold",
     "has_branches",

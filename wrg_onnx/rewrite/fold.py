@@ -58,7 +58,7 @@ def fold(graph: Graph) -> Graph:
         return graph
     # Those in bodies count, too.
     before, after = (len(flatten(each).graph.nodes) for each in (graph, folded))
-    return replace(folded, folded=before - after)
+    return replace(folded, folded=graph.folded + before - after)
 
 
 def _computed(graph: Graph) -> Graph:

@@ -114,7 +114,8 @@ def prune(
         shape: Shapes of inputs that leave sizes open, by input: ``{"state": (2, 1, 128)}``. Else an
             open batch is 1, an image 224 x 224, and other open sizes are 16, or the first of a list
             at which the model runs.
-        value: What fills an input that would be random, by input: ``{"sr": 16000}``.
+        value: What fills an input that would be random, by input: ``{"sr": 16000}``. Branches that
+            it decides are laid flat: the pruned model is for that number alone.
         at_objects: Which share of the places where layers are looked at, for ``"repair"`` and
             ridge, lies on the object as the model's own saliency map sees it, in [0, 1]. Of a
             model without such a map they are drawn evenly.
