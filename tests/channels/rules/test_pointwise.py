@@ -56,6 +56,7 @@ CASES = [
     Case("Where-with-a-condition-per-channel-stays", "y = Where(q, a, b)", free=0,
          consts={"q": np.array([True, False] * 4).reshape(8, 1, 1)}),
     Case("CastLike", "y = CastLike(a, b)"),
+    Case("CastLike-a-number", "s = CastLike(k, a)  y = Mul(a, s)", consts={"k": np.float32(0.5)}),
     Case("Add-constant-per-position", "y = Add(a, c)", consts={"c": normal(6, 6)}),
     Case("Add-constant-per-element", "y = Add(a, c)", consts={"c": normal(1, 8, 6, 6)}),
     Case("SE-block", "p = GlobalAveragePool(a)  r = Conv(p, w1)  e = Relu(r)  t = Conv(e, w2)  "

@@ -20,12 +20,14 @@ _UNARY = (
     "Neg", "Not", "Reciprocal", "Round", "Sign", "Sin", "Sinh", "Sqrt", "Tan",
 )  # fmt: skip
 _NARY = (
-    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "CastLike", "Div", "Max",
+    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Max",
     "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
 )  # fmt: skip
 _COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 LISTED = "compares data with each number of a constant list along this axis"
-op_traits(Traits(is_pointwise=True, continues_layer=True), *_UNARY, *_NARY, *_COMPARISONS)
+op_traits(
+    Traits(is_pointwise=True, continues_layer=True), *_UNARY, *_NARY, *_COMPARISONS, "CastLike"
+)
 op_traits(
     Traits(every_position_alike=True, continues_layer=True, moves_elements=True, draws_random=True),
     "Dropout",
@@ -44,6 +46,18 @@ def couple_unary(call: Call) -> Coupling:
         X (...) -> Y (...).
     """
     return Coupling(outputs=(call.axes(),))
+
+
+@op_rule("CastLike", since=15)
+def couple_cast_like(call: Call) -> Coupling:
+    """Pass the channels of the first input through; of the other one only the type is looked at.
+
+    Shapes:
+        X (...), target of any shape -> Y like X.
+
+    Source: https://onnx.ai/onnx/operators/onnx__CastLike.html
+    """
+    return Coupling((call.axes(),), dropped=(call.axes(1).flat(),))
 
 
 @op_rule(*_NARY, since=1)
