@@ -25,7 +25,7 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ Written by `python tools/field.py`; do not edit it by hand. Every model was cut
 that can be asked for; a model that allows less than was asked is cut by that.
 *Error* is that of the proof: the largest difference between the cut model and
 the original with the removed channels silenced, relative to the largest value.
+*Through norms* is removed with `--through-norms`, where that allows more.
 """
 
 
@@ -66,6 +67,8 @@ class Outcome:
         most: The largest share that can be asked for.
         error: The error of the proof.
         reason: Why it was not cut, or by less than was asked; empty if it was cut as asked.
+        freed: The share that was removed with `--through-norms`; None if it was not tried, because
+            the model was cut as asked or allows no more with it.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Outcome:
     most: float | None = None
     error: float | None = None
     reason: str = ""
+    freed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,27 +199,49 @@ def cut_here(path: Path, ratio: float, extra: Sequence[str]) -> Outcome:
         return Outcome(path.name, reason=_first_line(error))
     known = Outcome(path.name, parameters=shown.cost.parameters, most=shown.largest_ratio)
     held = f"{shown.frozen[0].reason} ({shown.frozen[0].share:.0%})" if shown.frozen else ""
-    # Rounded down: a ratio of one unit too much would be refused.
-    within = min(ratio, int(shown.largest_ratio * 1000) / 1000)
-    if within <= 0:
-        return Outcome(**{**asdict(known), "removed": 0.0, "reason": shown.nothing or held})
     takes = inspect.signature(wrg_onnx.prune).parameters
     options = {k: v for k, v in asked.items() if k in takes and k not in ("output", "cache")}
     try:
+        freed = _freed(ratio, shown.largest_ratio, options)
+        within = _within(ratio, shown.largest_ratio)
+        if within <= 0:
+            reason = shown.nothing or held
+            return replace(known, removed=0.0, reason=reason, freed=freed)
         report = wrg_onnx.prune(**{**options, "ratio": within, "cache": False}).report
     except WrgError as error:
-        return Outcome(**{**asdict(known), "reason": _first_line(error)})
+        return replace(known, reason=_first_line(error))
     removed = 1 - report.after.parameters / report.before.parameters
     is_less = removed < ratio - SLACK
     floor = f"each layer keeps {asked['floor']:.0%} of its channels"
-    return Outcome(
-        **{
-            **asdict(known),
-            "removed": removed,
-            "error": report.equivalence.error,
-            "reason": (held or floor) if is_less else "",
-        }
+    return replace(
+        known,
+        removed=removed,
+        error=report.equivalence.error,
+        reason=(held or floor) if is_less else "",
+        freed=freed,
     )
+
+
+def _within(ratio: float, most: float) -> float:
+    """Return what is asked for; rounded down, since a ratio of one unit too much is refused."""
+    return min(ratio, int(most * 1000) / 1000)
+
+
+def _freed(ratio: float, most: float, options: dict[str, Any]) -> float | None:
+    """Cut a model that allows too little once more, through its normalisations."""
+    import wrg_onnx
+
+    if most >= ratio or options["through_norms"]:
+        return None
+    look = inspect.signature(wrg_onnx.inspect).parameters
+    seen = {k: v for k, v in options.items() if k in look}
+    shown = wrg_onnx.inspect(**{**seen, "through_norms": True}).report
+    if shown.largest_ratio <= most:
+        return None
+    within = _within(ratio, shown.largest_ratio)
+    through = {**options, "ratio": within, "through_norms": True, "cache": False}
+    report = wrg_onnx.prune(**through).report
+    return 1 - report.after.parameters / report.before.parameters
 
 
 def _first_line(error: Exception) -> str:
@@ -234,10 +260,12 @@ def page(outcomes: Sequence[Outcome], trial: Trial, where: str) -> str:
     ordered = sorted(outcomes, key=lambda outcome: (outcome.name.lower(), outcome.name))
     extra = "".join(f" {argument}" for argument in trial.extra)
     done = [o for o in ordered if o.removed is not None and o.removed >= trial.ratio - SLACK]
+    freed = [o for o in ordered if o.freed is not None and o.freed >= trial.ratio - SLACK]
+    more = f", {len(freed)} more with `--through-norms`" if freed else ""
     lines = [
         INTRODUCTION.format(ratio=trial.ratio, extra=extra, where=where),
-        f"{len(done)} of {len(ordered)} models were cut as asked.\n",
-        "| model | parameters | removed | most | error | seconds |",
+        f"{len(done)} of {len(ordered)} models were cut as asked{more}.\n",
+        "| model | parameters | removed | most | error | through norms |",
         "|---|--:|--:|--:|--:|--:|",
         *(_row(outcome) for outcome in ordered),
     ]
@@ -260,7 +288,7 @@ def _row(one: Outcome) -> str:
         "-" if one.removed is None else f"{one.removed:.1%}",
         "" if one.most is None else f"{one.most:.1%}",
         "" if one.error is None else f"{one.error:.0e}",
-        f"{one.seconds:.0f}",
+        "" if one.freed is None else f"{one.freed:.1%}",
     )
     return f"| {' | '.join(cells)} |"
 

@@ -119,3 +119,17 @@ def test_archives_are_filled_by_the_script_that_is_given(folder):
 def test_no_models_are_an_error(tmp_path):
     with pytest.raises(SystemExit, match="no models in"):
         field.main([str(tmp_path)])
+
+
+def test_a_model_that_norms_hold_is_cut_once_more_through_them(folder):
+    text = """net (float[1,4,5] x) => (float[1,4,3] y) {
+      a = MatMul(x, w)  n = LayerNormalization(a, g)  y = MatMul(n, z) }"""
+    weights = {"w": normal(5, 20), "g": normal(20), "z": normal(20, 3)}
+    path = folder / "normed.onnx"
+    onnx.save(build(text, weights), path)
+    outcome = field.cut_here(path, 0.6, L1)
+    assert outcome.removed == 0.0
+    assert outcome.freed == pytest.approx(0.6, abs=0.03)
+    page = field.page([outcome], field.Trial(0.6), "in no time")
+    assert "0 of 1 models were cut as asked, 1 more with `--through-norms`." in page
+    assert f"| {outcome.freed:.1%} |" in page
