@@ -124,7 +124,7 @@ NOTHING = {
     ),
     "no free channel": (
         "net (float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Conv(x, w) }", ("w",),
-        "no channel is free, and most parameters stay because Conv",
+        "no channel is free, mostly because input 'x' is the model's input",
     ),
 }  # fmt: skip
 
