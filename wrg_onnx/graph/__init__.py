@@ -23,7 +23,7 @@ from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
-from wrg_onnx.graph.shapes import infer_shapes, partial_shapes
+from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread
 from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
@@ -62,6 +62,7 @@ __all__ = [
     "fill_inputs",
     "find_constant_part",
     "fingerprint",
+    "fixed_sizes",
     "flatten",
     "from_bytes",
     "from_message",

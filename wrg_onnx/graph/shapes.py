@@ -88,6 +88,34 @@ def partial_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str,
     return {name: shape for name, shape in shapes.items() if name not in graph.constants}
 
 
+def fixed_sizes(graph: Graph) -> dict[str, tuple[int | None, ...]]:
+    """Find the sizes that tensors have whatever the model is fed.
+
+    Args:
+        graph: The model; sizes that its inputs leave open stay open.
+
+    Returns:
+        By tensor of the main graph whose rank is known: per axis its size, None where it may vary.
+
+    Raises:
+        ModelError: If shapes contradict each other.
+    """
+    model, absent = without_weights(graph)
+    declare_inputs(model, {name: graph.constants.forms[name] for name in absent})
+    _bind(model.graph, {})
+    found = _inferred(model, graph.name).graph
+    return {
+        info.name: tuple(_size(dim) for dim in info.type.tensor_type.shape.dim)
+        for info in (*found.input, *found.value_info, *found.output)
+        if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape")
+    }
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    # A size of 0 or below is an exporter's way to say "unknown".
+    return int(dim.dim_value) if dim.dim_value > 0 else None
+
+
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     try:
         return infer(model)

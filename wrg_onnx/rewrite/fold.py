@@ -22,6 +22,7 @@ from wrg_onnx.graph import (
     stored_bytes,
     with_constants,
 )
+from wrg_onnx.rewrite.fixed_conditions import fix_conditions
 
 KNOWN_DOMAINS = ("", "com.microsoft")
 """The domains of the operators that ONNX Runtime computes by itself."""
@@ -52,7 +53,7 @@ def fold(graph: Graph) -> Graph:
         of inputs, outputs and of the tensors that are left are as before.
     """
     folded = graph
-    while (found := lay_flat(_computed(folded))) is not folded:
+    while (found := lay_flat(fix_conditions(_computed(folded)))) is not folded:
         folded = found
     if folded is graph:
         return graph
