@@ -137,3 +137,29 @@ def test_constants_of_a_branch_come_along():
     found = laid(text, {"v": WEIGHTS["v"], "q": np.bool_(True)}, ["Conv"])
     (weight,) = (a for a in found.constants.values() if a.shape == (4, 3, 1, 1) and a[0, 0] == 1)
     assert weight.reshape(-1).tolist() == list(range(1, 13))
+
+
+SHADOWING = """net (float[1,3,6,6] x) => (float[1,3,6,6] y) <int64 n = {{2}}, bool go = {{1}}> {{
+  y = If(q)
+  <then_branch = t () => (float[1,3,6,6] v) {{
+     v = Relu(x)
+     w = Loop(n, go, x)
+     <body = b (int64 i, bool on, float[1,3,6,6] {fed}) => (bool more, float[1,3,6,6] o) {{
+        more = Identity(on)  {made}  o = Add(v, {read}) }}>
+     v2 = Add(v, w) }},
+   else_branch = e () => (float[1,3,6,6] d) {{ d = Neg(x) }}>
+}}""".replace("(float[1,3,6,6] v) {{", "(float[1,3,6,6] v2) {{")
+
+
+@pytest.mark.parametrize(
+    ("fed", "made", "read"),
+    [("y", "", "y"), ("s", "y = Neg(s)", "y"), ("v2", "", "v2"), ("s", "v2 = Neg(s)", "v2")],
+)
+def test_bodies_inside_keep_names_of_their_own_apart(fed, made, read):
+    """They may be those under which the If returns what the branch makes."""
+    text = SHADOWING.format(fed=fed, made=made, read=read)
+    found = laid(text, {"q": np.bool_(True)}, ["Relu", "Loop", "Add"])
+    (loop,) = (node for node in found.nodes if node.op == "Loop")
+    body = loop.attributes["body"]
+    own = {value.name for value in body.inputs} | {n for node in body.nodes for n in node.outputs}
+    assert own.isdisjoint({n for node in found.nodes for n in node.outputs})

@@ -89,6 +89,11 @@ def test_a_branch_of_zeros_leaves_the_proof_to_the_other_one(tmp_path):
     text = text.replace("  out = Conv(y, z) }", "}").replace(
         "f = Conv(a, e1)  g = Tanh(f)  v = Conv(g, e2)", "v = Identity(none)"
     )
+    # A condition that the number alone decided would lay the branch flat.
+    text = text.replace(
+        "y = If(q)",
+        "s = ReduceMax<keepdims = 0>(x)  p = IsNaN(s)  r = Not(p)  k = And(q, r)\n  y = If(k)",
+    )
     weights = {name: WEIGHTS[name] for name in ("w", "t1", "t2")}
     weights["none"] = np.zeros((1, 8, 6, 6), np.float32)
     path = tmp_path / "m.onnx"

@@ -77,3 +77,13 @@ def test_a_pruned_file_is_for_the_number_and_the_report_says_so():
     assert [value.name for value in result.model.graph.input] == ["x", "rate"]
     problems = wrg_onnx.validate(model, result.model, value={"rate": 8}).report.problems
     assert not problems
+
+
+def test_of_several_numbers_only_those_count_that_decide():
+    text = TEXT.replace("int64 rate)", "int64 rate, float gain)").replace(
+        "y = Conv(h, z)", "g = Mul(h, gain)  y = Conv(g, z)"
+    )
+    graph = fill_inputs(from_proto(build(text, WEIGHTS), name="m"), {"rate": 8.0, "gain": 2.0})
+    found = decide_branches(graph)
+    assert "If" not in {node.op for node in found.nodes}
+    assert found.decided == {"rate": 8}

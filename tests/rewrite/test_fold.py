@@ -9,7 +9,8 @@ from onnx import numpy_helper
 from strategies import build, normal, run
 
 import wrg_onnx
-from wrg_onnx.graph import Graph, from_proto, to_message
+from wrg_onnx.errors import ValidationError
+from wrg_onnx.graph import Edit, Graph, edited, from_proto, to_message
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.rewrite import fold
@@ -351,3 +352,51 @@ def test_layers_that_share_a_bias_through_identities_are_cut_and_recovered_apart
     report = wrg_onnx.prune(build(text, weights), ratio=0.3, recover="ridge", samples=8).report
     assert report.units == 24
     assert {fit.layer for fit in report.recovery.fits} == {"c", "d", "y"}
+
+
+@pytest.mark.parametrize("held", ["fed", "initializer"])
+def test_a_constant_is_not_read_where_a_body_has_another_tensor_of_its_name(held):
+    fed, own = ("c", "") if held == "fed" else ("s", " <float[1,3,6,6] c>")
+    text = f"""net (float[1,3,6,6] x) => (float[1,3,6,6] y) {{
+      i = Identity(c)
+      y = Loop(n, go, x)
+      <body = b (int64 k, bool on, float[1,3,6,6] {fed}) => (bool more, float[1,3,6,6] o){own} {{
+         more = Identity(on)  h = Mul({fed}, c)  o = Add(h, i) }}>
+    }}"""
+    weights = {"c": normal(1, 3, 6, 6), "n": np.array(2), "go": np.bool_(True)}
+    model = build(text.replace(own, ""), weights)
+    if held == "initializer":
+        (loop,) = (node for node in model.graph.node if node.op_type == "Loop")
+        body = next(a.g for a in loop.attribute if a.name == "body")
+        body.initializer.append(numpy_helper.from_array(normal(1, 3, 6, 6, seed=9), "c"))
+    graph = from_proto(model, name="m")
+    found = fold(graph)
+    np.testing.assert_array_equal(
+        run(to_message(found), {"x": X})[0], run(to_message(graph), {"x": X})[0]
+    )
+
+
+def test_constants_of_bodies_of_the_first_ir_versions_are_nodes_there():
+    text = """net (float[1,3,6,6] x, bool q) => (float[1,3,6,6] y) {
+      y = If(q)
+      <then_branch = t () => (float[1,3,6,6] u) {
+         k = Constant<value = float[3,1,1] {1, 2, 3}>()  n = Mul(k, k)  u = Add(x, n) },
+       else_branch = e () => (float[1,3,6,6] v) { v = Neg(x) }>
+    }"""
+    found = fold(from_proto(build(text, opset=8, ir=3), name="m"))
+    written = to_message(found)
+    onnx.checker.check_model(written, full_check=True)
+    feeds = {"x": X, "q": np.array(True)}
+    offset = np.float32([1, 4, 9]).reshape(3, 1, 1)
+    np.testing.assert_array_equal(run(written, feeds)[0], X + offset)
+    assert found.folded == 1
+
+
+def test_a_folding_that_computes_something_else_ends_the_run(monkeypatch):
+    def wrong(source):
+        folded_graph = fold(from_proto(source, name="m"))
+        return edited(folded_graph, Edit({"n": folded_graph.constants["n"] * np.float32(1.1)}))
+
+    monkeypatch.setattr("wrg_onnx.pipeline.source.read_source", wrong)
+    with pytest.raises(ValidationError, match=r"differs by .* once its constants are computed"):
+        wrg_onnx.prune(build(SPECTRAL, SPECTRAL_WEIGHTS), ratio=0.5, criterion="l1", recover="none")

@@ -241,3 +241,25 @@ def test_a_thinned_transformer_is_a_valid_file(tmp_path):
     written = onnx.load(path)
     onnx.checker.check_model(written, full_check=True)
     assert [node.op_type for node in written.graph.node].count("Gather") == 0
+
+
+def test_norms_in_bodies_do_not_ask_for_the_option_that_was_given():
+    text = """net (float[2,4,5] x) => (float[2,4,3] y) {
+      a = MatMul(x, w)  s = ReduceMax<keepdims = 0>(x)  q = IsNaN(s)
+      n = If(q)
+      <then_branch = t () => (float[2,4,8] u) { u = LayerNormalization(a, g) },
+       else_branch = e () => (float[2,4,8] v) { v = Relu(a) }>
+      y = MatMul(n, z) }"""
+    model = build(text, {**W, "g": SCALES["g"]})
+    held = wrg_onnx.inspect(model, through_norms=True).report.frozen
+    (row,) = (row for row in held if "normalises" in row.reason)
+    assert row.reason.endswith("in a branch or loop body, where the proof cannot follow")
+    assert row.way_out == ""
+
+
+def test_the_proof_of_rounds_counts_the_norms_of_each():
+    model = build(RESIDUAL, RESIDUAL_WEIGHTS)
+    options = {"ratio": 0.6, "criterion": "l1", "recover": "none", "through_norms": True}
+    report = wrg_onnx.prune(model, rounds=2, **options).report
+    assert report.equivalence.norms == 2
+    assert report.equivalence.moved > 0

@@ -6,13 +6,13 @@ Shape stands out: it is where axes become numbers, so that the pass treats it by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.entries import find_axes
 from wrg_onnx.channels.ledger import Ledger
-from wrg_onnx.channels.reasons import Kind, Why
+from wrg_onnx.channels.reasons import Kind, Why, kind_of
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
 from wrg_onnx.channels.sizes import (
     Sizes,
@@ -26,6 +26,7 @@ from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, van
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Flat, Graph, Node, Shape
 
+NORM_INSIDE = "normalises over this axis in a branch or loop body, where the proof cannot follow"
 RETURNED = Why("is the model's output", Kind.OUTPUT)
 NO_SHAPE = Why(
     "stands in a branch or loop body, at shapes that no run at these sizes shows", Kind.NO_SHAPE
@@ -115,6 +116,8 @@ def propagate(
             coupling = _ask(call, graph.name)
         else:
             coupling = _refuse(call, no_shape(node, flat))
+        if premises.through_norms and not call.through_norms:
+            coupling = _held_inside(coupling)
         # What the rule says, and what its node must not see changed: repeated heads, and sizes
         # that nobody can write anew.
         ledger.record(call, coupling, fed)
@@ -225,6 +228,15 @@ def _ask(call: Call, name: str) -> Coupling:
         return rule(call)
     except ShapeConflictError as error:
         raise ModelError(f"'{name}': {call.node} gets shapes that do not fit: {error}") from error
+
+
+def _held_inside(coupling: Coupling) -> Coupling:
+    """Say why a normalisation holds its axis though channels may go through others."""
+    frozen = tuple(
+        Freeze(one.ids, NORM_INSIDE) if kind_of(one.reason) is Kind.NORMALISED else one
+        for one in coupling.frozen
+    )
+    return replace(coupling, frozen=frozen)
 
 
 def no_shape(node: Node, flat: Flat) -> Why:

@@ -77,19 +77,18 @@ def _lay(
             nodes.append(node)
             continue
         branch = next(a.g for a in node.attribute if a.name == taken[index])
-        inner = parts[*own.path, (index, taken[index])]
-        nodes += _inlined(node, branch, inner)
+        nodes += _inlined(node, branch, (*own.path, (index, taken[index])), parts)
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del part.node[:]
     part.node.extend(copies)
 
 
 def _inlined(
-    node: onnx.NodeProto, branch: onnx.GraphProto, inner: Subgraph
+    node: onnx.NodeProto, branch: onnx.GraphProto, path: Path, parts: Mapping[Path, Subgraph]
 ) -> Iterator[onnx.NodeProto]:
     """Yield the nodes of a branch under names that are free, its constants among them."""
-    names = {name: inner.unique(name) for each in branch.node for name in each.output if name}
-    names |= {tensor.name: inner.unique(tensor.name) for tensor in branch.initializer}
+    inner = parts[path]
+    names = {name: inner.unique(name) for name in _names_in(branch)}
     # What the branch makes takes the name under which the If returned it; what it returns twice,
     # or merely hands on, gets there through an Identity.
     handed: list[tuple[str, str]] = []
@@ -104,25 +103,44 @@ def _inlined(
         attribute = made.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
         attribute.t.CopyFrom(tensor)
         yield made
-    for each in branch.node:
-        _rename(each, names)
+    for index, each in enumerate(branch.node):
+        _rename(each, (*path, index), names, parts)
         yield each
     for source, name in handed:
         yield onnx.helper.make_node("Identity", [names.get(source, source)], [name])
 
 
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Rename what a node and the bodies in it read and make, in place."""
+def _rename(
+    node: onnx.NodeProto,
+    place: tuple[object, ...],
+    names: Mapping[str, str],
+    parts: Mapping[Path, Subgraph],
+) -> None:
+    """Rename what a node reads and makes, and all in the bodies in it, in place.
+
+    Args:
+        node: The node.
+        place: The path of the graph that it is in, and its index there.
+        names: The new names, by those that are used there.
+        parts: The graphs of the model before it was changed.
+    """
     for side in (node.input, node.output):
         side[:] = [names.get(name, name) for name in side]
+    *path, index = place
     for attribute in node.attribute:
         if attribute.type != onnx.AttributeProto.GRAPH:
             continue
-        part = attribute.g
-        own = {value.name for value in part.input} | {t.name for t in part.initializer}
-        own.update(name for each in part.node for name in each.output)
-        outer = {name: new for name, new in names.items() if name not in own}
-        for each in part.node:
-            _rename(each, outer)
-        for value in part.output:
-            value.name = outer.get(value.name, value.name)
+        part, within = attribute.g, (*path, (index, attribute.name))
+        # Around it there are other names from now on, and its own shall be none of these.
+        own = {name: parts[within].unique(name) for name in _names_in(part)}  # type: ignore[index]
+        inner = {**names, **own}
+        for number, each in enumerate(part.node):
+            _rename(each, (*within, number), inner, parts)
+        for value in (*part.input, *part.initializer, *part.output, *part.value_info):
+            value.name = inner.get(value.name, value.name)
+
+
+def _names_in(part: onnx.GraphProto) -> set[str]:
+    """Return the names of all that a graph is fed, holds or makes itself."""
+    names = {value.name for value in part.input} | {tensor.name for tensor in part.initializer}
+    return names | {name for node in part.node for name in node.output if name}

@@ -124,7 +124,8 @@ def is_guessed(inputs: Sequence[Value], given: Mapping[str, Shape]) -> bool:
         if value.name in given:
             continue
         for axis, dim in enumerate(value.shape or ()):
-            if not isinstance(dim, int) and axis and (dim is None or dim not in bound):
+            counts = axis or len(value.shape or ()) == 1  # a row of numbers is no row of samples
+            if not isinstance(dim, int) and counts and (dim is None or dim not in bound):
                 return True
     return False
 

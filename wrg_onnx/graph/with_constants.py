@@ -17,20 +17,28 @@ from wrg_onnx.graph.weights import Entry
 from wrg_onnx.graph.wire import key_of
 
 
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """A constant, by its name in the flat graph and by that in the graph that holds it."""
+
+    flat: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Change:
     """What is done to a model, by flat names and indices.
 
     Attributes:
         values: Tensors that become constants.
-        passed: By tensor that an Identity makes of a constant, that constant: its readers get it,
-            under the name that it has where they are.
+        passed: By tensor that an Identity makes of a constant: that constant, which its readers get
+            where no graph on the way has another tensor of that name.
         nodes: The nodes that go.
         constants: The constants that go.
     """
 
     values: Mapping[str, Array]
-    passed: Mapping[str, str]
+    passed: Mapping[str, _Constant]
     nodes: frozenset[int]
     constants: frozenset[str]
 
@@ -64,12 +72,9 @@ def with_constants(graph: Graph, part: ConstantPart, values: Mapping[str, Array]
 
 def _plan(graph: Graph, part: ConstantPart, values: Mapping[str, Array]) -> _Change:
     """Find what goes when some tensors are known."""
-    passed = {
-        node.outputs[0]: node.inputs[0]
-        for node in part.nodes
-        if node.op == "Identity" and not node.domain and node.inputs[0] in part.constants
-    }
     inner = {node.index for node in part.nodes}
+    passed = _passed(graph, part, inner)
+    read_by: dict[int, set[str]] = {}
     # What is read whatever happens: by the nodes that stay, by callers, and by what runs a body.
     before = {value.name for value in graph.outputs}
     after = set(before)
@@ -80,11 +85,14 @@ def _plan(graph: Graph, part: ConstantPart, values: Mapping[str, Array]) -> _Cha
         for node in subgraph.graph.nodes:
             read = set(map(subgraph.unique, node.inputs))
             before |= read
-            if subgraph.first + node.index not in inner:
-                after.update(passed.get(name, name) for name in read)
+            seen = {_seen(subgraph, name, passed) for name in node.inputs}
+            if subgraph.first + node.index in inner:
+                read_by[subgraph.first + node.index] = {constant.flat for constant in seen}
+            else:
+                after.update(constant.flat for constant in seen)
     known = dict(values)
     while True:
-        kept, read = _needed(part, known, passed, after)
+        kept, read = _needed(part, known, read_by, after)
         # A node that stays makes all of its outputs.
         made_anyway = {name for node in kept for name in node.outputs if name in known}
         if not made_anyway:
@@ -102,8 +110,32 @@ def _plan(graph: Graph, part: ConstantPart, values: Mapping[str, Array]) -> _Cha
     )
 
 
+def _passed(graph: Graph, part: ConstantPart, inner: set[int]) -> dict[str, _Constant]:
+    """Find what Identity nodes make of constants."""
+    found = {}
+    for subgraph in subgraphs(graph):
+        for node in subgraph.graph.nodes:
+            if node.op == "Identity" and subgraph.first + node.index in inner:
+                constant = _Constant(subgraph.unique(node.inputs[0]), node.inputs[0])
+                if constant.flat in part.constants:
+                    found[subgraph.unique(node.outputs[0])] = constant
+    return found
+
+
+def _seen(subgraph: Subgraph, name: str, passed: Mapping[str, _Constant]) -> _Constant:
+    """Return what a node of a graph is to read in the place of a tensor, mostly the tensor."""
+    unique = subgraph.unique(name)
+    constant = passed.get(unique)
+    if constant is None or subgraph.unique(constant.name) != constant.flat:
+        return _Constant(unique, name)
+    return constant
+
+
 def _needed(
-    part: ConstantPart, known: Mapping[str, Array], passed: Mapping[str, str], after: set[str]
+    part: ConstantPart,
+    known: Mapping[str, Array],
+    read_by: Mapping[int, set[str]],
+    after: set[str],
 ) -> tuple[list[Node], set[str]]:
     """Return the nodes that are needed still, and all tensors that are read then."""
     kept: list[Node] = []
@@ -111,7 +143,7 @@ def _needed(
     for node in reversed(part.nodes):
         if any(name in read and name not in known for name in node.outputs if name):
             kept.append(node)
-            read.update(passed.get(name, name) for name in node.inputs)
+            read |= read_by[node.index]
     return kept, read
 
 
@@ -135,16 +167,26 @@ def _rewrite(
     for unique, array in change.values.items():
         if unique not in made:
             continue
+        if message.ir_version < INPUTS_FROM_IR and subgraph.path:
+            # What a body holds would have to be fed to it there.
+            part.node.insert(0, _constant_node(made[unique], array, weights))
+            continue
         tensor = part.initializer.add(name=made[unique])
         set_tensor(tensor, array, weights)
-        if message.ir_version < INPUTS_FROM_IR and not subgraph.path:
+        if message.ir_version < INPUTS_FROM_IR:
             info = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             part.input.append(info)
 
 
+def _constant_node(name: str, array: Array, weights: dict[str, Entry]) -> onnx.NodeProto:
+    node = onnx.NodeProto(op_type="Constant", output=[name])
+    attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    set_tensor(attribute.t, array, weights)
+    return node
+
+
 def _nodes(part: onnx.GraphProto, subgraph: Subgraph, change: _Change) -> Iterator[onnx.NodeProto]:
     """Yield the nodes that stay, with what they read from now on."""
-    local = {unique: name for name, unique in subgraph.names.items()}
     for index, node in enumerate(part.node):
         if subgraph.first + index in change.nodes:
             continue
@@ -152,7 +194,7 @@ def _nodes(part: onnx.GraphProto, subgraph: Subgraph, change: _Change) -> Iterat
         if is_constant and subgraph.unique(node.output[0]) in change.constants:
             continue
         for position, name in enumerate(node.input):
-            constant = change.passed.get(subgraph.unique(name))
-            if constant is not None:
-                node.input[position] = local.get(constant, constant)
+            seen = _seen(subgraph, name, change.passed).name
+            if seen != name:
+                node.input[position] = seen
         yield node

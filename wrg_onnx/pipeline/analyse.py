@@ -142,8 +142,9 @@ def _check_limits(graph: Graph, limits: Limits) -> None:
     for option, globs in (("keep", limits.keep), ("only", limits.only)):
         for glob in globs:
             if not named_by(glob, names):
+                folded = " once its constants are computed" if graph.folded else ""
                 raise UsageError(
-                    f"{option} '{glob}' matches no node or weight of '{graph.name}': "
+                    f"{option} '{glob}' matches no node or weight of '{graph.name}'{folded}: "
                     "`wrg-onnx inspect` lists the layers' names"
                 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
-from wrg_onnx.graph import check_model_output, check_sources, save
+from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
@@ -26,12 +26,12 @@ from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.rounds import choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
-from wrg_onnx.pipeline.source import Source
+from wrg_onnx.pipeline.source import Source, read_as_it_is
 from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.frozen import main_reason, spoken
 from wrg_onnx.report.records import PruneReport
-from wrg_onnx.rewrite import compose, read_note, with_note
+from wrg_onnx.rewrite import check_folding, compose, read_note, with_note
 from wrg_onnx.select import Candidates, largest_ratio
 
 
@@ -118,6 +118,9 @@ def _analyse(source: Source, config: PruneConfig, clock: Clock) -> Model:
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
         _check_ratio(model, config)
+        if model.graph.folded:
+            original = fill_inputs(read_as_it_is(source), config.data.values)
+            check_folding(original, model.graph, model.input_shapes)
     return model
 
 

@@ -21,7 +21,7 @@ from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.sparsify import sparsify_model
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.report.records import SparsifyReport
-from wrg_onnx.rewrite import Equivalence, KeptChannels, Survivors, compose
+from wrg_onnx.rewrite import Equivalence, KeptChannels, Survivors, compose, worst_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,8 @@ class Rounds:
         done: How many rounds were proven.
         removed: How many units went in all.
         added: How many parameters the biases have that recovery added.
-        equivalence: The proof with the largest error.
+        equivalence: The proof with the largest error; of the normalisations the round counts in
+            which most of them, and furthest, went over fewer channels.
         notes: What a user should know about the cuts.
         sparsified: How the original was trained before the cut; None if it was not.
     """
@@ -106,8 +107,8 @@ def cut_in_rounds(
             # From here on this round counts.
             cut, kept, recovered = following, left, None
             number, removed = number + 1, removed + chosen.selection.removed
-            if equivalence is None or cut.equivalence.error > equivalence.error:
-                equivalence = cut.equivalence
+            found = cut.equivalence
+            equivalence = found if equivalence is None else worst_of(equivalence, found)
             attempts.proven = True
         if attempts.failed:
             break

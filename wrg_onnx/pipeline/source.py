@@ -35,6 +35,15 @@ def read_source(source: Source) -> Graph:
     Raises:
         ModelError: If it is not a valid one, or its external data is not there.
     """
+    return fold(read_as_it_is(source))
+
+
+def read_as_it_is(source: Source) -> Graph:
+    """Read a model, and compute nothing.
+
+    Raises:
+        ModelError: As ``read_source``.
+    """
     if isinstance(source, Path):
-        return fold(load(source))
-    return fold(from_bytes(source) if isinstance(source, bytes) else from_message(source))
+        return load(source)
+    return from_bytes(source) if isinstance(source, bytes) else from_message(source)

@@ -14,9 +14,11 @@ from wrg_onnx.rewrite.plan import Plan, plan_slices
 from wrg_onnx.rewrite.proof import (
     TOLERANCE,
     Equivalence,
+    check_folding,
     combine,
     compare_with,
     validate_translation,
+    worst_of,
 )
 from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
 from wrg_onnx.rewrite.surviving_units import Survivors
@@ -29,6 +31,7 @@ __all__ = [
     "Reference",
     "Survivors",
     "apply_plan",
+    "check_folding",
     "combine",
     "compare_with",
     "compose",
@@ -42,4 +45,5 @@ __all__ = [
     "run_masked",
     "validate_translation",
     "with_note",
+    "worst_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,16 +29,19 @@ def decide_branches(graph: Graph) -> Graph:
     """
     numbers = {v.name: v.number for v in graph.inputs if v.number is not None and _is_fixed(v)}
     given = {v.name: _filled(v, numbers[v.name]) for v in graph.inputs if v.name in numbers}
-    found = graph
-    while conditions := dict(_conditions(found, set(given))):
-        types = {name: array.dtype for name, array in given.items()}
-        names = sorted(set(conditions.values()))
-        values = PartSessions(found).open(types, names, exact=True).run(given)
-        chosen = {(i, 0): np.asarray(values[name].all()) for i, name in conditions.items()}
+    found, decisive = graph, set[str]()
+    while conditions := {index: (name, of) for index, name, of in _conditions(found, given)}:
+        decisive |= {source for _, of in conditions.values() for source in of}
+        names = sorted({name for name, _ in conditions.values()})
+        types = {name: given[name].dtype for name in given}
+        session = PartSessions(found).open(types, names, exact=True)
+        fed = [value.name for value in session.engine.get_inputs()]
+        values = session.run({name: given[name] for name in fed if name in given})
+        chosen = {(i, 0): np.asarray(values[name].all()) for i, (name, _) in conditions.items()}
         found = fold(edited(found, Edit(operands=chosen)))
     if found is graph:
         return graph
-    return replace(found, decided=numbers)
+    return replace(found, decided={name: numbers[name] for name in sorted(decisive)})
 
 
 def _is_fixed(value: Value) -> bool:
@@ -49,17 +52,22 @@ def _filled(value: Value, number: float) -> Array:
     return np.full([int(size or 0) for size in value.shape or ()], number, value.dtype)
 
 
-def _conditions(graph: Graph, given: set[str]) -> Iterator[tuple[int, str]]:
-    """Yield the conditions of the main graph that depend on these inputs and on constants alone."""
-    known = given | (graph.constants.keys() - graph.fed_constants)
+def _conditions(graph: Graph, given: Iterable[str]) -> Iterator[tuple[int, str, frozenset[str]]]:
+    """Yield the conditions of the main graph that depend on these inputs and on constants alone.
+
+    Each is the index of its node, the tensor, and the inputs that it depends on.
+    """
+    known = {name: frozenset[str]() for name in graph.constants.keys() - graph.fed_constants}
+    known |= {name: frozenset({name}) for name in given}
     for node in graph.nodes:
         if _is_decided(node, known):
-            known.update(node.outputs)
+            sources = frozenset[str]().union(*(known[name] for name in node.inputs if name))
+            known.update(dict.fromkeys(node.outputs, sources))
         elif node.op == "If" and not node.domain and node.inputs[0] in known:
-            yield node.index, node.inputs[0]
+            yield node.index, node.inputs[0], known[node.inputs[0]]
 
 
-def _is_decided(node: Node, known: set[str]) -> bool:
+def _is_decided(node: Node, known: Mapping[str, frozenset[str]]) -> bool:
     traits = traits_of(node)
     is_open = traits.draws_random or traits.runs_bodies or node.domain not in ("", "com.microsoft")
-    return not is_open and known.issuperset(name for name in node.inputs if name)
+    return not is_open and all(name in known for name in node.inputs if name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import ValidationError, WrgError
 from wrg_onnx.graph import (
     KEYS,
@@ -87,6 +88,38 @@ def combine(found: Sequence[Equivalence]) -> Equivalence:
         parts=max(one.parts for one in found),
         moved=max(one.moved for one in found),
     )
+
+
+def check_folding(original: Graph, folded: Graph, input_shapes: Mapping[str, Shape]) -> None:
+    """Hold a model whose constants were computed against the file, on a random input.
+
+    All that is proven of a cut is proven against the folded model.
+
+    Args:
+        original: The model as the file has it.
+        folded: The same with what depends on no input computed, and branches laid flat.
+        input_shapes: A concrete shape per input.
+
+    Raises:
+        ValidationError: If an output differs by more than rounding.
+    """
+    feeds = random_feeds(original, input_shapes, np.random.default_rng(0))
+    names = [value.name for value in original.outputs]
+    expected, found = run_once(original, feeds, names), run_once(folded, feeds, names)
+    for name, values in expected.items():
+        error = _difference(name, values, found[name])
+        if not error <= _tolerance(values):
+            raise _failure(
+                f"'{name}' differs by {error:.2g} from the file once its constants are computed",
+                error,
+            )
+
+
+def worst_of(first: Equivalence, second: Equivalence) -> Equivalence:
+    """Choose, of the proofs of two cuts, the one with the larger error, and the larger move."""
+    worst = second if second.error > first.error else first
+    norms, moved = max(first.norms, second.norms), max(first.moved, second.moved)
+    return replace(worst, norms=norms, moved=moved)
 
 
 def validate_translation(
