@@ -18,6 +18,11 @@ from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.sizes import Sizes, constant_sizes, from_source, may_be_sizes
 from wrg_onnx.graph import Array, Node, Shape, Weights
 
+WHOLE_GROUPS = 0
+"""Among the carriers of a grouped convolution: its groups carry the units, not positions in them.
+
+Groups stand before the channels of a group, as the parts of an axis divided into both would."""
+
 
 class ShapeConflictError(ValueError):
     """Two axes that an operator holds against each other differ in length."""
@@ -122,7 +127,8 @@ class Call:
         inputs: One operand per input; None where an optional input is absent.
         output_shapes: Concrete shapes of the outputs; ``()`` where one is absent.
         carriers: The output axes that are to carry the units of an axis that is divided; of a
-            division that none of them belongs to, the part with most units does.
+            division that none of them belongs to, the part with most units does. Of a grouped
+            convolution, ``WHOLE_GROUPS`` where these carry them.
         fresh: Makes ids for the parts of a division, on a trial pass alone: each part then gets
             ids of its own, and what freezes them tells which ones can carry the units.
         head_dims: Whether activations that are contracted with each other may lose positions.
@@ -289,6 +295,8 @@ class Coupling:
             position that a rule names nowhere is frozen.
         divisions: The axes that a Reshape divided.
         quantised: Operands of integers that stand for other numbers.
+        in_groups: The channels that a grouped convolution reads and makes, where it could lose
+            whole groups as well as equal positions of all of them; None where it has no choice.
         choice: Which part carries the units, for the report; empty where there was no choice.
         statistics: What it takes statistics over, if positions may go there.
     """
@@ -303,6 +311,7 @@ class Coupling:
     dropped: tuple[IdArray, ...] = ()
     divisions: tuple[Division, ...] = ()
     quantised: tuple[Quantised, ...] = ()
+    in_groups: IdArray | None = None
     choice: str = ""
     statistics: Statistics | None = None
 

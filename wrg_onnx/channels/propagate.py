@@ -48,7 +48,8 @@ class Premises:
         shapes: A concrete shape by tensor name; in a body it may be unknown.
         elsewhere: The shapes at other sizes of the inputs, empty where there are none.
         copies: The axes that single readers of a shared vector see, by (node index, position).
-        carriers: By node index, the output axes that carry the units of a divided axis.
+        carriers: By node index, the output axes that carry the units of a divided axis, or that
+            whole groups of a convolution do.
         is_trial: Whether every part of a divided axis gets ids of its own instead.
         head_dims: Whether activations that are contracted with each other may lose positions.
         through_norms: Whether statistics may be taken over fewer positions.
@@ -135,6 +136,7 @@ def propagate(
             demands,
             makes_channels=bool(coupling.filters),
             divisions=coupling.divisions,
+            in_groups=coupling.in_groups,
             choice=coupling.choice,
             has_shapes=has_shapes,
             quantised=coupling.quantised,

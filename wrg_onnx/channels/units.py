@@ -49,6 +49,7 @@ class Analysed:
         demands: The numbers in shape operands that count positions.
         makes_channels: Whether filters of a weight become channels of the output here.
         divisions: The axes that a Reshape divided.
+        in_groups: The channels of a grouped convolution that could lose whole groups, too.
         choice: Which part carries the units, for the report.
         has_shapes: Whether the shapes around it are known; in a body they need not be.
         quantised: Operands of integers that stand for other numbers.
@@ -60,6 +61,7 @@ class Analysed:
     demands: tuple[Demand, ...]
     makes_channels: bool = False
     divisions: tuple[Division, ...] = ()
+    in_groups: IdArray | None = None
     choice: str = ""
     has_shapes: bool = True
     quantised: tuple[Quantised, ...] = ()
