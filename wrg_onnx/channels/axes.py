@@ -85,6 +85,7 @@ class Operand:
         computed: Its elements as sizes, where it is a small tensor computed from shapes.
         vanishes: Whether a channel of it is zero once the constants of its unit are.
         is_zero: Whether the graph makes it of zeros alone.
+        elsewhere: Its shape at other sizes of the model's inputs; None where that is not known.
         port: The node that reads it, and at which place.
     """
 
@@ -95,6 +96,7 @@ class Operand:
     computed: Sizes | None = None
     vanishes: bool = False
     is_zero: bool = False
+    elsewhere: Shape | None = None
     port: tuple[int, int] = (0, 0)
 
     @property

@@ -74,10 +74,12 @@ class _Known:
         zero: Those that the graph makes of zeros alone.
         vanishing: Those whose channels are zero once the constants of their units are.
         sizes: The elements of small tensors that are computed from shapes and constants.
+        is_open: Whether the model's inputs leave sizes open.
     """
 
     axes: dict[str, Axes]
     weights: set[str]
+    is_open: bool = False
     zero: set[str] = field(default_factory=set)
     vanishing: set[str] = field(default_factory=set)
     sizes: dict[str, Sizes] = field(default_factory=dict)
@@ -100,7 +102,6 @@ def propagate(
     ledger.plain |= set(graph.constants)
     fed = frozenset(value.name for value in graph.inputs)
     has_shape = {*premises.shapes, *graph.constants, ""}
-    is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     entries: dict[int, list[str]] = {}
     for name, entrance in flat.entries.items():
         entries.setdefault(entrance.node, []).append(name)
@@ -128,7 +129,7 @@ def propagate(
             _note_origins(call, coupling, known, ledger)
         hold_consumed(call, coupling, flat.inside, ledger)
         is_shape = node.op == "Shape" and not node.domain
-        opened = open_axes(call, premises.elsewhere, is_open=is_open) if is_shape else []
+        opened = open_axes(call, premises.elsewhere, is_open=known.is_open) if is_shape else []
         _follow_sizes(call, demands, known.sizes, ledger, opened)
         nodes[node.index] = Analysed(
             call,
@@ -148,7 +149,8 @@ def propagate(
 
 def _known_at_first(flat: Flat, axes: dict[str, Axes], premises: Premises) -> _Known:
     """Say what is known before any node: constants, and inputs, which are inert."""
-    known = _Known(axes, set(flat.graph.constants))
+    is_open = any(not isinstance(d, int) for v in flat.graph.inputs for d in v.shape or (None,))
+    known = _Known(axes, set(flat.graph.constants), is_open)
     fed = sorted({value.name for value in flat.graph.inputs})
     axes.update({name: Axes.inert(premises.shapes[name]) for name in fed})
     return known
@@ -181,6 +183,7 @@ def _hold_ends(
 
 def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Ledger) -> Call:
     """Put a node's question together."""
+    elsewhere = premises.elsewhere if known.is_open else premises.shapes
     constants, inside = flat.graph.constants, flat.inside
     operands: list[Operand | None] = []
     for position, name in enumerate(node.inputs):
@@ -197,6 +200,7 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
                 computed=known.sizes.get(name),
                 is_zero=name in known.zero,
                 vanishes=name in known.vanishing,
+                elsewhere=elsewhere.get(name),
                 port=(node.index, position),
             )
         )
