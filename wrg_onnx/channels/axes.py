@@ -8,7 +8,7 @@ that stays, such as a padded channel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -61,7 +61,11 @@ class Axes:
 
     def live(self) -> list[int]:
         """Return the axes that carry at least one id."""
-        return [axis for axis, ids in enumerate(self.ids) if ids is not None and ids.max() >= 0]
+        return [
+            axis
+            for axis, ids in enumerate(self.ids)
+            if ids is not None and ids.max(initial=INERT) >= 0
+        ]
 
     def flat(self, axes: Iterable[int] | None = None) -> IdArray:
         """Return the ids of some axes (all by default) behind each other."""
@@ -83,7 +87,8 @@ class Operand:
         is_weight: Whether it depends on constants alone.
         constants: Where its value is, if it is a constant of the file.
         computed: Its elements as sizes, where it is a small tensor computed from shapes.
-        vanishes: Whether a channel of it is zero once the constants of its unit are.
+        vanishing: Of a computed one, by axis along which it is zero once some constants are: the
+            ids of these.
         is_zero: Whether the graph makes it of zeros alone.
         elsewhere: Its shape at other sizes of the model's inputs; None where that is not known.
         port: The node that reads it, and at which place.
@@ -94,7 +99,7 @@ class Operand:
     is_weight: bool = False
     constants: Weights | None = None
     computed: Sizes | None = None
-    vanishes: bool = False
+    vanishing: Mapping[int, IdArray] = field(default_factory=dict)
     is_zero: bool = False
     elsewhere: Shape | None = None
     port: tuple[int, int] = (0, 0)
@@ -108,6 +113,24 @@ class Operand:
     def is_constant(self) -> bool:
         """Whether it is a constant of the file."""
         return self.constants is not None
+
+    def zeroed_by(self, axis: int) -> IdArray | None:
+        """Return the constants' ids at which zeros make it zero along an axis, if there are any.
+
+        Where the ids that belong to some units are zero, so are the positions of these units.
+        """
+        if self.is_zero:
+            return np.empty(0, np.int64)
+        return self.axes.ids[axis] if self.is_constant else self.vanishing.get(axis)
+
+    def zeroed_along(self, ids: IdArray) -> IdArray | None:
+        """Return the same for the axis that carries these ids."""
+        for axis, own in enumerate(self.axes.ids):
+            if own is not None and (own is ids or np.array_equal(own, ids)):
+                found = self.zeroed_by(axis)
+                if found is not None:
+                    return found
+        return None
 
     @cached_property
     def sizes(self) -> Sizes | None:
@@ -290,8 +313,9 @@ class Coupling:
         frozen: Positions that stay.
         filters: Ids along the output axis of a weight: the filters that make a channel.
         consumed: Ids along the axis of a weight that sums the input's channels up.
-        contracted: Ids that two activations sum up over: what makes them must be zeroed to see what
-            the model computes without them, since nothing consumes them.
+        contracted: Where ids are summed up over without a weight that consumes them, by two
+            activations or in a reduction: the constants' ids that must be zeroed to see what the
+            model computes without them.
         demands: Numbers in shape operands that count positions.
         dropped: Positions that the operator leaves out, such as what a Slice does not take. A
             position that a rule names nowhere is frozen.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.entries import find_axes
+from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
@@ -22,7 +23,7 @@ from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Analysed, Port
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
-from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishes
+from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishing_axes
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Flat, Graph, Node, Shape
 
@@ -72,7 +73,7 @@ class _Known:
         axes: Their ids.
         weights: Those that depend on constants alone.
         zero: Those that the graph makes of zeros alone.
-        vanishing: Those whose channels are zero once the constants of their units are.
+        vanishing: By axis along which they are zero once some constants are: the ids of these.
         sizes: The elements of small tensors that are computed from shapes and constants.
         is_open: Whether the model's inputs leave sizes open.
     """
@@ -81,7 +82,7 @@ class _Known:
     weights: set[str]
     is_open: bool = False
     zero: set[str] = field(default_factory=set)
-    vanishing: set[str] = field(default_factory=set)
+    vanishing: dict[str, Mapping[int, IdArray]] = field(default_factory=dict)
     sizes: dict[str, Sizes] = field(default_factory=dict)
 
 
@@ -165,8 +166,7 @@ def _note_origins(call: Call, coupling: Coupling, known: _Known, ledger: Ledger)
         ledger.plain.update(outputs)
     if makes_zeros(call.node, call.inputs):
         known.zero.update(outputs)
-    if vanishes(call, coupling):
-        known.vanishing.update(outputs)
+    known.vanishing.update(zip(outputs, vanishing_axes(call, coupling), strict=True))
 
 
 def _hold_ends(
@@ -199,7 +199,7 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
                 constants=constants if name in constants else None,
                 computed=known.sizes.get(name),
                 is_zero=name in known.zero,
-                vanishes=name in known.vanishing,
+                vanishing=known.vanishing.get(name, {}),
                 elsewhere=elsewhere.get(name),
                 port=(node.index, position),
             )

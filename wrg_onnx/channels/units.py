@@ -86,7 +86,8 @@ class Units:
         group: (units,) int64, the group of each unit: units with the same members, one layer width.
         is_filter: (ids,) bool, whether an id stands on the output axis of a layer's weight.
         is_consumed: (ids,) bool, whether an id stands on the axis of a weight that is summed over.
-        is_contracted: (ids,) bool, whether two activations are summed up over an id's position.
+        is_contracted: (ids,) bool, whether zeros at an id silence what is summed up without a
+            weight that consumes it.
         axes: The ids of every tensor, constants included.
         nodes: The analysed nodes by index.
         pinned: Numbers in the file that a further reader needs as they are.

@@ -44,7 +44,11 @@ CASES = [
     Case("Conv-weight-from-Constant-node", "y = Conv(a, w)  ", y=(5,), consts={"w": normal(5, 8, 1, 1)}),
     Case("Conv-dynamic-weight-depthwise", "p = GlobalAveragePool(b)  k = Transpose<perm = [1, 0, 2, 3]>(p)  "
          "y = Conv<group = 8>(a, k)", free=8),
-    Case("Conv-dynamic-weight-stays", "p = GlobalAveragePool(b)  y = Conv(a, p)", free=0, y=(1,)),
+    Case("Conv-of-two-activations", "p = GlobalAveragePool(b)  y = Conv(a, p)", y=(1,)),
+    Case("Conv-of-two-activations-that-are-never-zero-stays", "p = GlobalAveragePool(b)  s = Sigmoid(a)  y = Conv(s, p)",
+         free=0, y=(1,)),
+    Case("Conv-with-a-styled-weight", "p = GlobalAveragePool(b)  i = Reshape(p, si)  m = Mul(w, i)  y = Conv(a, m)", y=(5,),
+         consts={"w": normal(5, 8, 1, 1), "si": ints(1, 8, 1, 1)}),
     Case("ConvTranspose", "y = ConvTranspose<strides = [2, 2]>(a, w, c)", y=(5,),
          consts={"w": normal(8, 5, 2, 2), "c": normal(5)}),
     Case("ConvTranspose-grouped", "y = ConvTranspose<group = 2>(a, w, c)", y=(6,),

@@ -142,9 +142,17 @@ def _make_channels(
         ties.append(Tie(filters, bias.axes.at(0)))
     frozen = freeze_axes(w, range(2, w.rank), "")
     frozen += freeze_axes(x, [0, *range(2, x.rank)], CONVOLVED)
+    contracted: tuple[IdArray, ...] = ()
     if consumed is not None and not call.operand(1).is_weight:
-        # without a weight there is nothing to zero, so what is summed over stays
-        frozen += (Freeze(consumed, TWO_ACTIVATIONS), *freeze_axes(x, [1], TWO_ACTIVATIONS))
+        # without a weight there is nothing to zero, so what is summed over stays, unless one of
+        # the two is zero there: a weight times what an activation makes of it (a style)
+        silenced = call.operand(1).zeroed_along(consumed)
+        if silenced is None:
+            silenced = call.operand(0).zeroed_along(x.at(1))
+        if silenced is None:
+            frozen += (Freeze(consumed, TWO_ACTIVATIONS), *freeze_axes(x, [1], TWO_ACTIVATIONS))
+        else:
+            contracted = (silenced,)
         consumed = None
     shape = call.output_shapes[0]
     ids = (None, filters, *(None,) * (len(shape) - 2))
@@ -154,6 +162,7 @@ def _make_channels(
         frozen,
         filters=(filters,),
         consumed=() if consumed is None else (consumed,),
+        contracted=contracted,
     )
 
 
@@ -232,7 +241,7 @@ def _count_transposed(analysed: Analysed) -> Iterator[LengthProduct]:
     yield [all_axes(analysed.call.axes(1)), (x, (0, *range(2, x.rank)))]
 
 
-op_traits(Traits(layer=LayerForm.LINEAR), "Conv", "ConvTranspose")
+op_traits(Traits(layer=LayerForm.LINEAR, zero_at_factor=True), "Conv", "ConvTranspose")
 op_traits(Traits(layer=LayerForm.SAMPLED), "DeformConv")
 op_traits(Traits(multiplications=count_convolution), "Conv", "DeformConv")
 op_traits(Traits(multiplications=_count_transposed), "ConvTranspose")

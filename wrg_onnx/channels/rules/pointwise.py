@@ -34,7 +34,11 @@ op_traits(
 )
 op_traits(Traits(keeps_zeros=True, keeps_numbers=True), "Cast", "Identity")
 op_traits(Traits(moves_elements=True), "Identity")
-op_traits(Traits(zero_at_zero=True), "Add", "Cast", "Identity", "Mul", "Neg", "Sub")
+op_traits(
+    Traits(zero_at_zero=True),
+    "Abs", "Add", "Cast", "Ceil", "Erf", "Floor", "Identity", "Neg", "Sign", "Sqrt", "Sub",
+)  # fmt: skip
+op_traits(Traits(zero_at_factor=True), "Mul")
 op_traits(Traits(per_channel=(0, 1)), "Add", "Div", "Mul", "Sub")
 
 
@@ -117,6 +121,16 @@ def freeze_dropped(x: Axes, training: Operand | None) -> tuple[Freeze, ...]:
     if training is None or (training.value is not None and not training.value.any()):
         return ()
     return freeze_axes(x, range(x.rank), "draws random numbers for this axis")
+
+
+def _is_positive(call: Call) -> bool:
+    """Tell whether the exponent of a Pow is above 0 throughout."""
+    exponent = call.operand(1).value
+    return exponent is not None and bool((exponent > 0).all())
+
+
+op_traits(Traits(zero_at_first=lambda _call: True), "Div")
+op_traits(Traits(zero_at_first=_is_positive), "Pow")
 
 
 def _divide(left: float, right: float) -> float:
