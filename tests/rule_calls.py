@@ -20,7 +20,7 @@ def axes(shape, **live):
     return Axes(tuple(shape), tuple(ids))
 
 
-def call(op, inputs, shapes, *, version=17, weights=(), **attributes):
+def call(op, inputs, shapes, *, version=17, weights=(), carriers=(), **attributes):
     """Make a call; arrays among the inputs are constants, None an absent input."""
     names = tuple("" if i is None else f"i{n}" for n, i in enumerate(inputs))
     outputs = tuple(f"o{n}" if s else "" for n, s in enumerate(shapes))
@@ -39,7 +39,7 @@ def call(op, inputs, shapes, *, version=17, weights=(), **attributes):
             name = f"i{position}"
             held = Weights({name: array})
             operands.append(Operand(name, Axes.inert(array.shape), True, held, sizes))
-    return Call(node, tuple(operands), tuple(tuple(s) for s in shapes))
+    return Call(node, tuple(operands), tuple(tuple(s) for s in shapes), carriers)
 
 
 def couple(*args, **kwargs):

@@ -276,9 +276,10 @@ class NetBuilder:
         self.push(self.node("Conv", *operands, pads=[k // 2] * 4), out)
 
     def grouped(self, x, c):
-        if c % 2:
+        groups = self.draw(st.sampled_from([2, 4]))
+        if c % groups:
             return self.conv(x, c)
-        y = self.node("Conv", x, self.weight(8, c // 2, 1, 1), self.weight(8), group=2)
+        y = self.node("Conv", x, self.weight(8, c // groups, 1, 1), self.weight(8), group=groups)
         return self.push(y, 8)
 
     def depthwise(self, x, c):

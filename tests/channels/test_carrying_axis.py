@@ -338,3 +338,29 @@ def test_a_shared_bias_is_silenced_for_one_reader_alone():
     )
     pruned = apply_plan(analysis.graph, plan)
     assert validate_translation(analysis.graph, pruned, plan, {"x": (1, 5, 12)}).error < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, "N"])
+def test_heads_that_share_a_mask_go_whole(batch):
+    """As torch writes ``src_key_padding_mask`` of an encoder: repeated for each head."""
+    model = separate(3, 4, batch=batch)
+    extra = build(
+        f"""g (bool[{batch},5] mask, float[{batch},3,5,5] l) => () {{
+            w = Where(mask, hidden, shown)  m1 = Reshape(w, spread)
+            m3 = Expand(m1, heads)  lm = Add(l, m3) }}""",
+        {
+            "hidden": np.float32(-1e9), "shown": np.float32(0), "spread": ints(-1, 1, 1, 5),
+            "heads": ints(1, 3, 1, 5),
+        },
+    )  # fmt: skip
+    model.graph.input.append(extra.graph.input[0])
+    model.graph.initializer.extend(extra.graph.initializer)
+    nodes = model.graph.node
+    at = next(i for i, node in enumerate(nodes) if node.op_type == "Softmax")
+    nodes[at].input[0] = "lm"
+    for node in reversed(extra.graph.node):
+        nodes.insert(at, node)
+    analysis = analyse(model) if batch == 1 else analyse_open(model)
+    assert units_along(analysis, "wq", 1) == 3
+    assert analysis.removable("wq", 1).all()
+    check(analysis, batches=(None,) if batch == 1 else (1, 2, 3))

@@ -39,3 +39,13 @@ def test_a_mask_that_is_summed_up_to_positions_is_fed_zeros_and_ones():
     assert infer_shapes(graph, bind_sizes(graph.inputs), index_bounds(graph))["y"] == (1, 16, 4)
     feeds = random_feeds(graph, {"mask": (3, 16)}, np.random.default_rng(0))
     assert set(feeds["mask"].reshape(-1)) == {0, 1}
+
+
+def test_a_mask_hides_some_of_each_row_and_not_all():
+    graph = from_proto(
+        build("net (bool[N,3] m, bool[1] f) => (bool[N,3] y) { y = Or(m, f) }"), name="m"
+    )
+    feeds = random_feeds(graph, {"m": (200, 3), "f": (1,)}, np.random.default_rng(0))
+    assert feeds["m"].any(axis=1).all()
+    assert not feeds["m"].all(axis=1).any()
+    assert feeds["f"].shape == (1,)

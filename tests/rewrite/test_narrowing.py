@@ -52,9 +52,12 @@ FORMS = {
         "q = Mul(a, a)  v = ReduceMean<axes = [-1]>(q)  s = Sqrt(v)  r = Div(a, s)  n = Mul(r, g)",
         g=SCALES["g"],
     ),
-    "L2-by-ReduceL2": tokens("s = ReduceL2<axes = [-1]>(a)  n = Div(a, s)"),
-    "L1": tokens("s = ReduceL1<axes = [-1], keepdims = 1>(a)  n = Div(a, s)"),
-    "ReduceSumSquare": tokens("s = ReduceSumSquare<axes = [-1]>(a)  r = Sqrt(s)  n = Div(a, r)"),
+    # Of what is zero once its weights are, a length is a sum, and needs no option.
+    "L2-by-ReduceL2": tokens("e = Sigmoid(a)  s = ReduceL2<axes = [-1]>(e)  n = Div(e, s)"),
+    "L1": tokens("e = Sigmoid(a)  s = ReduceL1<axes = [-1], keepdims = 1>(e)  n = Div(e, s)"),
+    "ReduceSumSquare": tokens(
+        "e = Sigmoid(a)  s = ReduceSumSquare<axes = [-1]>(e)  r = Sqrt(s)  n = Div(e, r)"
+    ),
     "LpNormalization": tokens("n = LpNormalization<axis = -1, p = 2>(a)"),
     "MeanVariance": tokens("n = MeanVarianceNormalization<axes = [2]>(a)"),
     "SkipLayerNormalization": tokens(

@@ -8,7 +8,7 @@ that stays, such as a padded channel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -17,6 +17,11 @@ import numpy as np
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.sizes import Sizes, constant_sizes, from_source, may_be_sizes
 from wrg_onnx.graph import Array, Node, Shape, Weights
+
+WHOLE_GROUPS = 0
+"""Among the carriers of a grouped convolution: its groups carry the units, not positions in them.
+
+Groups stand before the channels of a group, as the parts of an axis divided into both would."""
 
 
 class ShapeConflictError(ValueError):
@@ -56,7 +61,11 @@ class Axes:
 
     def live(self) -> list[int]:
         """Return the axes that carry at least one id."""
-        return [axis for axis, ids in enumerate(self.ids) if ids is not None and ids.max() >= 0]
+        return [
+            axis
+            for axis, ids in enumerate(self.ids)
+            if ids is not None and ids.max(initial=INERT) >= 0
+        ]
 
     def flat(self, axes: Iterable[int] | None = None) -> IdArray:
         """Return the ids of some axes (all by default) behind each other."""
@@ -78,8 +87,10 @@ class Operand:
         is_weight: Whether it depends on constants alone.
         constants: Where its value is, if it is a constant of the file.
         computed: Its elements as sizes, where it is a small tensor computed from shapes.
-        vanishes: Whether a channel of it is zero once the constants of its unit are.
+        vanishing: Of a computed one, by axis along which it is zero once some constants are: the
+            ids of these.
         is_zero: Whether the graph makes it of zeros alone.
+        elsewhere: Its shape at other sizes of the model's inputs; None where that is not known.
         port: The node that reads it, and at which place.
     """
 
@@ -88,8 +99,9 @@ class Operand:
     is_weight: bool = False
     constants: Weights | None = None
     computed: Sizes | None = None
-    vanishes: bool = False
+    vanishing: Mapping[int, IdArray] = field(default_factory=dict)
     is_zero: bool = False
+    elsewhere: Shape | None = None
     port: tuple[int, int] = (0, 0)
 
     @property
@@ -101,6 +113,24 @@ class Operand:
     def is_constant(self) -> bool:
         """Whether it is a constant of the file."""
         return self.constants is not None
+
+    def zeroed_by(self, axis: int) -> IdArray | None:
+        """Return the constants' ids at which zeros make it zero along an axis, if there are any.
+
+        Where the ids that belong to some units are zero, so are the positions of these units.
+        """
+        if self.is_zero:
+            return np.empty(0, np.int64)
+        return self.axes.ids[axis] if self.is_constant else self.vanishing.get(axis)
+
+    def zeroed_along(self, ids: IdArray) -> IdArray | None:
+        """Return the same for the axis that carries these ids."""
+        for axis, own in enumerate(self.axes.ids):
+            if own is not None and (own is ids or np.array_equal(own, ids)):
+                found = self.zeroed_by(axis)
+                if found is not None:
+                    return found
+        return None
 
     @cached_property
     def sizes(self) -> Sizes | None:
@@ -122,7 +152,8 @@ class Call:
         inputs: One operand per input; None where an optional input is absent.
         output_shapes: Concrete shapes of the outputs; ``()`` where one is absent.
         carriers: The output axes that are to carry the units of an axis that is divided; of a
-            division that none of them belongs to, the part with most units does.
+            division that none of them belongs to, the part with most units does. Of a grouped
+            convolution, ``WHOLE_GROUPS`` where these carry them.
         fresh: Makes ids for the parts of a division, on a trial pass alone: each part then gets
             ids of its own, and what freezes them tells which ones can carry the units.
         head_dims: Whether activations that are contracted with each other may lose positions.
@@ -282,13 +313,16 @@ class Coupling:
         frozen: Positions that stay.
         filters: Ids along the output axis of a weight: the filters that make a channel.
         consumed: Ids along the axis of a weight that sums the input's channels up.
-        contracted: Ids that two activations sum up over: what makes them must be zeroed to see what
-            the model computes without them, since nothing consumes them.
+        contracted: Where ids are summed up over without a weight that consumes them, by two
+            activations or in a reduction: the constants' ids that must be zeroed to see what the
+            model computes without them.
         demands: Numbers in shape operands that count positions.
         dropped: Positions that the operator leaves out, such as what a Slice does not take. A
             position that a rule names nowhere is frozen.
         divisions: The axes that a Reshape divided.
         quantised: Operands of integers that stand for other numbers.
+        in_groups: The channels that a grouped convolution reads and makes, where it could lose
+            whole groups as well as equal positions of all of them; None where it has no choice.
         choice: Which part carries the units, for the report; empty where there was no choice.
         statistics: What it takes statistics over, if positions may go there.
     """
@@ -303,6 +337,7 @@ class Coupling:
     dropped: tuple[IdArray, ...] = ()
     divisions: tuple[Division, ...] = ()
     quantised: tuple[Quantised, ...] = ()
+    in_groups: IdArray | None = None
     choice: str = ""
     statistics: Statistics | None = None
 

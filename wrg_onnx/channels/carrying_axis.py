@@ -64,6 +64,12 @@ def in_doubt(units: Units) -> bool:
 
 def most_removable(units: Units) -> float:
     """Return how many parameters can go when every layer width keeps a tenth."""
+    terms = parameter_terms(units)
+    return total_cost(terms, np.ones(units.count, bool)) - total_cost(terms, thinnest(units))
+
+
+def thinnest(units: Units) -> BoolArray:
+    """Return (units,) bool, what is left when every layer width keeps a tenth, if it can."""
     total = np.bincount(units.group, minlength=1)
     free = np.bincount(units.group, weights=units.removable, minlength=len(total))
     spare = np.minimum(free, total - np.maximum(1, np.ceil((FLOOR * total).round(9))))
@@ -73,8 +79,7 @@ def most_removable(units: Units) -> float:
     groups = units.group[members]
     place = np.arange(len(members)) - np.searchsorted(groups, groups)
     alive[members[place < spare[groups]]] = False
-    terms = parameter_terms(units)
-    return total_cost(terms, np.ones(units.count, bool)) - total_cost(terms, alive)
+    return alive
 
 
 def choose_carriers(trial: DivisionTrial, *, finest: bool = False) -> dict[int, tuple[int, ...]]:

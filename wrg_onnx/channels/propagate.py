@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
 from wrg_onnx.channels.entries import find_axes
+from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.reasons import Kind, Why, kind_of
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
@@ -22,7 +23,7 @@ from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Analysed, Port
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
-from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishes
+from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishing_axes
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Flat, Graph, Node, Shape
 
@@ -49,7 +50,8 @@ class Premises:
         shapes: A concrete shape by tensor name; in a body it may be unknown.
         elsewhere: The shapes at other sizes of the inputs, empty where there are none.
         copies: The axes that single readers of a shared vector see, by (node index, position).
-        carriers: By node index, the output axes that carry the units of a divided axis.
+        carriers: By node index, the output axes that carry the units of a divided axis, or that
+            whole groups of a convolution do.
         is_trial: Whether every part of a divided axis gets ids of its own instead.
         head_dims: Whether activations that are contracted with each other may lose positions.
         through_norms: Whether statistics may be taken over fewer positions.
@@ -72,14 +74,16 @@ class _Known:
         axes: Their ids.
         weights: Those that depend on constants alone.
         zero: Those that the graph makes of zeros alone.
-        vanishing: Those whose channels are zero once the constants of their units are.
+        vanishing: By axis along which they are zero once some constants are: the ids of these.
         sizes: The elements of small tensors that are computed from shapes and constants.
+        is_open: Whether the model's inputs leave sizes open.
     """
 
     axes: dict[str, Axes]
     weights: set[str]
+    is_open: bool = False
     zero: set[str] = field(default_factory=set)
-    vanishing: set[str] = field(default_factory=set)
+    vanishing: dict[str, Mapping[int, IdArray]] = field(default_factory=dict)
     sizes: dict[str, Sizes] = field(default_factory=dict)
 
 
@@ -100,7 +104,6 @@ def propagate(
     ledger.plain |= set(graph.constants)
     fed = frozenset(value.name for value in graph.inputs)
     has_shape = {*premises.shapes, *graph.constants, ""}
-    is_open = any(not isinstance(d, int) for v in graph.inputs for d in v.shape or (None,))
     entries: dict[int, list[str]] = {}
     for name, entrance in flat.entries.items():
         entries.setdefault(entrance.node, []).append(name)
@@ -130,7 +133,7 @@ def propagate(
             _note_origins(call, coupling, known, ledger)
         hold_consumed(call, coupling, flat.inside, ledger)
         is_shape = node.op == "Shape" and not node.domain
-        opened = open_axes(call, premises.elsewhere, is_open=is_open) if is_shape else []
+        opened = open_axes(call, premises.elsewhere, is_open=known.is_open) if is_shape else []
         _follow_sizes(call, demands, known.sizes, ledger, opened)
         nodes[node.index] = Analysed(
             call,
@@ -138,6 +141,7 @@ def propagate(
             demands,
             makes_channels=bool(coupling.filters),
             divisions=coupling.divisions,
+            in_groups=coupling.in_groups,
             choice=coupling.choice,
             has_shapes=has_shapes,
             quantised=coupling.quantised,
@@ -149,7 +153,8 @@ def propagate(
 
 def _known_at_first(flat: Flat, axes: dict[str, Axes], premises: Premises) -> _Known:
     """Say what is known before any node: constants, and inputs, which are inert."""
-    known = _Known(axes, set(flat.graph.constants))
+    is_open = any(not isinstance(d, int) for v in flat.graph.inputs for d in v.shape or (None,))
+    known = _Known(axes, set(flat.graph.constants), is_open)
     fed = sorted({value.name for value in flat.graph.inputs})
     axes.update({name: Axes.inert(premises.shapes[name]) for name in fed})
     return known
@@ -164,8 +169,7 @@ def _note_origins(call: Call, coupling: Coupling, known: _Known, ledger: Ledger)
         ledger.plain.update(outputs)
     if makes_zeros(call.node, call.inputs):
         known.zero.update(outputs)
-    if vanishes(call, coupling):
-        known.vanishing.update(outputs)
+    known.vanishing.update(zip(outputs, vanishing_axes(call, coupling), strict=True))
 
 
 def _hold_ends(
@@ -182,6 +186,7 @@ def _hold_ends(
 
 def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Ledger) -> Call:
     """Put a node's question together."""
+    elsewhere = premises.elsewhere if known.is_open else premises.shapes
     constants, inside = flat.graph.constants, flat.inside
     operands: list[Operand | None] = []
     for position, name in enumerate(node.inputs):
@@ -197,7 +202,8 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
                 constants=constants if name in constants else None,
                 computed=known.sizes.get(name),
                 is_zero=name in known.zero,
-                vanishes=name in known.vanishing,
+                vanishing=known.vanishing.get(name, {}),
+                elsewhere=elsewhere.get(name),
                 port=(node.index, position),
             )
         )

@@ -7,6 +7,7 @@ sizes and, if it depends on the length of a live axis, its value after any remov
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -159,9 +160,15 @@ def _combine(function: Callable[..., Any], origin: Origin | None, parts: Sequenc
     if not ids:
         source = (origin or _single_origin)(parts, value)
         return Size(value, source=source, is_open=is_open)
-    return Size(
-        value, ids, lambda alive: function(*(p.pruned(alive) for p in parts)), None, is_open
-    )
+
+    def after(alive: Alive) -> float:
+        try:
+            found: float = function(*(p.pruned(alive) for p in parts))
+        except (ArithmeticError, ValueError):
+            return math.nan  # no number at that width, such as an integer of infinity
+        return found
+
+    return Size(value, ids, after, None, is_open)
 
 
 def _single_origin(parts: Sequence[Size], value: float) -> Place | None:

@@ -10,10 +10,11 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from wrg_onnx.channels.axes import Axes
+from wrg_onnx.channels.axes import WHOLE_GROUPS, Axes
 from wrg_onnx.channels.carrying_axis import DivisionTrial, choose_carriers, in_doubt, most_removable
 from wrg_onnx.channels.constants import Constants, number_constants
 from wrg_onnx.channels.demands import unmet_demands
+from wrg_onnx.channels.group_choice import choose_groups, grouped_convolutions
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.limits import Limits, apply_limits
@@ -50,12 +51,16 @@ def find_units(
     model = _Model(flat, shapes, elsewhere or {}, limits or Limits(), constants)
     found = _run_pass(model, {})
     units = _solve(model, found)
+    groups = _choose_groups(model, units)
+    if groups:
+        found = _run_pass(model, groups)
+        units = _solve(model, found)
     if not in_doubt(units):
         units = _settle(model, found, units)
         if not in_doubt(units):
             return units
-    carriers = choose_carriers(_try_parts(model), finest=model.limits.head_dims)
-    other = _run_pass(model, carriers)
+    parts = choose_carriers(_try_parts(model, groups), finest=model.limits.head_dims)
+    other = _run_pass(model, {**groups, **parts})
     chosen = _settle(model, other, _solve(model, other))
     # What is not settled yet can only lose: the first reading needs no more work if it is behind.
     if most_removable(chosen) >= most_removable(units):
@@ -64,8 +69,17 @@ def find_units(
     return chosen if most_removable(chosen) >= most_removable(units) else units
 
 
+def _choose_groups(model: _Model, positions: Units) -> Carriers:
+    """Choose which grouped convolutions lose whole groups; ``positions``: none of them does."""
+    nodes = grouped_convolutions(positions)
+    if not nodes:
+        return {}
+    every = _run_pass(model, dict.fromkeys(nodes, (WHOLE_GROUPS,)))
+    return choose_groups(positions, _solve(model, every))
+
+
 Carriers: TypeAlias = Mapping[int, tuple[int, ...]]
-"""By node index, the output axes that carry the units of a divided axis."""
+"""By node index, the output axes that carry the units of a divided axis, or ``WHOLE_GROUPS``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,17 +102,17 @@ class _Pass:
     ledger: Ledger
 
 
-def _run_pass(model: _Model, carriers: Carriers | None) -> _Pass:
+def _run_pass(model: _Model, carriers: Carriers, *, is_trial: bool = False) -> _Pass:
     """Ask every rule once, and add what the interface and the user hold.
 
-    Without carriers this is a trial, which gives every part of a division ids of its own.
+    A trial gives every part of a division ids of its own.
     """
     premises = Premises(
         model.shapes,
         model.elsewhere,
         model.constants.copies,
-        carriers or {},
-        is_trial=carriers is None,
+        carriers,
+        is_trial=is_trial,
         head_dims=model.limits.head_dims,
         through_norms=model.limits.through_norms,
     )
@@ -124,9 +138,9 @@ def _settle(model: _Model, found: _Pass, units: Units) -> Units:
     return _solve(model, found) if lonely else units
 
 
-def _try_parts(model: _Model) -> DivisionTrial:
+def _try_parts(model: _Model, groups: Carriers) -> DivisionTrial:
     """Give every part of every division ids of its own, and see what becomes of them."""
-    found = _run_pass(model, None)
+    found = _run_pass(model, groups, is_trial=True)
     labels, reason = _components(found.ledger)
     weight = np.zeros(found.ledger.total)
     for slot in model.constants.slots:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.channels.axes import Axes, Call
+from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.sizes import SizeRule
 from wrg_onnx.channels.units import Analysed
 from wrg_onnx.graph import Array, Node
@@ -96,7 +97,11 @@ class Traits:
         ignores_elements: Whether it looks at the shape of its input alone.
         keeps_zeros: Whether zeros of its first input are zeros of its outputs, at their ids.
         zero_at_zero: Whether its outputs are zero where all that it reads is.
-        rests_at_zero: Tells of a layer with a state whether that is zero where its weights are.
+        zero_at_factor: Whether its output is zero where one of its first two inputs is, and all
+            further ones: a product, and a bias.
+        zero_at_first: Tells whether its output is zero where its first input is.
+        rests_at_zero: Of a layer with a state, the constants' ids at which zeros make that zero;
+            None where they do not.
         runs_bodies: Whether it runs branches or a loop body, and reads what they return.
         reads_sizes: Whether its inputs behind the first are shapes, bounds, scales or counts.
         sizes: How it computes with sizes.
@@ -122,7 +127,9 @@ class Traits:
     ignores_elements: bool = False
     keeps_zeros: bool = False
     zero_at_zero: bool = False
-    rests_at_zero: Callable[[Call], bool] | None = None
+    zero_at_factor: bool = False
+    zero_at_first: Callable[[Call], bool] | None = None
+    rests_at_zero: Callable[[Call], IdArray | None] | None = None
     runs_bodies: bool = False
     reads_sizes: bool = False
     sizes: SizeRule | None = None

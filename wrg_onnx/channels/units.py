@@ -49,6 +49,7 @@ class Analysed:
         demands: The numbers in shape operands that count positions.
         makes_channels: Whether filters of a weight become channels of the output here.
         divisions: The axes that a Reshape divided.
+        in_groups: The channels of a grouped convolution that could lose whole groups, too.
         choice: Which part carries the units, for the report.
         has_shapes: Whether the shapes around it are known; in a body they need not be.
         quantised: Operands of integers that stand for other numbers.
@@ -60,6 +61,7 @@ class Analysed:
     demands: tuple[Demand, ...]
     makes_channels: bool = False
     divisions: tuple[Division, ...] = ()
+    in_groups: IdArray | None = None
     choice: str = ""
     has_shapes: bool = True
     quantised: tuple[Quantised, ...] = ()
@@ -84,7 +86,8 @@ class Units:
         group: (units,) int64, the group of each unit: units with the same members, one layer width.
         is_filter: (ids,) bool, whether an id stands on the output axis of a layer's weight.
         is_consumed: (ids,) bool, whether an id stands on the axis of a weight that is summed over.
-        is_contracted: (ids,) bool, whether two activations are summed up over an id's position.
+        is_contracted: (ids,) bool, whether zeros at an id silence what is summed up without a
+            weight that consumes it.
         axes: The ids of every tensor, constants included.
         nodes: The analysed nodes by index.
         pinned: Numbers in the file that a further reader needs as they are.

@@ -54,8 +54,8 @@ def draw_feeds(
         bounds: By input of integers, what they lie below.
 
     Returns:
-        By input: the user's number where there is one; else normal floats; coin-flip bools; ints in
-        [0, 50), or below their bound if that is lower.
+        By input: the user's number where there is one; else normal floats; coin-flip bools, no
+        row of them all alike; ints in [0, 50), or below their bound if that is lower.
     """
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
@@ -63,10 +63,18 @@ def draw_feeds(
         if value.number is not None:
             feeds[value.name] = np.full(shape, value.number, value.dtype)
         elif value.dtype.kind == "b":
-            feeds[value.name] = np.asarray(rng.random(shape) > 0.5)
+            feeds[value.name] = _flip_coins(shape, rng)
         elif value.dtype.kind in "iu":
             highest = min(LARGEST_INT, (bounds or {}).get(value.name, LARGEST_INT))
             feeds[value.name] = np.asarray(rng.integers(0, highest, shape)).astype(value.dtype)
         else:
             feeds[value.name] = np.asarray(rng.standard_normal(shape)).astype(value.dtype)
     return feeds
+
+
+def _flip_coins(shape: Shape, rng: np.random.Generator) -> Array:
+    """Draw truth values. A mask that hides all there is would make NaN of whatever looks there."""
+    flags = np.asarray(rng.random(shape) > 0.5)
+    if flags.ndim and flags.shape[-1] > 1:
+        flags[..., 0] ^= (flags == flags[..., :1]).all(axis=-1)
+    return flags

@@ -90,8 +90,8 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     """Zero what the removed units contribute, and keep every shape.
 
     A removed channel is only ever read through the weights of a later layer: with their slices at
-    zero, whatever it holds has no effect. Where two activations are summed up over it (head dims,
-    on request), nothing consumes it, and what makes it is zeroed instead.
+    zero, whatever it holds has no effect. Where it is summed up over without such a weight (by two
+    activations, in a reduction), what makes one of them is zeroed instead.
     The zero of a quantised weight is its zero point.
 
     Args:
@@ -105,13 +105,10 @@ def mask_consumers(graph: Graph, plan: Plan) -> Graph:
     constants = flatten(graph).graph.constants
     masks: dict[str, list[tuple[int, BoolArray]]] = {}
     operands: dict[tuple[int, int], Array | None] = dict(_masked_operands(graph, plan))
-    # Per unit: whether two activations are summed up over it.
-    contracted = np.zeros(units.count, bool)
-    contracted[units.labels[units.is_contracted]] = True
+    silenced = units.is_consumed | units.is_contracted
     for slot in units.slots:
         own = units.slot_units(slot)
-        consumed = units.is_consumed[slot.offset : slot.offset + slot.size]
-        gone = (consumed | contracted[own]) & ~plan.alive[own]
+        gone = silenced[slot.offset : slot.offset + slot.size] & ~plan.alive[own]
         if not gone.any():
             continue
         if slot.reader is None:

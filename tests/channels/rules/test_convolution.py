@@ -14,11 +14,25 @@ from operator_cases import (
 from rule_calls import axes, carried, couple, derive, frozen, ties
 from strategies import normal
 
+from wrg_onnx.channels.axes import WHOLE_GROUPS
+
 X = (1, 4, 6, 6)
 
 CASES = [
     Case("Conv-grouped", "y = Conv<group = 2>(a, w, c)", y=(6,),
          consts={"w": normal(6, 4, 1, 1), "c": normal(6)}),
+    Case("Conv-of-many-groups", "y = Conv<group = 4>(a, w, c)", y=(12,),
+         consts={"w": normal(12, 2, 3, 3), "c": normal(12)}),
+    Case("Conv-of-many-groups-of-two-activations", "p = GlobalAveragePool(b)  k = Reshape(p, s)  "
+         "y = Conv<group = 4>(a, k)", y=(4,), consts={"s": ints(4, 2, 1, 1)}),
+    Case("Convs-of-many-groups-in-a-row", "d = Conv<group = 4>(a, w)  e = Relu(d)  y = Conv<group = 4>(e, v)", y=(4,),
+         consts={"w": normal(16, 2, 1, 1), "v": normal(4, 4, 1, 1)}),
+    Case("Convs-of-unlike-groups-in-a-row", "d = Conv<group = 4>(a, w)  y = Conv<group = 2>(d, v)", y=(6,),
+         consts={"w": normal(8, 2, 1, 1), "v": normal(6, 4, 1, 1)}),
+    Case("ConvTranspose-of-many-groups", "y = ConvTranspose<group = 4, strides = [2, 2]>(a, w, c)", y=(12,),
+         consts={"w": normal(8, 3, 2, 2), "c": normal(12)}),
+    Case("DeformConv-of-many-groups", "y = DeformConv<group = 4>(a, w, f)", 22, y=(8,),
+         consts={"f": normal(1, 8, 5, 5) / 4, "w": normal(8, 2, 2, 2)}),
     Case("Conv-depthwise", "y = Conv<group = 8, pads = [1, 1, 1, 1]>(a, w, c)",
          consts={"w": normal(8, 1, 3, 3), "c": normal(8)}),
     Case("Conv-depthwise-multiplied", "y = Conv<group = 8>(a, w)", y=(16,), consts={"w": normal(16, 1, 1, 1)}),
@@ -30,7 +44,11 @@ CASES = [
     Case("Conv-weight-from-Constant-node", "y = Conv(a, w)  ", y=(5,), consts={"w": normal(5, 8, 1, 1)}),
     Case("Conv-dynamic-weight-depthwise", "p = GlobalAveragePool(b)  k = Transpose<perm = [1, 0, 2, 3]>(p)  "
          "y = Conv<group = 8>(a, k)", free=8),
-    Case("Conv-dynamic-weight-stays", "p = GlobalAveragePool(b)  y = Conv(a, p)", free=0, y=(1,)),
+    Case("Conv-of-two-activations", "p = GlobalAveragePool(b)  y = Conv(a, p)", y=(1,)),
+    Case("Conv-of-two-activations-that-are-never-zero-stays", "p = GlobalAveragePool(b)  s = Sigmoid(a)  y = Conv(s, p)",
+         free=0, y=(1,)),
+    Case("Conv-with-a-styled-weight", "p = GlobalAveragePool(b)  i = Reshape(p, si)  m = Mul(w, i)  y = Conv(a, m)", y=(5,),
+         consts={"w": normal(5, 8, 1, 1), "si": ints(1, 8, 1, 1)}),
     Case("ConvTranspose", "y = ConvTranspose<strides = [2, 2]>(a, w, c)", y=(5,),
          consts={"w": normal(8, 5, 2, 2), "c": normal(5)}),
     Case("ConvTranspose-grouped", "y = ConvTranspose<group = 2>(a, w, c)", y=(6,),
@@ -131,6 +149,40 @@ def test_depthwise_conv_counts_its_groups_anew():
 def test_grouped_conv_keeps_its_groups():
     given = ("Conv", [axes(X, a1=0), axes((4, 2, 1, 1), a0=10, a1=20)], [X])
     assert derive([0, 2, 20], *given, weights=(1,), group=2) == ({}, {})
+
+
+def test_conv_that_loses_whole_groups_ties_all_of_a_group():
+    given = ("Conv", [axes(X, a1=0), axes((6, 2, 1, 1), a0=10, a1=20)], [(1, 6, 6, 6)])
+    c = couple(*given, weights=(1,), group=2, carriers=(WHOLE_GROUPS,))
+    assert ties(c) == [(0, 1), (0, 10), (0, 11), (0, 12), (2, 3), (2, 13), (2, 14), (2, 15)]
+    assert c.consumed == ()
+    assert frozen(c) == {}  # nobody reads of an axis that carries no channels in this form
+    assert [f.ids.tolist() for f in c.frozen] == [[20, 21]]
+    assert c.choice == "of 2 groups x 2 channels, whole groups go"
+
+
+def test_conv_that_loses_whole_groups_counts_them_anew():
+    given = ("Conv", [axes(X, a1=0), axes((4, 2, 1, 1), a0=10, a1=20)], [X])
+    gone = derive([2, 3, 12, 13], *given, weights=(1,), group=2, carriers=(WHOLE_GROUPS,))
+    assert gone == ({"group": 1}, {})
+
+
+def test_conv_transpose_that_loses_whole_groups_ties_all_of_a_group():
+    c = couple("ConvTranspose", [axes(X, a1=0), axes((4, 3, 2, 2), a0=10, a1=20)], [(1, 6, 7, 7)],
+               weights=(1,), group=2, carriers=(WHOLE_GROUPS,))  # fmt: skip
+    assert ties(c) == [(0, 10), (1, 11), (2, 12), (3, 13), (10, 11), (12, 13)]
+    assert carried(c)[1] == [10, 10, 10, 12, 12, 12]
+    assert frozen(c) == {}
+    assert [f.ids.tolist() for f in c.frozen] == [[20, 21, 22]]
+
+
+def test_only_a_conv_with_channels_in_groups_has_a_choice():
+    for shape, group in (((4, 4, 1, 1), 1), ((4, 1, 1, 1), 4)):
+        c = couple("Conv", [axes(X, a1=0), axes(shape, a0=10, a1=20)], [X], group=group)
+        assert c.in_groups is None
+        assert c.choice == ""
+    c = couple("Conv", [axes(X, a1=0), axes((4, 2, 1, 1), a0=10, a1=20)], [X], group=2)
+    assert c.in_groups.tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
 
 
 def test_conv_freezes_live_height_batch_and_kernel():

@@ -13,6 +13,7 @@ from operator_cases import (
     ints,
 )
 from rule_calls import axes, carried, couple, frozen
+from strategies import normal
 
 WIDE = (1, 8, 6, 6)
 
@@ -27,7 +28,31 @@ CASES = [
     Case("ReduceSum-noop", "y = ReduceSum<noop_with_empty_axes = 1>(a)", 13),
     Case("ReduceL2-without-keepdims",
          "r = ReduceL2<axes = [3], keepdims = 0>(a)  y = Unsqueeze(r, ax)", consts={"ax": ints(3)}),
-    Case("ReduceSum-all-stays", "r = ReduceSum(a)  y = Mul(b, r)", free=0),
+    Case("ReduceSum-all", "r = ReduceSum(a)  y = Mul(b, r)"),
+    Case("ReduceSum-of-what-is-never-zero-stays", "s = Sigmoid(a)  r = ReduceSum(s)  y = Mul(b, r)", free=0),
+    Case("ReduceSum-of-a-square", "p = Mul(a, a)  r = ReduceSum(p, ax)  y = Mul(b, r)", consts={"ax": ints(1)}),
+    Case("ReduceSum-of-a-power", "p = Pow(a, two)  r = ReduceSum(p, ax)  q = Sqrt(r)  y = Div(a, q)",
+         consts={"ax": ints(1), "two": np.float32(2)}),
+    Case("ReduceSum-of-a-root-of-no-power-stays", "p = Pow(a, two)  r = ReduceSum(p, ax)  y = Mul(b, r)", free=0,
+         consts={"ax": ints(1), "two": np.float32(-2)}),
+    Case("ReduceSum-of-what-is-shifted-stays", "p = Add(a, one)  r = ReduceSum(p, ax)  y = Mul(b, r)", free=0,
+         consts={"ax": ints(1), "one": np.float32(1)}),
+    Case("ReduceSum-of-channels-shifted-by-their-own", "p = Add(a, one)  r = ReduceSum(p, ax)  y = Mul(b, r)",
+         consts={"ax": ints(1), "one": normal(8, 1, 1)}),
+    Case("ReduceL2-of-a-gated-feature", "s = Sigmoid(b)  p = Mul(s, a)  r = ReduceL2<axes = [1]>(p)  y = Div(p, r)"),
+    Case("ReduceL2-of-a-gate-stays", "s = Sigmoid(b)  p = Add(s, a)  r = ReduceL2<axes = [1]>(p)  y = Div(p, r)", free=0),
+    Case("ReduceL1-behind-a-normalisation", "n = BatchNormalization(a, g, h, g, v)  r = ReduceL1<axes = [1]>(n)  y = Mul(b, r)",
+         consts={"g": normal(8), "h": normal(8, seed=5), "v": np.abs(normal(8)) + np.float32(1)}),
+    Case("ReduceSumSquare-of-parts", "p, q = Split<axis = 1>(a)  r = ReduceSumSquare<axes = [1]>(p)  "
+         "y = Mul(b, r)", 13, free=6),
+    Case("ReduceSum-of-joined-features", "j = Concat<axis = 1>(a, b)  r = ReduceSum(j, ax)  y = Mul(a, r)",
+         consts={"ax": ints(1)}),
+    Case("ReduceSum-of-a-feature-joined-with-a-gate-stays", "s = Sigmoid(b)  j = Concat<axis = 1>(a, s)  r = ReduceSum(j, ax)  y = Mul(a, r)",
+         consts={"ax": ints(1)}, free=0),
+    Case("ReduceSum-of-products", "r = ReduceMean<axes = [2, 3], keepdims = 0>(a)  m = Gemm(r, w, c)  s = ReduceSum(m, ax)  y = Mul(b, s)",
+         consts={"w": normal(8, 6), "c": normal(6), "ax": ints(1)}),
+    Case("ReduceSum-of-products-with-one-bias-stays", "f = Flatten(a)  m = Gemm(f, w, c)  s = ReduceSum(m, ax)  y = Mul(b, s)",
+         consts={"w": normal(288, 6), "c": normal(1, 1), "ax": ints(1)}),
     Case("ArgMax-over-width", "i = ArgMax<axis = 3>(a)  y = Cast<to = 1>(i)"),
     Case("ArgMax-over-channels-stays", "i = ArgMax<axis = 1>(a)  f = Cast<to = 1>(i)  "
          "y = Mul(b, f)", free=0),

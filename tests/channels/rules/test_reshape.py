@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from operator_cases import (
@@ -14,8 +16,11 @@ from operator_cases import (
     ints,
     network,
 )
-from rule_calls import axes, carried, couple, demands, derive, frozen, ties
+from rule_calls import axes, call, carried, couple, demands, derive, frozen, ties
 from strategies import analyse, normal
+
+from wrg_onnx.channels.axes import Operand
+from wrg_onnx.channels.table import find_rule
 
 DECOMPOSED = ("f = Reshape(a, z)  n = InstanceNormalization(f, u, v)  r = Reshape(n, k)  "
               "m = Mul(r, s)  y = Add(m, t)")  # fmt: skip
@@ -87,8 +92,11 @@ CASES = [
          consts={"k": normal(1, 1, 6, 6)}),
     Case("Expand-to-a-written-width", "e = Expand(k, n)  y = Concat<axis = 1>(a, e)",
          y=(13,), consts={"k": np.zeros((1, 1, 1, 1), np.float32), "n": ints(1, 5, 6, 6)}),
-    Case("Expand-of-a-feature-to-a-width-stays", "p = ReduceMean<axes = [1]>(b)  n = Shape(a)  e = Expand(p, n)  y = Mul(a, e)",
-         free=0),
+    Case("Expand-of-a-feature-to-a-width", "p = ReduceMean<axes = [1]>(b)  n = Shape(a)  e = Expand(p, n)  y = Mul(a, e)"),
+    Case("Expand-of-a-feature-to-a-written-width", "p = ReduceMean<axes = [1]>(b)  e = Expand(p, n)  y = Mul(a, e)",
+         consts={"n": ints(1, 8, 6, 6)}),
+    Case("Expand-of-a-feature-to-a-new-axis", "p = ReduceMean<axes = [0, 1], keepdims = 0>(b)  e = Expand(p, n)  y = Mul(a, e)",
+         consts={"n": ints(1, 8, 6, 6)}),
     Case("runtime-target-of-Expand-stays", "n = Shape(x)  m = CumSum(n, k)  d = Sub(m, m)  "
          "q = Add(d, o)  p = GlobalAveragePool(a)  y = Expand(p, q)", free=0,
          consts={"k": np.int64(0), "o": ints(1, 8, 6, 6)}),
@@ -348,3 +356,30 @@ def test_reshape_to_unknown_sizes_freezes():
 )
 def test_flatten_carries_channels(axis, shape, expected):
     assert carried(couple("Flatten", [axes((1, 4, 3), a1=0)], [shape], axis=axis)) == expected
+
+
+def expand(x, target, **others):
+    given = Operand("x", axes(x), elsewhere=others.get("elsewhere", x))
+    made = call("Expand", [given, np.array(target)], [target])
+    numbers = iter(range(100, 200))
+    new_ids = lambda count: np.array([next(numbers) for _ in range(count)])  # noqa: E731
+    return find_rule(made.node)(replace(made, new_ids=new_ids))
+
+
+def test_expand_of_a_mask_makes_an_axis_that_heads_may_leave():
+    c = expand((1, 1, 1, 5), (1, 3, 1, 5))
+    assert carried(c) == [None, [100, 101, 102], None, None]
+    assert demands(c) == [(1, 1, [100, 101, 102])]
+
+
+def test_expand_keeps_an_axis_that_may_be_wide_before_at_other_sizes():
+    c = expand((1, 1, 1, 5), (1, 3, 1, 5), elsewhere=(2, 3, 1, 5))
+    assert carried(c) == [None, None, None, None]
+    assert carried(expand((1, 1, 1, 5), (1, 3, 1, 5), elsewhere=None)) == [None] * 4
+
+
+def test_expand_beside_channels_leaves_the_units_to_them():
+    given = Operand("x", axes((1, 2, 1, 5), a1=0), elsewhere=(1, 2, 1, 5))
+    made = call("Expand", [given, np.array((1, 2, 4, 5))], [(1, 2, 4, 5)])
+    c = find_rule(made.node)(replace(made, new_ids=lambda count: np.arange(100, 100 + count)))
+    assert carried(c) == [None, [0, 1], None, None]

@@ -12,7 +12,7 @@ from operator_cases import (
     each_case,
     ints,
 )
-from rule_calls import axes, carried, couple, demands, derive, frozen
+from rule_calls import axes, carried, couple, demands, derive, frozen, ties
 
 BIG = 2**63 - 1
 
@@ -40,8 +40,20 @@ CASES = [
          consts={"s": ints(0, 2), "e": ints(1, 7)}),
     Case("Slice-int32", "y = Slice(a, s, e, ax)", 13, y=(5,),
          consts={"s": np.int32([2, 0]), "e": np.int32([7, 6]), "ax": np.int32([1, 2])}),
-    Case("Slice-steps-stay", "y = Slice(a, s, e, ax, st)", 13, free=0, y=(4,),
+    Case("Slice-steps", "y = Slice(a, s, e, ax, st)", 13, y=(4,),
          consts={"s": ints(0), "e": ints(8), "ax": ints(1), "st": ints(2)}),
+    Case("Slice-steps-to-a-place-in-between", "y = Slice(a, s, e, ax, st)", 13, y=(3,),
+         consts={"s": ints(1), "e": ints(6), "ax": ints(1), "st": ints(2)}),
+    Case("Slice-steps-to-a-place-before-the-end", "y = Slice(a, s, e, ax, st)", 13, y=(3,),
+         consts={"s": ints(0), "e": ints(-3), "ax": ints(1), "st": ints(2)}),
+    Case("Slice-steps-that-leave-a-rest", "y = Slice(a, s, e, ax, st)", 13, y=(3,),
+         consts={"s": ints(1), "e": ints(100), "ax": ints(1), "st": ints(3)}),
+    Case("Slice-even-and-odd", "p = Slice(a, z, e, ax, st)  q = Slice(a, ax, e, ax, st)  y = Mul(p, q)", 13, y=(4,),
+         consts={"z": ints(0), "e": ints(BIG), "ax": ints(1), "st": ints(2)}),
+    Case("Slice-steps-from-further-on-stay", "y = Slice(a, s, e, ax, st)", 13, free=0, y=(3,),
+         consts={"s": ints(3), "e": ints(8), "ax": ints(1), "st": ints(2)}),
+    Case("Slice-steps-back-stay", "y = Slice(a, s, e, ax, st)", 13, free=0, y=(4,),
+         consts={"s": ints(7), "e": ints(-9), "ax": ints(1), "st": ints(-2)}),
     Case("Slice-flip", "y = Slice(a, s, e, ax, st)", 13,
          consts={"s": ints(-1), "e": ints(-BIG), "ax": ints(1), "st": ints(-1)}),
     Case("Slice-computed-half", "sh = Shape(a)  i = Gather(sh, one)  h = Div(i, two)  "
@@ -111,8 +123,17 @@ def test_slice_by_attributes_is_derived():
     assert derive([0, 2], *given, **attributes) == ({"starts": (0,), "ends": (1,)}, {})
 
 
-def test_slice_in_steps_freezes_a_live_axis():
-    given = [axes(X, a1=0), np.array([0]), np.array([4]), np.array([1]), np.array([2])]
+def test_slice_in_steps_ties_blocks_of_as_many_positions():
+    given = [axes(X, a1=0), np.array([1]), np.array([3]), np.array([1]), np.array([2])]
+    c = couple("Slice", given, [(1, 1, 6, 6)])
+    assert ties(c) == [(0, 1), (2, 3)]
+    assert carried(c)[1] == [1]
+    assert frozen(c) == {}
+    assert demands(c) == [(2, 0, [0, 1])]
+
+
+def test_slice_in_steps_from_the_end_freezes_a_live_axis():
+    given = [axes(X, a1=0), np.array([-4]), np.array([4]), np.array([1]), np.array([2])]
     c = couple("Slice", given, [(1, 2, 6, 6)])
     assert frozen(c) == {"slices this axis in steps of 2": [0, 1, 2, 3]}
 

@@ -22,7 +22,11 @@ op_rule(*_UNARY, since=1)(couple_unary)
 op_rule(*_GATED, since=1)(couple_nary)
 op_traits(Traits(is_pointwise=True, continues_layer=True), *_UNARY, *_GATED)
 op_traits(Traits(every_position_alike=True), "LogSoftmax", "Softmax")
-op_traits(Traits(zero_at_zero=True), "Relu")
+op_traits(
+    Traits(zero_at_zero=True),
+    "Celu", "Elu", "Gelu", "HardSwish", "LeakyRelu", "Mish", "Relu", "Selu", "Softsign", "Swish",
+    "Tanh",
+)  # fmt: skip
 op_traits(Traits(per_channel=(0, 1)), "PRelu")
 
 

@@ -7,13 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.axes import (
+    WHOLE_GROUPS,
+    Axes,
+    Call,
+    Coupling,
+    Freeze,
+    Tie,
+    freeze_axes,
+    tie_rows,
+)
+from wrg_onnx.channels.heads import heads_in_block
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.channels.traits import LayerForm, LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
 
 CONVOLVED = "convolves over this axis"
+IN_EVERY_GROUP = "uses these filters in every group"
 OFFSETS = "reads offsets from this axis"
 TWO_ACTIVATIONS = "convolves one activation with another over this axis"
 
@@ -25,23 +36,23 @@ def couple_conv(call: Call) -> Coupling:
     Shapes:
         X (N, g*ci, ...), W (g*co, ci, k...), B (g*co) -> Y (N, g*co, ...).
 
-    A grouped convolution ties the same position across its groups, so that they stay equally wide.
-    A depthwise one (ci = 1) loses whole groups: an input channel goes with its co outputs.
+    A grouped convolution loses equal positions of all its groups, which stay equally wide, or whole
+    groups, each with all that it reads and makes. A depthwise one (ci = 1) has groups alone.
 
     Source: https://onnx.ai/onnx/operators/onnx__Conv.html
     """
     w = call.axes(1)
     groups = call.node.int("group", 1)
     filters, channels = w.at(0), call.axes(0).at(1)
-    if _is_depthwise(w.shape[1], groups):
-        ties = [Tie(channels.repeat(len(filters) // groups), filters)]
-        consumed = None
+    if _loses_groups(call, w.shape[1], groups):
+        ties = _tie_groups(channels, filters, groups)
+        made = _make_channels(call, filters, ties, None).also(frozen=freeze_axes(w, [1], ""))
     else:
         # channels: (g * ci) seen as g rows of ci, each row meets the same W.1
         ties = [Tie(row, w.at(1)) for row in channels.reshape(groups, -1)]
         ties += tie_rows(filters, groups)
-        consumed = w.at(1)
-    return _make_channels(call, filters, ties, consumed)
+        made = _make_channels(call, filters, ties, w.at(1))
+    return _tell_form(call, made, w.shape[1], groups)
 
 
 @op_rule("DeformConv", since=19)
@@ -74,23 +85,50 @@ def couple_conv_transpose(call: Call) -> Coupling:
     Shapes:
         X (N, g*ci, ...), W (g*ci, co, k...), B (g*co) -> Y (N, g*co, ...).
 
-    The same position across groups is one unit, on both sides; a depthwise one (ci = 1) loses
-    whole groups.
+    With groups it loses equal positions of all of them or whole ones, as Conv does.
 
     Source: https://onnx.ai/onnx/operators/onnx__ConvTranspose.html
     """
     w = call.axes(1)
     groups = call.node.int("group", 1)
+    inputs = w.shape[0] // groups
     ties = [Tie(call.axes(0).at(1), w.at(0))]
-    if _is_depthwise(w.shape[0] // groups, groups):
-        shared = freeze_axes(w, [1], "uses these filters in every group")
-        return _make_channels(call, w.at(0).repeat(w.shape[1]), ties, None).also(frozen=shared)
-    ties += tie_rows(w.at(0), groups)
-    return _make_channels(call, np.tile(w.at(1), groups), ties, w.at(0))
+    if _loses_groups(call, inputs, groups):
+        filters = w.at(0).reshape(groups, -1)[:, 0].repeat(w.shape[1])
+        ties += _tie_groups(w.at(0), filters, groups)
+        # Where it has the choice, the position in a group is no channel while groups are.
+        shared = freeze_axes(w, [1], IN_EVERY_GROUP if inputs == 1 else "")
+        made = _make_channels(call, filters, ties, None).also(frozen=shared)
+    else:
+        ties += tie_rows(w.at(0), groups)
+        made = _make_channels(call, np.tile(w.at(1), groups), ties, w.at(0))
+    return _tell_form(call, made, inputs, groups)
+
+
+def _loses_groups(call: Call, inputs_per_group: int, groups: int) -> bool:
+    return _is_depthwise(inputs_per_group, groups) or (groups > 1 and WHOLE_GROUPS in call.carriers)
 
 
 def _is_depthwise(inputs_per_group: int, groups: int) -> bool:
     return groups > 1 and inputs_per_group == 1
+
+
+def _tie_groups(read: IdArray, made: IdArray, groups: int) -> list[Tie]:
+    """Tie all that a group reads and makes: (g*ci) and (g*co) ids, group by group."""
+    first, ties = heads_in_block(read, groups)
+    return [*ties, Tie(first.repeat(len(made) // groups), made)]
+
+
+def _tell_form(call: Call, made: Coupling, inputs_per_group: int, groups: int) -> Coupling:
+    """Say that a grouped convolution could lose groups as well as positions of them."""
+    if groups == 1 or inputs_per_group == 1:
+        return made
+    loses = "whole groups" if WHOLE_GROUPS in call.carriers else "equal positions of all groups"
+    return replace(
+        made,
+        in_groups=np.concatenate([call.axes(0).at(1), made.outputs[0].at(1)]),
+        choice=f"of {groups} groups x {inputs_per_group} channels, {loses} go",
+    )
 
 
 def _make_channels(
@@ -104,9 +142,17 @@ def _make_channels(
         ties.append(Tie(filters, bias.axes.at(0)))
     frozen = freeze_axes(w, range(2, w.rank), "")
     frozen += freeze_axes(x, [0, *range(2, x.rank)], CONVOLVED)
+    contracted: tuple[IdArray, ...] = ()
     if consumed is not None and not call.operand(1).is_weight:
-        # without a weight there is nothing to zero, so what is summed over stays
-        frozen += (Freeze(consumed, TWO_ACTIVATIONS), *freeze_axes(x, [1], TWO_ACTIVATIONS))
+        # without a weight there is nothing to zero, so what is summed over stays, unless one of
+        # the two is zero there: a weight times what an activation makes of it (a style)
+        silenced = call.operand(1).zeroed_along(consumed)
+        if silenced is None:
+            silenced = call.operand(0).zeroed_along(x.at(1))
+        if silenced is None:
+            frozen += (Freeze(consumed, TWO_ACTIVATIONS), *freeze_axes(x, [1], TWO_ACTIVATIONS))
+        else:
+            contracted = (silenced,)
         consumed = None
     shape = call.output_shapes[0]
     ids = (None, filters, *(None,) * (len(shape) - 2))
@@ -116,19 +162,21 @@ def _make_channels(
         frozen,
         filters=(filters,),
         consumed=() if consumed is None else (consumed,),
+        contracted=contracted,
     )
 
 
 @derivation("Conv", "ConvTranspose", "DeformConv", since=1)
 def derive_group(call: Call, _outputs: Sequence[Axes], alive: Alive) -> Derived:
-    """Count the groups that are left of a depthwise convolution."""
+    """Count the groups that are left of a convolution that loses whole ones."""
     groups = call.node.int("group", 1)
     w = call.axes(1)
     is_transposed = call.node.op == "ConvTranspose"
     inputs_per_group = w.shape[0] // groups if is_transposed else w.shape[1]
-    if not _is_depthwise(inputs_per_group, groups):
+    if not _loses_groups(call, inputs_per_group, groups):
         return Derived()
-    return Derived(attributes={"group": int(alive(call.axes(0).at(1)).sum())})
+    left = alive(call.axes(0).at(1)).reshape(groups, -1)[:, 0]
+    return Derived(attributes={"group": int(left.sum())})
 
 
 @op_rule("CausalConvWithState", since=27)
@@ -193,7 +241,7 @@ def _count_transposed(analysed: Analysed) -> Iterator[LengthProduct]:
     yield [all_axes(analysed.call.axes(1)), (x, (0, *range(2, x.rank)))]
 
 
-op_traits(Traits(layer=LayerForm.LINEAR), "Conv", "ConvTranspose")
+op_traits(Traits(layer=LayerForm.LINEAR, zero_at_factor=True), "Conv", "ConvTranspose")
 op_traits(Traits(layer=LayerForm.SAMPLED), "DeformConv")
 op_traits(Traits(multiplications=count_convolution), "Conv", "DeformConv")
 op_traits(Traits(multiplications=_count_transposed), "ConvTranspose")

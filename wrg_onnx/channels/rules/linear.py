@@ -103,9 +103,12 @@ def contract(call: Call, inner_a: IdArray, inner_b: IdArray) -> Coupling:
     if a.is_weight or b.is_weight:
         sides = ((a, inner_a), (b, inner_b))
         return Coupling((), ties, consumed=tuple(ids for side, ids in sides if side.is_weight))
-    if call.head_dims and (a.vanishes or b.vanishes):
-        return Coupling((), ties, contracted=(inner_a, inner_b))
-    why = IN_HEADS if a.vanishes or b.vanishes else TWO_ACTIVATIONS
+    silenced = a.zeroed_along(inner_a)
+    if silenced is None:
+        silenced = b.zeroed_along(inner_b)
+    if call.head_dims and silenced is not None:
+        return Coupling((), ties, contracted=(silenced,))
+    why = TWO_ACTIVATIONS if silenced is None else IN_HEADS
     frozen = (Freeze(inner_a, why), Freeze(inner_b, why))
     return Coupling((), ties, frozen)
 
@@ -271,6 +274,7 @@ def _count_einsum(analysed: Analysed) -> Iterator[LengthProduct]:
 
 
 op_traits(Traits(layer=LayerForm.LINEAR), "Gemm", "MatMul")
+op_traits(Traits(zero_at_factor=True), "Einsum", "Gemm", "MatMul")
 op_traits(Traits(multiplications=count_gemm, per_channel=(2,)), "Gemm")
 op_traits(Traits(multiplications=count_matmul, every_position_alike=True), "MatMul")
 op_traits(Traits(multiplications=_count_einsum), "Einsum")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,11 @@ op_traits(
 )
 op_traits(Traits(keeps_zeros=True, keeps_numbers=True), "Cast", "Identity")
 op_traits(Traits(moves_elements=True), "Identity")
-op_traits(Traits(zero_at_zero=True), "Add", "Cast", "Identity", "Mul", "Neg", "Sub")
+op_traits(
+    Traits(zero_at_zero=True),
+    "Abs", "Add", "Cast", "Ceil", "Erf", "Floor", "Identity", "Neg", "Sign", "Sqrt", "Sub",
+)  # fmt: skip
+op_traits(Traits(zero_at_factor=True), "Mul")
 op_traits(Traits(per_channel=(0, 1)), "Add", "Div", "Mul", "Sub")
 
 
@@ -119,6 +125,16 @@ def freeze_dropped(x: Axes, training: Operand | None) -> tuple[Freeze, ...]:
     return freeze_axes(x, range(x.rank), "draws random numbers for this axis")
 
 
+def _is_positive(call: Call) -> bool:
+    """Tell whether the exponent of a Pow is above 0 throughout."""
+    exponent = call.operand(1).value
+    return exponent is not None and bool((exponent > 0).all())
+
+
+op_traits(Traits(zero_at_first=lambda _call: True), "Div")
+op_traits(Traits(zero_at_first=_is_positive), "Pow")
+
+
 def _divide(left: float, right: float) -> float:
     """Divide as ONNX does: integers are truncated towards zero."""
     if isinstance(left, int) and isinstance(right, int):
@@ -143,13 +159,53 @@ def _scaled_origin(parts: Sequence[Size], value: float) -> Place | None:
     return fixed[0].source if value and len(fixed) == 1 and fixed[0].value == value else None
 
 
+_CASTS: Mapping[int, Callable[[Any], Any]] = {
+    1: np.float32, 6: int, 7: int, 9: bool, 10: np.float16, 11: float,
+}  # fmt: skip
+"""What a Cast makes of numbers, by TensorProto's number of the type.
+
+Numbers keep the precision that they are computed with: log(8) / log(2) is 3 in float32, and less
+than 3 where its logarithms alone are rounded to that.
+"""
+
+
 def _cast(node: Node, operands: Sequence[Sizes]) -> Sizes | None:
-    to_integer = node.attributes.get("to") in (6, 7)  # TensorProto.INT32, INT64
-    return by_element(int if to_integer else float, 1).evaluate(node, operands)
+    to = node.attributes.get("to")
+    make = _CASTS.get(to, float) if isinstance(to, int) else float
+    return by_element(make, 1).evaluate(node, operands)
 
 
 def _square_root(value: float) -> float:
-    return float(value) ** 0.5 if value >= 0 else float("nan")
+    return np.sqrt(value) if value >= 0 else math.nan
+
+
+def _logarithm(value: float) -> float:
+    if not value:
+        return -math.inf
+    return np.log(value) if value > 0 else math.nan
+
+
+def _power(base: float, exponent: float) -> float:
+    """Raise to a power, as a number of the base's type."""
+    if (base < 0 and exponent != int(exponent)) or (not base and exponent < 0):
+        return math.nan
+    with np.errstate(over="ignore"):
+        found = np.power(np.float64(base), np.float64(exponent))
+    return int(found) if isinstance(base, int) else type(base)(found)
+
+
+def _remainder(node: Node, operands: Sequence[Sizes]) -> Sizes | None:
+    def remainder(left: float, right: float) -> float:
+        if not right:
+            return math.nan
+        # The sign is that of the divisor, or with fmod that of the dividend.
+        return np.fmod(left, right).item() if node.int("fmod", 0) else left % right
+
+    return by_element(remainder, 2).evaluate(node, operands)
+
+
+def _reciprocal(value: float) -> float:
+    return 1 / value if value else math.inf
 
 
 op_traits(Traits(sizes=by_element(operator.add, 2)), "Add")
@@ -161,9 +217,22 @@ op_traits(Traits(sizes=by_element(max, 2)), "Max")
 op_traits(Traits(sizes=by_element(operator.eq, 2, spares_marks=True)), "Equal")
 op_traits(Traits(sizes=by_element(_choose, 3, _chosen_origin)), "Where")
 op_traits(Traits(sizes=by_element(operator.neg, 1)), "Neg")
-op_traits(Traits(sizes=by_element(lambda value: float(np.floor(value)), 1)), "Floor")
-op_traits(Traits(sizes=by_element(lambda value: float(np.ceil(value)), 1)), "Ceil")
+op_traits(Traits(sizes=by_element(abs, 1)), "Abs")
+op_traits(Traits(sizes=by_element(np.floor, 1)), "Floor")
+op_traits(Traits(sizes=by_element(np.ceil, 1)), "Ceil")
+op_traits(Traits(sizes=by_element(np.rint, 1)), "Round")
 op_traits(Traits(sizes=by_element(_square_root, 1)), "Sqrt")
+op_traits(Traits(sizes=by_element(_logarithm, 1)), "Log")
+op_traits(Traits(sizes=by_element(_power, 2)), "Pow")
+op_traits(Traits(sizes=by_element(_reciprocal, 1)), "Reciprocal")
+op_traits(Traits(sizes=by_element(operator.gt, 2)), "Greater")
+op_traits(Traits(sizes=by_element(operator.ge, 2)), "GreaterOrEqual")
+op_traits(Traits(sizes=by_element(operator.lt, 2)), "Less")
+op_traits(Traits(sizes=by_element(operator.le, 2)), "LessOrEqual")
+op_traits(Traits(sizes=by_element(operator.not_, 1)), "Not")
+op_traits(Traits(sizes=by_element(lambda left, right: bool(left and right), 2)), "And")
+op_traits(Traits(sizes=by_element(lambda left, right: bool(left or right), 2)), "Or")
+op_traits(Traits(sizes=SizeRule(_remainder)), "Mod")
 op_traits(Traits(sizes=by_element(lambda value: value, 1)), "Identity")
 op_traits(Traits(sizes=SizeRule(_cast)), "Cast")
 

@@ -216,6 +216,16 @@ op_traits(
     Traits(layer=LayerForm.QUANTISED),
     "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul",
 )  # fmt: skip
+
+
+def _has_no_zero_point(call: Call) -> bool:
+    zero_point = call.optional(2)
+    if zero_point is None:
+        return True
+    return zero_point.value is not None and not zero_point.value.any()
+
+
+op_traits(Traits(zero_at_first=_has_no_zero_point), "DequantizeLinear")
 op_traits(Traits(output_zero_point=7), "QLinearConv", "QLinearMatMul")
 op_traits(Traits(multiplications=count_convolution), "ConvInteger")
 op_traits(Traits(multiplications=count_matmul), "MatMulInteger")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes
-from wrg_onnx.channels.ids import Alive
+from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.channels.traits import LengthProduct, Traits, all_axes, op_traits
 from wrg_onnx.channels.units import Analysed
@@ -101,17 +101,24 @@ _ACTIVATIONS = {"LSTM": 3, "GRU": 2, "RNN": 1}
 _ZERO_AT_ZERO = frozenset({"elu", "leakyrelu", "relu", "scaledtanh", "softsign", "tanh"})
 
 
-def _rests_at_zero(call: Call) -> bool:
-    """Tell whether the state is zero without weights, not 0.5 as by a sigmoid."""
+def _rests_at_zero(call: Call) -> IdArray | None:
+    """Name what makes the state zero, unless that is 0.5 without weights, as by a sigmoid."""
     count = _ACTIVATIONS[call.node.op]
     names = call.node.attributes.get("activations", ())
     assert isinstance(names, tuple)
     # The first one of a GRU and of an LSTM makes the gates, which scale.
     bend = [str(name) for place, name in enumerate(names) if count == 1 or place % count]
-    states = [o for o in call.inputs[INITIAL_H : INITIAL_C + 1] if o is not None]
-    return all(name.lower() in _ZERO_AT_ZERO for name in bend) and all(
-        state.is_constant or state.is_zero or state.vanishes for state in states
-    )
+    if not all(name.lower() in _ZERO_AT_ZERO for name in bend):
+        return None
+    parts = [np.empty(0, np.int64)]
+    for position, operand in enumerate(call.inputs):
+        if operand is None or position in (X, LENGTHS):
+            continue
+        found = operand.zeroed_by(2 if position in (INITIAL_H, INITIAL_C) else 1)
+        if found is None:
+            return None
+        parts.append(found)
+    return np.concatenate(parts)
 
 
 op_traits(Traits(multiplications=_count_steps, rests_at_zero=_rests_at_zero), "GRU", "LSTM", "RNN")

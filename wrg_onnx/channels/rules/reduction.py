@@ -17,10 +17,7 @@ from wrg_onnx.channels.traits import Traits, op_traits
 REDUCED = "reduces over this axis"
 
 
-@op_rule(
-    "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum",
-    since=1,
-)  # fmt: skip
+@op_rule("ReduceLogSumExp", "ReduceMax", "ReduceMin", "ReduceProd", since=1)
 def couple_reduce(call: Call) -> Coupling:
     """Freeze live axes that are reduced; the others pass.
 
@@ -32,11 +29,24 @@ def couple_reduce(call: Call) -> Coupling:
     return _reduce_named(call)
 
 
+@op_rule("ReduceLogSum", "ReduceSum", since=1)
+def couple_sum(call: Call) -> Coupling:
+    """Sum zeros up along a live axis that is zero where its units are; freeze another one.
+
+    Shapes:
+        X (...) -> Y (the same with 1 at the reduced axes, or without them).
+
+    Source: https://onnx.ai/onnx/operators/onnx__ReduceSum.html
+    """
+    return _sum_zeros(call, _reduce_named(call))
+
+
 @op_rule("ReduceL1", "ReduceL2", "ReduceMean", "ReduceSumSquare", since=1)
 def couple_statistics(call: Call) -> Coupling:
     """Freeze live axes that are reduced to a mean or a length; the others pass.
 
-    Normalisations are written with these where there is no operator for them.
+    Normalisations are written with these where there is no operator for them. A length is a sum:
+    zeros along an axis do not count.
 
     Shapes:
         X (...) -> Y (the same with 1 at the reduced axes, or without them).
@@ -44,13 +54,17 @@ def couple_statistics(call: Call) -> Coupling:
     Source: https://onnx.ai/onnx/operators/onnx__ReduceMean.html
     """
     found = _reduce_named(call)
+    if call.node.op != "ReduceMean":
+        found = _sum_zeros(call, found)
     axes = _reduced_axes(call, call.axes().rank)
     if axes is None or not found.frozen:
         return found
+    if found.contracted:
+        axes = tuple(axis for axis in axes if call.operand(0).zeroed_by(axis) is None)
     text = Why(REDUCED, Kind.NORMALISED)
     frozen, statistics = take_statistics(call, call.axes(), axes, keeps_axes=False, text=text)
     gone = (call.axes().flat(axes),) if statistics else ()
-    return replace(found, frozen=frozen, statistics=statistics, dropped=gone)
+    return replace(found, frozen=frozen, statistics=statistics, dropped=(*found.dropped, *gone))
 
 
 def _reduce_named(call: Call) -> Coupling:
@@ -62,6 +76,20 @@ def _reduce_named(call: Call) -> Coupling:
             frozen=freeze_axes(x, range(x.rank), "reduces over axes computed at run time"),
         )
     return _reduce(call, axes)
+
+
+def _sum_zeros(call: Call, found: Coupling) -> Coupling:
+    """Let positions go along reduced axes where what is summed up is zero once its unit is."""
+    x = call.operand(0)
+    axes = _reduced_axes(call, x.axes.rank)
+    live = [axis for axis in axes or () if x.axes.ids[axis] is not None]
+    by_axis = {axis: x.zeroed_by(axis) for axis in live}
+    zeroed = {axis: ids for axis, ids in by_axis.items() if ids is not None}
+    if not zeroed:
+        return found
+    rest = freeze_axes(x.axes, [axis for axis in live if axis not in zeroed], REDUCED)
+    gone = tuple(x.axes.at(axis) for axis in zeroed)
+    return replace(found, frozen=rest, contracted=tuple(zeroed.values()), dropped=gone)
 
 
 @op_rule("ArgMax", "ArgMin", since=1)

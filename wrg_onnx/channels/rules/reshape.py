@@ -146,8 +146,8 @@ def couple_expand(call: Call) -> Coupling:
     Shapes:
         X (...), shape (r) -> Y (broadcast of both).
 
-    An axis along which X is repeated carries the ids of the axis whose length it copies. One of a
-    weight or of zeros gets new ones where its length is written into the file.
+    An axis along which X is repeated carries the ids of the axis whose length it copies. It gets
+    new ones where its length is written into the file, as for the heads that share a mask.
     """
     x, shape = call.axes(), call.output_shapes[0]
     made, ties = broadcast([x], shape)
@@ -168,10 +168,15 @@ def _repeated(call: Call, made: Axes, axis: int, offset: int) -> IdArray | None:
     x, own = call.operand(0), axis - (made.rank - call.axes().rank)
     is_made = axis >= offset and made.shape[axis] > 1 and (own < 0 or x.axes.shape[own] == 1)
     # What is computed from the model's input may be as wide as the result at other sizes of it.
-    alike = x.is_weight or x.is_zero
-    if not is_made or (own >= 0 and not alike):
+    is_single = own < 0 or (x.elsewhere is not None and x.elsewhere[own] == 1)
+    is_alike = x.is_weight or x.is_zero
+    if not is_made or not (is_single or is_alike):
         return made.ids[axis]
-    return made_axis(call, 1, axis - offset, may_be_new=alike)
+    # Repeats beside an axis of channels will be merged with it (heads of keys, each for several of
+    # the queries), and it is to carry the units then.
+    beside = [made.ids[a] for a in (axis - 1, axis + 1) if 0 <= a < made.rank]
+    may_be_new = is_alike or all(ids is None for ids in beside)
+    return made_axis(call, 1, axis - offset, may_be_new=may_be_new)
 
 
 @op_rule("Tile", since=6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Tie, freeze_axes
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.sizes import Numbers, Sizes, by_moving
@@ -93,6 +93,7 @@ def _slice(
     ids = list(x.ids)
     frozen: list[Freeze] = []
     demands: list[Demand] = []
+    ties: list[Tie] = []
     for number, axis in enumerate(a % x.rank for a in axes):
         own = x.ids[axis]
         if own is None:
@@ -107,16 +108,23 @@ def _slice(
         if step == -1 and len(taken) == len(own):
             continue  # both bounds lie at the ends or past them, and do so however few are left
         if step != 1:
-            frozen.append(Freeze(own, f"slices this axis in steps of {step}"))
-            continue
-        if starts[number] != 0:
+            if step < 0 or not 0 <= starts[number] < step or not len(taken):
+                frozen.append(Freeze(own, f"slices this axis in steps of {step}"))
+                continue
+            # Blocks of as many positions go as a whole: the steps then find their places in those
+            # that are left, and the end is where the block of the last one taken ends.
+            ties.append(Tie(own[::step].repeat(step)[: len(own)], own))
+            last = min(len(own), len(taken) * step)
+        elif starts[number] != 0:
             demands.append(_bound(1, number, own, first, starts[number]))
         if ends[number] <= len(own):
             demands.append(_bound(2, number, own, last, ends[number]))
     if call.node.version < 10:
         demands = []
     made = Axes(call.output_shapes[0], tuple(ids))
-    return Coupling((made,), (), tuple(frozen), demands=tuple(demands), dropped=(x.flat(),))
+    return Coupling(
+        (made,), tuple(ties), tuple(frozen), demands=tuple(demands), dropped=(x.flat(),)
+    )
 
 
 def _bound(position: int, element: int, ids: IdArray, place: int, written: int) -> Demand:
