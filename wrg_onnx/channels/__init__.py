@@ -15,6 +15,7 @@ from wrg_onnx.channels.limits import Limits
 from wrg_onnx.channels.reasons import Kind, Reason
 from wrg_onnx.channels.roots import Hold, find_holds
 from wrg_onnx.channels.solve import find_units
+from wrg_onnx.channels.told_inputs import told_inputs
 from wrg_onnx.channels.traits import LayerForm, Traits, traits_of
 from wrg_onnx.channels.units import Slot, Units, is_parameter
 
@@ -43,6 +44,7 @@ __all__ = [
     "meet_demands",
     "parameter_terms",
     "random_feeds",
+    "told_inputs",
     "total_cost",
     "traits_of",
 ]

@@ -17,7 +17,6 @@ from wrg_onnx.graph.message import to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.passages import Passage, passages
-from wrg_onnx.graph.readers import told_inputs
 from wrg_onnx.graph.returned import KEYS, origins
 from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
@@ -88,7 +87,6 @@ __all__ = [
     "stored_bytes",
     "subgraphs",
     "to_message",
-    "told_inputs",
     "with_constants",
     "without_additions",
     "without_bias",

@@ -16,6 +16,7 @@ from wrg_onnx.channels import (
     index_bounds,
     mac_terms,
     parameter_terms,
+    told_inputs,
     total_cost,
 )
 from wrg_onnx.channels.limits import named_by, names_of
@@ -29,7 +30,6 @@ from wrg_onnx.graph import (
     infer_shapes,
     other_guesses,
     stored_bytes,
-    told_inputs,
 )
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for

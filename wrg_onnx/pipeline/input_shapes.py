@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from wrg_onnx.channels import index_bounds
+from wrg_onnx.channels import index_bounds, told_inputs
 from wrg_onnx.data.preprocess import Preprocessing, Size, default_preprocessing, image_layout
 from wrg_onnx.errors import DataError, MissingPackageError, ModelError, UsageError, one_line
 from wrg_onnx.graph import (
@@ -29,7 +29,6 @@ from wrg_onnx.graph import (
     open_session,
     partial_shapes,
     run_once,
-    told_inputs,
 )
 from wrg_onnx.graph.guess import Role, axis_key, axis_roles
 from wrg_onnx.pipeline.config import DataOptions

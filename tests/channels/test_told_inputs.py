@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.graph import told_inputs
+from wrg_onnx.channels import told_inputs
 from wrg_onnx.graph.load import from_proto
 
 

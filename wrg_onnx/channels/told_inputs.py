@@ -6,25 +6,11 @@ What is found is a hint for a guess at sizes, which is tried before anybody reli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wrg_onnx.graph.model import Graph, Node, Shape, Value
-from wrg_onnx.graph.weights import Form
-
-_LIKE_INPUT = frozenset({
-    "Abs", "Cast", "Clip", "DequantizeLinear", "Dropout", "Elu", "Exp", "HardSigmoid", "HardSwish",
-    "Identity", "LeakyRelu", "Log", "LogSoftmax", "LpNormalization", "Neg", "QuantizeLinear",
-    "Reciprocal", "Relu", "Selu", "Sigmoid", "Softmax", "Softplus", "Sqrt", "Tanh",
-})  # fmt: skip
-"""Operators whose output has the shape of their first input."""
-
-_TOGETHER = frozenset({"Add", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum"})
-"""Operators whose operands have one shape, or are spread to it."""
-
-_POOLS = frozenset({"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "MaxPool"})
-
-_RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
+from wrg_onnx.channels.traits import traits_of
+from wrg_onnx.graph import Form, Graph, Node, Shape, Value
 
 _DEPTH = 32
 """How many operators a tensor is followed through."""
@@ -118,57 +104,44 @@ def read_off(graph: Graph, name: str, shapes: Mapping[str, Shape], depth: int = 
 def _by_reader(
     graph: Graph, node: Node, position: int, shapes: Mapping[str, Shape], depth: int
 ) -> Told:
-    if node.op in _RECURRENT:
+    traits = traits_of(node)
+    if traits.rests_at_zero is not None:
         return _by_recurrence(graph, node, position)
     if node.op == "Concat":
         return _by_neighbours(graph, node, position, shapes, depth)
-    if node.op in _TOGETHER:
+    if traits.is_pointwise and sum(map(bool, node.inputs)) > 1:
         return _by_partners(graph, node, position, shapes, depth)
     form = graph.constants.forms.get(node.input(1))
-    if position == 0 and form is not None and node.op in _WEIGHTS:
-        return _WEIGHTS[node.op](node, form)
-    if position == 0 and node.op in _BACKWARDS:
-        return _BACKWARDS[node.op](node, read_off(graph, node.outputs[0], shapes, depth))
+    if position == 0 and form is not None and (told := _by_weight(node, form)) is not None:
+        return told
+    if position == 0:
+        return _by_output(node, read_off(graph, node.outputs[0], shapes, depth))
     return Told()
 
 
-def _conv(node: Node, form: Form) -> Told:
-    return Told(form.ndim, {1: form.shape[1] * node.int("group", 1)}) if form.ndim > 2 else Told()
+def _by_weight(node: Node, form: Form) -> Told | None:
+    """Say what the form of a second input tells of the first; None if it is no weight."""
+    if node.op in ("Conv", "ConvTranspose"):
+        return _by_filters(node, form)
+    told: Told | None = None
+    match node.op:
+        case "Gemm" if form.ndim == 2:
+            inner = form.shape[1 if node.int("transB", 0) else 0]
+            told = Told(2, {0 if node.int("transA", 0) else 1: inner})
+        case "MatMul" if form.ndim > 1:
+            told = Told(None, {-1: form.shape[-2]})
+        case "BatchNormalization" | "InstanceNormalization" if form.ndim:
+            told = Told(None, {1: form.shape[-1]})
+        case "LayerNormalization" if form.ndim:
+            told = Told(None, {-1: form.shape[-1]})
+    return told
 
 
-def _conv_transpose(_node: Node, form: Form) -> Told:
-    return Told(form.ndim, {1: form.shape[0]}) if form.ndim > 2 else Told()
-
-
-def _gemm(node: Node, form: Form) -> Told:
-    if form.ndim != 2:
-        return Told()
-    inner = form.shape[1 if node.int("transB", 0) else 0]
-    return Told(2, {0 if node.int("transA", 0) else 1: inner})
-
-
-def _matmul(_node: Node, form: Form) -> Told:
-    return Told(None, {-1: form.shape[-2]}) if form.ndim > 1 else Told()
-
-
-def _norm(_node: Node, form: Form) -> Told:
-    return Told(None, {1: form.shape[-1]}) if form.ndim else Told()
-
-
-def _layer_norm(_node: Node, form: Form) -> Told:
-    return Told(None, {-1: form.shape[-1]}) if form.ndim else Told()
-
-
-_WEIGHTS: Mapping[str, Callable[[Node, Form], Told]] = {
-    "BatchNormalization": _norm,
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "Gemm": _gemm,
-    "InstanceNormalization": _norm,
-    "LayerNormalization": _layer_norm,
-    "MatMul": _matmul,
-}
-"""What operators tell of their first input by the form of their second, which is a weight."""
+def _by_filters(node: Node, form: Form) -> Told | None:
+    if form.ndim < 3:
+        return None
+    turned = node.op == "ConvTranspose"
+    return Told(form.ndim, {1: form.shape[0] if turned else form.shape[1] * node.int("group", 1)})
 
 
 def _by_recurrence(graph: Graph, node: Node, position: int) -> Told:
@@ -213,28 +186,17 @@ def _by_partners(
     return Told()
 
 
-def _as_it_is(_node: Node, after: Told) -> Told:
-    return after
-
-
-def _before_pool(node: Node, after: Told) -> Told:
-    kernel = node.attributes.get("kernel_shape")
-    rank = len(kernel) + 2 if isinstance(kernel, tuple) else after.rank
-    channels = after.at(1)
-    return Told(rank, {} if channels is None else {1: channels})
-
-
-def _before_transpose(node: Node, after: Told) -> Told:
-    perm = node.attributes.get("perm")
-    if not isinstance(perm, tuple):
-        return Told(after.rank)
-    sizes = _counted(after, len(perm)).sizes
-    return Told(len(perm), {int(perm[axis]): size for axis, size in sizes.items()})
-
-
-_BACKWARDS: Mapping[str, Callable[[Node, Told], Told]] = {
-    **dict.fromkeys(_LIKE_INPUT, _as_it_is),
-    **dict.fromkeys(_POOLS, _before_pool),
-    "Transpose": _before_transpose,
-}
-"""What is told of an operator's first input by what is told of its output."""
+def _by_output(node: Node, after: Told) -> Told:
+    """Say what is told of an operator's first input by what is told of its output."""
+    traits = traits_of(node)
+    kernel, perm = node.attributes.get("kernel_shape"), node.attributes.get("perm")
+    if isinstance(kernel, tuple):  # a pool
+        channels = after.at(1)
+        return Told(len(kernel) + 2, {} if channels is None else {1: channels})
+    if isinstance(perm, tuple):
+        sizes = _counted(after, len(perm)).sizes
+        return Told(len(perm), {int(perm[axis]): size for axis, size in sizes.items()})
+    if node.op.startswith("Global"):
+        channels = after.at(1)
+        return Told(after.rank, {} if channels is None else {1: channels})
+    return after if traits.is_pointwise or traits.requantises else Told()
