@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wrg_onnx.channels.axes import ShapeConflictError, Tie
+from wrg_onnx.channels.answers import ShapeConflictError, Tie
 from wrg_onnx.channels.table import Derived, derivation, find_rule, op_rule
 from wrg_onnx.channels.table import registered as registered_rules
 from wrg_onnx.graph import Node

@@ -16,7 +16,8 @@ from wrg_onnx.channels import (
     parameter_terms,
     total_cost,
 )
-from wrg_onnx.channels.axes import Axes, Coupling
+from wrg_onnx.channels.answers import Coupling
+from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.shape_arithmetic import compute_sizes
 from wrg_onnx.channels.sizes import axis_sizes, constant_sizes, from_source, may_be_sizes
 from wrg_onnx.channels.table import _RULES, op_rule

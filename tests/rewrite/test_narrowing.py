@@ -199,14 +199,16 @@ def test_a_mistake_at_a_norm_is_found():
         validate_translation(graph, broken, plan, shapes)
 
 
+IN_A_BRANCH = """net (float[2,4,5] x) => (float[2,4,3] y) {
+  a = MatMul(x, w)  s = ReduceMax<keepdims = 0>(x)  q = IsNaN(s)
+  n = If(q)
+  <then_branch = t () => (float[2,4,8] u) { u = LayerNormalization(a, g) },
+   else_branch = e () => (float[2,4,8] v) { v = Relu(a) }>
+  y = MatMul(n, z) }"""
+
+
 def test_norms_in_bodies_stay():
-    text = """net (float[2,4,5] x) => (float[2,4,3] y) {
-      a = MatMul(x, w)  s = ReduceMax<keepdims = 0>(x)  q = IsNaN(s)
-      n = If(q)
-      <then_branch = t () => (float[2,4,8] u) { u = LayerNormalization(a, g) },
-       else_branch = e () => (float[2,4,8] v) { v = Relu(a) }>
-      y = MatMul(n, z) }"""
-    _, _, units = analysed(text, {**W, "g": SCALES["g"]})
+    _, _, units = analysed(IN_A_BRANCH, {**W, "g": SCALES["g"]})
     assert not units.removable.any()
 
 
@@ -247,13 +249,7 @@ def test_a_thinned_transformer_is_a_valid_file(tmp_path):
 
 
 def test_norms_in_bodies_do_not_ask_for_the_option_that_was_given():
-    text = """net (float[2,4,5] x) => (float[2,4,3] y) {
-      a = MatMul(x, w)  s = ReduceMax<keepdims = 0>(x)  q = IsNaN(s)
-      n = If(q)
-      <then_branch = t () => (float[2,4,8] u) { u = LayerNormalization(a, g) },
-       else_branch = e () => (float[2,4,8] v) { v = Relu(a) }>
-      y = MatMul(n, z) }"""
-    model = build(text, {**W, "g": SCALES["g"]})
+    model = build(IN_A_BRANCH, {**W, "g": SCALES["g"]})
     held = wrg_onnx.inspect(model, through_norms=True).report.frozen
     (row,) = (row for row in held if "normalises" in row.reason)
     assert row.reason.endswith("in a branch or loop body, where the proof cannot follow")

@@ -1,6 +1,7 @@
 """Id arrays: which positions of which tensors live or die together."""
 
-from wrg_onnx.channels.axes import Axes, Quantised
+from wrg_onnx.channels.answers import Quantised
+from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.costs import (
     CostTerm,
     count_parameters,

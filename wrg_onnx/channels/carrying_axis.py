@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from wrg_onnx.channels.axes import Division
+from wrg_onnx.channels.answers import Division
 from wrg_onnx.channels.costs import parameter_terms, total_cost
 from wrg_onnx.channels.ids import BoolArray, IdArray
 from wrg_onnx.channels.units import Units

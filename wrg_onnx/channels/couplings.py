@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
+from wrg_onnx.channels.answers import Coupling, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 
 
 def freeze_along(call: Call, axes: Iterable[int], reason: str, *, operands: str = "") -> Coupling:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Demand
+from wrg_onnx.channels.answers import Demand
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.sizes import Place, Size
 from wrg_onnx.channels.units import Analysed, Port, Units

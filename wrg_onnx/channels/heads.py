@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, Tie, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Freeze, Tie, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.ids import INERT, Alive, IdArray
 from wrg_onnx.channels.table import Derived
 from wrg_onnx.channels.traits import LengthProduct, all_axes

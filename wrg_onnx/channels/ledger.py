@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Call, Coupling
+from wrg_onnx.channels.answers import Coupling
+from wrg_onnx.channels.axes import Call
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.reasons import Kind, Reason, kind_of
 from wrg_onnx.channels.sizes import Place, Size

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Operand, ShapeConflictError
+from wrg_onnx.channels.answers import Coupling, Demand, Freeze, ShapeConflictError
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.entries import find_axes
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger

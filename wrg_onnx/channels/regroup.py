@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Division, Freeze, ShapeConflictError, Tie
+from wrg_onnx.channels.answers import Coupling, Division, Freeze, ShapeConflictError, Tie
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.graph import Shape
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Operand
+from wrg_onnx.channels.answers import Coupling
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.propagate import no_rule, no_shape
 from wrg_onnx.channels.reasons import Kind, Reason, kind_of

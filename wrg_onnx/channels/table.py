@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from inspect import currentframe
 from typing import TypeAlias, TypeVar
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling
+from wrg_onnx.channels.answers import Coupling
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.graph import Array, Attribute, Node
 

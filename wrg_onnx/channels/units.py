@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Demand, Division, Quantised, Statistics
+from wrg_onnx.channels.answers import Demand, Division, Quantised, Statistics
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import INERT, BoolArray, IdArray
 from wrg_onnx.channels.reasons import Reason
 from wrg_onnx.channels.sizes import Place

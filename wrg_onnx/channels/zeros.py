@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Operand
+from wrg_onnx.channels.answers import Coupling
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.traits import traits_of

@@ -15,7 +15,7 @@ from operator_cases import (
 from rule_calls import axes, carried, couple, frozen, ties
 from strategies import normal
 
-from wrg_onnx.channels.axes import broadcast
+from wrg_onnx.channels.answers import broadcast
 
 X = (1, 4, 6, 6)
 

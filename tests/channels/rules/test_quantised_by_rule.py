@@ -9,7 +9,8 @@ from rule_calls import axes, carried, frozen, ties
 from strategies import analyse, build, normal
 
 from wrg_onnx.channels import mac_terms, parameter_terms, total_cost
-from wrg_onnx.channels.axes import Call, Operand, Quantised, ShapeConflictError
+from wrg_onnx.channels.answers import Quantised, ShapeConflictError
+from wrg_onnx.channels.axes import Call, Operand
 from wrg_onnx.channels.table import find_derivation, find_rule
 from wrg_onnx.graph import Node
 

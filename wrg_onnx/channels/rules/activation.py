@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import (
-    Call,
-    Coupling,
-    freeze_axes,
-)
+from wrg_onnx.channels.answers import Coupling, freeze_axes
+from wrg_onnx.channels.axes import Call
 from wrg_onnx.channels.rules.pointwise import couple_nary, couple_unary
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits

@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.answers import Coupling, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.heads import (
     carry,
     count_attention,

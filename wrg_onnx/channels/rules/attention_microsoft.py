@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Tie
+from wrg_onnx.channels.answers import Coupling, Tie
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.heads import (
     carry,
     count_attention,

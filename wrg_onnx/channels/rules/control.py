@@ -7,7 +7,8 @@ where it comes from: `channels/entries.py` hands them in.
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Freeze, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.entries import CHANGES
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.table import op_rule

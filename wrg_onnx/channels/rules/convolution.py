@@ -7,16 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    WHOLE_GROUPS,
-    Axes,
-    Call,
-    Coupling,
-    Freeze,
-    Tie,
-    freeze_axes,
-    tie_rows,
-)
+from wrg_onnx.channels.answers import Coupling, Freeze, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.axes import WHOLE_GROUPS, Axes, Call
 from wrg_onnx.channels.heads import heads_in_block
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule

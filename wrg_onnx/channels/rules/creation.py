@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Demand, Freeze, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.made_axes import made_axis
 from wrg_onnx.channels.sizes import MOST_ELEMENTS, Size, SizeRule, Sizes, fill_sizes
 from wrg_onnx.channels.table import op_rule

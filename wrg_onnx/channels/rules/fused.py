@@ -9,15 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Operand,
-    broadcast,
-    freeze_axes,
-    tie_rows,
-)
+from wrg_onnx.channels.answers import Coupling, broadcast, freeze_axes, tie_rows
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group
 from wrg_onnx.channels.rules.linear import (

@@ -6,17 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Division,
-    Freeze,
-    Operand,
-    Tie,
-    broadcast,
-    freeze_axes,
-)
+from wrg_onnx.channels.answers import Coupling, Division, Freeze, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.regroup import regroup
 from wrg_onnx.channels.sizes import Numbers, Sizes, by_moving

@@ -8,13 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Demand,
-    broadcast,
-)
+from wrg_onnx.channels.answers import Coupling, Demand, broadcast
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.sizes import (
     ALL_MOVED,

@@ -7,16 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Freeze,
-    Operand,
-    Tie,
-    broadcast,
-    freeze_axes,
-)
+from wrg_onnx.channels.answers import Coupling, Freeze, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.reasons import Kind, Why

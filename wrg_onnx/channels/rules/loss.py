@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, broadcast, freeze_axes
+from wrg_onnx.channels.answers import Coupling, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
 

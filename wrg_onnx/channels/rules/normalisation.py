@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
+from wrg_onnx.channels.answers import (
     Coupling,
     Freeze,
     Statistics,
@@ -17,6 +15,7 @@ from wrg_onnx.channels.axes import (
     freeze_axes,
     tie_rows,
 )
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.table import Derived, derivation, op_rule

@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Freeze,
-    Statistics,
-    Tie,
-    broadcast,
-    freeze_axes,
-)
+from wrg_onnx.channels.answers import Coupling, Freeze, Statistics, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.rules.normalisation import NORMALISED, normalise_fewer
 from wrg_onnx.channels.table import MICROSOFT, op_rule
 from wrg_onnx.channels.traits import Traits, op_traits

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Demand, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import INERT, Alive, IdArray
 from wrg_onnx.channels.sizes import Size
 from wrg_onnx.channels.table import Derived, derivation, op_rule

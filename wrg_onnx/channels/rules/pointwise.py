@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Operand, broadcast, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Freeze, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.sizes import Place, Size, SizeRule, Sizes, by_element
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import ChannelScale, ScaleQuestion, Traits, op_traits

@@ -7,16 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Freeze,
-    Quantised,
-    Tie,
-    broadcast,
-    freeze_axes,
-)
+from wrg_onnx.channels.answers import Coupling, Freeze, Quantised, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.rules.convolution import count_convolution, couple_conv, derive_group

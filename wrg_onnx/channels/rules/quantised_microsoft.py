@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Quantised, Tie, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Quantised, Tie, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.rules.activation import couple_softmax, couple_softmax_flattened

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wrg_onnx.channels.axes import Call, Coupling
+from wrg_onnx.channels.answers import Coupling
+from wrg_onnx.channels.axes import Call
 from wrg_onnx.channels.couplings import freeze_whole
 from wrg_onnx.channels.rules.creation import couple_made_from_shape
 from wrg_onnx.channels.table import op_rule

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Freeze, Tie, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Freeze, Tie, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.table import Derived, derivation, op_rule
 from wrg_onnx.channels.traits import LengthProduct, Traits, all_axes, op_traits

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, freeze_axes
+from wrg_onnx.channels.answers import Coupling, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.couplings import freeze_along, freeze_whole
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.rules.normalisation import take_statistics

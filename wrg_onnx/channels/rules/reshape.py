@@ -7,16 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Demand,
-    Freeze,
-    broadcast,
-    freeze_axes,
-    tie_rows,
-)
+from wrg_onnx.channels.answers import Coupling, Demand, Freeze, broadcast, freeze_axes, tie_rows
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.made_axes import made_axis
 from wrg_onnx.channels.regroup import regroup

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Demand, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Demand, Freeze, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.table import op_rule
 
 SAMPLED = "samples between positions of this axis"

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels.axes import (
-    Axes,
-    Call,
-    Coupling,
-    Tie,
-    broadcast,
-    freeze_axes,
-)
+from wrg_onnx.channels.answers import Coupling, Tie, broadcast, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.rules.gathering import AS_INDEX, cut_to, derive_indices, is_followed
 from wrg_onnx.channels.table import Derived, derivation, op_rule

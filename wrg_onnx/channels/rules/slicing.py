@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrg_onnx.channels.axes import Axes, Call, Coupling, Demand, Freeze, Tie, freeze_axes
+from wrg_onnx.channels.answers import Coupling, Demand, Freeze, Tie, freeze_axes
+from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.couplings import freeze_along
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.sizes import Numbers, Sizes, by_moving
