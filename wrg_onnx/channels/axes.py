@@ -8,7 +8,7 @@ that stays, such as a padded channel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -94,7 +94,7 @@ class Operand:
     is_weight: bool = False
     constants: Weights | None = None
     computed: Sizes | None = None
-    vanishing: Mapping[int, IdArray] = field(default_factory=dict)
+    vanishing: Callable[[str], Mapping[int, IdArray]] | None = None
     is_zero: bool = False
     elsewhere: Shape | None = None
     port: tuple[int, int] = (0, 0)
@@ -116,7 +116,9 @@ class Operand:
         """
         if self.is_zero:
             return np.empty(0, np.int64)
-        return self.axes.ids[axis] if self.is_constant else self.vanishing.get(axis)
+        if self.is_constant or self.vanishing is None:
+            return self.axes.ids[axis] if self.is_constant else None
+        return self.vanishing(self.name).get(axis)
 
     def zeroed_along(self, ids: IdArray) -> IdArray | None:
         """Return the same for the axis that carries these ids."""

@@ -12,7 +12,6 @@ import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.answers import Coupling, Demand, Freeze, ShapeConflictError
 from wrg_onnx.channels.axes import Axes, Call, Operand
 from wrg_onnx.channels.entries import find_axes
-from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.reasons import Kind, Why, kind_of
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
@@ -24,7 +23,7 @@ from wrg_onnx.channels.table import Rule, find_rule
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Analysed, Port
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
-from wrg_onnx.channels.zeros import hold_consumed, makes_zeros, moves_zeros, vanishing_axes
+from wrg_onnx.channels.zeros import Vanishing, hold_consumed, makes_zeros, moves_zeros
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Flat, Graph, Node, Shape
 
@@ -75,7 +74,7 @@ class _Known:
         axes: Their ids.
         weights: Those that depend on constants alone.
         zero: Those that the graph makes of zeros alone.
-        vanishing: By axis along which they are zero once some constants are: the ids of these.
+        vanishing: Tells along which axes they are zero once some constants are.
         sizes: The elements of small tensors that are computed from shapes and constants.
         is_open: Whether the model's inputs leave sizes open.
     """
@@ -84,7 +83,7 @@ class _Known:
     weights: set[str]
     is_open: bool = False
     zero: set[str] = field(default_factory=set)
-    vanishing: dict[str, Mapping[int, IdArray]] = field(default_factory=dict)
+    vanishing: Vanishing = field(default_factory=Vanishing)
     sizes: dict[str, Sizes] = field(default_factory=dict)
 
 
@@ -170,7 +169,7 @@ def _note_origins(call: Call, coupling: Coupling, known: _Known, ledger: Ledger)
         ledger.plain.update(outputs)
     if makes_zeros(call.node, call.inputs):
         known.zero.update(outputs)
-    known.vanishing.update(zip(outputs, vanishing_axes(call, coupling), strict=True))
+    known.vanishing.note(call, coupling)
 
 
 def _hold_ends(
@@ -203,7 +202,7 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
                 constants=constants if name in constants else None,
                 computed=known.sizes.get(name),
                 is_zero=name in known.zero,
-                vanishing=known.vanishing.get(name, {}),
+                vanishing=known.vanishing.of,
                 elsewhere=elsewhere.get(name),
                 port=(node.index, position),
             )

@@ -60,7 +60,30 @@ def makes_zeros(node: Node, operands: Sequence[Operand | None]) -> bool:
     return bool(value.size) and not value.reshape(-1)[0] and not value.any()
 
 
-def vanishing_axes(call: Call, coupling: Coupling) -> tuple[dict[int, IdArray], ...]:
+class Vanishing:
+    """Finds along which axes tensors are zero once some constants are.
+
+    Few rules ask for it: nodes are noted as they come, and looked at, in that order, when one does.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._noted: list[tuple[Call, Coupling]] = []
+        self._found: dict[str, Mapping[int, IdArray]] = {}
+
+    def note(self, call: Call, coupling: Coupling) -> None:
+        """Note a node and what its rule says of it; those before it are noted already."""
+        self._noted.append((call, coupling))
+
+    def of(self, name: str) -> Mapping[int, IdArray]:
+        """Return, by axis of a tensor, the ids of the constants that make it zero along it."""
+        noted, self._noted = self._noted, []
+        for call, coupling in noted:
+            self._found.update(zip(call.node.outputs, _vanishing_axes(call, coupling), strict=True))
+        return self._found.get(name, {})
+
+
+def _vanishing_axes(call: Call, coupling: Coupling) -> tuple[dict[int, IdArray], ...]:
     """Find the axes of each output along which it is zero once some constants are.
 
     Returns:
