@@ -11,6 +11,7 @@ from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.given import contradictions, listed
 from wrg_onnx.graph.guess import bind_sizes, guesses, is_guessed
 from wrg_onnx.graph.inputs import draw_feeds, fill_inputs
+from wrg_onnx.graph.kernels import fit_to_kernels
 from wrg_onnx.graph.larger import other_guesses, other_sizes
 from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
 from wrg_onnx.graph.message import to_message
@@ -25,7 +26,7 @@ from wrg_onnx.graph.session import Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread
-from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held
+from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held, is_float
 from wrg_onnx.graph.with_constants import with_constants
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "fill_inputs",
     "find_constant_part",
     "fingerprint",
+    "fit_to_kernels",
     "fixed_sizes",
     "flatten",
     "from_bytes",
@@ -69,6 +71,7 @@ __all__ = [
     "guesses",
     "held",
     "infer_shapes",
+    "is_float",
     "is_guessed",
     "lay_flat",
     "listed",

@@ -211,4 +211,5 @@ def _open(
         part.input.append(helper.make_tensor_value_info(name, dtype, None))
     part.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted)
     label = f"{graph.name}, {inner.prefix}"
-    return start_session(model, {}, tuple(wanted), label, exact=True), lent
+    session = start_session(model, {}, tuple(wanted), label, exact=True, widened=graph.widened)
+    return session, lent

@@ -126,7 +126,13 @@ def read_again(graph: Graph, source: Source) -> Graph:
     found = read_graph(source, name=graph.name)
     given = {value.name: value.number for value in graph.inputs}
     inputs = tuple(replace(v, number=given.get(v.name)) for v in found.inputs)
-    return replace(found, inputs=inputs, folded=graph.folded, decided=graph.decided)
+    return replace(
+        found,
+        inputs=inputs,
+        folded=graph.folded,
+        decided=graph.decided,
+        widened=graph.widened,
+    )
 
 
 def _copied_operands(graph: Graph, rewiring: Rewiring) -> set[str]:

@@ -15,7 +15,7 @@ from wrg_onnx.graph.inference import infer
 from wrg_onnx.graph.mapped import Place
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, as_array, tensors
-from wrg_onnx.graph.weights import Array, Entry, Form, Weights
+from wrg_onnx.graph.weights import Array, Entry, Form, Weights, is_bfloat16
 from wrg_onnx.graph.wire import key_of
 
 KEPT_BYTES = 1 << 22
@@ -44,7 +44,9 @@ def without_weights(
         ``declare_external`` bring the two together.
     """
     source: Source = graph.source
-    absent = tuple(_large(source, for_session=for_session))
+    absent = tuple(
+        name for name, form in _large(source) if not for_session or is_fed_apart(graph, form)
+    )
     if absent in source.light:
         model = onnx.ModelProto()
         model.CopyFrom(source.light[absent])
@@ -59,8 +61,13 @@ def without_weights(
     return model, absent
 
 
-def _large(source: Source, *, for_session: bool) -> Iterator[str]:
-    """Yield the large constants of the main graph, or those that a session can be given."""
+def is_fed_apart(graph: Graph, form: Form) -> bool:
+    """Tell whether a session of a graph takes such a weight beside the message."""
+    return form.dtype.kind in NUMBERS or (graph.widened and is_bfloat16(form.dtype))
+
+
+def _large(source: Source) -> Iterator[tuple[str, Form]]:
+    """Yield the large constants of the main graph by name."""
     part = source.message.graph
     held = [(tensor.name, tensor) for tensor in part.initializer]
     for node in part.node:
@@ -68,8 +75,8 @@ def _large(source: Source, *, for_session: bool) -> Iterator[str]:
             held += [(node.output[0], a.t) for a in node.attribute if a.name == "value"]
     for name, tensor in held:
         key = key_of(tensor)
-        if key is not None and (not for_session or source.weights[key].dtype.kind in NUMBERS):
-            yield name
+        if key is not None:
+            yield name, source.weights[key]
 
 
 def _written(source: Source, absent: set[str]) -> onnx.ModelProto:

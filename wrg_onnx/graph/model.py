@@ -145,6 +145,8 @@ class Graph:
         decided: The numbers of inputs that decided which branch is taken, by input: the model is
             for these alone.
         folded: How many nodes were left out, because they depend on no input or are never run.
+        widened: Whether ONNX Runtime runs it with float32 in the place of bfloat16, as
+            ``fit_to_kernels`` decides. It is written as it is.
         source: The message that the records were read from, for ``graph/`` alone; None of a body.
     """
 
@@ -160,6 +162,7 @@ class Graph:
     added: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[str, float] = field(default_factory=dict)
     folded: int = 0
+    widened: bool = False
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:

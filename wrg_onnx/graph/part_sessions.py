@@ -9,7 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from wrg_onnx.choices import Provider
-from wrg_onnx.graph.message import NUMBERS, fill
+from wrg_onnx.graph.message import fill, is_fed_apart
 from wrg_onnx.graph.model import Array, Graph, Node, captured
 from wrg_onnx.graph.records import LARGE_COUNT, Source
 from wrg_onnx.graph.session import Session, start_session
@@ -81,7 +81,7 @@ class PartSessions:
             array = new.get(name)
             if array is None and name in self._graph.constants:
                 form = self._graph.constants.forms[name]
-                if form.size >= LARGE_COUNT and form.dtype.kind in NUMBERS:
+                if form.size >= LARGE_COUNT and is_fed_apart(self._graph, form):
                     weights[name] = self._graph.constants.entries[name]
                 elif name in self._initializers:
                     part.initializer.append(self._initializers[name])
@@ -104,6 +104,7 @@ class PartSessions:
             provider=self._provider,
             exact=exact,
             spin=False,
+            widened=self._graph.widened,
         )
 
 

@@ -9,6 +9,7 @@ from wrg_onnx.graph.message import NUMBERS, element_types
 from wrg_onnx.graph.model import Array, Graph, Node, captured
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.session import open_session
+from wrg_onnx.graph.weights import is_bfloat16
 
 WHOLE_BYTES = 256 << 20
 """Weights below this are all in memory for a run."""
@@ -90,7 +91,12 @@ def divide(graph: Graph, outputs: Sequence[str]) -> tuple[Part, ...]:
 
 def _crossed_by_others(graph: Graph) -> set[int]:
     """Find the nodes before which a tensor is still needed that is of no type of numpy's own."""
-    others = {name for name, dtype in element_types(graph).items() if dtype.kind not in NUMBERS}
+    types = element_types(graph).items()
+    others = {
+        name
+        for name, dtype in types
+        if dtype.kind not in NUMBERS and not (graph.widened and is_bfloat16(dtype))
+    }
     place = {node.index: number for number, node in enumerate(graph.nodes)}
     crossed: set[int] = set()
     for name in others & graph.producers.keys():

@@ -19,6 +19,7 @@ from wrg_onnx.graph.message import declare_external, declare_inputs, without_wei
 from wrg_onnx.graph.model import Array, Graph
 from wrg_onnx.graph.returned import lay_out
 from wrg_onnx.graph.weights import Entry, aligned
+from wrg_onnx.graph.widen import widen_arrays, widen_entry, widen_message
 
 if TYPE_CHECKING:
     import onnx
@@ -108,6 +109,7 @@ class Session:
         weights: Weights that are fed like inputs, because then no copy is made of them.
         label: What messages call the model.
         held: Weights that ONNX Runtime reads where they are: they live as long as the session.
+        widened: Whether it computes in float32 what the model does in bfloat16.
     """
 
     outputs: tuple[str, ...]
@@ -115,6 +117,7 @@ class Session:
     weights: Mapping[str, Array]
     label: str
     held: Sequence[object] = ()
+    widened: bool = False
 
     def run(
         self,
@@ -139,7 +142,7 @@ class Session:
         wanted = self.outputs if names is None else tuple(names)
         options = None if seconds is None else runtime().RunOptions()
         with self._named_failures(feeds), _ended_after(seconds, options):
-            values = self.engine.run(list(wanted), {**feeds, **self.weights}, options)
+            values = self.engine.run(list(wanted), self._fed(feeds), options)
         return lay_out(wanted, values)
 
     def lend(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, OrtValue]:
@@ -158,7 +161,7 @@ class Session:
         device = "cuda" if "CUDAExecutionProvider" in self.engine.get_providers() else "cpu"
         binding = self.engine.io_binding()
         # The run reads their memory, so copies must live as long. A scalar stays one.
-        lent = {name: np.asarray(a, order="C") for name, a in {**feeds, **self.weights}.items()}
+        lent = {name: np.asarray(a, order="C") for name, a in self._fed(feeds).items()}
         with self._named_failures(feeds):
             for name, array in lent.items():
                 binding.bind_cpu_input(name, array)
@@ -167,6 +170,10 @@ class Session:
             self.engine.run_with_iobinding(binding)
             binding.synchronize_outputs()
         return dict(zip(names, binding.get_outputs(), strict=True))
+
+    def _fed(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        own = widen_arrays(feeds) if self.widened else feeds
+        return {**own, **self.weights}
 
     @contextmanager
     def _named_failures(self, feeds: Mapping[str, Array]) -> Iterator[None]:
@@ -233,7 +240,14 @@ def open_session(
     model, absent = without_weights(graph, outputs=extra, for_session=True)
     weights = {name: graph.constants.entries[name] for name in absent}
     return start_session(
-        model, weights, tuple(wanted), graph.name, provider=provider, exact=exact, tf32=tf32
+        model,
+        weights,
+        tuple(wanted),
+        graph.name,
+        provider=provider,
+        exact=exact,
+        tf32=tf32,
+        widened=graph.widened,
     )
 
 
@@ -247,6 +261,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     exact: bool = False,
     tf32: bool = True,
     spin: bool = True,
+    widened: bool = False,
 ) -> Session:
     """Make a session from a message; ``model`` is changed.
 
@@ -260,6 +275,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         tf32: As for ``open_session``.
         spin: Whether threads turn in circles while they wait for their share of an operator: a
             little sooner there, and a waste where operators are small.
+        widened: Whether to compute in float32 what the message does in bfloat16.
 
     Returns:
         The session.
@@ -269,6 +285,9 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         MissingPackageError: If ONNX Runtime is not installed.
     """
     ort = runtime()
+    if widened:
+        widen_message(model.graph)
+        weights = {name: widen_entry(entry) for name, entry in weights.items()}
     options = ort.SessionOptions()
     options.log_severity_level = 4
     # Threads of one session would otherwise go on spinning while another is timed.
@@ -297,7 +316,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         if not _is_runtime_error(error):
             raise
         raise ModelError(f"'{label}': ONNX Runtime refuses it: {one_line(error)}") from error
-    return Session(outputs, engine, fed, label, held)
+    return Session(outputs, engine, fed, label, held, widened)
 
 
 def _declare_weights(

@@ -20,6 +20,16 @@ BLOCK_BYTES = 16 << 20
 """How much of an array is looked at at a time."""
 
 
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Tell whether elements are of bfloat16, which is no type of numpy's own."""
+    return dtype.name == "bfloat16"
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Tell whether elements are numbers that gradients and least squares may change."""
+    return dtype.kind == "f" or is_bfloat16(dtype)
+
+
 class Form(Protocol):
     """What is known of an array without reading it; numpy's own arrays tell it, too."""
 

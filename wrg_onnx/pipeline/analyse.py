@@ -26,6 +26,7 @@ from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Graph,
     Shape,
+    fit_to_kernels,
     flatten,
     infer_shapes,
     other_guesses,
@@ -97,7 +98,7 @@ def analyse(
         UnsupportedOperatorError: If ``strict`` and an operator has no rule.
         UsageError: If a limit matches nothing.
     """
-    graph = read_for(source, options.values)
+    graph = fit_to_kernels(read_for(source, options.values))
     _check_limits(graph, limits or Limits())
     if strict:
         for node in flatten(graph).graph.nodes:
