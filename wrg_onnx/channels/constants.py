@@ -10,7 +10,7 @@ from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Port, Slot
-from wrg_onnx.graph import Form, Graph
+from wrg_onnx.graph import Form, Graph, is_float
 from wrg_onnx.graph.model import captured
 
 
@@ -60,7 +60,7 @@ def number_constants(graph: Graph) -> Constants:
 
 
 def _is_vector(array: Form) -> bool:
-    return array.dtype.kind == "f" and array.ndim > 0 and array.size == max(array.shape) > 1
+    return is_float(array.dtype) and array.ndim > 0 and array.size == max(array.shape) > 1
 
 
 def _readers(graph: Graph) -> dict[str, list[Port]]:

@@ -26,7 +26,8 @@ from wrg_onnx.graph.session import Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread
-from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held, is_float
+from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held, is_bfloat16, is_float
+from wrg_onnx.graph.widen import as_widened
 from wrg_onnx.graph.with_constants import with_constants
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Shape",
     "Value",
     "Weights",
+    "as_widened",
     "bind_sizes",
     "check_model_output",
     "check_sources",
@@ -71,6 +73,7 @@ __all__ = [
     "guesses",
     "held",
     "infer_shapes",
+    "is_bfloat16",
     "is_float",
     "is_guessed",
     "lay_flat",

@@ -15,6 +15,7 @@ from wrg_onnx.graph.records import LARGE_COUNT, Source, as_array, new_key, read_
 from wrg_onnx.graph.rewire import Narrowed, Rewiring, free_name, rewire
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 from wrg_onnx.graph.weights import Array, Entry
+from wrg_onnx.graph.widen import as_widened
 from wrg_onnx.graph.wire import key_of, refer
 
 INPUTS_FROM_IR = 4
@@ -126,13 +127,8 @@ def read_again(graph: Graph, source: Source) -> Graph:
     found = read_graph(source, name=graph.name)
     given = {value.name: value.number for value in graph.inputs}
     inputs = tuple(replace(v, number=given.get(v.name)) for v in found.inputs)
-    return replace(
-        found,
-        inputs=inputs,
-        folded=graph.folded,
-        decided=graph.decided,
-        widened=graph.widened,
-    )
+    again = replace(found, inputs=inputs, folded=graph.folded, decided=graph.decided)
+    return as_widened(again) if graph.widened else again
 
 
 def _copied_operands(graph: Graph, rewiring: Rewiring) -> set[str]:

@@ -10,7 +10,6 @@ import numpy as np
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph.given import find_input
 from wrg_onnx.graph.model import Array, Graph, Shape
-from wrg_onnx.graph.widen import widen_arrays
 
 
 def fill_inputs(graph: Graph, numbers: Mapping[str, float]) -> Graph:
@@ -56,8 +55,7 @@ def draw_feeds(
 
     Returns:
         By input: the user's number where there is one; else normal floats; coin-flip bools, no
-        row of them all alike; ints in [0, 50), or below their bound if that is lower. What a
-        widened model takes in bfloat16 is drawn in float32.
+        row of them all alike; ints in [0, 50), or below their bound if that is lower.
     """
     feeds: dict[str, Array] = {}
     for value in graph.inputs:
@@ -71,7 +69,7 @@ def draw_feeds(
             feeds[value.name] = np.asarray(rng.integers(0, highest, shape)).astype(value.dtype)
         else:
             feeds[value.name] = np.asarray(rng.standard_normal(shape)).astype(value.dtype)
-    return widen_arrays(feeds) if graph.widened else feeds
+    return feeds
 
 
 def _flip_coins(shape: Shape, rng: np.random.Generator) -> Array:

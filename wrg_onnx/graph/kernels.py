@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wrg_onnx.errors import MissingPackageError, ModelError
 from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source
 from wrg_onnx.graph.session import start_session
 from wrg_onnx.graph.weights import is_bfloat16
-from wrg_onnx.graph.widen import holds_bfloat16
+from wrg_onnx.graph.widen import as_widened, holds_bfloat16
 
 
 def fit_to_kernels(graph: Graph) -> Graph:
@@ -30,7 +28,7 @@ def fit_to_kernels(graph: Graph) -> Graph:
     source: Source = graph.source
     if not holds_bfloat16(source.message.graph):
         return graph
-    wide = replace(graph, widened=True)
+    wide = as_widened(graph)
     try:
         is_fed = any(is_bfloat16(value.dtype) for value in (*graph.inputs, *graph.outputs))
         if not is_fed and _opens(graph):

@@ -146,7 +146,8 @@ class Graph:
             for these alone.
         folded: How many nodes were left out, because they depend on no input or are never run.
         widened: Whether ONNX Runtime runs it with float32 in the place of bfloat16, as
-            ``fit_to_kernels`` decides. It is written as it is.
+            ``fit_to_kernels`` decides; inputs and outputs are then said to be of float32, as they
+            are in a run. Constants are as in the file, and it is written with its own types.
         source: The message that the records were read from, for ``graph/`` alone; None of a body.
     """
 

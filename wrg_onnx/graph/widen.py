@@ -7,6 +7,7 @@ Graphs keep their types: only the messages that sessions are made of are widened
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from wrg_onnx.graph.message import bodies
-from wrg_onnx.graph.model import Array
+from wrg_onnx.graph.model import Array, Graph, Value
 from wrg_onnx.graph.records import as_array, tensors
 from wrg_onnx.graph.weights import Derived, Entry, is_bfloat16
 
@@ -57,6 +58,17 @@ def widen_message(part: onnx.GraphProto) -> None:
     for attribute in _naming(part):
         if attribute.i == _BFLOAT16:
             attribute.i = _FLOAT
+
+
+def as_widened(graph: Graph) -> Graph:
+    """Return a graph of which sessions are widened, with the types that these take and return."""
+    inputs, outputs = (tuple(map(_wide, values)) for values in (graph.inputs, graph.outputs))
+    return replace(graph, inputs=inputs, outputs=outputs, widened=True)
+
+
+def _wide(value: Value) -> Value:
+    is_wide = not is_bfloat16(value.dtype)
+    return value if is_wide else replace(value, dtype=np.dtype(np.float32))
 
 
 def widen_entry(entry: Entry) -> Entry:

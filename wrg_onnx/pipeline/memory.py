@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.graph import Graph, flatten
+from wrg_onnx.graph import Form, Graph, flatten, is_bfloat16
 
 SESSION_COPIES = 1
 """How often a run holds a model's weights at least where ONNX Runtime computes as deployed: it
@@ -30,7 +30,8 @@ def check_memory(graph: Graph, copies: int, what: str) -> None:
     Raises:
         UsageError: If more memory is needed than is free.
     """
-    needed = copies * sum(form.nbytes for form in flatten(graph).graph.constants.forms.values())
+    forms = flatten(graph).graph.constants.forms.values()
+    needed = copies * sum(_run_bytes(graph, form) for form in forms)
     free = free_bytes()
     if free is not None and needed > free:
         raise UsageError(
@@ -39,6 +40,12 @@ def check_memory(graph: Graph, copies: int, what: str) -> None:
             f"{free / 2**30:.1f} GiB are free: --criterion l1 --recover none --no-evaluate reads "
             "them one after another"
         )
+
+
+def _run_bytes(graph: Graph, form: Form) -> int:
+    """Return how many bytes a constant has once it is in memory for a run."""
+    is_doubled = graph.widened and is_bfloat16(form.dtype)
+    return 2 * form.nbytes if is_doubled else form.nbytes
 
 
 def free_bytes() -> int | None:

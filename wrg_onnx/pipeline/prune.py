@@ -120,7 +120,6 @@ def _analyse(source: Source, config: PruneConfig, clock: Clock) -> Model:
         _check_ratio(model, config)
         if model.graph.folded:
             original = fill_inputs(read_as_it_is(source), config.data.values)
-            original = replace(original, widened=model.graph.widened)
             check_folding(original, model.graph, model.input_shapes)
     return model
 

@@ -11,7 +11,7 @@ from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.factors import BoolArray
 from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.finetune.check import check_twin
-from wrg_onnx.graph import Graph
+from wrg_onnx.graph import Graph, is_float
 from wrg_onnx.pipeline.analyse import Model, analyse_graph
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
@@ -120,6 +120,6 @@ def _size(constants: Mapping[str, np.ndarray], dying: Mapping[str, BoolArray]) -
     squares = 0.0
     for name, mask in dying.items():
         array = constants[name]
-        if array.dtype.kind == "f":
+        if is_float(array.dtype):
             squares += float(np.square(array[mask].astype(np.float64)).sum())
     return math.sqrt(squares)

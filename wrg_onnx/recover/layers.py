@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wrg_onnx.channels import LayerForm, traits_of
-from wrg_onnx.graph import Array, Form, Graph, Node
+from wrg_onnx.graph import Array, Form, Graph, Node, is_float
 from wrg_onnx.rewrite.kept_channels import KeptChannels
 
 
@@ -121,7 +121,7 @@ def _layer(graph: Graph, node: Node, kept: Mapping[str, KeptChannels] | None) ->
     """Describe a node as a layer, or say why it is none."""
     source, weight = node.inputs[:2]
     array = graph.constants.forms.get(weight)
-    if array is None or array.dtype.kind != "f":
+    if array is None or not is_float(array.dtype):
         return "their weights are quantised or computed"
     if _readers(graph, weight) > 1:
         return "they share their weights"

@@ -18,6 +18,7 @@ from wrg_onnx.graph import (
     evaluate,
     find_constant_part,
     flatten,
+    is_float,
     lay_flat,
     stored_bytes,
     with_constants,
@@ -84,7 +85,7 @@ class _Choice:
         self._moved = {
             n
             for n, f in forms.items()
-            if f.size > 1 and (f.dtype.kind == "f" or f.dtype.itemsize == 1)
+            if f.size > 1 and (is_float(f.dtype) or f.dtype.itemsize == 1)
         }
         self._fits = set(forms)
         self._roots = {name: frozenset((name,)) for name in forms}

@@ -15,6 +15,7 @@ from wrg_onnx.graph import (
     Edit,
     Graph,
     Shape,
+    as_widened,
     divide,
     edited,
     relative_difference,
@@ -58,6 +59,8 @@ class Equivalence:
         norms: How many nodes take their statistics over the channels that are left, in both.
         moved: How far that alone moves the outputs of the masked original, as a share of their
             norm, on the random input.
+        widened: Whether both models were run in float32 where they hold bfloat16, because ONNX
+            Runtime does not run that.
     """
 
     error: float
@@ -72,6 +75,7 @@ class Equivalence:
     parts: int = 1
     norms: int = 0
     moved: float = 0.0
+    widened: bool = False
 
 
 def combine(found: Sequence[Equivalence]) -> Equivalence:
@@ -96,13 +100,14 @@ def check_folding(original: Graph, folded: Graph, input_shapes: Mapping[str, Sha
     All that is proven of a cut is proven against the folded model.
 
     Args:
-        original: The model as the file has it.
+        original: The model as the file has it; it is run in the types that the other one is run in.
         folded: The same with what depends on no input computed, and branches laid flat.
         input_shapes: A concrete shape per input.
 
     Raises:
         ValidationError: If an output differs by more than rounding.
     """
+    original = as_widened(original) if folded.widened else original
     feeds = random_feeds(original, input_shapes, np.random.default_rng(0))
     names = [value.name for value in original.outputs]
     expected, found = run_once(original, feeds, names), run_once(folded, feeds, names)
@@ -242,6 +247,7 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         norms=reference.norms,
         moved=reference.moved,
         parts=len(divide(reference.graph, reference.asked)),
+        widened=reference.graph.widened,
     )
 
 

@@ -12,7 +12,7 @@ from wrg_onnx.channels.made_axes import made_axis
 from wrg_onnx.channels.sizes import MOST_ELEMENTS, Size, SizeRule, Sizes, fill_sizes
 from wrg_onnx.channels.table import op_rule
 from wrg_onnx.channels.traits import Traits, op_traits
-from wrg_onnx.graph import Node
+from wrg_onnx.graph import Node, is_float
 
 
 @op_rule("Shape", since=1)
@@ -42,9 +42,9 @@ def couple_constant_of_shape(call: Call) -> Coupling:
     """
     shape = call.output_shapes[0]
     value = call.node.attributes.get("value")
-    is_float = value is None or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+    may_be_new = value is None or (isinstance(value, np.ndarray) and is_float(value.dtype))
     # Of whole numbers and truth values are made indices and masks, whose axes nothing else carries.
-    made = tuple(made_axis(call, 0, axis, may_be_new=is_float) for axis in range(len(shape)))
+    made = tuple(made_axis(call, 0, axis, may_be_new=may_be_new) for axis in range(len(shape)))
     demands = tuple(Demand(0, axis, ids) for axis, ids in enumerate(made) if ids is not None)
     return Coupling((Axes(shape, made),), demands=demands)
 
