@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ml_dtypes
+import numpy as np
 import pytest
+from strategies import build
 
 import wrg_onnx
+from wrg_onnx.graph import as_widened, from_proto
 from wrg_onnx.pipeline import memory
 
 MIB = 1 << 20
@@ -28,6 +32,15 @@ def test_a_run_that_holds_all_weights_says_how_much_that_is(
     with pytest.raises(wrg_onnx.UsageError, match=rf"{what} holds the weights .* GiB are free"):
         wrg_onnx.prune(tiny_unet, tmp_path / "m.onnx", ratio=0.5, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_bfloat16_counts_twice_where_it_is_run_in_float32():
+    text = "net (float[1,8] x) => (bfloat16[1,8] y) { h = Cast<to = 16>(x)  y = MatMul(h, w) }"
+    weights = {"w": np.ones((8, 8), ml_dtypes.bfloat16)}
+    graph = from_proto(build(text, weights, opset=22), name="m")
+    assert not graph.widened
+    run_bytes = [memory.run_bytes(each) for each in (graph, as_widened(graph))]
+    assert run_bytes == [128, 256]
 
 
 def test_weights_alone_need_no_memory_for_all(tiny_unet, monkeypatch):

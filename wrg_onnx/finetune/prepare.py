@@ -18,7 +18,7 @@ from wrg_onnx.finetune.options import (
     TrainingData,
     check_teacher,
 )
-from wrg_onnx.graph import Graph, flatten
+from wrg_onnx.graph import Graph, flatten, is_bfloat16
 from wrg_onnx.rewrite.kept_channels import KeptChannels
 from wrg_onnx.twin import BatchNorm, Twin, build_twin, widened
 from wrg_onnx.twin.batches import Batch, has_open_batch, join, joins_alike
@@ -177,10 +177,12 @@ def trainable_twin(student: Graph, options: FinetuneOptions) -> Twin:
     parameters = twin.parameters_by_name()
     if not parameters:
         raise ModelError(f"'{student.name}' has no weight of floats that could be trained")
+    forms = flatten(student).graph.constants.forms
     for name, parameter in parameters.items():
-        if parameter.dtype not in _TRAINABLE:
+        # In a twin of float32, too: every rounding to so few digits would lose what was learnt.
+        if parameter.dtype not in _TRAINABLE or is_bfloat16(forms[name].dtype):
             raise ModelError(
-                f"weight '{name}' is {str(parameter.dtype).removeprefix('torch.')}, in which steps "
+                f"weight '{name}' is {forms[name].dtype}, in which steps "
                 "of training get lost: fine-tune the float32 model and convert it afterwards"
             )
     return twin

@@ -33,6 +33,9 @@ def judge_result(
 ) -> Judged:
     """Judge and time the original and the result, as far as that works.
 
+    What ONNX Runtime runs in other types than the file's is not timed: that would not tell how fast
+    the file is where somebody does run it.
+
     Args:
         model: The analysed original.
         rounds: What became of it.
@@ -49,6 +52,7 @@ def judge_result(
     if pair is not None:
         with attempts.stage("accuracy"):
             accuracy = _accuracy(pair, rounds, samples, progress)
+    if pair is not None and not model.graph.widened:
         with attempts.stage("latency"):
             speed = measure_speed(
                 model, rounds.final, config.provider, config.timing, pair, seed=config.seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.graph import Form, Graph, flatten, is_bfloat16
+from wrg_onnx.graph import Graph, flatten, is_bfloat16
 
 SESSION_COPIES = 1
 """How often a run holds a model's weights at least where ONNX Runtime computes as deployed: it
@@ -30,8 +30,7 @@ def check_memory(graph: Graph, copies: int, what: str) -> None:
     Raises:
         UsageError: If more memory is needed than is free.
     """
-    forms = flatten(graph).graph.constants.forms.values()
-    needed = copies * sum(_run_bytes(graph, form) for form in forms)
+    needed = copies * run_bytes(graph)
     free = free_bytes()
     if free is not None and needed > free:
         raise UsageError(
@@ -42,10 +41,11 @@ def check_memory(graph: Graph, copies: int, what: str) -> None:
         )
 
 
-def _run_bytes(graph: Graph, form: Form) -> int:
-    """Return how many bytes a constant has once it is in memory for a run."""
-    is_doubled = graph.widened and is_bfloat16(form.dtype)
-    return 2 * form.nbytes if is_doubled else form.nbytes
+def run_bytes(graph: Graph) -> int:
+    """Return how many bytes the weights of a model have where it is run."""
+    forms = flatten(graph).graph.constants.forms.values()
+    doubled = sum(form.nbytes for form in forms if is_bfloat16(form.dtype)) if graph.widened else 0
+    return doubled + sum(form.nbytes for form in forms)
 
 
 def free_bytes() -> int | None:

@@ -44,6 +44,12 @@ def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterato
             f"{folded} {'node that depends' if folded == 1 else 'nodes that depend'} on no input, "
             "or never run, were left out: the file holds what they make"
         )
+    if cut.model.graph.widened and samples is not None:
+        timed = ", and latency is not measured" if config.judges else ""
+        yield (
+            "ONNX Runtime does not run this model's bfloat16: what was measured on samples was "
+            f"measured in float32{timed}"
+        )
     yield from _of_statistics(cut.chosen.collected, config)
     removable = cut.model.units.removable
     missing = int((cut.chosen.scores.unmeasured & removable).sum())

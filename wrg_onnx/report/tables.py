@@ -78,16 +78,18 @@ def _proof(report: PruneReport) -> str:
     bound = f"tolerance {found.tolerance:.0e}"
     if found.rounding is not None:
         bound = f"rounding alone reaches {found.rounding:.1e} there"
-    fewer = ""
+    how = ""
     if found.norms:
         norms = "1 normalisation" if found.norms == 1 else f"{found.norms} normalisations"
-        fewer = (
+        how = (
             f", both with {norms} over the channels that are left (that alone moves the outputs by "
             f"{found.moved:.1%})"
         )
+    if found.widened:
+        how += ", both run in float32, since ONNX Runtime does not run their bfloat16"
     return (
         f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what the "
-        f"masked original does{fewer}: error {found.error:.1e} in {found.tensors} tensors{sizes} "
+        f"masked original does{how}: error {found.error:.1e} in {found.tensors} tensors{sizes} "
         f"({bound})."
     )
 

@@ -1,15 +1,18 @@
-"""A float16 graph as one of float32."""
+"""A half-precision graph as one of float32."""
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from strategies import build, normal
 
 torch = pytest.importorskip("torch")
 
-from wrg_onnx.graph import from_proto, open_session  # noqa: E402
+from wrg_onnx.graph import as_widened, from_proto, open_session  # noqa: E402
 from wrg_onnx.twin import build_twin, widened  # noqa: E402
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 TEXT = """net (float{h}[N,3,8,8] x, bool b) => (float{h}[N,4,8,8] y) {{
     c = Conv<pads = [1, 1, 1, 1]>(x, w)
@@ -51,4 +54,16 @@ def test_its_weights_are_those_of_the_file():
 
 def test_a_model_without_float16_is_returned_as_it_is():
     model = graph(half=False)
+    assert widened(model) is model
+
+
+def test_bfloat16_is_widened_where_onnx_runtime_runs_it_so():
+    text = """net (bfloat16[2,4] x) => (bfloat16[2,4] y) {
+        m = MatMul(x, w)  f = Cast<to = 1>(m)  r = Relu(f)  y = Cast<to = 16>(r) }"""
+    model = from_proto(build(text, {"w": normal(4, 4).astype(BFLOAT16)}, opset=22), name="m")
+    x = normal(2, 4)
+    found = build_twin(widened(as_widened(model)))({"x": torch.from_numpy(x)})["y"].detach()
+    wanted = open_session(as_widened(model)).run({"x": x})["y"]
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert widened(model) is model
