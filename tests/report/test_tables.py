@@ -203,6 +203,13 @@ def test_a_dry_run_says_so_and_has_no_file():
     assert "MB" not in text
 
 
+def test_a_proof_in_float32_says_why():
+    proof = dataclasses.replace(PRUNED.equivalence, widened=True)
+    shown = " ".join(show(prune_text(dataclasses.replace(PRUNED, equivalence=proof))).split())
+    assert "both run in float32, since ONNX Runtime does not run their bfloat16: error" in shown
+    assert "float32" not in show(prune_text(PRUNED))
+
+
 @pytest.mark.parametrize("error", [None, math.inf])
 def test_an_error_that_is_no_number_is_shown(error):
     accuracy = Accuracy("9 images", None, None, (OutputAgreement("y", error, 9, 0),))
