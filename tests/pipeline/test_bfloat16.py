@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from strategies import build, normal
+from strategies import build, copy_of, normal
 
 from wrg_onnx.channels import Limits, find_units
 from wrg_onnx.errors import ModelError, ValidationError
@@ -21,9 +21,11 @@ from wrg_onnx.graph import (
     run,
     to_message,
 )
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
+from wrg_onnx.graph.widen import widen_message
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery, ValidateConfig
 from wrg_onnx.pipeline.inspect import inspect
 from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.pipeline.validate import validate
 from wrg_onnx.report.as_json import to_plain
 from wrg_onnx.report.as_text import to_text
 from wrg_onnx.rewrite import apply_plan, compare_with, plan_slices, run_masked
@@ -184,6 +186,22 @@ def test_rounds_go_on_in_float32(model):
     report = prune(model, None, config(rounds=2)).report
     assert report.equivalence.widened
     assert report.removed
+
+
+def test_a_validation_is_in_float32_untimed_and_knows_the_types_of_the_files():
+    text, weights = MODELS["tokens"]
+    model = build(text, weights, opset=22)
+    pruned = prune(model, None, config()).model
+    report = validate(model, pruned, ValidateConfig(data=DataOptions(samples=2))).report
+    assert not report.problems
+    assert report.accuracy is not None
+    assert not report.speed
+    assert "in float32, and latency is not measured" in one_line(to_text(report))
+    wide = copy_of(pruned)
+    widen_message(wide.graph)
+    report = validate(model, wide, ValidateConfig(data=DataOptions(samples=2))).report
+    assert "its outputs are 'y' float32 [N, 6, 5] instead of 'y' bfloat16" in report.problems[0]
+    assert not report.notes
 
 
 def test_shapes_that_only_a_run_tells_are_seen():

@@ -11,7 +11,7 @@ from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.given import contradictions, listed
 from wrg_onnx.graph.guess import bind_sizes, guesses, is_guessed
 from wrg_onnx.graph.inputs import draw_feeds, fill_inputs
-from wrg_onnx.graph.kernels import fit_to_kernels
+from wrg_onnx.graph.kernels import as_written, fit_to_kernels
 from wrg_onnx.graph.larger import other_guesses, other_sizes
 from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
 from wrg_onnx.graph.message import to_message
@@ -51,6 +51,7 @@ __all__ = [
     "Value",
     "Weights",
     "as_widened",
+    "as_written",
     "bind_sizes",
     "check_model_output",
     "check_sources",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wrg_onnx.errors import MissingPackageError, ModelError
+from wrg_onnx.graph.edit import read_again
 from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source
@@ -36,6 +39,11 @@ def fit_to_kernels(graph: Graph) -> Graph:
         return wide if _opens(wide) else graph
     except MissingPackageError:
         return graph
+
+
+def as_written(graph: Graph) -> Graph:
+    """Return a graph with the types of its file, in which a widened one is not run."""
+    return read_again(replace(graph, widened=False), graph.source) if graph.widened else graph
 
 
 def _opens(graph: Graph) -> bool:

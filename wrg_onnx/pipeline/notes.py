@@ -45,11 +45,7 @@ def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterato
             "or never run, were left out: the file holds what they make"
         )
     if cut.model.graph.widened and samples is not None:
-        timed = ", and latency is not measured" if config.judges else ""
-        yield (
-            "ONNX Runtime does not run this model's bfloat16: what was measured on samples was "
-            f"measured in float32{timed}"
-        )
+        yield measured_widened(judges=config.judges)
     yield from _of_statistics(cut.chosen.collected, config)
     removable = cut.model.units.removable
     missing = int((cut.chosen.scores.unmeasured & removable).sum())
@@ -64,6 +60,19 @@ def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterato
         yield from _of_repair(cut.chosen.repair, images, removable)
         if chosen_recovery(samples, config) is Recovery.NONE:
             yield f"'{config.criterion.name}' chooses what recovery can make up for; there is none"
+
+
+def measured_widened(*, judges: bool) -> str:
+    """Say that what was measured is of float32.
+
+    Args:
+        judges: Whether accuracy was measured, with which latency is otherwise.
+    """
+    timed = ", and latency is not measured" if judges else ""
+    return (
+        "ONNX Runtime does not run this model's bfloat16: what was measured on samples was "
+        f"measured in float32{timed}"
+    )
 
 
 def _of_repair(repair: Repair, images: int, removable: BoolArray) -> Iterator[str]:

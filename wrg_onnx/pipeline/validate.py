@@ -8,12 +8,14 @@ from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
 from wrg_onnx.graph import (
     Graph,
     Value,
+    as_written,
     checker_problem,
     flatten,
     without_additions,
 )
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import ValidateConfig
+from wrg_onnx.pipeline.notes import measured_widened
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.samples import open_samples
 from wrg_onnx.pipeline.source import Source
@@ -43,13 +45,14 @@ def validate(
     progress("analyse", 0, 0)
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
-    problems = structural_problems(first.graph, second.graph)
+    problems = structural_problems(as_written(first.graph), as_written(second.graph))
     refused = checker_problem(second.graph, as_read=True)
     # What the checker refuses of the original, pruning has not done.
     if refused is not None and refused != checker_problem(first.graph, as_read=True):
         problems += (f"the ONNX checker refuses it: {refused}",)
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
+    is_widened = first.graph.widened or second.graph.widened
     if not problems:
         samples = open_samples(
             first.graph,
@@ -63,9 +66,10 @@ def validate(
         data = samples.validation if len(samples.validation) else samples.calibration
         pair = open_pair(first.graph, second.graph, config.provider)
         accuracy = judge(pair.original, pair.pruned, data, samples.saliency, progress=progress)
-        speed = measure_speed(
-            first, second.graph, config.provider, config.timing, pair, seed=config.seed
-        )
+        if not is_widened:
+            speed = measure_speed(
+                first, second.graph, config.provider, config.timing, pair, seed=config.seed
+            )
     return Result(
         ValidateReport(
             original=first.graph.name,
@@ -75,6 +79,7 @@ def validate(
             after=second.cost(second.everything, second.file_bytes),
             accuracy=accuracy,
             speed=speed,
+            notes=(measured_widened(judges=True),) if is_widened and not problems else (),
         )
     )
 

@@ -238,6 +238,7 @@ class ValidateReport:
         after: What the pruned model costs.
         accuracy: How good both are; None if the structure is wrong.
         speed: How fast both are, by provider.
+        notes: What a user should know.
     """
 
     original: str
@@ -247,6 +248,7 @@ class ValidateReport:
     after: Cost
     accuracy: Accuracy | None
     speed: tuple[Speed, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

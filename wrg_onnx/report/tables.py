@@ -159,6 +159,7 @@ def validate_text(report: ValidateReport) -> RenderableType:
     lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
     if not report.problems:
         lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
+    lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
 
