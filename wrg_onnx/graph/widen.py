@@ -67,8 +67,8 @@ def as_widened(graph: Graph) -> Graph:
 
 
 def _wide(value: Value) -> Value:
-    is_wide = not is_bfloat16(value.dtype)
-    return value if is_wide else replace(value, dtype=np.dtype(np.float32))
+    is_half = is_bfloat16(value.dtype)
+    return replace(value, dtype=np.dtype(np.float32)) if is_half else value
 
 
 def widen_entry(entry: Entry) -> Entry:
