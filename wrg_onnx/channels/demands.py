@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels.answers import Demand
-from wrg_onnx.channels.ids import Alive, IdArray
+from wrg_onnx.channels.ids import Alive, BoolArray, IdArray
 from wrg_onnx.channels.sizes import Place, Size
 from wrg_onnx.channels.units import Analysed, Port, Units
 from wrg_onnx.graph import Array
@@ -104,15 +104,22 @@ def unmet_demands(units: Units) -> list[tuple[IdArray, str, str]]:
     Returns:
         (ids, node, reason) of what must be frozen; empty when every demand can be met.
     """
-    rng = np.random.default_rng(0)
-    for _ in range(PROBES):
-        gone = units.removable & (rng.random(units.count) < 0.5)
+    for gone in _probes(units):
         numbers = list(_numbers_to_follow(units, alive_ids(units, ~gone)))
         if any(_unmet(units, numbers, set())):
             unmet = list(_unmet(units, numbers, _makers_to_copy(units, numbers)))
             if unmet:
                 return unmet
     return []
+
+
+def _probes(units: Units) -> Iterator[BoolArray]:
+    """Draw removals, each followed by that of all others, so that every unit goes in some."""
+    rng = np.random.default_rng(0)
+    for _ in range(PROBES // 2):
+        drawn = rng.random(units.count) < 0.5
+        yield units.removable & drawn
+        yield units.removable & ~drawn
 
 
 def _unmet(
