@@ -95,9 +95,13 @@ def contract(call: Call, inner_a: IdArray, inner_b: IdArray) -> Coupling:
     if a.is_weight or b.is_weight:
         sides = ((a, inner_a), (b, inner_b))
         return Coupling((), ties, consumed=tuple(ids for side, ids in sides if side.is_weight))
-    silenced = a.zeroed_along(inner_a)
-    if silenced is None:
-        silenced = b.zeroed_along(inner_b)
+    # Where zeros come from is asked only if the answer matters: it takes a look at what is before.
+    is_live = max(inner_a.max(initial=INERT), inner_b.max(initial=INERT)) > INERT
+    silenced = None
+    if is_live and (call.head_dims or call.fresh is None):
+        silenced = a.zeroed_along(inner_a)
+        if silenced is None:
+            silenced = b.zeroed_along(inner_b)
     if call.head_dims and silenced is not None:
         return Coupling((), ties, contracted=(silenced,))
     why = TWO_ACTIVATIONS if silenced is None else IN_HEADS
