@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import onnxruntime as ort
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper, parser
 
@@ -223,6 +223,19 @@ def assert_identity(analysis: Analysis):
     for old, new in zip(analysis.graph.nodes, pruned.nodes, strict=True):
         assert (old.op, old.inputs, old.outputs) == (new.op, new.inputs, new.outputs)
         assert repr(old.attributes) == repr(new.attributes)
+
+
+def assert_every_cut_is_exact(analysis: Analysis):
+    """Cut a network at random, again and again."""
+    assert_identity(analysis)
+
+    @settings(repeatable, max_examples=8)
+    @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.3, 0.6, 1.0]))
+    def cut(seed, share):
+        alive = draw_alive(analysis.units, np.random.default_rng(seed), share)
+        assert_surgery_is_exact(analysis, alive)
+
+    cut()
 
 
 class NetBuilder:

@@ -76,7 +76,8 @@ def test_nested_branches_are_laid_flat_one_after_another():
           else_branch = e2 () => (float[1,4,6,6] n) { n = Tanh(b) }> },
        else_branch = e () => (float[1,4,6,6] u) { a = Conv(x, v)  u = Tanh(a) }>
     }"""
-    laid(text, {**WEIGHTS, "q": np.bool_(True), "r": np.bool_(False)}, ["Conv", "Tanh"])
+    found = laid(text, {**WEIGHTS, "q": np.bool_(True), "r": np.bool_(False)}, ["Conv", "Tanh"])
+    assert found.nodes[1].outputs == ("y",)
 
 
 def test_a_branch_inside_one_that_stays_is_laid_flat_there():
@@ -108,7 +109,9 @@ def test_a_branch_that_stays_inside_one_that_is_taken_reads_the_new_names():
           else_branch = e2 () => (float[1,4,6,6] n) { n = Tanh(b) }> },
        else_branch = e () => (float[1,4,6,6] u) { a = Conv(x, v)  u = Tanh(a) }>
     }"""
-    laid(text, {**WEIGHTS, "q": np.bool_(True)}, ["ReduceMax", "IsNaN", "Conv", "If"])
+    found = laid(text, {**WEIGHTS, "q": np.bool_(True)}, ["ReduceMax", "IsNaN", "Conv", "If"])
+    inner = found.nodes[3].attributes["then_branch"]
+    assert inner.nodes[0].inputs == found.nodes[2].outputs
 
 
 def test_what_a_branch_hands_on_or_returns_twice_gets_there_through_an_identity():

@@ -281,13 +281,15 @@ def test_state_of_a_scan_is_cut_however_it_begins(begin):
 )
 def test_axes_and_directions_of_a_scan_are_followed(scan, back):
     body = rolled(scan, back, "g = Identity(h0)")
-    hold(Case("axes", body, y=(5,), consts=ROLLED), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    analysis = hold(Case("axes", body, y=(5,), consts=ROLLED), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    assert analysis.tied(("wi", 1), ("wr", 0), ("wz", 1))
 
 
 def test_sequence_that_is_scanned_along_a_later_axis_is_cut():
     body = rolled(", scan_input_axes = [-1]", "[1, 2, 0]", "g = Identity(h0)")
     body = body.replace("s = Transpose<perm = [2, 0, 1]>(m)", "s = Identity(m)")
-    hold(Case("later", body, y=(5,), consts=ROLLED), wi=(0, 8), wr=(0, 5), wz=(1, 5))
+    analysis = hold(Case("later", body, y=(5,), consts=ROLLED), wi=(0, 8), wr=(0, 5), wz=(1, 5))
+    assert analysis.tied(("wr", 0), ("wz", 1))
 
 
 def test_scan_of_unstated_sizes_is_cut():
@@ -298,7 +300,8 @@ def test_scan_of_unstated_sizes_is_cut():
         "float[i,j] h, float[k,l] r",
         "float[i,j] h2, float[i,j] o",
     )
-    hold(Case("unstated", body, y=(5,), consts=ROLLED), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    analysis = hold(Case("unstated", body, y=(5,), consts=ROLLED), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    assert analysis.tied(("wi", 1), ("wr", 0), ("wz", 1))
 
 
 def test_scan_with_a_batch_is_cut():
@@ -306,7 +309,8 @@ def test_scan_with_a_batch_is_cut():
     body = body.replace("(g, s)", "(, g, u0)").replace("k = Transpose", "y = Transpose")
     body = body.replace("  y = Unsqueeze(k, ax)", "")
     consts = ROLLED | {"h0": np.zeros((1, 1, 5), np.float32)}
-    hold(Case("batch", body, 8, y=(5,), consts=consts), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    analysis = hold(Case("batch", body, 8, y=(5,), consts=consts), wi=(1, 5), wr=(0, 5), wz=(1, 5))
+    assert analysis.tied(("wi", 1), ("wr", 0), ("wz", 1))
 
 
 GATHERED = "m = Reshape(a, rows)  k, all = Loop(n, , m) <body = b (int64 i, bool z, float[8,36] s) => (bool z2, float[8,36] s2, float[5,36] o) {z2 = Identity(z)  h = MatMul(p1, s)  o = Relu(h)  s2 = MatMul(p2, o)}>  last = Gather<axis = 0>(all, i0)  y = Reshape(last, image)  y1 = Reshape(k, back)"
