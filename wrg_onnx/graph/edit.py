@@ -106,9 +106,7 @@ def edited(graph: Graph, edit: Edit) -> Graph:
     if notes:
         old = {entry.key: entry.value for entry in message.metadata_props}
         helper.set_model_props(message, old | notes)
-    used = (key_of(tensor) for tensor in tensors(message.graph))
-    weights = {key: weights[key] for key in used if key is not None}
-    new = replace(source, message=message, weights=weights, light={})
+    new = with_message(source, message, weights)
     is_rewired = bool(edit.operands) or bool(rewiring)
     simple = not (is_rewired or edit.attributes or edit.lengths) and all(
         not part.path for part in changed
@@ -120,6 +118,13 @@ def edited(graph: Graph, edit: Edit) -> Graph:
         )
         return replace(graph, constants=constants, metadata={**graph.metadata, **notes}, source=new)
     return read_again(graph, new)
+
+
+def with_message(source: Source, message: onnx.ModelProto, weights: Mapping[str, Entry]) -> Source:
+    """Put a changed message in the place of a source's, with those weights that it refers to."""
+    used = (key_of(tensor) for tensor in tensors(message.graph))
+    kept = {key: weights[key] for key in used if key is not None}
+    return replace(source, message=message, weights=kept, light={})
 
 
 def read_again(graph: Graph, source: Source) -> Graph:

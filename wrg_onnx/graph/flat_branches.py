@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import onnx
 
 from wrg_onnx.graph.constant_part import fed_constants
-from wrg_onnx.graph.edit import body, read_again
+from wrg_onnx.graph.edit import body, read_again, with_message
 from wrg_onnx.graph.model import Graph
-from wrg_onnx.graph.records import Source, tensors
+from wrg_onnx.graph.records import Source
 from wrg_onnx.graph.subgraphs import Path, Subgraph, flatten, subgraphs
-from wrg_onnx.graph.wire import key_of
 
 
 def lay_flat(graph: Graph) -> Graph:
@@ -59,9 +57,7 @@ def _outermost_flat(graph: Graph) -> Graph:
     for part in reversed(parts):
         if part.path in taken:
             _lay(body(message.graph, part), part, taken[part.path], names)
-    used = (key_of(tensor) for tensor in tensors(message.graph))
-    weights = {key: source.weights[key] for key in used if key is not None}
-    return read_again(graph, replace(source, message=message, weights=weights, light={}))
+    return read_again(graph, with_message(source, message, source.weights))
 
 
 def _lay(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import onnx
 from onnx import helper
 
 from wrg_onnx.graph.constant_part import ConstantPart, fed_constants
-from wrg_onnx.graph.edit import INPUTS_FROM_IR, body, read_again, set_tensor
+from wrg_onnx.graph.edit import INPUTS_FROM_IR, body, read_again, set_tensor, with_message
 from wrg_onnx.graph.model import Array, Graph, Node
-from wrg_onnx.graph.records import Source, tensors
+from wrg_onnx.graph.records import Source
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 from wrg_onnx.graph.weights import Entry
-from wrg_onnx.graph.wire import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,7 @@ def with_constants(graph: Graph, part: ConstantPart, values: Mapping[str, Array]
     # From the inside out: an index in a path is that of the node before any is gone.
     for subgraph in reversed(subgraphs(graph)):
         _rewrite(message, subgraph, change, weights)
-    used = (key_of(tensor) for tensor in tensors(message.graph))
-    weights = {key: weights[key] for key in used if key is not None}
-    return read_again(graph, replace(source, message=message, weights=weights, light={}))
+    return read_again(graph, with_message(source, message, weights))
 
 
 def _plan(graph: Graph, part: ConstantPart, values: Mapping[str, Array]) -> _Change:

@@ -66,6 +66,10 @@ def prune(
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
     model = _analyse(source, config, clock)
+    if model.graph.folded:
+        with clock.stage("analyse"):
+            original = fill_inputs(read_as_it_is(source), config.data.values)
+            check_folding(original, model.graph, model.input_shapes)
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
     earlier = read_note(model.graph)
@@ -118,9 +122,6 @@ def _analyse(source: Source, config: PruneConfig, clock: Clock) -> Model:
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
         _check_ratio(model, config)
-        if model.graph.folded:
-            original = fill_inputs(read_as_it_is(source), config.data.values)
-            check_folding(original, model.graph, model.input_shapes)
     return model
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from wrg_onnx.channels import traits_of
-from wrg_onnx.graph import Array, Edit, Graph, Node, PartSessions, Value, edited
-from wrg_onnx.rewrite.fold import fold
+from wrg_onnx.graph import Array, Edit, Graph, PartSessions, Value, edited
+from wrg_onnx.rewrite.fold import fold, is_computable
 
 
 def decide_branches(graph: Graph) -> Graph:
@@ -60,14 +59,8 @@ def _conditions(graph: Graph, given: Iterable[str]) -> Iterator[tuple[int, str, 
     known = {name: frozenset[str]() for name in graph.constants.keys() - graph.fed_constants}
     known |= {name: frozenset({name}) for name in given}
     for node in graph.nodes:
-        if _is_decided(node, known):
+        if is_computable(node) and all(name in known for name in node.inputs if name):
             sources = frozenset[str]().union(*(known[name] for name in node.inputs if name))
             known.update(dict.fromkeys(node.outputs, sources))
         elif node.op == "If" and not node.domain and node.inputs[0] in known:
             yield node.index, node.inputs[0], known[node.inputs[0]]
-
-
-def _is_decided(node: Node, known: Mapping[str, frozenset[str]]) -> bool:
-    traits = traits_of(node)
-    is_open = traits.draws_random or traits.runs_bodies or node.domain not in ("", "com.microsoft")
-    return not is_open and all(name in known for name in node.inputs if name)

@@ -65,7 +65,7 @@ def fold(graph: Graph) -> Graph:
 
 def _computed(graph: Graph) -> Graph:
     """Compute what can be computed at the sizes that are known so far."""
-    part = find_constant_part(graph, _is_computable)
+    part = find_constant_part(graph, is_computable)
     if part is None:
         return graph
     wanted = _Choice(part, stored_bytes(graph)).wanted()
@@ -141,7 +141,7 @@ class _Choice:
         return made_of > SMALL_BYTES and self._bytes(name) > made_of
 
 
-def _is_computable(node: Node) -> bool:
+def is_computable(node: Node) -> bool:
     """Tell whether a node makes the same of the same inputs whenever it runs."""
     traits = traits_of(node)
     if traits.draws_random or traits.runs_bodies:
