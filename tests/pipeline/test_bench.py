@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline.bench import bench
 from wrg_onnx.pipeline.config import DataOptions
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnxruntime
 import pytest
 
-from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import Provider
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.select import Criterion

@@ -9,10 +9,11 @@ import pytest
 pytest.importorskip("torch")
 
 from wrg_onnx.errors import ModelError
-from wrg_onnx.evaluate.judge import Timing, judge
+from wrg_onnx.evaluate.judge import judge
 from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.finetune.check import HALF_TOLERANCE
 from wrg_onnx.graph import load
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline import finetune as stages
 from wrg_onnx.pipeline.config import (
     DataOptions,

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.finetune.options import FinetuneOptions
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig
 from wrg_onnx.pipeline.finetune import finetune
 from wrg_onnx.pipeline.prune import prune

@@ -13,7 +13,7 @@ from wrg_onnx.calibrate.cache import LAYERS_SUFFIX
 from wrg_onnx.channels import Limits
 from wrg_onnx.data.dataset import generated
 from wrg_onnx.errors import BudgetError, DataError, MissingPackageError, OutputError, UsageError
-from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline import choose
 from wrg_onnx.pipeline import prune as stages
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
 

@@ -12,8 +12,8 @@ from cuts import used_in
 from strategies import build, normal
 
 from wrg_onnx.errors import StatisticsError, UsageError, WrgError
-from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.graph import load
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.pipeline.validate import validate

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from wrg_onnx.errors import DataError, StatisticsError, UnfinishedError, ValidationError
-from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline import finetune as tuning
 from wrg_onnx.pipeline import judging, prune_report, rounds
 from wrg_onnx.pipeline.config import DataOptions, FinetuneConfig, PruneConfig, Recovery

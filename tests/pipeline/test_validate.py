@@ -11,7 +11,7 @@ import pytest
 from strategies import build, normal
 
 from wrg_onnx.errors import ModelError
-from wrg_onnx.evaluate.judge import Timing
+from wrg_onnx.latency import Timing
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.pipeline.validate import validate

@@ -8,7 +8,7 @@ import math
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
-from wrg_onnx.evaluate.latency import Latency
+from wrg_onnx.latency import Latency
 from wrg_onnx.report import BenchReport, ValidateReport, to_json
 
 

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.evaluate.judge import Accuracy, Judged, Speed
-from wrg_onnx.evaluate.latency import Latency
+from wrg_onnx.evaluate.judge import Accuracy, Judged
 from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.finetune import Between, EpochResult
+from wrg_onnx.latency import Latency, Speed
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report import BenchReport, FinetuneReport, InspectReport, PruneReport, ValidateReport
 from wrg_onnx.report.records import (

@@ -9,8 +9,8 @@ import numpy as np
 
 from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import UsageError
-from wrg_onnx.evaluate.judge import Timing, available_providers, time_models
 from wrg_onnx.graph import Graph, Provider, fill_inputs
+from wrg_onnx.latency import Timing, available_providers, time_models
 from wrg_onnx.pipeline.config import DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.result import Result

@@ -11,9 +11,9 @@ from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.data.preprocess import Layout, Order, Size
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
-from wrg_onnx.evaluate.judge import Timing
 from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.graph import Provider, Shape
+from wrg_onnx.latency import Timing
 from wrg_onnx.select import Criterion, Scope
 
 __all__ = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
+from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.graph import Session, open_session
+from wrg_onnx.latency import Speed
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.config import PruneConfig

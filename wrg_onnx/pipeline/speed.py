@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrg_onnx.channels import random_feeds
-from wrg_onnx.evaluate.judge import Speed, Timing, available_providers, time_models
 from wrg_onnx.graph import Graph, Provider, Session, open_session, resolve_provider
+from wrg_onnx.latency import Speed, Timing, available_providers, time_models
 from wrg_onnx.pipeline.analyse import Model
 
 

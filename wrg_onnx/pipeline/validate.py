@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrg_onnx.evaluate.judge import Accuracy, Speed, judge
+from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.graph import (
     Graph,
     Value,
@@ -13,6 +13,7 @@ from wrg_onnx.graph import (
     flatten,
     without_additions,
 )
+from wrg_onnx.latency import Speed
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import ValidateConfig
 from wrg_onnx.pipeline.notes import measured_widened

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.evaluate.judge import Accuracy, Speed
-from wrg_onnx.evaluate.latency import Latency
+from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.finetune import Between, EpochResult
+from wrg_onnx.latency import Latency, Speed
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wrg_onnx.evaluate.judge import Accuracy, Speed
+from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.finetune import Between, EpochResult
+from wrg_onnx.latency import Speed
 from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,

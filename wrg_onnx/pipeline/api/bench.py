@@ -74,7 +74,7 @@ def bench(
         >>> result.report.providers[0].latency["models/tiny_unet.onnx"].median_ms > 0
         True
     """
-    from wrg_onnx.evaluate.judge import Timing
+    from wrg_onnx.latency import Timing
     from wrg_onnx.pipeline import bench as stages
 
     if not models:

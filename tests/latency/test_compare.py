@@ -7,7 +7,7 @@ import pytest
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate import latency
-from wrg_onnx.evaluate.latency import Latency, compare_latency
+from wrg_onnx.latency import Latency, compare_latency
 
 
 class Clock:
