@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.evaluate import latency
 from wrg_onnx.latency import Latency, compare_latency
 
 
