@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.latency import Latency, compare_latency
+from wrg_onnx.latency import Latency, compare, compare_latency
 
 
 class Clock:
