@@ -12,7 +12,7 @@ from wrg_onnx.channels import Kind, Limits, parameter_terms
 from wrg_onnx.channels.propagate import no_rule
 from wrg_onnx.graph import Node
 from wrg_onnx.report.frozen import MOST_TRIED, frozen_reports, main_reason
-from wrg_onnx.select import Budget, Candidates, largest_ratio
+from wrg_onnx.select import Candidates, Products, largest_ratio
 
 STREAM = """net (float[1,3,6,6] x) => (float[1,2,6,6] out) {
   e = Conv(x, we)
@@ -28,7 +28,7 @@ WEIGHTS = {
 def rows_of(text, weights, limits=None, floor=0.1):
     units = analyse(build(text, weights), limits).units
     terms = parameter_terms(units)
-    budget = Budget.from_terms([(term.weight, term.axes) for term in terms])
+    budget = Products.from_terms([(term.weight, term.axes) for term in terms])
 
     def most(removable):
         return largest_ratio(Candidates(removable, units.group, floor), budget)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wrg_onnx.select import Budget, Candidates, Scope, largest_ratio, removal_order, select
+from wrg_onnx.select import Candidates, Products, Scope, largest_ratio, removal_order, select
 
 SCOPES = pytest.mark.parametrize("scope", list(Scope), ids=lambda scope: scope.value)
 
@@ -33,7 +33,7 @@ def chain(widths, kernel=9):
         (float(kernel), [before, after])
         for before, after in zip([*fixed, *axes], [*axes, *fixed], strict=True)
     ]
-    return np.repeat(np.arange(len(widths)), widths), Budget.from_terms(terms)
+    return np.repeat(np.arange(len(widths)), widths), Products.from_terms(terms)
 
 
 def brute_force(terms, alive):
@@ -64,11 +64,11 @@ def budgets(draw):
 @example(([(2.0, [np.array([], np.int64)])], np.array([True])))
 def test_cost_equals_brute_force(case):
     terms, alive = case
-    assert Budget.from_terms(terms).cost(alive) == brute_force(terms, alive)
+    assert Products.from_terms(terms).cost(alive) == brute_force(terms, alive)
 
 
 def test_a_square_weight_loses_rows_and_columns_at_once():
-    budget = Budget.from_terms([(9.0, [units(0, 1, 2, 3), units(0, 1, 2, 3)])])
+    budget = Products.from_terms([(9.0, [units(0, 1, 2, 3), units(0, 1, 2, 3)])])
     assert budget.cost(np.array([True, True, True, False])) == 9 * 3 * 3
 
 
@@ -82,12 +82,12 @@ def test_a_saving_is_the_cost_less_the_cost_without_the_unit(case):
         without = everything.copy()
         without[unit] = False
         expected.append(brute_force(terms, everything) - brute_force(terms, without))
-    found = Budget.from_terms(terms).savings(len(alive))
+    found = Products.from_terms(terms).savings(len(alive))
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_no_terms_cost_nothing():
-    budget = Budget.from_terms([])
+    budget = Products.from_terms([])
     assert budget.cost(np.ones(3, bool)) == 0
     assert largest_ratio(candidates([0, 0, 0]), budget) == 0
     assert select(candidates([0, 0, 0]), np.ones(3), budget, 0.5, Scope.GLOBAL).removed == 0
@@ -159,7 +159,7 @@ def test_with_a_uniform_scope_they_go_last_of_their_layer():
 
 def test_units_that_nobody_could_measure_do_not_fill_up_what_others_leave():
     costs = np.array([30.0, 30, 30, 30, 1, 1, 1, 1])
-    budget = Budget.from_terms([(cost, [np.array([unit])]) for unit, cost in enumerate(costs)])
+    budget = Products.from_terms([(cost, [np.array([unit])]) for unit, cost in enumerate(costs)])
     own = Candidates(np.ones(8, bool), np.arange(8) // 4, 0.25, np.arange(8) > 3)
     found = select(own, np.arange(8.0), budget, 34 / 124, Scope.GLOBAL)
     assert found.alive.tolist() == [False, *[True] * 7]
@@ -201,7 +201,7 @@ def test_ratio_zero_removes_nothing():
 
 
 def test_a_coarse_unit_is_passed_over_for_smaller_ones():
-    budget = Budget.from_terms([(100.0, [units(0, 1)]), (1.0, [np.arange(2, 52)])])
+    budget = Products.from_terms([(100.0, [units(0, 1)]), (1.0, [np.arange(2, 52)])])
     scores = np.concatenate([[0.0, 9.0], 1 + np.arange(50) / 100])
     group = [0, 0, *[1] * 50]
     found = select(candidates(group), scores, budget, 0.1, Scope.GLOBAL)  # 25 of 250

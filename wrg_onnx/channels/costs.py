@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wrg_onnx.channels.ids import INERT, IdArray
 from wrg_onnx.channels.traits import LengthProduct, traits_of
@@ -21,10 +22,13 @@ class CostTerm:
     Attributes:
         weight: What one combination of positions costs.
         axes: The unit at each position of each factor axis; ``INERT`` where a position stays.
+        tables: Of each axis (length + 1,) float64, what 0, 1, ... kept positions count as; empty
+            where they count as they are.
     """
 
     weight: float
     axes: tuple[IdArray, ...]
+    tables: tuple[NDArray[np.float64], ...] = ()
 
 
 def parameter_terms(units: Units) -> tuple[CostTerm, ...]:

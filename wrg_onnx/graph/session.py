@@ -262,6 +262,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     tf32: bool = True,
     spin: bool = True,
     widened: bool = False,
+    profile: Path | None = None,
 ) -> Session:
     """Make a session from a message; ``model`` is changed.
 
@@ -276,6 +277,8 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         spin: Whether threads turn in circles while they wait for their share of an operator: a
             little sooner there, and a waste where operators are small.
         widened: Whether to compute in float32 what the message does in bfloat16.
+        profile: How the name of the file begins that ONNX Runtime writes the time of each kernel
+            to, once the session is told to end that; None for no such file.
 
     Returns:
         The session.
@@ -293,6 +296,9 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     # Threads of one session would otherwise go on spinning while another is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     fed: dict[str, Array] = {}
     held: Sequence[object] = ()
     if exact:

@@ -35,7 +35,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
 from wrg_onnx.pipeline.source import Source, read_for
-from wrg_onnx.select import Budget
+from wrg_onnx.select import Budget, Products
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class Model:
     def budget(self, kind: BudgetKind) -> Budget:
         """Return the quantity that a ratio speaks of."""
         terms = self.parameters if kind is BudgetKind.PARAMS else self.macs
-        return Budget.from_terms([(term.weight, term.axes) for term in terms])
+        return Products.from_terms([(term.weight, term.axes) for term in terms])
 
     @property
     def frozen_share(self) -> float:

@@ -1,8 +1,8 @@
 """From statistics to the units that die: criteria, budgets and the choice. Pure numpy."""
 
+from wrg_onnx.select.budget import Axis, Budget, Measured, Products
 from wrg_onnx.select.certainty import expected_jaccard, halves_jaccard, jaccard
 from wrg_onnx.select.choose import (
-    Budget,
     Candidates,
     Scope,
     Selection,
@@ -18,13 +18,17 @@ from wrg_onnx.select.criteria import (
     register_criterion,
     score,
 )
+from wrg_onnx.select.knapsack import knapsack_order
 from wrg_onnx.select.repair import RepairOrder, repair_order
 from wrg_onnx.select.scaling import UnitValues, per_unit
 
 __all__ = [
+    "Axis",
     "Budget",
     "Candidates",
     "Criterion",
+    "Measured",
+    "Products",
     "RepairOrder",
     "Scope",
     "Scores",
@@ -35,6 +39,7 @@ __all__ = [
     "expected_jaccard",
     "halves_jaccard",
     "jaccard",
+    "knapsack_order",
     "largest_ratio",
     "per_unit",
     "register_criterion",

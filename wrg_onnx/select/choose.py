@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from wrg_onnx.factors import BoolArray, Float64Array, IntArray
+from wrg_onnx.select.align import Aligned
+from wrg_onnx.select.budget import Budget
 
 NEAR_ENOUGH = 0.005
 """How far from the asked ratio the order of the scores is followed strictly."""
+
+ROUNDING = 1e-9
+"""What a sum of floating-point numbers may be off by, as a share of it."""
 
 MOST_TRIALS = 512
 """How many units the fine adjustment looks at."""
@@ -36,77 +41,18 @@ class Candidates:
         unsure: (units,) bool, those whose score says nothing, since nobody could measure them. They
             go after all others of their group, and with a global scope after all others. None for
             none.
+        steps: (groups,) int64, the multiples in which each group is kept, in units; None for 1.
     """
 
     removable: BoolArray
     group: IntArray
     floor: float = 0.1
     unsure: BoolArray | None = None
+    steps: IntArray | None = None
 
     def is_unsure(self, units: IntArray) -> BoolArray:
         """Tell of some units whether their score says nothing."""
         return np.zeros(len(units), bool) if self.unsure is None else self.unsure[units]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Budget:
-    """A quantity to reduce: the sum over terms of weight times the product of axis lengths.
-
-    Attributes:
-        weights: (terms,) float64.
-        factors: (factors,) int64, the term of each factor axis.
-        units: (positions,) int64, the unit at each position of all factor axes; negative: stays.
-        bounds: (factors + 1,) int64, where each factor's positions start.
-    """
-
-    weights: Float64Array
-    factors: IntArray
-    units: IntArray
-    bounds: IntArray
-
-    @classmethod
-    def from_terms(cls, terms: Sequence[tuple[float, Sequence[IntArray]]]) -> Budget:
-        """Pack (weight, unit arrays) pairs into flat arrays."""
-        axes = [(number, axis) for number, (_, axes) in enumerate(terms) for axis in axes]
-        lengths = [len(axis) for _, axis in axes]
-        return cls(
-            weights=np.array([weight for weight, _ in terms], np.float64),
-            factors=np.array([number for number, _ in axes], np.int64),
-            units=np.concatenate([*(axis for _, axis in axes), np.empty(0, np.int64)]),
-            bounds=np.cumsum([0, *lengths]),
-        )
-
-    def cost(self, alive: BoolArray) -> float:
-        """Return the quantity with only those units left; ``alive`` is (units,) bool."""
-        kept = np.append(alive, True)[self.units]
-        running = np.concatenate(([0], np.cumsum(kept)))
-        counts = running[self.bounds[1:]] - running[self.bounds[:-1]]
-        products = self.weights.copy()
-        np.multiply.at(products, self.factors, counts)
-        return math.fsum(products)
-
-    def savings(self, count: int) -> Float64Array:
-        """Return what each unit would save if it alone went, (count,) float64.
-
-        Args:
-            count: How many units there are.
-        """
-        lengths = np.diff(self.bounds)
-        products = self.weights.copy()
-        np.multiply.at(products, self.factors, lengths)
-        factor = np.repeat(np.arange(len(lengths)), lengths)
-        owned = self.units >= 0
-        # Of each pair of a factor and a unit: in how many of the factor's positions the unit is.
-        pairs, held = np.unique(factor[owned] * count + self.units[owned], return_counts=True)
-        factor, unit = np.divmod(pairs, count)
-        # A term that has the unit on several axes, such as input and output, is left with the
-        # product of what is left of each. An axis of that unit alone leaves nothing: log 0.
-        pairs, place = np.unique(self.factors[factor] * count + unit, return_inverse=True)
-        with np.errstate(divide="ignore"):
-            logs = np.bincount(place, np.log1p(-held / lengths[factor]), len(pairs))
-        term, unit = np.divmod(pairs, count)
-        found = np.bincount(unit, -np.expm1(logs) * products[term], count)
-        return np.asarray(found, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,16 +112,31 @@ def removal_order(candidates: Candidates, scores: Float64Array, scope: Scope) ->
 
 
 def largest_ratio(candidates: Candidates, budget: Budget) -> float:
-    """Return the largest share of the budget that can be removed, every floor kept."""
+    """Return the largest share of the budget that can be removed, every floor and step kept."""
     scores = np.zeros(len(candidates.removable))
-    alive = np.ones(len(scores), bool)
-    alive[removal_order(candidates, scores, Scope.GLOBAL)] = False
+    order = removal_order(candidates, scores, Scope.GLOBAL)
     whole = budget.cost(np.ones(len(scores), bool))
-    return 1 - budget.cost(alive) / whole if whole else 0.0
+    return 1 - budget.cost(_without(order, candidates)) / whole if whole else 0.0
+
+
+def _without(order: IntArray, candidates: Candidates) -> BoolArray:
+    """Return what stays if all of an order goes."""
+    if candidates.steps is not None:
+        aligned = Aligned(order, candidates.group, candidates.steps)
+        return aligned.alive(aligned.after(len(order)))
+    alive = np.ones(len(candidates.group), bool)
+    alive[order] = False
+    return alive
 
 
 def select(
-    candidates: Candidates, scores: Float64Array, budget: Budget, ratio: float, scope: Scope
+    candidates: Candidates,
+    scores: Float64Array,
+    budget: Budget,
+    ratio: float,
+    scope: Scope,
+    *,
+    at_most: bool = False,
 ) -> Selection:
     """Remove the lowest scores until the budget is met.
 
@@ -188,10 +149,11 @@ def select(
         budget: What to reduce.
         ratio: The share to remove, in [0, 1).
         scope: Global or uniform.
+        at_most: Whether no less may be removed, since what is left is a limit.
 
     Returns:
-        The selection whose ratio is closest to the asked one; the caller checks
-        ``largest_ratio`` first.
+        The selection whose ratio is closest to the asked one, and where groups are kept in steps,
+        or it is a limit, not below it; the caller checks ``largest_ratio`` first.
     """
     order = removal_order(candidates, scores, scope)
     everything = np.ones(len(scores), bool)
@@ -199,6 +161,10 @@ def select(
     if not whole or not ratio:
         return Selection(everything, 0.0)
     target = whole * (1 - ratio)
+    if candidates.steps is not None:
+        target *= 1 + ROUNDING
+        best = Aligned(order, candidates.group, candidates.steps).meet(budget, target)
+        return Selection(best, 1 - budget.cost(best) / whole)
 
     def prefix(count: int) -> BoolArray:
         alive = everything.copy()
@@ -216,25 +182,28 @@ def select(
     over = prefix(min(low + 1, len(order)))
 
     def distance(alive: BoolArray) -> float:
-        return abs(budget.cost(alive) - target)
+        away = budget.cost(alive) - target
+        return math.inf if at_most and away > ROUNDING * target else abs(away)
 
     best = min((near, over), key=distance)
     if distance(best) > NEAR_ENOUGH * whole:
         # Units too coarse to go in order: bring some back, and fill up with others.
-        back = _give_back(over, order[: low + 1], budget, target)
+        back = _give_back(over, order[: low + 1], distance)
         refilled = _fill_up(back.copy(), rest, budget, target, tolerance=0.0005 * whole)
         best = min((best, back, refilled), key=distance)
     return Selection(best, 1 - budget.cost(best) / whole)
 
 
-def _give_back(alive: BoolArray, gone: IntArray, budget: Budget, target: float) -> BoolArray:
+def _give_back(
+    alive: BoolArray, gone: IntArray, distance: Callable[[BoolArray], float]
+) -> BoolArray:
     """Bring units back, the best first, as long as that comes closer to the target."""
-    distance = abs(budget.cost(alive) - target)
+    nearest = distance(alive)
     for unit in gone[::-1][:MOST_TRIALS]:
         alive[unit] = True
-        trial = abs(budget.cost(alive) - target)
-        if trial < distance:
-            distance = trial
+        trial = distance(alive)
+        if trial < nearest:
+            nearest = trial
         else:
             alive[unit] = False
     return alive
