@@ -6,10 +6,19 @@ import enum
 
 
 class BudgetKind(enum.Enum):
-    """The quantity that a ratio speaks of."""
+    """The quantity that a ratio or a limit speaks of.
+
+    Attributes:
+        PARAMS: Parameters: elements of float and 8-bit constants.
+        MACS: Multiply-accumulate operations at batch 1.
+        BYTES: The size of the file.
+        LATENCY: What a run takes in ONNX Runtime on this machine.
+    """
 
     PARAMS = "params"
     MACS = "macs"
+    BYTES = "bytes"
+    LATENCY = "latency"
 
 
 class Recovery(enum.Enum):

@@ -1,8 +1,8 @@
 """The folder of kept statistics: what is in it, and how large it may grow.
 
-Two kinds of files are kept. Rows of factors are small and dear: kilobytes, minutes. What layers
-read and make is large and cheap: hundreds of megabytes, seconds. So it goes first, and never at the
-cost of rows.
+Two kinds of files are kept. Rows of factors, and what layers take on a machine, are small and dear:
+kilobytes, minutes. What layers read and make is large and cheap: hundreds of megabytes, seconds. So
+it goes first, and never at the cost of the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ KEY_LENGTH, NAME_LENGTH = 64, 32
 LAYERS_SUFFIX = ".layers.npz"
 """How the names of files end that hold what layers read and make."""
 
-_NAME = re.compile(rf"([0-9a-f]{{{NAME_LENGTH}}})(\.\d+|\.layers)?\.npz")
+LATENCY_SUFFIX = ".latency.npz"
+"""How the names of files end that hold what layers take on this machine."""
+
+_NAME = re.compile(rf"([0-9a-f]{{{NAME_LENGTH}}})(\.\d+|\.layers|\.latency)?\.npz")
 
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 

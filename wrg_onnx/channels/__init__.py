@@ -4,6 +4,7 @@ from wrg_onnx.channels.answers import Quantised
 from wrg_onnx.channels.axes import Axes
 from wrg_onnx.channels.costs import (
     CostTerm,
+    byte_terms,
     count_parameters,
     mac_terms,
     parameter_terms,
@@ -36,6 +37,7 @@ __all__ = [
     "Traits",
     "Units",
     "alive_ids",
+    "byte_terms",
     "count_parameters",
     "find_holds",
     "find_units",

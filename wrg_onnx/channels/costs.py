@@ -43,6 +43,19 @@ def parameter_terms(units: Units) -> tuple[CostTerm, ...]:
     return tuple(terms)
 
 
+def byte_terms(units: Units) -> tuple[CostTerm, ...]:
+    """Count the bytes of all numeric constants, those that no removal reaches included."""
+    terms = []
+    for name, array in units.constants.forms.items():
+        if array.dtype.hasobject:
+            continue
+        slots = units.slots_of.get(name, ())
+        fixed = math.prod(array.shape) / math.prod(slot.size for slot in slots)
+        axes = tuple(units.slot_units(slot) for slot in slots)
+        terms.append(CostTerm(fixed * array.dtype.itemsize, axes))
+    return tuple(terms)
+
+
 def count_parameters(graph: Graph) -> int:
     """Count the parameters that a graph holds, as ``parameter_terms`` does."""
     constants = flatten(graph).graph.constants

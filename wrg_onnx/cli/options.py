@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,42 @@ class InputNumber(click.ParamType[tuple[str, float]]):
         if not name or not math.isfinite(found):
             self.fail(f"expected an input and a number such as sr=16000, got '{value}'", param, ctx)
         return name, found
+
+
+_SCALES = {
+    "": 1, "K": 1e3, "M": 1e6, "G": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+}  # fmt: skip
+"""What follows a number."""
+
+
+class Amount(click.ParamType[float]):
+    """``1.5M``, ``2G``, ``900KB`` or ``4MiB``: a count or a size."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        found = re.fullmatch(r"(\d+(?:\.\d*)?) ?([A-Za-z]*)", str(value).strip())
+        if found is None or found[2] not in _SCALES:
+            self.fail(f"expected a number such as 1500000, 1.5M or 4MiB, got '{value}'", param, ctx)
+        return float(found[1]) * _SCALES[found[2]]
+
+
+class Alignment(click.ParamType[int | str]):
+    """``auto`` or a number of channels."""
+
+    name = "auto|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        if value == "auto" or isinstance(value, int):
+            return value
+        if not str(value).isdecimal() or not int(value):
+            self.fail(f"expected auto or a number of channels such as 8, got '{value}'", param, ctx)
+        return int(value)
 
 
 def _as_table(

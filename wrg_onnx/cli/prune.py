@@ -13,6 +13,8 @@ from wrg_onnx.cli.criterion import CriterionChoice, CriterionOption
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
+    Alignment,
+    Amount,
     beside,
     choice_of,
     data_options,
@@ -30,6 +32,7 @@ Examples:
   wrg-onnx prune model.onnx --ratio 0.6
   wrg-onnx prune model.onnx small.onnx --ratio 0.3 --data my_images
   wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
+  wrg-onnx prune model.onnx --max-latency-ms 20
 """
 
 
@@ -37,12 +40,25 @@ Examples:
 @click.argument("model", type=MODEL)
 @click.argument("out", type=PATH, required=False)
 @click.option(
-    "--ratio", type=float, required=True, help="Share of the budget to remove, in [0, 1)."
-)
+    "--ratio", type=float,
+    help="Share of the budget to remove, in [0, 1). Either this or one of the limits.",
+)  # fmt: skip
 @click.option("-o", "--output", type=PATH, help="The same as OUT. [MODEL with .pruned.onnx]")
 @click.option(
-    "--budget", type=choice_of(BudgetKind), default=DEFAULTS["budget"], show_default=True,
-    help="The quantity that the ratio speaks of.",
+    "--budget", type=choice_of(BudgetKind),
+    help="The quantity that the ratio speaks of. [params]",
+)  # fmt: skip
+@click.option("--max-params", type=Amount(), help="How many parameters may be left: 1.5M.")
+@click.option("--max-macs", type=Amount(), help="How many MACs may be left: 300M, 2G.")
+@click.option("--max-bytes", type=Amount(), help="How large the file may be: 900KB, 4MiB.")
+@click.option(
+    "--max-latency-ms", type=float, metavar="MS",
+    help="How long a run may take in ONNX Runtime on this machine.",
+)  # fmt: skip
+@click.option(
+    "--align", type=Alignment(),
+    help="Keep layers in multiples of so many channels; auto: what this machine's kernels like. "
+    "[auto with a budget of latency, else 1]",
 )  # fmt: skip
 @click.option(
     "--criterion", cls=CriterionOption, type=CriterionChoice(), default=DEFAULTS["criterion"],

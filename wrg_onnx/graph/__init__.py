@@ -21,7 +21,7 @@ from wrg_onnx.graph.passages import Passage, passages
 from wrg_onnx.graph.returned import KEYS, origins
 from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
-from wrg_onnx.graph.save import check_model_output, check_sources, save
+from wrg_onnx.graph.save import check_model_output, check_sources, file_bytes, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider
 from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
@@ -62,6 +62,7 @@ __all__ = [
     "draw_feeds",
     "edited",
     "evaluate",
+    "file_bytes",
     "fill_inputs",
     "find_constant_part",
     "fingerprint",

@@ -115,6 +115,22 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
 
 
+def file_bytes(graph: Graph) -> int:
+    """Return the size of the file that ``save`` would write, weights included, without writing it.
+
+    Args:
+        graph: The model.
+    """
+    source: Source = graph.source
+    model = to_write(graph)
+    keys = [key for key in map(key_of, tensors(model.graph)) if key is not None]
+    inside = {key: _written_bytes(source.weights[key]) for key in keys}
+    return sum(
+        len(piece) + (0 if key is None else inside[key])
+        for piece, key in put_payloads(model, inside)
+    )
+
+
 def _save_both(
     source: Source,
     path: Path,

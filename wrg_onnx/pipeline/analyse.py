@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from wrg_onnx.channels import (
     index_bounds,
     mac_terms,
     parameter_terms,
+    random_feeds,
     told_inputs,
     total_cost,
 )
@@ -24,6 +25,7 @@ from wrg_onnx.channels.table import find_rule
 from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
+    Array,
     Graph,
     Shape,
     fit_to_kernels,
@@ -32,10 +34,11 @@ from wrg_onnx.graph import (
     other_guesses,
     stored_bytes,
 )
+from wrg_onnx.latency import CostTable
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
 from wrg_onnx.pipeline.source import Source, read_for
-from wrg_onnx.select import Budget, Products
+from wrg_onnx.select import Axis, Budget, Candidates, Measured, Products
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +54,9 @@ class Model:
         parameters: The terms of its parameter count.
         macs: The terms of its MACs.
         file_bytes: The size of its file; None of a model that was made in this run.
+        further: The terms of other quantities, where a run asks for them.
+        steps: (groups,) int64, the multiples in which each group is kept, in units; None for 1.
+        table: What its layers take on this machine; None where nobody asks.
     """
 
     graph: Graph
@@ -60,15 +66,33 @@ class Model:
     parameters: tuple[CostTerm, ...]
     macs: tuple[CostTerm, ...]
     file_bytes: int | None = None
+    further: Mapping[BudgetKind, tuple[CostTerm, ...]] = field(default_factory=dict)
+    steps: np.ndarray | None = None
+    table: CostTable | None = None
 
     def cost(self, alive: np.ndarray, file_bytes: int | None) -> Cost:
         """Return the cost with only those units left; ``alive`` is (units,) bool."""
         return measure_cost(self.parameters, self.macs, alive, file_bytes)
 
     def budget(self, kind: BudgetKind) -> Budget:
-        """Return the quantity that a ratio speaks of."""
-        terms = self.parameters if kind is BudgetKind.PARAMS else self.macs
+        """Return the quantity that a ratio speaks of.
+
+        Raises:
+            KeyError: If its terms were not asked for.
+        """
+        counted = {BudgetKind.PARAMS: self.parameters, BudgetKind.MACS: self.macs}
+        terms = {**counted, **self.further}[kind]
+        if any(term.tables for term in terms):
+            return Measured.from_terms([(t.weight, [*map(Axis, t.axes, t.tables)]) for t in terms])
         return Products.from_terms([(term.weight, term.axes) for term in terms])
+
+    def candidates(self, floor: float) -> Candidates:
+        """Return what may go, where each layer keeps so much of itself."""
+        return Candidates(self.units.removable, self.units.group, floor, steps=self.steps)
+
+    def random_feeds(self, rng: np.random.Generator) -> dict[str, Array]:
+        """Draw one input."""
+        return random_feeds(self.graph, self.input_shapes, rng)
 
     @property
     def frozen_share(self) -> float:

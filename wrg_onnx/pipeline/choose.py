@@ -12,31 +12,24 @@ from wrg_onnx.factors import BoolArray, Consumer, Float64Array, Statistics
 from wrg_onnx.graph import one_blas_thread
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.clock import Clock
-from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
+from wrg_onnx.pipeline.config import PruneConfig, Recovery
+from wrg_onnx.pipeline.goal import Goal
 from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
-from wrg_onnx.recover import AddedBiases, consumers_of
+from wrg_onnx.recover import consumers_of
 from wrg_onnx.select import (
-    Budget,
-    Candidates,
     RepairOrder,
-    Scope,
     Scores,
     Selection,
     expected_jaccard,
     halves_jaccard,
-    largest_ratio,
     repair_order,
     score,
-    select,
 )
 
 FEWEST_TO_HALVE = 4
 """From how many samples on a half of them can choose."""
-
-MOST_TRIALS = 8
-"""How often the ratio is corrected by the biases that recovery will add."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,12 +89,7 @@ def choose_units(
     if measuring is None and samples is not None:
         measuring = Measuring(model.graph, samples, config)
     ratio, floor = step
-    candidates = Candidates(model.units.removable, model.units.group, floor)
-    budget, added = model.budget(config.budget), _added_biases(model, samples, config)
-
-    def meet(values: Float64Array, unsure: BoolArray | None = None) -> Selection:
-        among = replace(candidates, unsure=unsure)
-        return _meet(among, budget, ratio, config.scope, values, added=added)
+    goal = Goal(model, model.candidates(floor), ratio, config)
 
     def scored(statistics: Statistics) -> Scores:
         rng = np.random.default_rng(config.seed)
@@ -109,14 +97,16 @@ def choose_units(
 
     def select_from(statistics: Statistics) -> BoolArray:
         found = scored(statistics)
-        return meet(found.values, found.unmeasured).alive
+        return goal.estimate(found.values, found.unmeasured).alive
 
+    recovers = chosen_recovery(samples, config) is not Recovery.NONE
+    nothing = np.zeros(model.units.count, bool)
     with clock.stage("calibrate"):
         collected = _collect(model, samples, select_from, config, clock)
     if not config.criterion.repairs:
         with clock.stage("select"):
             scores = scored(collected.statistics)
-            selection = meet(scores.values, scores.unmeasured)
+            selection = goal.meet(scores, recovers=recovers)
             return Chosen(collected, scores, selection, measuring=measuring)
     assert samples is not None  # the criterion needs data
     assert measuring is not None
@@ -127,19 +117,19 @@ def choose_units(
     with clock.stage("select"):
         consumers = tuple(consumers_of(model.units, measured))
         scores = scored(collected.statistics)
-        savings = budget.savings(model.units.count)
+        savings = goal.budget.savings(model.units.count)
 
         def ordered_by(readers: Sequence[Consumer]) -> RepairOrder:
             # Many small products: threads would wait for each other, and use the cores up for it.
             with one_blas_thread():
-                return repair_order(readers, candidates, scores.values, savings)
+                return repair_order(readers, goal.candidates, scores.values, savings)
 
         order = ordered_by(consumers)
-        selection = meet(order.values)
+        selection = goal.meet(Scores(order.values, nothing), recovers=recovers)
         certainty = None
         if asks:
             halves = (consumers_of(model.units, measured, half=half) for half in range(2))
-            others = (meet(ordered_by(readers).values).alive for readers in halves)
+            others = (goal.estimate(ordered_by(readers).values).alive for readers in halves)
             certainty = halves_jaccard(selection.alive, others)
     collected = replace(
         collected,
@@ -149,38 +139,6 @@ def choose_units(
     ordered = Scores(order.values, scores.unmeasured)
     repair = Repair(consumers, order.unmeasured)
     return Chosen(collected, ordered, selection, repair, measuring)
-
-
-def _added_biases(model: Model, samples: Samples | None, config: PruneConfig) -> AddedBiases | None:
-    """Return what counts the parameters that recovery adds; None where none are, or count."""
-    recovers = chosen_recovery(samples, config) is not Recovery.NONE
-    if config.budget is not BudgetKind.PARAMS or not recovers:
-        return None
-    return AddedBiases(model.units)
-
-
-def _meet(
-    candidates: Candidates,
-    budget: Budget,
-    ratio: float,
-    scope: Scope,
-    scores: Float64Array,
-    *,
-    added: AddedBiases | None,
-) -> Selection:
-    """Select so that the ratio is met by what is written, with the parameters that come on top."""
-    selection = select(candidates, scores, budget, ratio, scope)
-    whole = budget.cost(np.ones(len(scores), bool))
-    if added is None or not whole or not ratio:
-        return selection
-    most = largest_ratio(candidates, budget)
-    for _ in range(MOST_TRIALS):
-        wanted = min(most, ratio + added.count(selection.alive) / whole)
-        found = select(candidates, scores, budget, wanted, scope)
-        if np.array_equal(found.alive, selection.alive):
-            break
-        selection = found
-    return selection
 
 
 def _collect(

@@ -82,6 +82,9 @@ class DataOptions:
             raise UsageError(f"samples must be at least 1, got {self.samples}")
 
 
+AUTO_ALIGN = "auto"
+"""Lets the machine say in which numbers of channels layers are kept."""
+
 ENOUGH = 0.98
 """At which overlap with the choice from endless samples a choice is certain, unless told else."""
 
@@ -120,9 +123,13 @@ class PruneConfig:
             stopped; None for none.
         workers: The processes that share the calibration.
         amp: Whether gradients for the criterion are computed in bfloat16.
+        limit: How much of the budget may be left, at most, in its own unit; ``ratio`` is then what
+            follows from it. None for no limit.
+        align: The number of channels that layers are kept in multiples of, or ``AUTO_ALIGN`` for
+            what this machine's kernels like; None does so where the budget is latency.
     """
 
-    ratio: float
+    ratio: float = 0.0
     budget: BudgetKind = BudgetKind.PARAMS
     criterion: Criterion = Criterion.REPAIR
     scope: Scope = Scope.GLOBAL
@@ -143,6 +150,8 @@ class PruneConfig:
     cache: Path | None = None
     workers: Workers = field(default_factory=Alone)
     amp: bool = False
+    limit: float | None = None
+    align: int | str | None = None
 
     @property
     def enough(self) -> float:
@@ -154,6 +163,7 @@ class PruneConfig:
             raise UsageError(f"ratio must be in [0, 1), got {self.ratio:g}")
         check_floor(self.floor)
         check_seed(self.seed)
+        self._check_budget()
         if self.rounds < 1:
             raise UsageError(f"rounds must be at least 1, got {self.rounds}")
         if self.certainty is not None and not 0 < self.certainty <= 1:
@@ -175,6 +185,15 @@ class PruneConfig:
                 f"amp is for gradients, and criterion '{self.criterion.name}' takes none: leave it "
                 "out, or choose a criterion with a gradient, such as sel"
             )
+
+    def _check_budget(self) -> None:
+        if self.limit is not None and not self.limit > 0:
+            raise UsageError(f"a limit must be above 0, got {self.limit:g}")
+        is_number = isinstance(self.align, int) and self.align >= 1
+        if self.align not in (None, AUTO_ALIGN) and not is_number:
+            raise UsageError(f"align must be auto or a number of channels, got '{self.align}'")
+        if self.budget is BudgetKind.LATENCY and self.workers.count > 1:
+            raise UsageError("latency is measured by one process: start one")
 
     def _check_sparsify(self) -> None:
         if self.sparsify < 0:

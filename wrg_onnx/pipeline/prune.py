@@ -8,10 +8,11 @@ from pathlib import Path
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
+from wrg_onnx.pipeline.aim import Aim, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
-from wrg_onnx.pipeline.config import BudgetKind, PruneConfig, Recovery
+from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.judging import Judged, judge_result
 from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.memory import (
@@ -22,6 +23,7 @@ from wrg_onnx.pipeline.memory import (
 )
 from wrg_onnx.pipeline.nothing import why_nothing
 from wrg_onnx.pipeline.prune_report import prune_report
+from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.pipeline.rounds import choose_for_round, cut_in_rounds
@@ -29,10 +31,11 @@ from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source, read_as_it_is
 from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.progress import Progress, silent
+from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.frozen import main_reason, spoken
 from wrg_onnx.report.records import PruneReport
 from wrg_onnx.rewrite import check_folding, compose, read_note, with_note
-from wrg_onnx.select import Candidates, largest_ratio
+from wrg_onnx.select import largest_ratio
 
 
 def prune(
@@ -65,7 +68,8 @@ def prune(
     clock, attempts = Clock(progress), Attempts()
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
-    model = _analyse(source, config, clock)
+    aim = _take_aim(source, config, clock)
+    model, config = aim.model, aim.config
     if model.graph.folded:
         with clock.stage("analyse"):
             original = fill_inputs(read_as_it_is(source), config.data.values)
@@ -86,7 +90,7 @@ def prune(
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
-    report = prune_report(model, rounds, samples, config, attempts)
+    report = prune_report(aim, rounds, samples, attempts)
     report = replace(
         report,
         output=None if output is None else str(output),
@@ -111,18 +115,21 @@ def share_calibration(source: Source, config: PruneConfig, *, progress: Progress
         WrgError: One of its kinds; the other process ends then, too.
     """
     clock = Clock(progress)
-    model = _analyse(source, config, clock)
+    aim = _take_aim(source, config, clock)
+    model, config = aim.model, aim.config
     samples = _open_samples(model, config, clock)
     measuring = None if samples is None else Measuring(model.graph, samples, config)
     choose_for_round(model, model, 1, measuring, config, clock)
 
 
-def _analyse(source: Source, config: PruneConfig, clock: Clock) -> Model:
-    """Find the units, and refuse a ratio that they do not allow."""
+def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
+    """Find the units, and refuse a ratio or a limit that they do not allow."""
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
-        _check_ratio(model, config)
-    return model
+    with clock.stage("budget"):
+        aim = take_aim(model, config, clock.progress)
+        _check_ratio(aim.model, aim.config)
+    return aim
 
 
 def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | None:
@@ -172,9 +179,8 @@ def _check_judging(samples: Samples, config: PruneConfig) -> None:
 
 def _check_ratio(model: Model, config: PruneConfig) -> None:
     """Refuse a ratio that no selection reaches, before any image is read."""
-    candidates = Candidates(model.units.removable, model.units.group, config.floor)
-    budget = model.budget(config.budget)
-    possible = largest_ratio(candidates, budget)
+    budget, words = model.budget(config.budget), QUANTITY_WORDS[config.budget.value]
+    possible = largest_ratio(model.candidates(config.floor), budget)
     if config.ratio <= possible:
         return
     whole = budget.cost(model.everything)
@@ -184,19 +190,23 @@ def _check_ratio(model: Model, config: PruneConfig) -> None:
     see = f"(see `wrg-onnx inspect {model.graph.name}{limits}`)"
     nothing = why_nothing(model)
     if nothing is None and not whole:
-        nothing = "the model has no MACs, only parameters (--budget params)"
+        nothing = f"the model has no {words} (--budget params)"
     if nothing is not None:
         raise BudgetError(
             f"nothing can be cut: {nothing} {see}",
             wanted=config.ratio, possible=0.0, frozen=frozen,
         )  # fmt: skip
-    quantity = "parameters" if config.budget is BudgetKind.PARAMS else "MACs"
+    asked = f"cannot remove {config.ratio:.1%} of the {words}"
+    most = f"the most is {possible:.1%}"
+    if config.limit is not None:
+        show = QUANTITIES[config.budget].show
+        asked = f"cannot get down to {show(config.limit)}"
+        most = f"the least of {show(whole)} is {show(whole * (1 - possible))}"
     reason = main_reason(model.units, model.parameters)
     why = "" if reason is None else f"; mostly because {spoken(reason)}"
     raise BudgetError(
-        f"cannot remove {config.ratio:.1%} of the {quantity}: {frozen:.1%} are frozen and each "
-        f"layer keeps {config.floor:.0%} of its channels; the most is {possible:.1%} "
-        f"{see}{why}",
+        f"{asked}: {frozen:.1%} are frozen and each layer keeps {config.floor:.0%} of its "
+        f"channels; {most} {see}{why}",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,

@@ -7,44 +7,42 @@ from dataclasses import replace
 from wrg_onnx.channels import count_parameters
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.factors import Statistics
-from wrg_onnx.pipeline.analyse import Model
+from wrg_onnx.pipeline.aim import Aim
 from wrg_onnx.pipeline.attempts import Attempts
-from wrg_onnx.pipeline.config import BudgetKind, PruneConfig
+from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.notes import notes, strain_notes
+from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.rounds import Rounds
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
+from wrg_onnx.report.budget import BudgetReport
 from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
 from wrg_onnx.report.widths import group_reports
 from wrg_onnx.select import Criterion
 
 
 def prune_report(
-    model: Model,
-    rounds: Rounds,
-    samples: Samples | None,
-    config: PruneConfig,
-    attempts: Attempts,
+    aim: Aim, rounds: Rounds, samples: Samples | None, attempts: Attempts
 ) -> PruneReport:
     """Say what was done; where it was written and how good it is, the caller adds.
 
     Args:
-        model: The analysed original.
+        aim: The analysed original, and what was asked for.
         rounds: What became of it.
         samples: What the run looked at, if it did.
-        config: What was asked for.
         attempts: What failed, and notes what fails here.
     """
-    last = rounds.last
+    model, config, last = aim.model, aim.config, rounds.last
     before = model.cost(model.everything, model.file_bytes)
     # Counted in the graph: readers of one vector may have got vectors of their own, and layers
     # without a bias one.
     cost = last.model.cost(last.chosen.selection.alive, None)
     after = replace(cost, parameters=count_parameters(rounds.final))
-    reached = _reached(config, before, after)
+    budget = _budget(aim, rounds, after)
+    reached = 1 - budget.after / budget.before if budget.before else 0.0
     recovery: RecoveryReport | None = None
     groups: tuple[GroupReport, ...] = ()
-    said = rounds.notes
+    said = aim.notes + rounds.notes
     with attempts.stage("report"):
         recovery = _recovery_report(rounds, samples, config)
         groups = group_reports(model.units, model.parameters, rounds.alive)
@@ -75,14 +73,18 @@ def prune_report(
         notes=said,
         sparsified=rounds.sparsified,
         unfinished=attempts.failed,
+        target=budget,
     )
 
 
-def _reached(config: PruneConfig, before: Cost, after: Cost) -> float:
-    """Return the share of the budget that is gone from what is written."""
-    if config.budget is BudgetKind.PARAMS:
-        return 1 - after.parameters / before.parameters if before.parameters else 0.0
-    return 1 - after.macs / before.macs if before.macs else 0.0
+def _budget(aim: Aim, rounds: Rounds, after: Cost) -> BudgetReport:
+    """Say what was to be reduced, and what is left of it."""
+    kind = aim.config.budget
+    quantity = QUANTITIES[kind]
+    before = aim.model.budget(kind).cost(aim.model.everything)
+    # What is written may have more than the terms say, such as biases that recovery adds.
+    left = before * rounds.left if quantity.at_hand is None else quantity.at_hand(after)
+    return BudgetReport(kind.value, before, left, aim.config.limit, aim.align)
 
 
 def _images_of(statistics: Statistics, config: PruneConfig) -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from wrg_onnx.channels import BoolArray, count_parameters
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Graph, checker_problem
+from wrg_onnx.pipeline.aim import aim_again
 from wrg_onnx.pipeline.analyse import Model, analyse_graph
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.choose import Chosen, choose_units
@@ -36,6 +37,7 @@ class Rounds:
         done: How many rounds were proven.
         removed: How many units went in all.
         added: How many parameters the biases have that recovery added.
+        left: The share of the budget that is left, by what was counted or measured of the cuts.
         equivalence: The proof with the largest error; of the normalisations the round counts in
             which most of them, and furthest, went over fewer channels.
         notes: What a user should know about the cuts.
@@ -49,6 +51,7 @@ class Rounds:
     done: int
     removed: int
     added: int
+    left: float
     equivalence: Equivalence
     notes: tuple[str, ...]
     sparsified: SparsifyReport | None = None
@@ -79,6 +82,7 @@ def cut_in_rounds(
         WrgError: Another of its kinds.
     """
     current, removed, added, said = model, 0, 0, dict[str, None]()
+    budget_left = 1.0
     equivalence: Equivalence | None = None
     cut: Cut | None = None
     kept: Mapping[str, KeptChannels] = {}
@@ -99,6 +103,7 @@ def cut_in_rounds(
                 with clock.stage("analyse"):
                     graph = cut.graph if recovered is None else recovered.graph
                     current = analyse_graph(graph, model.input_shapes, config.limits)
+                    current = aim_again(current, model, config)
                     survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
             chosen = choose_for_round(model, current, number + 1, measuring, config, clock)
             following = cut_model(current, chosen, config.seed, clock)
@@ -107,6 +112,7 @@ def cut_in_rounds(
             # From here on this round counts.
             cut, kept, recovered = following, left, None
             number, removed = number + 1, removed + chosen.selection.removed
+            budget_left *= 1 - chosen.selection.ratio
             found = cut.equivalence
             equivalence = found if equivalence is None else worst_of(equivalence, found)
             attempts.proven = True
@@ -126,7 +132,8 @@ def cut_in_rounds(
     assert cut is not None
     assert equivalence is not None
     return Rounds(
-        cut, survivors.alive, kept, recovered, number, removed, added, equivalence, tuple(said),
+        cut, survivors.alive, kept, recovered, number, removed, added, budget_left,
+        equivalence, tuple(said),
         sparsified,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Latency, Speed
 from wrg_onnx.recover import LayerFit
+from wrg_onnx.report.budget import BudgetReport
 from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
 
@@ -182,6 +183,7 @@ class PruneReport:
         sparsified: How the original was trained before the cut; None if it was not.
         unfinished: The stages that an error ended after the cut was proven; the model is the last
             one that is proven.
+        target: How much of the budget's quantity there was, was allowed, and is left.
     """
 
     model: str
@@ -209,6 +211,7 @@ class PruneReport:
     images_of: Mapping[str, int] = field(default_factory=dict)
     sparsified: SparsifyReport | None = None
     unfinished: tuple[Unfinished, ...] = ()
+    target: BudgetReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from rich.text import Text
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Speed
+from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,
@@ -72,8 +73,7 @@ def _certainty(report: PruneReport) -> str:
 
 
 def _proof(report: PruneReport) -> str:
-    quantity = {"params": "parameters", "macs": "MACs"}[report.budget]
-    found = report.equivalence
+    found, quantity = report.equivalence, QUANTITY_WORDS[report.budget]
     sizes = f" at {found.sizes} input sizes" if found.sizes > 1 else ""
     sizes += f", run in {found.parts} parts" if found.parts > 1 else ""
     bound = f"tolerance {found.tolerance:.0e}"

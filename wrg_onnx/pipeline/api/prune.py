@@ -22,6 +22,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_optional_path,
     read_path,
 )
+from wrg_onnx.pipeline.api.target import read_target
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ def prune(
     model: AnyModel,
     output: AnyPath | None = None,
     *,
-    ratio: float,
-    budget: BudgetKind | str = "params",
+    ratio: float | None = None,
+    budget: BudgetKind | str | None = None,
+    max_params: float | None = None,
+    max_macs: float | None = None,
+    max_bytes: float | None = None,
+    max_latency_ms: float | None = None,
+    align: int | str | None = None,
     criterion: Criterion | str = "repair",
     scope: Scope | str = "global",
     floor: float = 0.1,
@@ -83,8 +89,19 @@ def prune(
         model: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed.
         output: The file to write, which ends in ``.onnx``; it is complete when the call returns.
             None writes no model: the result holds it.
-        ratio: Share of the budget to remove, in [0, 1).
-        budget: The quantity that ``ratio`` speaks of: ``"params"`` or ``"macs"``.
+        ratio: Share of the budget to remove, in [0, 1). Either this or one limit.
+        budget: The quantity that ``ratio`` speaks of: ``"params"``, ``"macs"``, ``"bytes"`` of the
+            file, or ``"latency"``: what a run takes in ONNX Runtime on this machine, as a table of
+            its layers tells that is measured first, and then the model itself. None is parameters.
+        max_params: How many parameters may be left.
+        max_macs: How many multiply-accumulate operations may be left, at batch 1.
+        max_bytes: How large the file may be.
+        max_latency_ms: How many milliseconds a run may take, where the original takes what it did
+            when the table was measured.
+        align: Layers are kept in multiples of so many channels, or in whole if they are narrower;
+            ``"auto"`` takes what this machine's kernels like, and 1 is any number. What rounding
+            gives back are the best channels of each layer. None is ``"auto"`` with a budget of
+            latency, else 1.
         criterion: How a channel's worth is scored: ``"repair"`` asks what remains lost once
             recovery has made up for the channel; ``"sel"`` is the product of ``"w"``, the norm of
             its filter, ``"r"``, the rank of its feature map, and ``"g"``, what its removal does to
@@ -154,7 +171,7 @@ def prune(
     Raises:
         UsageError: If a parameter is out of its range; the message lists what is allowed.
         ModelError: If the model is not a valid one, or its external data is not there.
-        BudgetError: If the ratio cannot be reached; its attributes say what can.
+        BudgetError: If the ratio or limit cannot be reached; its attributes say what can.
         DataError: If images, masks or arrays are missing, or do not fit the model.
         MissingPackageError: If torch, ONNX Runtime or pysodmetrics is needed and not installed.
         ValidationError: If the first cut does not compute what the masked original does.
@@ -178,9 +195,21 @@ def prune(
 
     source = read_model("model", model)
     target = read_optional_path("output", output)
+    aim = read_target(
+        ratio,
+        budget,
+        {
+            BudgetKind.PARAMS: max_params,
+            BudgetKind.MACS: max_macs,
+            BudgetKind.BYTES: max_bytes,
+            BudgetKind.LATENCY: max_latency_ms,
+        },
+    )
     config = PruneConfig(
-        ratio=read_number("ratio", ratio),
-        budget=read_choice("budget", BudgetKind, budget),
+        ratio=aim.ratio,
+        limit=aim.limit,
+        budget=aim.budget,
+        align=align,
         criterion=read_criterion(criterion),
         scope=read_choice("scope", Scope, scope),
         floor=read_number("floor", floor),

@@ -1,0 +1,25 @@
+"""What a machine is known by, where times are kept that were measured on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def machine() -> str:
+    """Name the machine: its processor, and how many cores this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{platform.system()} {platform.machine()} {_processor()} {allowed}"
+
+
+def _processor() -> str:
+    """Return the model of the processor; Linux tells it in a file, others through Python."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

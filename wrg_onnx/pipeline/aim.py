@@ -1,0 +1,204 @@
+"""What a run aims at: the terms of its budget, a limit as a ratio, and the steps of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wrg_onnx.calibrate import Cache, cache_limit
+from wrg_onnx.channels import CostTerm, IdArray, Units, byte_terms, total_cost
+from wrg_onnx.choices import BudgetKind
+from wrg_onnx.errors import BudgetError
+from wrg_onnx.graph import file_bytes, resolve_provider
+from wrg_onnx.latency import (
+    ChannelSteps,
+    CostTable,
+    TableOptions,
+    find_or_measure_table,
+    measure_steps,
+)
+from wrg_onnx.pipeline.analyse import Model
+from wrg_onnx.pipeline.config import AUTO_ALIGN, PruneConfig
+from wrg_onnx.pipeline.quantities import QUANTITIES
+from wrg_onnx.progress import Progress
+from wrg_onnx.select import largest_ratio
+
+WIDE = 2
+"""From how many blocks on a layer is kept in whole ones; a narrower one in what is still fast."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aim:
+    """What a run aims at.
+
+    Attributes:
+        model: The model with the terms of the budget, and the steps of its layers.
+        config: With the ratio that its limit asks for.
+        align: In which multiples of channels layers are kept; None where each counts.
+        notes: What a user should know.
+    """
+
+    model: Model
+    config: PruneConfig
+    align: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
+    """Prepare a model for the budget of a run.
+
+    Args:
+        model: The analysed model.
+        config: What to prune, and how.
+        progress: Told how far the measuring of a cost table is.
+
+    Raises:
+        BudgetError: If the model is below a limit already.
+        WrgError: Another of its kinds, if the cost table cannot be measured.
+    """
+    notes: list[str] = []
+    table: CostTable | None = None
+    if config.budget is BudgetKind.LATENCY:
+        table, notes = _cost_table(model, config, progress)
+    aimed = with_terms(model, table)
+    whole = aimed.budget(config.budget).cost(aimed.everything)
+    if config.limit is not None:
+        config = replace(config, ratio=_as_ratio(config.limit, whole, config.budget))
+    steps = _machine_steps(config)
+    if steps is not None:
+        aimed, steps, said = _aligned(aimed, config, steps)
+        notes += said
+    return Aim(aimed, config, None if steps is None else steps.block, tuple(notes))
+
+
+def aim_again(model: Model, original: Model, config: PruneConfig) -> Model:
+    """Prepare what a round has left of a model for the next one.
+
+    Args:
+        model: What is left, analysed.
+        original: The original, prepared.
+        config: What to prune, and how.
+    """
+    aimed = with_terms(model, original.table)
+    steps = _machine_steps(config)
+    return aimed if steps is None else _aligned(aimed, config, steps)[0]
+
+
+def with_terms(model: Model, table: CostTable | None) -> Model:
+    """Add the terms of the quantities that the analysis alone does not know."""
+    weights = byte_terms(model.units)
+    size = file_bytes(model.graph) if model.file_bytes is None else model.file_bytes
+    rest = max(0.0, size - total_cost(weights, model.everything))
+    further: dict[BudgetKind, tuple[CostTerm, ...]] = {
+        BudgetKind.BYTES: (CostTerm(rest, ()), *weights)
+    }
+    if table is not None:
+        further[BudgetKind.LATENCY] = table.terms(model.units)
+    return replace(model, further=further, table=table)
+
+
+def _cost_table(
+    model: Model, config: PruneConfig, progress: Progress
+) -> tuple[CostTable, list[str]]:
+    provider = resolve_provider(config.provider)
+    found = find_or_measure_table(
+        model.graph,
+        model.units,
+        model.input_shapes,
+        measure_steps(provider),
+        TableOptions(provider),
+        None if config.cache is None else Cache(config.cache, cache_limit()),
+        progress=progress,
+    )
+    table = found.table
+    when = "once took" if found.kept else "took"
+    note = (
+        f"the cost table of this machine {when} {table.seconds:.0f} s: {table.widths} widths of "
+        f"the model, which it tells to {table.error:.1%}"
+    )
+    return table, [note, *([found.problem] if found.problem else [])]
+
+
+def _as_ratio(limit: float, whole: float, kind: BudgetKind) -> float:
+    """Return which share must go so that what is left is within a limit."""
+    quantity = QUANTITIES[kind]
+    if limit >= whole:
+        raise BudgetError(
+            f"nothing needs to go: the model has {quantity.show(whole)}, and "
+            f"{quantity.show(limit)} are allowed",
+            wanted=0.0, possible=0.0, frozen=0.0,
+        )  # fmt: skip
+    return 1 - limit / whole
+
+
+def _machine_steps(config: PruneConfig) -> ChannelSteps | None:
+    """Return in which steps layers are kept; None where each channel counts."""
+    if config.align is None and config.budget is not BudgetKind.LATENCY:
+        return None
+    if config.align is None or config.align == AUTO_ALIGN:
+        return measure_steps(resolve_provider(config.provider))
+    return None if config.align == 1 else ChannelSteps(int(config.align), int(config.align))
+
+
+def _aligned(
+    model: Model, config: PruneConfig, steps: ChannelSteps
+) -> tuple[Model, ChannelSteps, list[str]]:
+    """Give each layer the steps that it is kept in, coarse ones if the ratio allows that."""
+    tried = [steps]
+    if steps.fine < steps.block:  # those of the machine: a number that was asked for is kept
+        tried += [ChannelSteps(b, steps.fine) for b in _halves(steps.block, steps.fine)]
+    best = model
+    for each in tried:
+        best = replace(model, steps=group_steps(model.units, each))
+        budget = best.budget(config.budget)
+        if largest_ratio(best.candidates(config.floor), budget) >= config.ratio:
+            note = (
+                f"layers are kept in steps of {each.block} channels, since steps of {steps.block} "
+                f"do not allow {config.ratio:.1%}"
+            )
+            return best, each, [] if each is steps else [note]
+    return best, tried[-1], []
+
+
+def _halves(block: int, least: int) -> Iterable[int]:
+    while block // 2 >= least:
+        block //= 2
+        yield block
+
+
+def group_steps(units: Units, steps: ChannelSteps) -> IdArray:
+    """Return in which multiples each group is kept, (groups,) int64, in units.
+
+    A layer of fewer than two blocks is kept in counts that are still fast, one that is narrower
+    than that in any. A unit may be several channels in a row, such as an attention head.
+
+    Args:
+        units: The analysis.
+        steps: How the machine counts channels.
+    """
+    groups = int(units.group.max(initial=-1)) + 1
+    total = np.bincount(units.group, minlength=groups)
+    channels = _channels_in_a_row(units, groups)
+    wide = total * channels
+    found = np.ones(groups, np.int64)
+    for step in (steps.fine, steps.block):
+        fits = wide >= WIDE * step
+        found[fits] = step // np.gcd(step, channels[fits])
+    return found
+
+
+def _channels_in_a_row(units: Units, groups: int) -> IdArray:
+    """Return by group how many neighbours on an axis belong to one unit, (groups,) int64."""
+    found = np.ones(groups, np.int64)
+    seen: set[int] = set()
+    for slot in units.slots:
+        owned = units.slot_units(slot)
+        group = int(units.group[owned[0]]) if len(owned) else -1
+        if group < 0 or group in seen:
+            continue
+        seen.add(group)
+        changes = int((owned[1:] != owned[:-1]).sum()) + 1
+        found[group] = max(1, len(owned) // changes)
+    return found

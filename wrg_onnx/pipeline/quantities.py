@@ -1,0 +1,106 @@
+"""What budgets speak of: how each is called, shown and counted in what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrg_onnx.channels import BoolArray
+from wrg_onnx.choices import BudgetKind
+from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.graph import file_bytes, open_session, resolve_provider
+from wrg_onnx.latency import paired_latency
+from wrg_onnx.pipeline.analyse import Model
+from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.recover import AddedBiases
+from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices, with_note
+
+BIAS_BYTES = 4
+"""Of each number that recovery adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A selection that is asked what it comes to.
+
+    Attributes:
+        model: The analysed model.
+        alive: (units,) bool, those that stay.
+        config: Where to compute, and the seed.
+        recovers: Whether layers without a bias will get one.
+    """
+
+    model: Model
+    alive: BoolArray
+    config: PruneConfig
+    recovers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A budget's quantity.
+
+    Attributes:
+        at_hand: Reads it from what a written model costs; None where only a measurement tells it.
+        real: Tells what a selection really comes to, once it is written; None where the terms of
+            the budget are exact.
+        miss: By which share of the whole that may be off.
+        prices: Whether a score is held against what its removal saves.
+        show: Writes a number of it with its unit.
+    """
+
+    at_hand: Callable[[Cost], float] | None
+    real: Callable[[Trial], float] | None
+    miss: float
+    prices: bool
+    show: Callable[[float], str]
+
+
+def _written_parameters(trial: Trial) -> float:
+    budget = trial.model.budget(BudgetKind.PARAMS)
+    return budget.cost(trial.alive) + _added(trial)
+
+
+def _written_bytes(trial: Trial) -> float:
+    units = trial.model.units
+    cut = apply_plan(trial.model.graph, plan_slices(units, trial.alive))
+    noted = with_note(cut, find_kept_channels(units, trial.alive))
+    return float(file_bytes(noted) + BIAS_BYTES * _added(trial))
+
+
+def _added(trial: Trial) -> int:
+    return AddedBiases(trial.model.units).count(trial.alive) if trial.recovers else 0
+
+
+def _measured_ms(trial: Trial) -> float:
+    """Run the original and what is left of it in turn; milliseconds where the former is as fast."""
+    model, provider = trial.model, resolve_provider(trial.config.provider)
+    cut = apply_plan(model.graph, plan_slices(model.units, trial.alive))
+    rng = np.random.default_rng(trial.config.seed)
+    share = paired_latency(
+        open_session(model.graph, provider=provider),
+        open_session(cut, provider=provider),
+        model.random_feeds(rng),
+    )
+    return share * model.budget(BudgetKind.LATENCY).cost(model.everything)
+
+
+QUANTITIES: Mapping[BudgetKind, Quantity] = {
+    BudgetKind.PARAMS: Quantity(
+        lambda cost: cost.parameters, _written_parameters, 0.0005, False,
+        lambda count: f"{count:,.0f} parameters",
+    ),
+    BudgetKind.MACS: Quantity(
+        lambda cost: cost.macs, None, 0.0, False, lambda count: f"{count:,.0f} MACs",
+    ),
+    BudgetKind.BYTES: Quantity(
+        None, _written_bytes, 0.0005, False,
+        lambda count: f"{count:,.0f} bytes",
+    ),
+    BudgetKind.LATENCY: Quantity(
+        None, _measured_ms, 0.02, True, lambda ms: f"{ms:.2f} ms",
+    ),
+}  # fmt: skip
+"""Whatever has to tell budgets apart looks here."""
