@@ -25,7 +25,7 @@ from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.progress import Progress
 from wrg_onnx.select import largest_ratio
 
-WIDE = 2
+WIDE = 1
 """From how many blocks on a layer is kept in whole ones; a narrower one in what is still fast."""
 
 
@@ -171,8 +171,9 @@ def _halves(block: int, least: int) -> Iterable[int]:
 def group_steps(units: Units, steps: ChannelSteps) -> IdArray:
     """Return in which multiples each group is kept, (groups,) int64, in units.
 
-    A layer of fewer than two blocks is kept in counts that are still fast, one that is narrower
-    than that in any. A unit may be several channels in a row, such as an attention head.
+    What a user asks for holds of every layer, and one that is narrower stays whole. On a machine a
+    layer of fewer than two blocks is kept in counts that are still fast, one that is narrower than
+    that in any. A unit may be several channels in a row, such as an attention head.
 
     Args:
         units: The analysis.
@@ -184,7 +185,7 @@ def group_steps(units: Units, steps: ChannelSteps) -> IdArray:
     wide = total * channels
     found = np.ones(groups, np.int64)
     for step in (steps.fine, steps.block):
-        fits = wide >= WIDE * step
+        fits = wide >= (WIDE * step if steps.fine < steps.block else 0)
         found[fits] = step // np.gcd(step, channels[fits])
     return found
 

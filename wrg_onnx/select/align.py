@@ -12,8 +12,8 @@ import numpy as np
 from wrg_onnx.factors import BoolArray, IntArray
 from wrg_onnx.select.budget import Budget
 
-MOST_TRIALS = 512
-"""How many steps that could come back are looked at."""
+MOST_TRIALS = 48
+"""How many steps that could come back, and go for one that does, are looked at."""
 
 
 class Aligned:
@@ -31,6 +31,7 @@ class Aligned:
         self._total = np.bincount(group, minlength=len(steps))
         by_group = np.argsort(self._of, kind="stable")
         sizes = np.bincount(self._of, minlength=len(steps))
+        self._least = self._total - sizes
         self._place = np.empty(len(order), np.int64)
         starts = np.cumsum(sizes) - sizes
         self._place[by_group] = np.arange(len(order)) - np.repeat(starts, sizes)
@@ -47,12 +48,13 @@ class Aligned:
         rounded = -(-left // self._steps) * self._steps
         return np.asarray(np.minimum(self._total, rounded), np.int64)
 
-    def meet(self, budget: Budget, target: float) -> BoolArray:
+    def meet(self, budget: Budget, target: float, near: float) -> BoolArray:
         """Return what stays so that the budget is just met.
 
         Args:
             budget: What to reduce.
             target: What is left of it, at most, if the order allows that.
+            near: How much less may be left without looking for a closer set of steps.
 
         Returns:
             (units,) bool. Every group keeps a multiple of its step, or all of its units.
@@ -62,16 +64,42 @@ class Aligned:
             middle = (low + high) // 2
             met = budget.cost(self.alive(self.after(middle))) <= target
             low, high = (low, middle) if met else (middle + 1, high)
+        gone, coming = self._groups(self._of[:low][::-1]), self._groups(self._of[low:])
         kept = self.after(low)
-        full: set[int] = set()
+
+        def left(trial: IntArray) -> float:
+            return budget.cost(self.alive(trial))
+
         # The last to go is the first to come back, a step at a time.
-        for group in self._of[:low][::-1][:MOST_TRIALS].tolist():
-            if group in full or kept[group] == self._total[group]:
-                continue
-            trial = kept.copy()
-            trial[group] = min(self._total[group], kept[group] + self._steps[group])
-            if budget.cost(self.alive(trial)) <= target:
+        for group in gone:
+            while (trial := self._moved(kept, group, 1)) is not None and left(trial) <= target:
                 kept = trial
-            else:
-                full.add(group)
+        # Steps may be too coarse for that: one comes back, and a later, smaller one goes for it.
+        found = left(kept)
+        for group in gone[:MOST_TRIALS]:
+            back = self._moved(kept, group, 1)
+            if target - found <= near or back is None:
+                continue
+            for other in coming[:MOST_TRIALS]:
+                trial = self._moved(back, other, -1) if other != group else None
+                if trial is not None and found < left(trial) <= target:
+                    kept, found = trial, left(trial)
+                    break
         return self.alive(kept)
+
+    @staticmethod
+    def _groups(of: IntArray) -> list[int]:
+        """Return each group once, in the order in which they come first."""
+        return list(dict.fromkeys(of.tolist()))
+
+    def _moved(self, kept: IntArray, group: int, by: int) -> IntArray | None:
+        """Give a group a step back, or take one from it; None where it has none."""
+        rest = int(kept[group] % self._steps[group])
+        step = int(self._steps[group])
+        size = kept[group] + step if by > 0 else kept[group] - (rest or step)
+        size = min(size, self._total[group])
+        if size == kept[group] or size < self._least[group]:
+            return None
+        trial = kept.copy()
+        trial[group] = size
+        return trial

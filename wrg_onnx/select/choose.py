@@ -163,7 +163,8 @@ def select(
     target = whole * (1 - ratio)
     if candidates.steps is not None:
         target *= 1 + ROUNDING
-        best = Aligned(order, candidates.group, candidates.steps).meet(budget, target)
+        aligned = Aligned(order, candidates.group, candidates.steps)
+        best = aligned.meet(budget, target, NEAR_ENOUGH * whole)
         return Selection(best, 1 - budget.cost(best) / whole)
 
     def prefix(count: int) -> BoolArray:
