@@ -64,33 +64,51 @@ class Aligned:
             middle = (low + high) // 2
             met = budget.cost(self.alive(self.after(middle))) <= target
             low, high = (low, middle) if met else (middle + 1, high)
-        gone, coming = self._groups(self._of[:low][::-1]), self._groups(self._of[low:])
         kept = self.after(low)
-
-        def left(trial: IntArray) -> float:
-            return budget.cost(self.alive(trial))
-
+        gone = list(dict.fromkeys(self._of[:low][::-1].tolist()))
         # The last to go is the first to come back, a step at a time.
         for group in gone:
-            while (trial := self._moved(kept, group, 1)) is not None and left(trial) <= target:
+            while (trial := self._moved(kept, group, 1)) is not None and budget.cost(
+                self.alive(trial)
+            ) <= target:
                 kept = trial
-        # Steps may be too coarse for that: one comes back, and a later, smaller one goes for it.
-        found = left(kept)
         for group in gone[:MOST_TRIALS]:
-            back = self._moved(kept, group, 1)
-            if target - found <= near or back is None:
-                continue
-            for other in coming[:MOST_TRIALS]:
-                trial = self._moved(back, other, -1) if other != group else None
-                if trial is not None and found < left(trial) <= target:
-                    kept, found = trial, left(trial)
-                    break
+            if target - budget.cost(self.alive(kept)) <= near:
+                break
+            kept = self._exchanged(kept, group, low, budget, target)
         return self.alive(kept)
 
-    @staticmethod
-    def _groups(of: IntArray) -> list[int]:
-        """Return each group once, in the order in which they come first."""
-        return list(dict.fromkeys(of.tolist()))
+    def _exchanged(
+        self, kept: IntArray, group: int, low: int, budget: Budget, target: float
+    ) -> IntArray:
+        """Give a group a coarse step back, and take later, smaller ones, if that comes closer.
+
+        Args:
+            kept: (groups,) int64, how many units each keeps.
+            group: Which one gets a step back.
+            low: Where in the order the steps begin that are taken for it.
+            budget: What to reduce.
+            target: What is left of it, at most.
+
+        Returns:
+            What comes closer, or ``kept``.
+        """
+        trial = self._moved(kept, group, 1)
+        if trial is None:
+            return kept
+        found = budget.cost(self.alive(kept))
+        coming = dict.fromkeys(self._of[low:].tolist())
+        coming.pop(group, None)
+        for other in list(coming)[:MOST_TRIALS]:
+            smaller = self._moved(trial, other, -1)
+            if smaller is None:
+                continue
+            left = budget.cost(self.alive(smaller))
+            if left > target:
+                trial = smaller
+            elif left > found:
+                return smaller
+        return kept
 
     def _moved(self, kept: IntArray, group: int, by: int) -> IntArray | None:
         """Give a group a step back, or take one from it; None where it has none."""

@@ -1,0 +1,207 @@
+"""Ratios and limits of each quantity are met by what is written, or runs."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+from strategies import build, normal
+
+from wrg_onnx.choices import BudgetKind, Recovery
+from wrg_onnx.errors import BudgetError, UsageError
+from wrg_onnx.graph import file_bytes, save
+from wrg_onnx.latency import ChannelSteps, TableOptions
+from wrg_onnx.pipeline import aim, quantities
+from wrg_onnx.pipeline.aim import group_steps, take_aim
+from wrg_onnx.pipeline.analyse import analyse
+from wrg_onnx.pipeline.config import DataOptions, PruneConfig
+from wrg_onnx.pipeline.prune import prune
+from wrg_onnx.progress import silent
+from wrg_onnx.select import Criterion
+
+WIDTHS = (48, 64, 40)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Four convolutions in a row, without biases."""
+    text, weights, before = "b0 = Identity(x)", {}, 3
+    for number, width in enumerate(WIDTHS):
+        weights[f"w{number + 1}"] = normal(width, before, 3, 3, seed=number)
+        text += f"  a{number + 1} = Conv<pads=[1,1,1,1]>(b{number}, w{number + 1})"
+        text += f"  b{number + 1} = Relu(a{number + 1})"
+        before = width
+    weights["w4"] = normal(1, before, 1, 1)
+    graph = build(
+        f"net (float[1,3,16,16] x) => (float[1,1,16,16] y) {{ {text}  y = Conv(b3, w4) }}", weights
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(graph, path)
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let cost tables be measured at few widths: what they say is of no matter here."""
+    few = partial(TableOptions, most=4, fewest=4, runs=2, each_s=0.0)
+    monkeypatch.setattr(aim, "TableOptions", few)
+    monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+
+
+def config(ratio=0.0, budget=BudgetKind.PARAMS, **options):
+    options = {"criterion": Criterion.L1, "evaluate": False} | options
+    return PruneConfig(ratio, budget=budget, **options)
+
+
+def test_a_ratio_of_bytes_is_that_of_the_file(model, tmp_path):
+    target = tmp_path / "small.onnx"
+    report = prune(model, target, config(0.4, BudgetKind.BYTES)).report
+    sizes = [path.stat().st_size for path in (model, target)]
+    assert report.before.file_bytes == sizes[0]
+    assert report.after.file_bytes == sizes[1]
+    assert abs(report.reached - (1 - sizes[1] / sizes[0])) < 0.001
+    assert abs(report.reached - 0.4) < 0.02
+
+
+@pytest.mark.parametrize("recover", [Recovery.NONE, Recovery.BIAS], ids=lambda r: r.value)
+@pytest.mark.parametrize("share", [0.8, 0.5, 0.3])
+def test_limits_hold_for_what_is_written(model, tmp_path, recover, share):
+    found = take_aim(analyse(model, DataOptions()), config(0.1), silent).model
+    for kind in (BudgetKind.PARAMS, BudgetKind.MACS, BudgetKind.BYTES):
+        limit = share * found.budget(kind).cost(found.everything)
+        asked = config(budget=kind, limit=limit, recover=recover, data=DataOptions(samples=4))
+        target = tmp_path / f"{kind.value}.onnx"
+        report = prune(model, target, asked).report
+        left = {
+            BudgetKind.PARAMS: report.after.parameters,
+            BudgetKind.MACS: report.after.macs,
+            BudgetKind.BYTES: target.stat().st_size,
+        }[kind]
+        assert left <= limit
+        assert left >= 0.9 * limit
+        assert report.target.limit == limit
+        assert (report.target.kind, report.budget) == (kind.value, kind.value)
+
+
+def test_a_limit_that_nothing_meets_says_what_does(model):
+    with pytest.raises(BudgetError, match=r"cannot get down to 10 parameters.*the least of") as at:
+        prune(model, None, config(limit=10.0))
+    assert 0.9 < at.value.possible < 1
+
+
+def test_a_limit_above_what_there_is_needs_no_cut(model):
+    with pytest.raises(BudgetError, match="nothing needs to go"):
+        prune(model, None, config(limit=1e9))
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, math.nan])
+def test_a_limit_is_positive(limit):
+    with pytest.raises(UsageError, match="limit must be above 0"):
+        config(limit=limit)
+
+
+@pytest.mark.parametrize("align", [0, -4, "fast"])
+def test_an_alignment_is_auto_or_a_number(align):
+    with pytest.raises(UsageError, match="align must be auto or a number"):
+        config(0.5, align=align)
+
+
+@pytest.mark.parametrize("kind", [BudgetKind.PARAMS, BudgetKind.MACS, BudgetKind.BYTES])
+def test_aligned_layers_keep_multiples_within_the_budget(model, kind):
+    report = prune(model, None, config(0.5, kind, align=16)).report
+    kept = [group.kept for group in report.groups]
+    assert all(count % 16 == 0 or count == width for count, width in zip(kept, WIDTHS, strict=True))
+    assert report.reached >= 0.5 - 1e-6
+    assert report.target.align == 16
+
+
+def test_alignment_that_does_not_allow_a_ratio_says_what_it_allows(model):
+    with pytest.raises(BudgetError, match="the most is"):
+        prune(model, None, config(0.95, align=32))
+
+
+def test_without_alignment_a_layer_keeps_any_number(model):
+    report = prune(model, None, config(0.5)).report
+    assert report.target.align is None
+    assert any(group.kept % 4 for group in report.groups)
+
+
+def test_steps_are_whole_blocks_and_fine_ones_in_narrow_layers(model):
+    units = analyse(model, DataOptions()).units
+    total = np.bincount(units.group)
+    free = np.unique(units.group[units.removable])
+
+    def by_width(steps):
+        return {int(total[group]): int(group_steps(units, steps)[group]) for group in free}
+
+    assert by_width(ChannelSteps(48, 4)) == {48: 48, 64: 48, 40: 4}
+    assert by_width(ChannelSteps(64, 64)) == {48: 64, 64: 64, 40: 64}
+
+
+def test_steps_of_heads_are_counted_in_channels():
+    text = """net (float[1,4,6] x) => (float[1,4,6] y) {
+        q0 = MatMul(x, wq)  k0 = MatMul(x, wk)  v0 = MatMul(x, wv)
+        shape = Constant<value = int64[4] {0, 0, 8, 8}>()  back = Constant<value = int64[3] {0, 0, -1}>()
+        q1 = Reshape(q0, shape)  k1 = Reshape(k0, shape)  v1 = Reshape(v0, shape)
+        q = Transpose<perm=[0,2,1,3]>(q1)  k = Transpose<perm=[0,2,3,1]>(k1)
+        v = Transpose<perm=[0,2,1,3]>(v1)  s = MatMul(q, k)  p = Softmax(s)  o0 = MatMul(p, v)
+        o1 = Transpose<perm=[0,2,1,3]>(o0)  o = Reshape(o1, back)  y = MatMul(o, wo) }"""  # noqa: E501
+    weights = {
+        "wq": normal(6, 64), "wk": normal(6, 64), "wv": normal(6, 64), "wo": normal(64, 6),
+    }  # fmt: skip
+    units = analyse(build(text, weights), DataOptions()).units
+    heads = [int(g) for g in np.unique(units.group[units.removable])]
+    steps = group_steps(units, ChannelSteps(16, 4))
+    assert {int(steps[group]) for group in heads} == {2}  # heads of 8 channels
+
+
+@pytest.mark.usefixtures("quick")
+def test_latency_is_corrected_by_what_is_measured(model, monkeypatch):
+    """The table is wrong by a fifth; what is left in the end is as asked for."""
+    asked = config(0.4, BudgetKind.LATENCY, align=1)
+    told = []
+
+    def real(trial):
+        budget = trial.model.budget(BudgetKind.LATENCY)
+        whole = budget.cost(trial.model.everything)
+        left = budget.cost(trial.alive)
+        told.append(left / whole)
+        return left + 0.2 * (whole - left)
+
+    wrong = quantities.QUANTITIES[BudgetKind.LATENCY]
+    monkeypatch.setitem(
+        quantities.QUANTITIES,
+        BudgetKind.LATENCY,
+        quantities.Quantity(wrong.at_hand, real, wrong.miss, wrong.prices, wrong.show),
+    )
+    report = prune(model, None, asked).report
+    assert abs(report.reached - 0.4) < 0.03
+    assert len(told) >= 2
+    assert told[-1] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("criterion", [Criterion.L1, Criterion.REPAIR], ids=lambda c: c.name)
+def test_latency_is_a_budget_like_the_others(model, tmp_path, criterion):
+    target = tmp_path / "fast.onnx"
+    asked = config(
+        0.3, BudgetKind.LATENCY, criterion=criterion, data=DataOptions(samples=4),
+        cache=tmp_path / "cache",
+    )  # fmt: skip
+    report = prune(model, target, asked).report
+    assert report.target.kind == "latency"
+    assert 0 < report.target.after < report.target.before
+    assert target.exists()
+    assert any("cost table" in note for note in report.notes)
+    again = prune(model, None, asked).report
+    assert any("once took" in note for note in again.notes)
+
+
+def test_the_size_of_a_file_is_known_before_it_is_written(model, tmp_path):
+    graph = analyse(model, DataOptions()).graph
+    size = file_bytes(graph)
+    path = tmp_path / "again.onnx"
+    assert save(graph, path) == size == path.stat().st_size
