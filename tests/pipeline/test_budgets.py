@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import partial
 
@@ -13,10 +14,11 @@ from strategies import build, normal
 from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.errors import BudgetError, UsageError
 from wrg_onnx.graph import file_bytes, save
-from wrg_onnx.latency import ChannelSteps, CostTable, TableOptions, paired
+from wrg_onnx.latency import ChannelSteps, CostTable, TableOptions, kept_table
 from wrg_onnx.latency.layers import find_timed_layers
 from wrg_onnx.pipeline import aim, quantities
-from wrg_onnx.pipeline.aim import group_steps, take_aim
+from wrg_onnx.pipeline.aim import take_aim
+from wrg_onnx.pipeline.alignment import group_steps, rounding_note
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
@@ -44,13 +46,35 @@ def model(tmp_path):
     return path
 
 
+def made_table(units):
+    """Make a table in which each layer takes what it multiplies."""
+    rates = {}
+    for layer in find_timed_layers(units).layers:
+        widest = max(len(feature.axes) for feature in layer.features)
+        counts = [
+            float(len(feature.axes) == widest and feature.outside is None)
+            for feature in layer.features
+        ]
+        rates[layer.name] = 1e-3 * np.array(counts)
+    return CostTable(ChannelSteps(1, 1), rates, 0.0, 10.0, 0.0, 1, 0.0)
+
+
 @pytest.fixture
-def quick(monkeypatch):
-    """Let cost tables be measured at few widths: what they say is of no matter here."""
-    few = partial(TableOptions, most=4, fewest=4, runs=2, each_s=0.0)
-    monkeypatch.setattr(aim, "TableOptions", few)
-    monkeypatch.setattr(paired, "SECONDS", 0.0)
+def made_machine(monkeypatch):
+    """Let each layer take what it multiplies, and a fifth of the time stay whatever goes."""
+
+    def real(trial):
+        budget = trial.model.budget(BudgetKind.LATENCY)
+        whole = budget.cost(trial.model.everything)
+        return 0.8 * budget.cost(trial.alive) + 0.2 * whole
+
+    table = lambda graph, units, *_, **__: made_table(units)  # noqa: E731
+    monkeypatch.setattr(kept_table, "measure_table", table)
     monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+    own = quantities.QUANTITIES[BudgetKind.LATENCY]
+    monkeypatch.setitem(
+        quantities.QUANTITIES, BudgetKind.LATENCY, dataclasses.replace(own, real=real)
+    )
 
 
 def config(ratio=0.0, budget=BudgetKind.PARAMS, **options):
@@ -160,46 +184,22 @@ def test_steps_of_heads_are_counted_in_channels():
     assert {int(steps[group]) for group in heads} == {2}  # heads of 8 channels
 
 
-def made_table(units):
-    """Make a table in which each layer takes what it multiplies."""
-    rates = {}
-    for layer in find_timed_layers(units).layers:
-        widest = max(len(feature.axes) for feature in layer.features)
-        counts = [
-            float(len(feature.axes) == widest and feature.outside is None)
-            for feature in layer.features
-        ]
-        rates[layer.name] = 1e-3 * np.array(counts)
-    return CostTable(ChannelSteps(1, 1), rates, 0.0, 10.0, 0.0, 1, 0.0)
-
-
-@pytest.mark.usefixtures("quick")
-def test_latency_is_corrected_by_what_is_measured(model, monkeypatch):
-    """The table forgets that a fifth of the time stays; what is left in the end is as asked for."""
-    asked = config(0.4, BudgetKind.LATENCY, align=1)
-    told = []
-
-    def real(trial):
-        budget = trial.model.budget(BudgetKind.LATENCY)
-        whole = budget.cost(trial.model.everything)
-        left = budget.cost(trial.alive)
-        told.append(left / whole)
-        return left + 0.2 * (whole - left)
-
-    monkeypatch.setattr(aim, "_cost_table", lambda model, *_: (made_table(model.units), []))
-    wrong = quantities.QUANTITIES[BudgetKind.LATENCY]
-    monkeypatch.setitem(
-        quantities.QUANTITIES,
-        BudgetKind.LATENCY,
-        quantities.Quantity(wrong.at_hand, real, wrong.miss, wrong.prices, wrong.show),
-    )
-    report = prune(model, None, asked).report
+@pytest.mark.usefixtures("made_machine")
+def test_latency_is_met_by_what_is_measured_and_not_by_the_table(model):
+    report = prune(model, None, config(0.4, BudgetKind.LATENCY, align=1)).report
     assert abs(report.reached - 0.4) < 0.03
-    assert len(told) >= 2
-    assert told[-1] == pytest.approx(0.5, abs=0.05)
+    assert report.target.after == pytest.approx(report.target.before * (1 - report.reached))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("made_machine")
+def test_a_limit_of_latency_is_not_passed(model):
+    found = prune(model, None, config(0.1, BudgetKind.LATENCY)).report.target.before
+    report = prune(model, None, config(budget=BudgetKind.LATENCY, limit=0.6 * found)).report
+    assert report.target.after <= 0.6 * found
+    assert report.target.after > 0.5 * found
+
+
+@pytest.mark.usefixtures("made_machine")
 @pytest.mark.parametrize("criterion", [Criterion.L1, Criterion.REPAIR], ids=lambda c: c.name)
 def test_latency_is_a_budget_like_the_others(model, tmp_path, criterion):
     target = tmp_path / "fast.onnx"
@@ -208,12 +208,24 @@ def test_latency_is_a_budget_like_the_others(model, tmp_path, criterion):
         cache=tmp_path / "cache",
     )  # fmt: skip
     report = prune(model, target, asked).report
-    assert report.target.kind == "latency"
-    assert 0 < report.target.after < report.target.before
+    assert (report.target.kind, report.target.align) == ("latency", 16)
+    assert all(group.kept % 16 == 0 or group.kept == 40 for group in report.groups)
     assert target.exists()
     assert any("cost table" in note for note in report.notes)
     again = prune(model, None, asked).report
     assert any("once took" in note for note in again.notes)
+
+
+def test_the_table_of_this_machine_is_measured_and_kept(model, tmp_path, monkeypatch):
+    few = partial(TableOptions, most=4, fewest=4, runs=2, each_s=0.0)
+    monkeypatch.setattr(aim, "TableOptions", few)
+    monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+    asked = config(0.0, BudgetKind.LATENCY, cache=tmp_path)
+    first = prune(model, None, asked).report
+    assert any("cost table of this machine took" in note for note in first.notes)
+    assert len(list(tmp_path.glob("*.latency.npz"))) == 1
+    second = prune(model, None, asked).report
+    assert second.target.before == first.target.before
 
 
 def test_the_size_of_a_file_is_known_before_it_is_written(model, tmp_path):
@@ -221,3 +233,15 @@ def test_the_size_of_a_file_is_known_before_it_is_written(model, tmp_path):
     size = file_bytes(graph)
     path = tmp_path / "again.onnx"
     assert save(graph, path) == size == path.stat().st_size
+
+
+def test_what_rounding_costs_is_told_where_it_is_much(model):
+    found = analyse(model, DataOptions())
+    alive = found.everything.copy()
+    assert rounding_note(found, alive, ChannelSteps(8, 4)) is None
+    for name, gone in (("w1", 15), ("w2", 15)):
+        slot = next(s for s in found.units.slots if s.name == name and s.axis == 0)
+        alive[found.units.slot_units(slot)[:gone]] = False
+    note = rounding_note(found, alive, ChannelSteps(8, 4))
+    assert "take channels 8 at a time" in note
+    assert "--align auto" in note

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from wrg_onnx.calibrate import Cache, cache_limit
-from wrg_onnx.channels import CostTerm, IdArray, Units, byte_terms, total_cost
+from wrg_onnx.channels import CostTerm, byte_terms, total_cost
 from wrg_onnx.choices import BudgetKind
 from wrg_onnx.errors import BudgetError
 from wrg_onnx.graph import file_bytes, resolve_provider
@@ -19,14 +17,12 @@ from wrg_onnx.latency import (
     find_or_measure_table,
     measure_steps,
 )
+from wrg_onnx.pipeline.alignment import group_steps
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.config import AUTO_ALIGN, PruneConfig
 from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.progress import Progress
 from wrg_onnx.select import largest_ratio
-
-WIDE = 1
-"""From how many blocks on a layer is kept in whole ones; a narrower one in what is still fast."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,40 +162,3 @@ def _halves(block: int, least: int) -> Iterable[int]:
     while block // 2 >= least:
         block //= 2
         yield block
-
-
-def group_steps(units: Units, steps: ChannelSteps) -> IdArray:
-    """Return in which multiples each group is kept, (groups,) int64, in units.
-
-    What a user asks for holds of every layer, and one that is narrower stays whole. On a machine a
-    layer of fewer than two blocks is kept in counts that are still fast, one that is narrower than
-    that in any. A unit may be several channels in a row, such as an attention head.
-
-    Args:
-        units: The analysis.
-        steps: How the machine counts channels.
-    """
-    groups = int(units.group.max(initial=-1)) + 1
-    total = np.bincount(units.group, minlength=groups)
-    channels = _channels_in_a_row(units, groups)
-    wide = total * channels
-    found = np.ones(groups, np.int64)
-    for step in (steps.fine, steps.block):
-        fits = wide >= (WIDE * step if steps.fine < steps.block else 0)
-        found[fits] = step // np.gcd(step, channels[fits])
-    return found
-
-
-def _channels_in_a_row(units: Units, groups: int) -> IdArray:
-    """Return by group how many neighbours on an axis belong to one unit, (groups,) int64."""
-    found = np.ones(groups, np.int64)
-    seen: set[int] = set()
-    for slot in units.slots:
-        owned = units.slot_units(slot)
-        group = int(units.group[owned[0]]) if len(owned) else -1
-        if group < 0 or group in seen:
-            continue
-        seen.add(group)
-        changes = int((owned[1:] != owned[:-1]).sum()) + 1
-        found[group] = max(1, len(owned) // changes)
-    return found

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from wrg_onnx.channels import count_parameters
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.factors import Statistics
+from wrg_onnx.graph import resolve_provider
+from wrg_onnx.latency import measure_steps
 from wrg_onnx.pipeline.aim import Aim
+from wrg_onnx.pipeline.alignment import rounding_note
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.notes import notes, strain_notes
@@ -49,6 +53,7 @@ def prune_report(
         asked = reached if rounds.done < config.rounds else config.ratio
         said += tuple(strain_notes(groups, model.frozen_share, config))
         said += tuple(notes(reached, asked, samples, recovery, config))
+        said += tuple(_alignment(aim, rounds))
     return PruneReport(
         model=model.graph.name,
         output=None,
@@ -75,6 +80,14 @@ def prune_report(
         unfinished=attempts.failed,
         target=budget,
     )
+
+
+def _alignment(aim: Aim, rounds: Rounds) -> Iterator[str]:
+    """Say what it costs that layers are not kept in steps, where somebody looks at the time."""
+    if aim.align is None and aim.config.judges:
+        steps = measure_steps(resolve_provider(aim.config.provider))
+        note = rounding_note(aim.model, rounds.alive, steps)
+        yield from () if note is None else (note,)
 
 
 def _budget(aim: Aim, rounds: Rounds, after: Cost) -> BudgetReport:
