@@ -68,7 +68,9 @@ def made_machine(monkeypatch):
         whole = budget.cost(trial.model.everything)
         return 0.8 * budget.cost(trial.alive) + 0.2 * whole
 
-    table = lambda graph, units, *_, **__: made_table(units)  # noqa: E731
+    def table(_graph, units, *_, **__):
+        return made_table(units)
+
     monkeypatch.setattr(kept_table, "measure_table", table)
     monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
     own = quantities.QUANTITIES[BudgetKind.LATENCY]
