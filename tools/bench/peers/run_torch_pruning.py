@@ -1,7 +1,8 @@
-"""Prune with Torch-Pruning: `python run_torch_pruning.py SOURCE OUTPUT SPARSITY [SHAPE]`.
+"""Prune with Torch-Pruning: `python run_torch_pruning.py SOURCE OUTPUT SPARSITY [SHAPE [STEP]]`.
 
 It prunes torch modules. SOURCE is a factory, ``module:function``, with the input's SHAPE; or an
-ONNX file, which onnx2torch turns into a module where it can. OUTPUT and, beside it, the unpruned
+ONNX file, which onnx2torch turns into a module where it can. STEP is what numbers of channels are
+rounded to; 1 for none. OUTPUT and, beside it, the unpruned
 module as the same exporter writes it (``.reference.onnx``) are what the check compares. Prints one
 JSON line. `bench_peers.py` starts it, with the path that it needs.
 """
@@ -54,7 +55,7 @@ def convert(message: onnx.ModelProto) -> nn.Module:
     return net.eval()
 
 
-def prune(net: nn.Module, inputs: Inputs, sparsity: float) -> None:
+def prune(net: nn.Module, inputs: Inputs, sparsity: float, step: int) -> None:
     """Remove the same share of each group's channels, by the L1 norm; the last layer stays whole.
 
     The defaults of the package, but for its one required choice: layers that make the outputs must
@@ -66,6 +67,7 @@ def prune(net: nn.Module, inputs: Inputs, sparsity: float) -> None:
         importance=torch_pruning.importance.MagnitudeImportance(p=1),
         pruning_ratio=sparsity,
         ignored_layers=output_layers(net, inputs),
+        round_to=step if step > 1 else None,
     )
     pruner.step()
 
@@ -104,13 +106,14 @@ def main() -> None:
     """Prune, and print what it took."""
     source, output, sparsity, *rest = sys.argv[1:]
     shape = rest[0] if rest else None
+    step = int(rest[1]) if len(rest) > 1 else 1
     reference = Path(output).with_suffix(".reference.onnx")
     start = time.perf_counter()
     export(*build(source, shape), reference)
     aside_s = time.perf_counter() - start
 
     def work(built: tuple[nn.Module, Inputs]) -> tuple[nn.Module, Inputs]:
-        prune(*built, float(sparsity))
+        prune(*built, float(sparsity), step)
         return built
 
     def write(pruned: tuple[nn.Module, Inputs]) -> dict[str, object]:
