@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from strategies import analyse, build, normal
@@ -64,7 +66,7 @@ def test_a_table_of_exact_times_tells_those_of_other_widths(found):
     units = found.units
     layers, run = machine(units)
     samples = [run(alive) for alive in widths(units, STEPS, 30, np.random.default_rng(1))]
-    table = fit_table(layers, samples, STEPS, 1.0)
+    table = fit_table(layers, samples, STEPS)
     assert table.error < 0.01
     assert table.whole_ms == samples[0].total_ms
     told = budget(table, units)
@@ -76,7 +78,7 @@ def test_a_table_of_noisy_times_is_near_and_says_how_near(found):
     units = found.units
     layers, run = machine(units)
     samples = [run(alive, 0.1) for alive in widths(units, STEPS, 30, np.random.default_rng(1))]
-    table = fit_table(layers, samples, STEPS, 1.0)
+    table = fit_table(layers, samples, STEPS)
     assert 0.01 < table.error < 0.2
     told = budget(table, units)
     for alive in widths(units, STEPS, 10, np.random.default_rng(2)):
@@ -87,7 +89,7 @@ def test_fewer_channels_never_take_longer(found):
     units = found.units
     layers, run = machine(units)
     samples = [run(alive, 0.3) for alive in widths(units, STEPS, 20, np.random.default_rng(1))]
-    told = budget(fit_table(layers, samples, ChannelSteps(4, 1), 1.0), units)
+    told = budget(fit_table(layers, samples, ChannelSteps(4, 1)), units)
     rng = np.random.default_rng(3)
     alive = np.ones(units.count, bool)
     cost = told.cost(alive)
@@ -101,7 +103,7 @@ def test_a_table_of_a_model_costs_what_is_left_of_it_alike(found):
     units = found.units
     layers, run = machine(units)
     samples = [run(alive) for alive in widths(units, STEPS, 30, np.random.default_rng(1))]
-    table = fit_table(layers, samples, STEPS, 1.0)
+    table = fit_table(layers, samples, STEPS)
     weights = {"w1": normal(20, 3, 1, 1), "w2": normal(28, 20, 1, 1), "w3": normal(4, 28, 1, 1)}
     cut = analyse(build(TEXT, weights)).units
     alive = np.ones(units.count, bool)
@@ -126,3 +128,13 @@ def test_every_kernel_of_a_real_run_is_counted(found):
     assert budget(table, found.units).cost(whole) > 0
     feeds = random_feeds(graph, shapes, np.random.default_rng(0))
     assert open_session(graph, provider=Provider.CPU).run(feeds)["y"].shape == (1, 4, 16, 16)
+
+
+def test_a_table_of_a_busy_machine_is_noisy(found):
+    layers, run = machine(found.units)
+    rng = np.random.default_rng(1)
+    exact = fit_table(layers, [run(a) for a in widths(found.units, STEPS, 20, rng)], STEPS)
+    assert not exact.is_noisy
+    assert replace(exact, spread=0.5).is_noisy
+    busy = [run(alive, 1.5) for alive in widths(found.units, STEPS, 20, rng)]
+    assert fit_table(layers, busy, STEPS).is_noisy

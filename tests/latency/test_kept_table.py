@@ -7,7 +7,13 @@ import pytest
 from strategies import analyse, build, normal
 
 from wrg_onnx.calibrate import Cache
-from wrg_onnx.latency import ChannelSteps, TableOptions, find_or_measure_table, kept_table
+from wrg_onnx.latency import (
+    ChannelSteps,
+    TableOptions,
+    cost_table,
+    find_or_measure_table,
+    kept_table,
+)
 
 STEPS = ChannelSteps(4, 2)
 OPTIONS = TableOptions(most=3, fewest=3, runs=2, each_s=0.0)
@@ -20,7 +26,11 @@ def units(width=8):
 
 
 @pytest.fixture
-def find(tmp_path):
+def find(tmp_path, monkeypatch):
+    # However busy the machine of the tests is, its tables are kept.
+    monkeypatch.setattr(cost_table, "NOISY_ERROR", np.inf)
+    monkeypatch.setattr(cost_table, "NOISY_SPREAD", np.inf)
+
     def found(model, steps=STEPS, folder=tmp_path):
         shapes = {"x": (1, 3, 8, 8)}
         return find_or_measure_table(model.graph, model, shapes, steps, OPTIONS, Cache(folder))
@@ -82,3 +92,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_of(find, tmp_path):
     found = find(units(), folder=tmp_path / "file" / "folder")
     assert "cannot keep" in found.problem
     assert found.table.whole_ms > 0
+
+
+def test_a_table_of_a_busy_machine_is_not_kept(find, monkeypatch):
+    monkeypatch.setattr(cost_table, "NOISY_ERROR", -1.0)
+    assert not find(units()).kept
+    assert not find(units()).kept

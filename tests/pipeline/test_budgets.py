@@ -14,7 +14,7 @@ from strategies import build, normal
 from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.errors import BudgetError, UsageError
 from wrg_onnx.graph import file_bytes, save
-from wrg_onnx.latency import ChannelSteps, CostTable, TableOptions, kept_table
+from wrg_onnx.latency import ChannelSteps, CostTable, TableOptions, cost_table, kept_table
 from wrg_onnx.latency.layers import find_timed_layers
 from wrg_onnx.pipeline import aim, quantities
 from wrg_onnx.pipeline.aim import take_aim
@@ -56,7 +56,7 @@ def made_table(units):
             for feature in layer.features
         ]
         rates[layer.name] = 1e-3 * np.array(counts)
-    return CostTable(ChannelSteps(1, 1), rates, 0.0, 10.0, 0.0, 1, 0.0)
+    return CostTable(ChannelSteps(1, 1), rates, 0.0, 10.0, 0.0, 0.0, 1, 0.0)
 
 
 @pytest.fixture
@@ -221,6 +221,8 @@ def test_latency_is_a_budget_like_the_others(model, tmp_path, criterion):
 def test_the_table_of_this_machine_is_measured_and_kept(model, tmp_path, monkeypatch):
     few = partial(TableOptions, most=4, fewest=4, runs=2, each_s=0.0)
     monkeypatch.setattr(aim, "TableOptions", few)
+    monkeypatch.setattr(cost_table, "NOISY_ERROR", np.inf)
+    monkeypatch.setattr(cost_table, "NOISY_SPREAD", np.inf)
     monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
     asked = config(0.0, BudgetKind.LATENCY, cache=tmp_path)
     first = prune(model, None, asked).report
@@ -247,3 +249,12 @@ def test_what_rounding_costs_is_told_where_it_is_much(model):
     note = rounding_note(found, alive, ChannelSteps(8, 4))
     assert "take channels 8 at a time" in note
     assert "--align auto" in note
+
+
+def test_a_busy_machine_is_told_of(model, monkeypatch):
+    few = partial(TableOptions, most=4, fewest=4, runs=2, each_s=0.0)
+    monkeypatch.setattr(aim, "TableOptions", few)
+    monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+    monkeypatch.setattr(cost_table, "NOISY_SPREAD", -1.0)
+    report = prune(model, None, config(0.0, BudgetKind.LATENCY)).report
+    assert any("busy" in note and "close other programs" in note for note in report.notes)

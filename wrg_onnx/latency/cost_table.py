@@ -22,6 +22,10 @@ from wrg_onnx.latency.steps import ChannelSteps
 LEAST_SHARE = 0.1
 """What a time counts as at least, as a share of the mean, where its uncertainty is asked for."""
 
+NOISY_ERROR, NOISY_SPREAD = 0.15, 0.4
+"""From which error, or spread of the machine's pace, on a table says little: on two quiet cores the
+nets of docs/performance.md have errors of 4 to 7 %."""
+
 TINY = 1e-9
 """Milliseconds, for a layer that takes none."""
 
@@ -50,6 +54,8 @@ class CostTable:
         rates: By layer, (features,) float64: milliseconds for each feature's value. None negative.
         constant_ms: What a run takes beside its layers.
         whole_ms: What the model took as it is.
+        spread: How much the pace of the machine varied meanwhile: between the tenths of widths at which
+            the model as it is was slowest and fastest, over its median.
         error: How far the table is from what was measured of the whole model at the widths that
             were run: the mean of the relative differences.
         widths: At how many widths it was run.
@@ -60,9 +66,15 @@ class CostTable:
     rates: Mapping[str, Float64Array] = field(repr=False)
     constant_ms: float
     whole_ms: float
+    spread: float
     error: float
     widths: int
     seconds: float
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the machine was too busy for it to say much."""
+        return self.error > NOISY_ERROR or self.spread > NOISY_SPREAD
 
     def terms(self, units: Units) -> tuple[CostTerm, ...]:
         """Return the time of a model as terms, in milliseconds.
@@ -84,16 +96,16 @@ class CostTable:
         return tuple(found)
 
 
-def fit_table(
-    layers: TimedLayers, samples: Sequence[Sample], steps: ChannelSteps, seconds: float
-) -> CostTable:
+def fit_table(layers: TimedLayers, samples: Sequence[Sample], steps: ChannelSteps) -> CostTable:
     """Fit the time of each layer to what was measured.
 
     Args:
         layers: The layers.
         samples: What was measured, the model as it is first.
         steps: How the machine counts channels.
-        seconds: How long that took.
+
+    Returns:
+        The table, as if it had taken no time on a machine that keeps its pace.
     """
     times = np.array([sample.layers_ms for sample in samples])
     inputs = [
@@ -122,4 +134,4 @@ def fit_table(
     (scale, constant), _ = nnls(both, np.ones(len(samples)))
     rates = {name: rate * scale for name, rate in rates.items()}
     error = float(np.abs(both @ (scale, constant) - 1).mean())
-    return CostTable(steps, rates, float(constant), float(totals[0]), error, len(samples), seconds)
+    return CostTable(steps, rates, float(constant), float(totals[0]), 0.0, error, len(samples), 0.0)

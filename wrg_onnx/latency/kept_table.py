@@ -26,7 +26,7 @@ from wrg_onnx.version import __version__
 
 _FORMAT = 1
 
-_FACTS = 5
+_FACTS = 6
 """How many numbers a table has beside its rates."""
 
 
@@ -91,6 +91,8 @@ def find_or_measure_table(  # noqa: PLR0913 - those of the measurement, and wher
                 return Found(table, kept=True)
             problem = f"'{path}' holds no cost table of this model; it is measured anew"
     table = measure_table(graph, units, shapes, steps, options, progress=progress)
+    if table.is_noisy:
+        return Found(table, problem=problem)  # another run may find the machine quiet
     try:
         cache.write(path, key, _to_arrays(table, layers))
     except OSError as error:
@@ -116,7 +118,9 @@ def _key(
 
 def _to_arrays(table: CostTable, layers: TimedLayers) -> Iterator[tuple[str, NDArray[np.generic]]]:
     yield "rates", np.concatenate([table.rates[layer.name] for layer in layers.layers])
-    facts = [table.constant_ms, table.whole_ms, table.error, table.widths, table.seconds]
+    facts = [
+        table.constant_ms, table.whole_ms, table.spread, table.error, table.widths, table.seconds,
+    ]  # fmt: skip
     yield "facts", np.array(facts, np.float64)
 
 
@@ -140,7 +144,7 @@ def _from_arrays(
         layer.name: np.asarray(rates[a:b], np.float64)
         for layer, (a, b) in zip(layers.layers, pairwise(bounds), strict=True)
     }
-    constant, whole, error, widths, seconds = map(float, facts)
+    constant, whole, spread, error, widths, seconds = map(float, facts)
     if whole <= 0:
         return None
-    return CostTable(steps, by_layer, constant, whole, error, round(widths), seconds)
+    return CostTable(steps, by_layer, constant, whole, spread, error, round(widths), seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,7 +93,12 @@ def measure_table(
         Sample(s.alive, s.layers_ms * usual / own, s.total_ms * usual / own)
         for s, own in zip(samples, pace, strict=True)
     ]
-    return fit_table(layers, samples, steps, time.perf_counter() - start)
+    slow, fast = (float(np.percentile(pace, share)) for share in (90, 10))
+    return replace(
+        fit_table(layers, samples, steps),
+        spread=(slow - fast) / usual,
+        seconds=time.perf_counter() - start,
+    )
 
 
 def _sample(

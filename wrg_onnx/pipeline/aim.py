@@ -9,7 +9,7 @@ from wrg_onnx.calibrate import Cache, cache_limit
 from wrg_onnx.channels import CostTerm, byte_terms, total_cost
 from wrg_onnx.choices import BudgetKind
 from wrg_onnx.errors import BudgetError
-from wrg_onnx.graph import file_bytes, resolve_provider
+from wrg_onnx.graph import Provider, file_bytes, resolve_provider
 from wrg_onnx.latency import (
     ChannelSteps,
     CostTable,
@@ -114,7 +114,19 @@ def _cost_table(
         f"the cost table of this machine {when} {table.seconds:.0f} s: {table.widths} widths of "
         f"the model, which it tells to {table.error:.1%}"
     )
-    return table, [note, *([found.problem] if found.problem else [])]
+    notes = [note, *([found.problem] if found.problem else [])]
+    if table.is_noisy:
+        notes.append(
+            f"this machine was busy while the cost table was measured (its pace varied by "
+            f"{table.spread:.0%}), so that what is cut may not be what takes most time: close other "
+            "programs and run this again"
+        )
+    if provider is Provider.CUDA:
+        notes.append(
+            "on CUDA ONNX Runtime tells when kernels start, not how long they take: the table "
+            "says little of single layers, and the time that is met is measured"
+        )
+    return table, notes
 
 
 def _as_ratio(limit: float, whole: float, kind: BudgetKind) -> float:
