@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wrg_onnx.evaluate.judge import Accuracy
+from wrg_onnx.evaluate.polygraphy import Exported
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
@@ -160,8 +161,21 @@ def validate_text(report: ValidateReport) -> RenderableType:
     lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
     if not report.problems:
         lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
+    if report.exported is not None:
+        lines.append(Text(_exported(report.exported)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
+
+
+def _exported(found: Exported) -> str:
+    said = (
+        f"Written for Polygraphy: what {found.samples} of {found.judged} samples feed, "
+        f"'{found.inputs}', and what the pruned model gives for them, '{found.outputs}'."
+    )
+    if found.left_out:
+        names = ", ".join(f"'{name}'" for name in found.left_out)
+        said += f" Not in there, since no tensors of numbers that numpy knows: {names}."
+    return said
 
 
 def bench_text(report: BenchReport) -> RenderableType:
