@@ -19,7 +19,7 @@ from wrg_onnx.errors import ValidationError
 @data_options
 @click.option(
     "--export-inputs", type=PATH, metavar="FILE.json",
-    help="Write what PRUNED is fed, and beside it, as FILE.outputs.json, what it gives: `polygraphy "
+    help="Write what PRUNED is fed, and what it gives beside it, as FILE.outputs.json: `polygraphy "
     "run` repeats the check on TensorRT.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace these files where they are there.")

@@ -123,7 +123,11 @@ def export(
             for feeds, found in _runs(session, data, count):
                 given_now = {name: found[name] for name in session.outputs if _fits(found, name)}
                 left_out |= dict.fromkeys(n for n in session.outputs if n not in given_now)
-                _check(feeds, given_now)
+                if not given_now:
+                    raise DataError(
+                        "no output is a tensor of numbers that Polygraphy's files hold: leave out "
+                        "--export-inputs"
+                    )
                 between = ",\n" if written else "\n"
                 _write(fed, between, {name: _array(value) for name, value in feeds.items()})
                 _write(given, between, _iteration(given_now))
@@ -143,6 +147,7 @@ def _runs(
     size = 0
     for number in range(count):
         feeds = data[number].feeds
+        _check_feeds(feeds)
         found = session.run(feeds)
         size += sum(array.nbytes for array in (*feeds.values(), *found.values()))
         if number and size > MOST_BYTES:
@@ -155,18 +160,13 @@ def _fits(found: Mapping[str, Array], name: str) -> bool:
     return name in found and found[name].dtype.kind in OF_NUMPY
 
 
-def _check(feeds: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+def _check_feeds(feeds: Mapping[str, Array]) -> None:
     for name, array in feeds.items():
         if array.dtype.kind not in OF_NUMPY:
             raise DataError(
                 f"input '{name}' is of {array.dtype}, which Polygraphy's files do not hold: leave "
                 "out --export-inputs"
             )
-    if not outputs:
-        raise DataError(
-            "no output is a tensor of numbers that Polygraphy's files hold: leave out "
-            "--export-inputs"
-        )
 
 
 def _write(stream: TextIO, between: str, record: Mapping[str, Any]) -> None:
@@ -175,9 +175,7 @@ def _write(stream: TextIO, between: str, record: Mapping[str, Any]) -> None:
 
 
 def _iteration(outputs: Mapping[str, Array]) -> dict[str, Any]:
-    values = {
-        name: {"values": _array(value), MARK: "LazyArray"} for name, value in outputs.items()
-    }
+    values = {name: {"values": _array(value), MARK: "LazyArray"} for name, value in outputs.items()}
     # Nobody timed this run: what Polygraphy does not find it does not show.
     return {"outputs": values, "runtime": None, "runner_name": RUNNER, MARK: "IterationResult"}
 

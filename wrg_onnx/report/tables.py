@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from wrg_onnx.evaluate.judge import Accuracy
-from wrg_onnx.evaluate.polygraphy import Exported
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
+from wrg_onnx.report.exported import exported_line
 from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,
@@ -162,20 +162,9 @@ def validate_text(report: ValidateReport) -> RenderableType:
     if not report.problems:
         lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
     if report.exported is not None:
-        lines.append(Text(_exported(report.exported)))
+        lines.append(Text(exported_line(report.exported, report.pruned)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
-
-
-def _exported(found: Exported) -> str:
-    said = (
-        f"Written for Polygraphy: what {found.samples} of {found.judged} samples feed, "
-        f"'{found.inputs}', and what the pruned model gives for them, '{found.outputs}'."
-    )
-    if found.left_out:
-        names = ", ".join(f"'{name}'" for name in found.left_out)
-        said += f" Not in there, since no tensors of numbers that numpy knows: {names}."
-    return said
 
 
 def bench_text(report: BenchReport) -> RenderableType:
