@@ -75,5 +75,8 @@ ranks: $(VENV)/.stamp  ## compare measures of rank, on images and models that ar
 bench-peers: $(VENV)/.stamp  ## prune the same models with wrg-onnx, onnxsim and Torch-Pruning
 	$(BIN)/python tools/bench/bench_peers.py --output build/peers.md
 
+gpu-check: $(VENV)/.stamp  ## measure what needs a GPU, in ten minutes; without one it says what it would do
+	$(BIN)/python tools/gpu_check.py
+
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(OLIVE) build
