@@ -78,7 +78,7 @@ def test_a_model_is_pruned_and_then_goes_through_a_pass_of_olive(olive_run, tmp_
 
 
 def test_a_search_of_olive_passes_over_a_ratio_that_cannot_be_reached(olive_run, tmp_path):
-    prune = {"type": "WrgPrune", "ratio": [0.999, 0.6], "criterion": "l1", "external_data": True}
+    prune = {"type": "WrgPrune", "ratio": [0.999, 0.6], "criterion": ["l1"], "external_data": True}
     done = olive_run({"prune": prune}, **SEARCH)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cannot remove 99.9% of the parameters" in done.stdout + done.stderr

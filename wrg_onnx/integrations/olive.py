@@ -25,12 +25,9 @@ from olive.search.search_parameter import Categorical
 from pydantic import model_validator
 
 import wrg_onnx
-from wrg_onnx.integrations.olive_options import TYPES, default_of, descriptions
+from wrg_onnx.integrations.olive_options import SEARCHED, TYPES, default_of, descriptions
 
 _LOG = logging.getLogger("olive.passes.wrg_onnx")  # Olive shows what is told below its own name
-
-RATIOS = (0.25, 0.5, 0.75)
-"""Between which ratios a search of Olive chooses, if it is given none."""
 
 
 class WrgPrune(Pass):
@@ -44,7 +41,8 @@ class WrgPrune(Pass):
                 type_=kind,
                 default_value=default_of(name),
                 category=ParamCategory.DATA if name == "data" else ParamCategory.NONE,
-                search_defaults=Categorical(list(RATIOS)) if name == "ratio" else None,
+                # What is given as a list is searched only where there is something here.
+                search_defaults=Categorical([default_of(name)]) if name in SEARCHED else None,
                 description=said.get(name),
             )
             for name, kind in TYPES.items()

@@ -13,6 +13,11 @@ import wrg_onnx
 TYPES: Mapping[str, Any] = {
     "ratio": float,
     "budget": str,
+    "max_params": float,
+    "max_macs": float,
+    "max_bytes": float,
+    "max_latency_ms": float,
+    "align": int | str,
     "criterion": str,
     "scope": str,
     "floor": float,
@@ -45,6 +50,9 @@ TYPES: Mapping[str, Any] = {
     "seed": int,
 }
 """The options that the pass has, and their types in JSON."""
+
+SEARCHED = frozenset(name for name, kind in TYPES.items() if kind in (float, int, str, bool))
+"""The options that a search of Olive may choose, where it is given a list of values."""
 
 OF_OLIVE = frozenset({"model", "output", "force", "progress", "workers"})
 """The parameters that Olive decides itself."""
