@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Olive brings transformers, pandas and Optuna along: it has an environment of its own.
+OLIVE := .venv-olive
 # A machine with an NVIDIA driver gets the CUDA build of ONNX Runtime, another the CPU build.
 ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench reproduce recovery ranks bench-peers clean
+.PHONY: help demo test check fuzz format bench reproduce recovery ranks bench-peers olive gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,8 +18,17 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	    --editable '.[$(ORT),torch,metrics,plots,dev]'
+	    --editable '.[$(ORT),torch,metrics,plots,interop,dev]'
 	touch $@
+
+$(OLIVE)/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(OLIVE)
+	$(OLIVE)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(OLIVE)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	    --editable '.[$(ORT),metrics,olive]'
+	touch $@
+
+olive: $(OLIVE)/.stamp  ## make .venv-olive (70 s, 2 GB), in which the test of the pass runs Olive
 
 demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print before and after
 	$(BIN)/wrg-onnx prune models/tiny_unet.onnx --ratio 0.6 --output build/tiny_unet.pruned.onnx --force
@@ -64,5 +75,8 @@ ranks: $(VENV)/.stamp  ## compare measures of rank, on images and models that ar
 bench-peers: $(VENV)/.stamp  ## prune the same models with wrg-onnx, onnxsim and Torch-Pruning
 	$(BIN)/python tools/bench/bench_peers.py --output build/peers.md
 
+gpu-check: $(VENV)/.stamp  ## measure what needs a GPU, in ten minutes; without one it says what it would do
+	$(BIN)/python tools/gpu_check.py
+
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(OLIVE) build

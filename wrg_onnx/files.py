@@ -11,8 +11,13 @@ from pathlib import Path
 from wrg_onnx.errors import OutputError
 
 
-def check_output(path: Path, *, force: bool) -> None:
+def check_output(path: Path, *, force: bool, option: str = "--output") -> None:
     """Refuse an output path early, before the work is done.
+
+    Args:
+        path: Where something is going to be written.
+        force: Whether an existing file may be replaced.
+        option: Names another file.
 
     Raises:
         OutputError: If the file exists and ``force`` is off, or its folder is not there.
@@ -20,7 +25,7 @@ def check_output(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; name a file, such as '{path / 'model.onnx'}'")
     if path.exists() and not force:
-        raise OutputError(f"'{path}' exists; --force replaces it, --output names another file")
+        raise OutputError(f"'{path}' exists; --force replaces it, {option} names another file")
     for parent in path.absolute().parents:
         if parent.exists():
             if not parent.is_dir() or not os.access(parent, os.W_OK):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import wrg_onnx
-from wrg_onnx.cli.options import MODEL, data_options, run_options
+from wrg_onnx.cli.options import MODEL, PATH, data_options, run_options
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.errors import ValidationError
 
@@ -17,6 +17,12 @@ from wrg_onnx.errors import ValidationError
 @click.argument("original", type=MODEL)
 @click.argument("pruned", type=MODEL)
 @data_options
+@click.option(
+    "--export-inputs", type=PATH, metavar="FILE.json",
+    help="Write what PRUNED is fed, and what it gives beside it, as FILE.outputs.json: `polygraphy "
+    "run` repeats the check on TensorRT.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace these files where they are there.")
 @run_options
 def validate_command(original: Path, pruned: Path, *, as_json: bool, **options: Any) -> None:
     """Hold PRUNED against ORIGINAL: structure, saliency metrics, latency.

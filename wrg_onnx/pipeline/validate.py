@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from wrg_onnx.evaluate.judge import Accuracy, judge
+from wrg_onnx.evaluate.polygraphy import Exported, check_export, export
 from wrg_onnx.graph import (
     Graph,
     Value,
@@ -26,7 +28,13 @@ from wrg_onnx.report.records import ValidateReport
 
 
 def validate(
-    original: Source, pruned: Source, config: ValidateConfig, *, progress: Progress = silent
+    original: Source,
+    pruned: Source,
+    config: ValidateConfig,
+    *,
+    export_inputs: Path | None = None,
+    force: bool = False,
+    progress: Progress = silent,
 ) -> Result[ValidateReport]:
     """Hold a pruned model, possibly recovered or fine-tuned, against its original.
 
@@ -34,6 +42,8 @@ def validate(
         original: The original.
         pruned: The pruned model.
         config: Where samples come from, where to compute, and how long to time.
+        export_inputs: Where to write what the pruned model is fed, and beside it what it gives.
+        force: Whether files that are there may be replaced.
         progress: Told how far the run is.
 
     Returns:
@@ -41,8 +51,12 @@ def validate(
 
     Raises:
         ModelError: If one is not a valid model.
-        DataError: If the data set does not fit.
+        DataError: If the data set does not fit, or cannot be exported.
+        OutputError: If the files to export cannot be written.
+        UsageError: If their name is wrong.
     """
+    if export_inputs is not None:
+        check_export(export_inputs, force=force)
     progress("analyse", 0, 0)
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
@@ -53,6 +67,7 @@ def validate(
         problems += (f"the ONNX checker refuses it: {refused}",)
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
+    exported: Exported | None = None
     is_widened = first.graph.widened or second.graph.widened
     if not problems:
         samples = open_samples(
@@ -67,6 +82,8 @@ def validate(
         data = samples.validation if len(samples.validation) else samples.calibration
         pair = open_pair(first.graph, second.graph, config.provider)
         accuracy = judge(pair.original, pair.pruned, data, samples.saliency, progress=progress)
+        if export_inputs is not None:
+            exported = export(pair.pruned, data, export_inputs, force=force, progress=progress)
         if not is_widened:
             speed = measure_speed(
                 first, second.graph, config.provider, config.timing, pair, seed=config.seed
@@ -81,6 +98,7 @@ def validate(
             accuracy=accuracy,
             speed=speed,
             notes=(measured_widened(judges=True),) if is_widened and not problems else (),
+            exported=exported,
         )
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
+from wrg_onnx.evaluate.polygraphy import Exported
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Latency, Speed
 from wrg_onnx.recover import LayerFit
@@ -242,6 +243,7 @@ class ValidateReport:
         accuracy: How good both are; None if the structure is wrong.
         speed: How fast both are, by provider.
         notes: What a user should know.
+        exported: What was written for Polygraphy; None if nothing was.
     """
 
     original: str
@@ -252,6 +254,7 @@ class ValidateReport:
     accuracy: Accuracy | None
     speed: tuple[Speed, ...]
     notes: tuple[str, ...] = ()
+    exported: Exported | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
+from wrg_onnx.report.exported import exported_line
 from wrg_onnx.report.records import (
     BenchReport,
     ExportReport,
@@ -160,6 +161,8 @@ def validate_text(report: ValidateReport) -> RenderableType:
     lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
     if not report.problems:
         lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
+    if report.exported is not None:
+        lines.append(Text(exported_line(report.exported, report.pruned)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 

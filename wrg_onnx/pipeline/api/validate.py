@@ -13,7 +13,9 @@ from wrg_onnx.pipeline.api.arguments import (
     read_choice,
     read_count,
     read_data,
+    read_flag,
     read_model,
+    read_optional_path,
 )
 from wrg_onnx.progress import Progress, silent
 
@@ -36,6 +38,8 @@ def validate(
     layout: str | None = None,
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
+    export_inputs: AnyPath | None = None,
+    force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
     progress: Progress | None = None,
@@ -61,6 +65,10 @@ def validate(
         layout: ``"NCHW"`` or ``"NHWC"``. None follows from the input's shape.
         shape: Shapes of inputs that leave sizes open, by input.
         value: What fills an input that would be random, by input.
+        export_inputs: A file, ending in ``.json``, for what the pruned model is fed in the first 16
+            samples that judge; what it gives for them goes to ``NAME.outputs.json`` beside it.
+            NVIDIA's Polygraphy reads both, and repeats the check on TensorRT.
+        force: Whether these files may be replaced where they are there.
         provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of the division and of everything random, at least 0.
         progress: Called with a stage's name, how much of it is done, and how much there is.
@@ -70,6 +78,7 @@ def validate(
 
     Raises:
         UsageError: If a parameter is out of its range; the message lists what is allowed.
+        OutputError: If the files for Polygraphy cannot be written.
         ModelError: If a model is not a valid one, or its external data is not there.
         DataError: If images, masks or arrays are missing, or do not fit the model.
         MissingPackageError: If ONNX Runtime or pysodmetrics is not installed.
@@ -95,5 +104,7 @@ def validate(
         read_model("original", original),
         read_model("pruned", pruned),
         config,
+        export_inputs=read_optional_path("export_inputs", export_inputs),
+        force=read_flag("force", force),
         progress=progress or silent,
     )
