@@ -44,7 +44,7 @@ def machine(units, seed=0):
             values(layer.features, STEPS, alive) @ rate
             for layer, rate in zip(layers.layers, rates, strict=True)
         ])  # fmt: skip
-        times *= 1 + noise * rng.standard_normal(len(times))
+        times *= np.abs(1 + noise * rng.standard_normal(len(times)))
         return Sample(alive, times, float(times.sum()) + 0.1)
 
     return layers, run

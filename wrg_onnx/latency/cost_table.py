@@ -54,8 +54,9 @@ class CostTable:
         rates: By layer, (features,) float64: milliseconds for each feature's value. None negative.
         constant_ms: What a run takes beside its layers.
         whole_ms: What the model took as it is.
-        spread: How much the pace of the machine varied meanwhile: between the tenths of widths at which
-            the model as it is was slowest and fastest, over its median.
+        spread: How much the pace of the machine varied meanwhile: what the model as it is took
+            beside the slowest tenth of the widths, less what it took beside the fastest, over its
+            median.
         error: How far the table is from what was measured of the whole model at the widths that
             were run: the mean of the relative differences.
         widths: At how many widths it was run.

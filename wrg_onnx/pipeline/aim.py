@@ -117,9 +117,9 @@ def _cost_table(
     notes = [note, *([found.problem] if found.problem else [])]
     if table.is_noisy:
         notes.append(
-            f"this machine was busy while the cost table was measured (its pace varied by "
-            f"{table.spread:.0%}), so that what is cut may not be what takes most time: close other "
-            "programs and run this again"
+            "this machine was busy while the cost table was measured (its pace varied by "
+            f"{table.spread:.0%}), so that what is cut may not be what takes most time: close "
+            "other programs and run this again"
         )
     if provider is Provider.CUDA:
         notes.append(
