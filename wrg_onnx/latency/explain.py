@@ -46,7 +46,9 @@ class LayerTime:
     """What a layer costs in two models.
 
     Attributes:
-        name: The node of the first model, and how many ran with it as one.
+        name: The name of the node with the most multiplications, in the first model if that has it.
+        op: Its operator; that of ONNX Runtime where no node of the file is behind it.
+        fused: How many other nodes ran with it as one.
         before_ms: How long it takes in a run of the first model, changes of layout beside it
             included; None where that has no such layer.
         after_ms: The same in the second.
@@ -58,6 +60,8 @@ class LayerTime:
     """
 
     name: str
+    op: str
+    fused: int
     before_ms: float | None
     after_ms: float | None
     layout_before_ms: float = 0.0
@@ -85,10 +89,22 @@ class SideBySide:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A kernel, and what the file says of the nodes that it stands for."""
+    """A kernel, and what the file says of the nodes that it stands for.
+
+    Attributes:
+        name: Of the node with the most multiplications.
+        op: Its operator.
+        kernel: What ran.
+        fused: How many other nodes it stands for.
+        macs: Multiplications of all; None where no node is known.
+        channels: Of what that node makes, as the file has it.
+        input_channels: Of its first input, likewise.
+    """
 
     name: str
+    op: str
     kernel: Kernel
+    fused: int = 0
     macs: int | None = None
     channels: int | None = None
     input_channels: int | None = None
@@ -136,14 +152,15 @@ def _layers(profile: Profile, file: Anatomy) -> dict[str, _Layer]:
     for number, kernel in enumerate(profile.kernels):
         nodes = [*_fused(kernel, makers, stops, taken)]
         if not nodes:
-            layers[f"\0{kernel.op}{number}"] = _Layer(f"{kernel.op} (ONNX Runtime's own)", kernel)
+            layers[f"\0{kernel.op}{number}"] = _Layer("(of ONNX Runtime)", kernel.op, kernel)
             continue
         main = max(nodes, key=lambda node: (file.macs.get(node.outputs[0], 0), node.index))
         macs = sum(file.macs.get(node.outputs[0], 0) for node in nodes)
-        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
         layers[main.outputs[0]] = _Layer(
-            f"{main}{more}",
+            main.name,
+            main.op,
             kernel,
+            len(nodes) - 1,
             macs,
             _channels(file.shapes.get(main.outputs[0])),
             _channels(file.shapes.get(main.input(0))),
@@ -177,6 +194,8 @@ def _row(before: _Layer | None, after: _Layer | None) -> LayerTime:
     assert named is not None
     return LayerTime(
         name=named.name,
+        op=named.op,
+        fused=named.fused,
         before_ms=None if before is None else before.ms,
         after_ms=None if after is None else after.ms,
         layout_before_ms=0.0 if before is None else before.kernel.layout_ms,
@@ -190,8 +209,6 @@ def _row(before: _Layer | None, after: _Layer | None) -> LayerTime:
 def _reasons(before: _Layer, after: _Layer) -> Iterator[str]:
     """Say why a layer is less faster than its multiplications are fewer."""
     if not before.macs or not after.macs:
-        if before.macs == after.macs == 0:
-            yield "multiplies nothing"
         return
     promised = before.macs / after.macs
     if not before.ms or before.ms >= KEPT * promised * after.ms:
@@ -216,7 +233,7 @@ def _layout_reasons(before: _Layer, after: _Layer) -> Iterator[str]:
     if before.kernel.is_blocked and not kernel.is_blocked:
         read_channels = after.input_channels or 0
         odd = ", no multiple of 4" if read_channels % 4 else ""
-        yield f"no longer in blocks: {read_channels} input channels{odd}"
+        yield f"out of blocks: {read_channels} input channels{odd}"
     added = kernel.layout_ms - before.kernel.layout_ms
     if added > LAYOUT * after.ms:
-        yield f"layout changes beside it: {added:.2f} ms more"
+        yield f"into or out of blocks: {added:.2f} ms more"

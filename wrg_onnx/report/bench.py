@@ -60,10 +60,12 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
         for row in _slowest(found):
             macs = "" if row.macs_before is None else f"{row.macs_before:,}"
             share = (row.before_ms or 0.0) / found.before_ms
-            table.add_row(escape(row.name), _ms(row.before_ms), f"{share:.0%}", macs)
+            table.add_row(escape(_name(row)), _ms(row.before_ms), f"{share:.0%}", macs)
     else:
         table = _side_by_side(found)
     yield table
+    if any(row.fused for row in _slowest(found)):
+        yield Text("+N: so many other nodes run with it as one.")
     yield from more_than_shown(len(found.layers), "layers")
 
 
@@ -73,7 +75,7 @@ def _side_by_side(found: SideBySide) -> Table:
     for row in _slowest(found):
         share = (row.after_ms or 0.0) / (found.after_ms or 1.0)
         table.add_row(
-            escape(row.name),
+            escape(_name(row)),
             _ms(row.before_ms),
             _ms(row.after_ms),
             f"{share:.0%}",
@@ -82,6 +84,12 @@ def _side_by_side(found: SideBySide) -> Table:
             escape(row.why),
         )
     return table
+
+
+def _name(row: LayerTime) -> str:
+    """Return what to call a layer; many names say the operator, others do not."""
+    shown = row.name if row.op.casefold() in row.name.casefold() else f"{row.op} {row.name}"
+    return f"{shown} +{row.fused}" if row.fused else shown
 
 
 def _slowest(found: SideBySide) -> list[LayerTime]:

@@ -37,7 +37,7 @@ def noise_text(noises: Iterable[Noise]) -> str | None:
     if not any(noise.is_much for noise in noises):
         return None
     spreads = [noise.spread for noise in noises if noise.spread is not None]
-    apart = f"processes of one model differ by {max(spreads) - 1:.0%}, and " if spreads else ""
+    apart = f"processes of one model differ {max(spreads):.2f}-fold, and " if spreads else ""
     tail = max(noise.tail for noise in noises)
     return (
         f"this machine is noisy: {apart}one call in 20 takes {tail:.1f} times the median or more. "
