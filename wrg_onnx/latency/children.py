@@ -17,8 +17,11 @@ from typing import Any, Self
 import numpy as np
 
 from wrg_onnx.errors import DataError, ModelError, UsageError, one_line
-from wrg_onnx.graph import Array
+from wrg_onnx.graph import Array, Shape
 from wrg_onnx.latency.places import Place
+
+MOST_SAID = 400
+"""Characters of what ONNX Runtime says; what it lacks memory for it tells behind the usual 240."""
 
 PROGRAM = Path(__file__).with_name("child.py")
 
@@ -33,6 +36,7 @@ class Task:
         feeds: A file of its inputs, from ``write_feeds``.
         place: Where ONNX Runtime computes.
         threads: With how many threads.
+        shapes: Of its inputs, for messages.
         profile: The beginning of the names of the files of a profile; None for none.
     """
 
@@ -41,6 +45,7 @@ class Task:
     feeds: Path
     place: Place
     threads: int
+    shapes: Mapping[str, Shape]
     profile: Path | None = None
 
 
@@ -112,8 +117,9 @@ class Child:
             profile=None if task.profile is None else str(task.profile),
         )
         if "error" in answer:
+            said = answer["error"].replace(f"Load model from {task.model.absolute()} failed:", "")
             raise ModelError(
-                f"'{task.label}': ONNX Runtime refuses it: {one_line(answer['error'])}"
+                f"'{task.label}': ONNX Runtime refuses it: {one_line(said, MOST_SAID)}"
             )
         if answer["providers"][0] != task.place.runtime_name:
             raise UsageError(
@@ -130,9 +136,10 @@ class Child:
         """
         answer = self._ask("run", "as it runs the model", times=times)
         if "error" in answer:
+            shapes = ", ".join(f"{k} {list(v)}" for k, v in self._task.shapes.items())
             raise DataError(
-                f"'{self._task.label}': ONNX Runtime fails on its inputs: "
-                f"{one_line(answer['error'])}"
+                f"'{self._task.label}': ONNX Runtime fails on the inputs {shapes}: "
+                f"{one_line(answer['error'], MOST_SAID)}"
             )
         found: list[int] = answer["ns"]
         return found

@@ -20,6 +20,9 @@ BLOCKED_DOMAIN = "com.microsoft.nchwc"
 BLOCKED_SUFFIX = "_nchwc"
 """Behind the name of the tensor that such an operator makes, ONNX Runtime names it so."""
 
+OUT_OF_BLOCKS = "ReorderOutput"
+"""The operator that gives a tensor its plain layout back; the others of the kind take it away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
@@ -123,7 +126,7 @@ def _matched(
 def _kernel(node: onnx.NodeProto, events: Sequence[Mapping[str, Any]]) -> Kernel:
     is_blocked = node.domain == BLOCKED_DOMAIN
     names = [name for name in node.output if name]
-    if is_blocked:
+    if is_blocked and not _changes_layout(node):
         names.append(node.name.removesuffix(BLOCKED_SUFFIX))
     if not events:
         return Kernel(node.op_type, tuple(names), 0.0, is_blocked=is_blocked)
@@ -160,10 +163,8 @@ def _join_layout(nodes: Sequence[onnx.NodeProto], kernels: Sequence[Kernel]) -> 
     for place, node in enumerate(nodes):
         if not is_layout[place]:
             continue
-        source = made_by.get(node.input[0])
-        # Behind what computes in blocks it takes their result out of them.
-        out = source is not None and nodes[source].domain == BLOCKED_DOMAIN
-        other = source if out else read_by.get(node.output[0])
+        out = node.op_type == OUT_OF_BLOCKS
+        other = made_by.get(node.input[0]) if out else read_by.get(node.output[0])
         if other is None or is_layout[other]:
             is_layout[place] = False
             continue

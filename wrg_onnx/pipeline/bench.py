@@ -142,7 +142,8 @@ class _Bench:
         feeds = self.folder / "feeds.npz"
         write_feeds(feeds, random_feeds(self.models[0].graph, self.batch.shapes, rng))
         tasks = [
-            Task(model.label, model.file, feeds, self.place, self.threads) for model in self.models
+            Task(model.label, model.file, feeds, self.place, self.threads, self.batch.shapes)
+            for model in self.models
         ]
         timing, processes = self.config.timing, self.config.processes
         found = time_fresh(tasks, timing, rng, processes=processes)
