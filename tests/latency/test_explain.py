@@ -67,7 +67,7 @@ def test_layers_are_joined_however_their_nodes_were_fused():
 def test_what_onnx_runtime_adds_is_a_layer_of_its_own():
     extra = Kernel("Transpose", ("made up",), 0.2)
     found = alone(Profile((extra, conv(1.0)), 2.0), anatomy())
-    assert found.layers[0] == LayerTime("(of ONNX Runtime)", "Transpose", 0, 0.2, None)
+    assert found.layers[0] == LayerTime("(added)", "Transpose", 0, 0.2, None)
     assert found.after_ms is None
 
 

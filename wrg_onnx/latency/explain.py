@@ -152,7 +152,7 @@ def _layers(profile: Profile, file: Anatomy) -> dict[str, _Layer]:
     for number, kernel in enumerate(profile.kernels):
         nodes = [*_fused(kernel, makers, stops, taken)]
         if not nodes:
-            layers[f"\0{kernel.op}{number}"] = _Layer("(of ONNX Runtime)", kernel.op, kernel)
+            layers[f"\0{kernel.op}{number}"] = _Layer("(added)", kernel.op, kernel)
             continue
         main = max(nodes, key=lambda node: (file.macs.get(node.outputs[0], 0), node.index))
         macs = sum(file.macs.get(node.outputs[0], 0) for node in nodes)
