@@ -44,8 +44,8 @@ def other_value(option):
     kind, default = option.type, option.default
     known = {
         CriterionChoice: ("l1", "l1"), Shape: ("1x3x8x8", (1, 3, 8, 8)),
-        ImageSize: ("48x64", (48, 64)), Counts: ("1,8", (1, 8)), Numbers: ("3,2,1", (3.0, 2.0, 1.0)),
-        InputShape: ("x=1x2", ("x", (1, 2))),
+        ImageSize: ("48x64", (48, 64)), Numbers: ("3,2,1", (3.0, 2.0, 1.0)),
+        Counts: ("1,8", (1, 8)), InputShape: ("x=1x2", ("x", (1, 2))),
         InputNumber: ("x=3.5", ("x", 3.5)), click.Path: ("some.onnx", Path("some.onnx")),
     }  # fmt: skip
     if type(kind) in known:

@@ -106,8 +106,8 @@ def test_layers_are_shown_side_by_side_the_slowest_first():
     assert lines == [
         "Layers of a.onnx and b.onnx, in ms with the profiler",
         "layer before after share faster MACs why",
-        "Conv net/b 4.00 3.50 70% 1.1x 4.0x 17 channels computed",
-        "as 32",
+        "Conv net/b 4.00 3.50 70% 1.1x 4.0x 17 channels computed as",
+        "32",
         "conv1 +1 1.00 0.50 10% 2.0x 2.0x",
         "Transpose (added) - 0.25 5%",
         "Concat gone 0.10 - 0%",
