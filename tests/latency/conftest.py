@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.latency import Place, Task, write_feeds
+from wrg_onnx.latency.fresh import Place, Task, write_feeds
 
 BODY = """<ir_version: 8, opset_import: ["": 17]> g
 (float[batch,16,8,8] image) => (float[batch,24,8,8] y) {

@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 from wrg_onnx.errors import DataError, ModelError, UsageError
-from wrg_onnx.latency import Timing, check_threads
+from wrg_onnx.latency import Timing
+from wrg_onnx.latency.fresh import check_threads
 from wrg_onnx.pipeline.bench import bench
 from wrg_onnx.pipeline.config import BenchConfig, DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune

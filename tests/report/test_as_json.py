@@ -8,7 +8,8 @@ import math
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
-from wrg_onnx.latency import Latency, LayerTime, Noise, Ratio, SideBySide
+from wrg_onnx.latency import Latency, Noise, Ratio
+from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report import BenchReport, ValidateReport, to_json
 
 

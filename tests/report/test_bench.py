@@ -9,7 +9,8 @@ import math
 import pytest
 from rich.console import Console
 
-from wrg_onnx.latency import Latency, LayerTime, Noise, Ratio, SideBySide
+from wrg_onnx.latency import Latency, Noise, Ratio
+from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report import BenchReport
 from wrg_onnx.report.bench import bench_text
 from wrg_onnx.report.speed import change_text, noise_text, ratio_text

@@ -13,23 +13,17 @@ from google.protobuf.message import EncodeError
 from wrg_onnx.channels import node_macs, random_feeds
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
-from wrg_onnx.latency import (
-    Anatomy,
+from wrg_onnx.latency import Ratio, compare_medians, find_noise
+from wrg_onnx.latency.fresh import (
     Measured,
     Place,
-    Ratio,
-    SideBySide,
     Task,
-    alone,
     check_threads,
-    compare_medians,
-    find_noise,
     find_places,
-    profile_models,
-    side_by_side,
     time_fresh,
     write_feeds,
 )
+from wrg_onnx.latency.profile import Anatomy, SideBySide, alone, profile_models, side_by_side
 from wrg_onnx.pipeline.analyse import analyse_graph
 from wrg_onnx.pipeline.batches import Batch, batches_of
 from wrg_onnx.pipeline.config import BenchConfig, DataOptions

@@ -13,7 +13,8 @@ from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
 from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.graph import Provider, Shape
-from wrg_onnx.latency import PROCESSES, Timing
+from wrg_onnx.latency import Timing
+from wrg_onnx.latency.fresh import PROCESSES
 from wrg_onnx.select import Criterion, Scope
 
 __all__ = [

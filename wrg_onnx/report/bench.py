@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wrg_onnx.latency import LayerTime, SideBySide
+from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report.records import BenchReport
 from wrg_onnx.report.rows import byte_size
 from wrg_onnx.report.speed import noise_text, ratio_text

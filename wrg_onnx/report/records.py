@@ -9,7 +9,8 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.evaluate.polygraphy import Exported
 from wrg_onnx.finetune import Between, EpochResult
-from wrg_onnx.latency import Latency, Noise, Ratio, SideBySide, Speed
+from wrg_onnx.latency import Latency, Noise, Ratio, Speed
+from wrg_onnx.latency.profile import SideBySide
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report.budget import BudgetReport
 from wrg_onnx.report.unfinished import Unfinished

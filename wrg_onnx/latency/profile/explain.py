@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wrg_onnx.graph import Node, Shape
-from wrg_onnx.latency.kernels import Kernel, Profile
+from wrg_onnx.latency.profile.kernels import Kernel, Profile
 
 KEPT = 0.8
 """A layer that gets this share of what its multiplications promise needs no explanation."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wrg_onnx.graph import Node
-from wrg_onnx.latency import Anatomy, LayerTime, alone, side_by_side
-from wrg_onnx.latency.kernels import Kernel, Profile
+from wrg_onnx.latency.profile import Anatomy, LayerTime, alone, side_by_side
+from wrg_onnx.latency.profile.kernels import Kernel, Profile
 
 
 def node(index, op, inputs, output):

@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.latency.children import Child, Task
 from wrg_onnx.latency.compare import MINIMUM_ROUNDS, take_turns
+from wrg_onnx.latency.fresh.children import Child, Task
 from wrg_onnx.latency.times import Float64Array, Times
 from wrg_onnx.latency.timing import Timing
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from wrg_onnx.errors import UsageError
-from wrg_onnx.latency import check_threads, threads
+from wrg_onnx.latency.fresh import check_threads, threads
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import numpy as np
 
 from wrg_onnx.errors import DataError, ModelError, UsageError, one_line
 from wrg_onnx.graph import Array, Shape
-from wrg_onnx.latency.places import Place
+from wrg_onnx.latency.fresh.places import Place
 
 MOST_SAID = 400
 """Characters of what ONNX Runtime says; what it lacks memory for it tells behind the usual 240."""

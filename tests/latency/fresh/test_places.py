@@ -6,7 +6,7 @@ import pytest
 
 from wrg_onnx.choices import Provider
 from wrg_onnx.errors import UsageError
-from wrg_onnx.latency import Place, find_places, places
+from wrg_onnx.latency.fresh import Place, find_places, places
 
 OPENVINO = Place("openvino", "OpenVINOExecutionProvider")
 CPU = Place("cpu", "CPUExecutionProvider")

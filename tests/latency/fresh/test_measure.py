@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from wrg_onnx.errors import DataError, UsageError
-from wrg_onnx.latency import Timing, compare, fresh, time_fresh
+from wrg_onnx.latency import Timing, compare
+from wrg_onnx.latency.fresh import measure, time_fresh
 
 
 class Machine:
@@ -61,7 +62,7 @@ class Late:
 @pytest.fixture
 def late(monkeypatch):
     clock = Late()
-    monkeypatch.setattr(fresh, "time", clock)
+    monkeypatch.setattr(measure, "time", clock)
     monkeypatch.setattr(compare, "time", clock)
 
 
@@ -160,4 +161,4 @@ def test_no_process_is_a_usage_error(tasks):
 def test_real_processes_are_started_by_default(task):
     found = time_fresh([task], Timing(1, 2), rng(), processes=2)
     assert len(found["m.onnx"].times.processes) == 2
-    assert fresh.PROCESSES >= 3
+    assert measure.PROCESSES >= 3

@@ -9,8 +9,10 @@ import numpy as np
 import onnx
 import pytest
 
-from wrg_onnx.latency import Timing, profile_models, write_feeds
-from wrg_onnx.latency.kernels import Kernel, read_profile
+from wrg_onnx.latency import Timing
+from wrg_onnx.latency.fresh import write_feeds
+from wrg_onnx.latency.profile import profile_models
+from wrg_onnx.latency.profile.kernels import Kernel, read_profile
 
 OPTIMISED = """<ir_version: 8, opset_import: ["": 17, "com.microsoft.nchwc": 1]> g
 (float[1,24,8,8] image) => (float[1,24,8,8] y) {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.latency.children import Child, Task
 from wrg_onnx.latency.compare import take_turns
-from wrg_onnx.latency.fresh import started
-from wrg_onnx.latency.kernels import Profile, read_profile
+from wrg_onnx.latency.fresh.children import Child, Task
+from wrg_onnx.latency.fresh.measure import started
+from wrg_onnx.latency.profile.kernels import Profile, read_profile
 from wrg_onnx.latency.timing import Timing
 
 MOST_ROUNDS = 20

@@ -14,9 +14,8 @@ import onnx
 import pytest
 
 from wrg_onnx.errors import DataError, ModelError, UsageError
-from wrg_onnx.latency import Place, write_feeds
-from wrg_onnx.latency.children import PROGRAM, Child
-from wrg_onnx.latency.fresh import started
+from wrg_onnx.latency.fresh import Place, started, write_feeds
+from wrg_onnx.latency.fresh.children import PROGRAM, Child
 
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
 
@@ -165,7 +164,7 @@ def test_an_interrupt_ends_the_process(task):
 PARENT = """
 import sys, time
 from pathlib import Path
-from wrg_onnx.latency import Place, Task
+from wrg_onnx.latency.fresh import Place, Task
 from wrg_onnx.latency.fresh import started
 model, feeds = map(Path, sys.argv[1:])
 with started(Task("m", model, feeds, Place("cpu", "CPUExecutionProvider"), 1, {})) as child:
