@@ -89,7 +89,7 @@ def compare_medians(first: Times, other: Times, rng: np.random.Generator) -> Rat
     the machine left standing. Few processes tell it badly; so it is multiplied by Student's
     quantile for n - 1 degrees of freedom instead of the normal one. n is the number of processes,
     or of turns where there is a single process. Such an interval knows nothing of how processes
-    differ. Of models that are alike it held 1 in 95 to 100 of 100 simulated runs, the more the
+    differ. Of models that are alike it held 1 in 94 to 100 of 100 simulated runs, the more the
     fewer processes there were (tests/latency/test_interval.py).
 
     Args:
