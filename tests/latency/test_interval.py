@@ -36,7 +36,7 @@ def draw(faster, processes, turns, rng, *, own=0.03, spikes=0.05):
 def test_models_that_are_alike_are_seldom_told_apart(processes, turns, own):
     draws = rng(1)
     found = [
-        compare_medians(*draw(1.0, processes, turns, draws, own=own), draws) for _ in range(200)
+        compare_medians(*draw(1.0, processes, turns, draws, own=own), draws) for _ in range(120)
     ]
     assert np.mean([ratio.is_beyond_noise for ratio in found]) <= 0.07
 

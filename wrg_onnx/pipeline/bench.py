@@ -33,7 +33,8 @@ from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.report.records import BenchReport, BenchReports
 
 PROFILED = "cpu"
-"""Where a profile is taken: of other providers it tells when work was asked for, not when done."""
+"""Where a profile is taken: elsewhere ONNX Runtime tells when work was asked for, not when it was
+done, or compiles several layers to one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +79,8 @@ def bench(
     places = find_places(config.provider)
     if config.profile and PROFILED not in [place.name for place in places]:
         raise UsageError(
-            f"profile is for provider {PROFILED}: of {config.provider} ONNX Runtime's profiler "
-            "tells when work was asked for, not when it was done"
+            f"profile is for provider {PROFILED}: on {config.provider} ONNX Runtime's profiler "
+            "does not tell what each layer takes"
         )
     with tempfile.TemporaryDirectory(prefix="wrg-onnx-bench-") as name:
         models = _read(sources, options, Path(name))

@@ -57,10 +57,11 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
     yield Text(f"{title}, in ms with the profiler", "bold")
     if found.after_ms is None:
         table = table_of("layer", "ms", "share", "MACs")
+        total = sum(row.before_ms or 0.0 for row in found.layers)
         for row in _slowest(found):
             macs = "" if row.macs_before is None else f"{row.macs_before:,}"
-            share = (row.before_ms or 0.0) / found.before_ms
-            table.add_row(escape(_name(row)), _ms(row.before_ms), f"{share:.0%}", macs)
+            share = _share(row.before_ms, total)
+            table.add_row(escape(_name(row)), _ms(row.before_ms), share, macs)
     else:
         table = _side_by_side(found)
     yield table
@@ -72,13 +73,13 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
 def _side_by_side(found: SideBySide) -> Table:
     table = table_of("layer", "before", "after", "share", "faster", "MACs")
     table.add_column("why", overflow="fold")
+    total = sum(row.after_ms or 0.0 for row in found.layers)
     for row in _slowest(found):
-        share = (row.after_ms or 0.0) / (found.after_ms or 1.0)
         table.add_row(
             escape(_name(row)),
             _ms(row.before_ms),
             _ms(row.after_ms),
-            f"{share:.0%}",
+            _share(row.after_ms, total),
             _times(row.before_ms, row.after_ms),
             _times(row.macs_before, row.macs_after),
             escape(row.why),
@@ -95,6 +96,10 @@ def _name(row: LayerTime) -> str:
 def _slowest(found: SideBySide) -> list[LayerTime]:
     ordered = sorted(found.layers, key=lambda row: -max(row.before_ms or 0.0, row.after_ms or 0.0))
     return ordered[:MOST_ROWS]
+
+
+def _share(time: float | None, total: float) -> str:
+    return f"{time / total:.0%}" if time is not None and total else "-"
 
 
 def _ms(time: float | None) -> str:

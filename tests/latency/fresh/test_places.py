@@ -58,3 +58,8 @@ def test_auto_is_the_cpu_and_cuda_where_it_is_there(monkeypatch):
     ):
         monkeypatch.setattr(places, "available_providers", lambda _, found=found: found)
         assert [place.name for place in find_places("auto")] == expected
+
+
+def test_a_provider_with_threads_of_its_own_is_told_how_many():
+    assert OPENVINO.options(3) == {"num_of_threads": "3"}
+    assert CPU.options(3) == {}

@@ -132,3 +132,17 @@ def test_a_node_counts_for_the_first_kernel_that_stands_for_it():
     shared = Profile((Kernel("A", ("c",), 1.0), Kernel("B", ("r",), 2.0)), 3.0)
     found = alone(shared, anatomy())
     assert [(row.name, row.macs_before) for row in found.layers] == [("n0", MACS), ("n1", 0)]
+
+
+def test_what_computes_on_blocks_between_others_is_found_by_what_it_reads():
+    nodes = (*NODES[:2], node(2, "Add", ("x", "r"), "s"), node(3, "Relu", ("s",), "y"))
+    kernels = (
+        Kernel("Conv", ("t", "c", "r"), 1.0),
+        Kernel("Add", ("u",), 0.5, reads=("t", "v")),
+        Kernel("Relu", ("y",), 0.25, reads=("u",)),
+    )
+    profile = Profile(kernels, 2.0, same={"t": "r", "v": "x"})
+    found = alone(profile, Anatomy(nodes, {"c": MACS}, {}))
+    assert [(row.name, row.before_ms) for row in found.layers] == [
+        ("n0", 1.0), ("n2", 0.5), ("n3", 0.25),
+    ]  # fmt: skip

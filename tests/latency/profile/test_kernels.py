@@ -67,12 +67,13 @@ def test_changes_of_layout_count_for_what_computes_beside_them(read):
     profile = read(1, last=1)
     assert profile.kernels == (
         Kernel(
-            op="Conv", makes=("t1", "c", "a"), ms=0.5, layout_ms=0.03, is_blocked=True,
-            moved_bytes=123, input_shape=(1, 32, 8, 8), output_shape=(1, 32, 8, 8),
+            op="Conv", makes=("t1", "c", "a"), ms=0.5, reads=("t0",), layout_ms=0.03,
+            is_blocked=True, moved_bytes=123, input_shape=(1, 32, 8, 8), output_shape=(1, 32, 8, 8),
             weight_shape=(32, 32, 3, 3),
         ),
-        Kernel(op="If", makes=("y",), ms=0.03),
+        Kernel(op="If", makes=("y",), ms=0.03, reads=("a",)),
     )  # fmt: skip
+    assert profile.same == {"t0": "image", "t1": "a"}
     assert profile.run_ms == 0.6
 
 

@@ -31,8 +31,9 @@ class Model:
 
     Args:
         request: ``model``, the path of its file; ``feeds``, that of an .npz file of its inputs;
-            ``provider``, ONNX Runtime's name of where to compute; ``threads``; and ``profile``,
-            the beginning of the names of a profile's files, or None for none.
+            ``provider``, ONNX Runtime's name of where to compute, and its ``options``;
+            ``threads``; and ``profile``, the beginning of the names of a profile's files, or None
+            for none.
     """
 
     def __init__(self, request: Mapping[str, Any]) -> None:
@@ -48,9 +49,9 @@ class Model:
             _profile(options, request["profile"])
         onnxruntime.set_seed(RANDOM_SEED)
         self._base = _memory("VmRSS", reset=True)
-        places = list(dict.fromkeys([request["provider"], "CPUExecutionProvider"]))
+        places = {request["provider"]: request["options"], "CPUExecutionProvider": {}}
         self._engine = onnxruntime.InferenceSession(
-            request["model"], options, providers=places, enable_fallback=False
+            request["model"], options, providers=[*places.items()], enable_fallback=False
         )
         self.providers: list[str] = self._engine.get_providers()
 

@@ -113,6 +113,7 @@ class Child:
             model=str(task.model.absolute()),
             feeds=str(task.feeds),
             provider=task.place.runtime_name,
+            options=task.place.options(task.threads),
             threads=task.threads,
             profile=None if task.profile is None else str(task.profile),
         )

@@ -21,6 +21,9 @@ WAYS: Mapping[str, str] = {
 }
 """What brings a provider; packages of ONNX Runtime must not be installed together."""
 
+OWN_THREADS: Mapping[str, str] = {"openvino": "num_of_threads"}
+"""The option that says how many threads a provider has that brings its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -33,6 +36,10 @@ class Place:
 
     name: str
     runtime_name: str
+
+    def options(self, threads: int) -> dict[str, str]:
+        """Return the options with which a provider takes so many threads."""
+        return {OWN_THREADS[self.name]: str(threads)} if self.name in OWN_THREADS else {}
 
 
 def find_places(provider: str) -> tuple[Place, ...]:

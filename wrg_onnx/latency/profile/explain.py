@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wrg_onnx.graph import Node, Shape
 from wrg_onnx.latency.profile.kernels import Kernel, Profile
@@ -146,10 +146,11 @@ def alone(profile: Profile, file: Anatomy) -> SideBySide:
 def _layers(profile: Profile, file: Anatomy) -> dict[str, _Layer]:
     """Return what ran, by a tensor that it makes: that of the most multiplications, or its last."""
     makers = {name: node for node in file.nodes for name in node.outputs if name}
-    stops = {name for kernel in profile.kernels for name in kernel.makes}
+    kernels = [*_named(profile, file.nodes, makers)]
+    stops = {name for kernel in kernels for name in kernel.makes}
     taken: set[int] = set()
     layers: dict[str, _Layer] = {}
-    for number, kernel in enumerate(profile.kernels):
+    for number, kernel in enumerate(kernels):
         nodes = [*_fused(kernel, makers, stops, taken)]
         if not nodes:
             layers[f"\0{kernel.op}{number}"] = _Layer("(added)", kernel.op, kernel)
@@ -166,6 +167,24 @@ def _layers(profile: Profile, file: Anatomy) -> dict[str, _Layer]:
             _channels(file.shapes.get(main.input(0))),
         )
     return layers
+
+
+def _named(profile: Profile, nodes: Sequence[Node], makers: Mapping[str, Node]) -> Iterator[Kernel]:
+    """Yield the kernels, with the tensors of the file that they make in blocks.
+
+    Between two that compute in blocks an Add, say, computes on blocks, too, and makes what has no
+    name in the file. It is the node with the same operator that reads the same.
+    """
+    same = dict(profile.same)
+    readers = {(node.op, *sorted(filter(None, node.inputs))): node for node in reversed(nodes)}
+    for kernel in profile.kernels:
+        if not any(name in makers for name in kernel.makes):
+            node = readers.get((kernel.op, *sorted(same.get(name, name) for name in kernel.reads)))
+            if node is not None:
+                same[kernel.makes[0]] = node.outputs[0]
+                yield replace(kernel, makes=(*kernel.makes, *filter(None, node.outputs)))
+                continue
+        yield kernel
 
 
 def _fused(

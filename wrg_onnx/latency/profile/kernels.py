@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,7 +30,9 @@ class Kernel:
 
     Attributes:
         op: Its operator there.
-        makes: The tensors of the model that it makes, as far as they still have names.
+        makes: The tensors that it makes: those of the model by their names there, as far as they
+            still have them, others by what ONNX Runtime calls them.
+        reads: The tensors that it reads, likewise.
         ms: How long it takes in a run, median.
         layout_ms: How long the nodes take that bring its input into blocks, and its output out.
         is_blocked: Whether it computes on channels in blocks.
@@ -43,6 +45,7 @@ class Kernel:
     op: str
     makes: tuple[str, ...]
     ms: float
+    reads: tuple[str, ...] = ()
     layout_ms: float = 0.0
     is_blocked: bool = False
     moved_bytes: int = 0
@@ -67,10 +70,12 @@ class Profile:
         kernels: In the order in which they run; what only brings channels into blocks or out of
             them counts for its neighbour.
         run_ms: How long a run takes, median; with the profiler it is longer than without.
+        same: By the name of a tensor in blocks, that of the model's tensor that it holds.
     """
 
     kernels: tuple[Kernel, ...]
     run_ms: float
+    same: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_profile(profile: Path, optimised: Path, *, last: int) -> Profile:
@@ -89,7 +94,8 @@ def read_profile(profile: Path, optimised: Path, *, last: int) -> Profile:
         for place, event in _matched(nodes, events):
             found[place].append(event)
     kernels = [_kernel(node, events) for node, events in zip(nodes, found, strict=True)]
-    return Profile(tuple(_join_layout(nodes, kernels)), median(totals) / 1e3)
+    joined = tuple(_join_layout(nodes, kernels))
+    return Profile(joined, median(totals) / 1e3, dict(_same(nodes)))
 
 
 def _runs(
@@ -129,7 +135,7 @@ def _kernel(node: onnx.NodeProto, events: Sequence[Mapping[str, Any]]) -> Kernel
     if is_blocked and not _changes_layout(node):
         names.append(node.name.removesuffix(BLOCKED_SUFFIX))
     if not events:
-        return Kernel(node.op_type, tuple(names), 0.0, is_blocked=is_blocked)
+        return Kernel(node.op_type, tuple(names), 0.0, tuple(node.input), is_blocked=is_blocked)
     args = events[0]["args"]
     sizes = ("activation_size", "parameter_size", "output_size")
     inputs, outputs = args.get("input_type_shape", []), args.get("output_type_shape", [])
@@ -137,6 +143,7 @@ def _kernel(node: onnx.NodeProto, events: Sequence[Mapping[str, Any]]) -> Kernel
         op=node.op_type,
         makes=tuple(names),
         ms=median(event["dur"] for event in events) / 1e3,
+        reads=tuple(name for name in node.input if name),
         is_blocked=is_blocked,
         moved_bytes=sum(int(args.get(size, 0)) for size in sizes),
         input_shape=_shape(inputs, 0),
@@ -173,6 +180,17 @@ def _join_layout(nodes: Sequence[onnx.NodeProto], kernels: Sequence[Kernel]) -> 
         layout = host.layout_ms + kernels[place].ms
         joined[other] = replace(host, makes=makes, layout_ms=layout)
     return (kernel for kernel, layout in zip(joined, is_layout, strict=True) if not layout)
+
+
+def _same(nodes: Sequence[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
+    """Yield tensors in blocks and what they hold; what is sure of them comes last."""
+    for node in nodes:
+        if node.domain == BLOCKED_DOMAIN and not _changes_layout(node):
+            yield node.output[0], node.name.removesuffix(BLOCKED_SUFFIX)
+    for node in nodes:
+        if _changes_layout(node):
+            plain, blocked = node.input[0], node.output[0]
+            yield (plain, blocked) if node.op_type == OUT_OF_BLOCKS else (blocked, plain)
 
 
 def _changes_layout(node: onnx.NodeProto) -> bool:

@@ -25,8 +25,8 @@ def profile_models(
     """Run models in turns under the profiler.
 
     Args:
-        tasks: What to run, on the CPU: of other providers the profiler tells when they were asked,
-            not when they were done.
+        tasks: What to run, on the CPU: elsewhere the profiler tells when work was asked for, not
+            when it was done, or knows no layers.
         folder: Where ONNX Runtime may write: the weights once more, and a profile.
         timing: How long.
         rng: Decides the order in each round.
