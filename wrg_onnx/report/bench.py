@@ -59,7 +59,7 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
         table = table_of("layer", "ms", "share", "MACs")
         total = sum(row.before_ms or 0.0 for row in found.layers)
         for row in _slowest(found):
-            macs = "" if row.macs_before is None else f"{row.macs_before:,}"
+            macs = f"{row.macs_before:,}" if row.macs_before else ""
             share = _share(row.before_ms, total)
             table.add_row(escape(_name(row)), _ms(row.before_ms), share, macs)
     else:

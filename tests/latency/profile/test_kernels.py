@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from wrg_onnx.errors import DataError
 from wrg_onnx.latency import Timing
 from wrg_onnx.latency.fresh import write_feeds
 from wrg_onnx.latency.profile import profile_models
@@ -89,6 +90,15 @@ def test_times_are_medians_of_the_last_runs(read):
 
 def test_what_runs_in_a_branch_is_in_the_time_of_the_node_that_runs_it(read):
     assert read(2, last=1).kernels[1].ms == 0.06
+
+
+def test_a_profile_of_another_graph_is_refused(read, tmp_path):
+    read(1, last=1)
+    model = onnx.load(tmp_path / "o.onnx")
+    model.graph.node[1].name = "other"
+    onnx.save(model, tmp_path / "o.onnx")
+    with pytest.raises(DataError, match="profile lacks Conv 'other'"):
+        read_profile(tmp_path / "p.json", tmp_path / "o.onnx", last=1)
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -12,6 +12,7 @@ from typing import Any
 
 import onnx
 
+from wrg_onnx.errors import DataError
 from wrg_onnx.graph import Shape
 
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -85,6 +86,9 @@ def read_profile(profile: Path, optimised: Path, *, last: int) -> Profile:
         profile: The file of its profiler.
         optimised: The graph that it ran, as it wrote it, possibly without weights.
         last: How many runs count; those before are warm-up.
+
+    Raises:
+        DataError: If the two do not fit together.
     """
     nodes = [*onnx.load(optimised, load_external_data=False).graph.node]
     found: list[list[Mapping[str, Any]]] = [[] for _ in nodes]
@@ -93,6 +97,12 @@ def read_profile(profile: Path, optimised: Path, *, last: int) -> Profile:
         totals.append(total_us)
         for place, event in _matched(nodes, events):
             found[place].append(event)
+    if not all(found):
+        absent = nodes[next(place for place, events in enumerate(found) if not events)]
+        raise DataError(
+            f"ONNX Runtime's profile lacks {absent.op_type} '{absent.name}' of the graph that it "
+            "ran: layers cannot be told apart"
+        )
     kernels = [_kernel(node, events) for node, events in zip(nodes, found, strict=True)]
     joined = tuple(_join_layout(nodes, kernels))
     return Profile(joined, median(totals) / 1e3, dict(_same(nodes)))
@@ -134,8 +144,6 @@ def _kernel(node: onnx.NodeProto, events: Sequence[Mapping[str, Any]]) -> Kernel
     names = [name for name in node.output if name]
     if is_blocked and not _changes_layout(node):
         names.append(node.name.removesuffix(BLOCKED_SUFFIX))
-    if not events:
-        return Kernel(node.op_type, tuple(names), 0.0, tuple(node.input), is_blocked=is_blocked)
     args = events[0]["args"]
     sizes = ("activation_size", "parameter_size", "output_size")
     inputs, outputs = args.get("input_type_shape", []), args.get("output_type_shape", [])
