@@ -9,11 +9,11 @@ import math
 import pytest
 from rich.console import Console
 
-from wrg_onnx.latency import Latency, Noise, Ratio
+from wrg_onnx.latency import Latency, Noise, Ratio, Speed
 from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report import BenchReport
 from wrg_onnx.report.bench import bench_text
-from wrg_onnx.report.speed import change_text, noise_text, ratio_text
+from wrg_onnx.report.speed import change_text, noise_text, ratio_text, speed_text
 
 REPORT = BenchReport(
     provider="cpu",
@@ -160,4 +160,19 @@ def test_names_longer_than_the_terminal_are_folded_not_cut():
     ],
 )
 def test_a_ratio_is_claimed_only_where_it_is_known(ratio, text, cell):
-    assert (ratio_text(ratio), change_text(ratio)) == (text, cell)
+    assert ratio_text(ratio) == speed_text(pair(ratio)) == text
+    assert change_text(pair(ratio)) == cell
+
+
+def pair(ratio, tail=1.2):
+    latency = Latency(1, 1, 1, 1)
+    return Speed("cpu", latency, latency, ratio, Noise(None, tail))
+
+
+def test_a_noisy_machine_claims_no_speed_up_from_a_single_process():
+    noisy = pair(Ratio(1.42, 1.37, 1.48), tail=1.8)
+    assert change_text(noisy) == "not sure"
+    assert speed_text(noisy) == "not sure on so noisy a machine: 1.42x (1.37 to 1.48)"
+    same = pair(Ratio(1.0, 0.97, 1.05), tail=1.8)
+    assert change_text(same) == "within noise"
+    assert speed_text(same) == "no difference beyond the noise (0.97 to 1.05)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wrg_onnx.latency import Noise, Ratio
+from wrg_onnx.latency import Noise, Ratio, Speed
 
 WHAT_HELPS = (
     "close other programs, take fewer threads or more rounds, hold the clock (cpufreq governor "
@@ -22,13 +22,33 @@ def ratio_text(ratio: Ratio) -> str:
     return f"{ratio.value:.2f}x {between}"
 
 
-def change_text(ratio: Ratio) -> str:
+def speed_text(speed: Speed) -> str:
+    """Say the same of a model before and after.
+
+    Both ran in one process, whose interval does not know how processes differ: on a noisy machine
+    it is no claim.
+    """
+    said = ratio_text(speed.speedup)
+    if _is_blurred(speed):
+        return f"not sure on so noisy a machine: {said}"
+    return said
+
+
+def change_text(speed: Speed) -> str:
     """Say the same in a cell of a table, without the interval."""
+    ratio = speed.speedup
     if not ratio.is_known:
         return "not known"
     if not ratio.is_beyond_noise:
         return "within noise"
+    if _is_blurred(speed):
+        return "not sure"
     return f"{ratio.value:.2f}x faster" if ratio.value >= 1 else f"{1 / ratio.value:.2f}x slower"
+
+
+def _is_blurred(speed: Speed) -> bool:
+    ratio = speed.speedup
+    return speed.noise.is_much and ratio.is_known and ratio.is_beyond_noise
 
 
 def noise_text(noises: Iterable[Noise]) -> str | None:

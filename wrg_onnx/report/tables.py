@@ -35,7 +35,7 @@ from wrg_onnx.report.rows import (
     short_count,
     signed_change,
 )
-from wrg_onnx.report.speed import change_text, noise_text, ratio_text
+from wrg_onnx.report.speed import change_text, noise_text, speed_text
 from wrg_onnx.report.table_parts import MOST_ROWS, more_than_shown, table_of
 from wrg_onnx.report.unfinished import unfinished_lines
 
@@ -297,7 +297,7 @@ def _comparison(
             f"latency {one.provider}, median",
             f"{one.before.median_ms:.2f} ms",
             f"{one.after.median_ms:.2f} ms",
-            change_text(one.speedup),
+            change_text(one),
         )
         add(
             f"latency {one.provider}, p95",
@@ -305,7 +305,7 @@ def _comparison(
             f"{one.after.p95_ms:.2f} ms",
             "",
         )
-    said = [Text(f"Speed-up on {one.provider}: {ratio_text(one.speedup)}.") for one in speed]
+    said = [Text(f"Speed-up on {one.provider}: {speed_text(one)}.") for one in speed]
     noise = noise_text(one.noise for one in speed)
     said += [Text(f"Note: {noise}.", "yellow")] if noise else []
     if accuracy is None:
