@@ -15,7 +15,7 @@ import pytest
 
 import wrg_onnx
 from wrg_onnx.finetune import FinetuneOptions
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
+from wrg_onnx.pipeline.config import BenchConfig, DataOptions, PruneConfig, ValidateConfig
 from wrg_onnx.select import Criterion
 from wrg_onnx.tsod import FilterOptions, MakeOptions
 
@@ -41,6 +41,7 @@ OWN = {"data", "cache", "workers", "ratio"}
 @pytest.mark.parametrize(
     ("name", "records"),
     [
+        ("bench", [BenchConfig(), BenchConfig().timing, DataOptions()]),
         ("prune", [PruneConfig(0.5), DataOptions()]),
         ("validate", [ValidateConfig(), DataOptions()]),
         ("inspect", [PruneConfig(0.5), DataOptions()]),

@@ -10,7 +10,7 @@ import pytest
 from rule_calls import axes, call
 from strategies import analyse, build, normal
 
-from wrg_onnx.channels import mac_terms, total_cost
+from wrg_onnx.channels import mac_terms, node_macs, total_cost
 from wrg_onnx.channels.costs import multiplications
 from wrg_onnx.channels.units import Analysed
 
@@ -87,3 +87,13 @@ def test_packed_forms_count_the_queries_alone(op, inputs, attributes):
 def test_channels_last_conv_counts_its_places():
     made = call("NhwcConv", [axes((1, 6, 7, 4)), axes((2, 4, 3, 3))], [(1, 6, 7, 2)], version=1)
     assert lengths(made, axes((1, 6, 7, 2))) == [[2, 4, 3, 3, 1, 6, 7]]
+
+
+def test_multiplications_are_counted_by_node_as_in_the_sum_of_all():
+    body = "p = Relu(x)  t = MatMul(p, w)  m = MatMul(t, v)  y = Relu(m)"
+    text = f"net (float[1,5,8] x) => (float[o0,o1,o2] y) {{ {body} }}"
+    units = analyse(build(text, {"w": normal(8, 12), "v": normal(12, 2)})).units
+    assert node_macs(units) == {"t": 5 * 8 * 12, "m": 5 * 12 * 2}
+    assert sum(node_macs(units).values()) == total_cost(
+        mac_terms(units), np.ones(units.count, bool)
+    )

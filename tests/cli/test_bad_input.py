@@ -366,6 +366,21 @@ def test_bench_refuses_what_cannot_be_compared(refused, model, make_model, folde
     assert "only models with the same inputs" in refused("bench", model, "gray.onnx", code=2)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--threads", 0), "threads must be in 1 to"),
+        (("--threads", 100_000), "got 100000"),
+        (("--batch", "1,0"), "expected numbers from 1 on such as 1,8, got '1,0'"),
+        (("--batch", "all"), "expected numbers from 1 on such as 1,8, got 'all'"),
+        (("--processes", 0), "0 is not in the range"),
+        (("--provider", "abacus"), "provider abacus: this ONNX Runtime does not have it, but "),
+    ],
+)
+def test_bench_checks_its_options(refused, model, options, words):
+    assert words in refused("bench", model, *options, code=2)
+
+
 def test_inspect_checks_its_options(refused, model):
     assert "floor must be in (0, 1], got 7" in refused("inspect", model, "--floor", 7, code=2)
     assert "matches no node" in refused("inspect", model, "--keep", "nothing", code=2)

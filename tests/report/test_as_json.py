@@ -8,16 +8,63 @@ import math
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
-from wrg_onnx.latency import Latency
+from wrg_onnx.latency import Latency, Noise, Ratio
+from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report import BenchReport, ValidateReport, to_json
 
 
 def test_records_in_records_become_objects():
-    report = BenchReport("cpu", {"m.onnx": Latency(1.0, 2.0, 1.5, 9)}, {"x": (1, 3, 8, 8)})
+    layer = LayerTime("c", "Conv", 1, 2.0, 1.0, macs_before=8, macs_after=4, why="too small")
+    report = BenchReport(
+        provider="cpu",
+        latency={"m.onnx": Latency(1.0, 2.0, 1.5, 9)},
+        input_shapes={"x": (1, 3, 8, 8)},
+        batch=1,
+        threads=2,
+        runtime="1.32.0",
+        processes=2,
+        throughput={"m.onnx": 1000.0},
+        peak_bytes={"m.onnx": None},
+        processes_ms={"m.onnx": (1.0, 1.1)},
+        speedup={"n.onnx": Ratio(1.5, 1.4, 1.6)},
+        noise={"m.onnx": Noise(None, 1.2)},
+        profile={"n.onnx": SideBySide((layer,), 3.0, 2.0)},
+        notes=("a word",),
+    )
     assert json.loads(to_json(report)) == {
         "provider": "cpu",
         "latency": {"m.onnx": {"median_ms": 1.0, "p95_ms": 2.0, "mean_ms": 1.5, "runs": 9}},
         "input_shapes": {"x": [1, 3, 8, 8]},
+        "batch": 1,
+        "threads": 2,
+        "runtime": "1.32.0",
+        "processes": 2,
+        "throughput": {"m.onnx": 1000.0},
+        "peak_bytes": {"m.onnx": None},
+        "processes_ms": {"m.onnx": [1.0, 1.1]},
+        "speedup": {"n.onnx": {"value": 1.5, "low": 1.4, "high": 1.6}},
+        "noise": {"m.onnx": {"spread": None, "tail": 1.2}},
+        "profile": {
+            "n.onnx": {
+                "layers": [
+                    {
+                        "name": "c",
+                        "op": "Conv",
+                        "fused": 1,
+                        "before_ms": 2.0,
+                        "after_ms": 1.0,
+                        "layout_before_ms": 0.0,
+                        "layout_after_ms": 0.0,
+                        "macs_before": 8,
+                        "macs_after": 4,
+                        "why": "too small",
+                    }
+                ],
+                "before_ms": 3.0,
+                "after_ms": 2.0,
+            }
+        },
+        "notes": ["a word"],
     }
 
 

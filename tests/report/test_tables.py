@@ -14,9 +14,9 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Judged
 from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.finetune import Between, EpochResult
-from wrg_onnx.latency import Latency, Speed
+from wrg_onnx.latency import Latency, Noise, Ratio, Speed
 from wrg_onnx.recover import LayerFit
-from wrg_onnx.report import BenchReport, FinetuneReport, InspectReport, PruneReport, ValidateReport
+from wrg_onnx.report import FinetuneReport, InspectReport, PruneReport, ValidateReport
 from wrg_onnx.report.records import (
     ExportReport,
     FrozenReport,
@@ -25,7 +25,6 @@ from wrg_onnx.report.records import (
     SparsifyReport,
 )
 from wrg_onnx.report.tables import (
-    bench_text,
     export_text,
     finetune_text,
     inspect_text,
@@ -74,8 +73,20 @@ PRUNED = PruneReport(
         "9 images", scores(0.9), scores(0.85), (OutputAgreement("out[0]", 0.1234, 9, 0),)
     ),
     speed=(
-        Speed("cpu", Latency(1234.5, 2345.6, 1240, 50), Latency(617.25, 700, 620, 50)),
-        Speed("cuda", Latency(1.0, 2.0, 1.1, 50), Latency(2.0, 3.0, 2.1, 50)),
+        Speed(
+            provider="cpu",
+            before=Latency(1234.5, 2345.6, 1240, 50),
+            after=Latency(617.25, 700, 620, 50),
+            speedup=Ratio(2.0, 1.9, 2.1),
+            noise=Noise(None, 1.2),
+        ),
+        Speed(
+            provider="cuda",
+            before=Latency(1.0, 2.0, 1.1, 50),
+            after=Latency(2.0, 3.0, 2.1, 50),
+            speedup=Ratio(0.5, 0.45, 0.55),
+            noise=Noise(None, 1.2),
+        ),
     ),
     groups=(),
     notes=("something to know",),
@@ -93,6 +104,8 @@ def test_a_pruning_is_shown_before_and_after():
         "file 553.00 MB 221.00 MB -60.0%",
         "latency cpu, median 1234.50 ms 617.25 ms 2.00x faster",
         "latency cuda, median 1.00 ms 2.00 ms 2.00x slower",
+        "Speed-up on cpu: 2.00x (1.90 to 2.10).",
+        "Speed-up on cuda: 0.50x (0.45 to 0.55).",
         "max F 0.900 0.850 -0.050",
         "relative error of 'out[0]' 0.123",
         "Judged on 9 images.",
@@ -223,14 +236,23 @@ def test_markup_in_names_is_shown_as_it_is():
     odd = dataclasses.replace(PRUNED, model=name, output=None, notes=("about [red]it[/red]",))
     assert name in show(prune_text(odd))
     assert "about [red]it[/red]" in show(prune_text(odd))
-    assert name in show(bench_text(BenchReport("cpu", {name: Latency(1, 1, 1, 1)}, {"x": (1,)})))
 
 
-def test_a_bench_is_relative_to_the_first_model():
-    latency = {"a.onnx": Latency(2, 3, 2, 5), "b.onnx": Latency(1, 2, 1, 5)}
-    shown = rows(show(bench_text(BenchReport("cpu", latency, {"x": (1, 3, 8, 8)}))))
-    assert shown[0] == "ONNX Runtime on cpu, input x 1x3x8x8"
-    assert shown[2:] == ["a.onnx 2.00 3.00 1.00x 5", "b.onnx 1.00 2.00 2.00x 5"]
+def test_what_is_no_faster_than_the_noise_is_not_called_faster():
+    (cpu, _) = PRUNED.speed
+    noisy = dataclasses.replace(cpu, speedup=Ratio(1.02, 0.97, 1.05), noise=Noise(None, 1.8))
+    for record, text in (
+        (dataclasses.replace(PRUNED, speed=(noisy,)), prune_text),
+        (
+            ValidateReport("a.onnx", "b.onnx", (), BEFORE, AFTER, accuracy=None, speed=(noisy,)),
+            validate_text,
+        ),
+    ):
+        shown = rows(show(text(record)))
+        assert "latency cpu, median 1234.50 ms 617.25 ms within noise" in shown
+        assert "Speed-up on cpu: no difference beyond the noise (0.97 to 1.05)." in shown
+        assert "Note: this machine is noisy: one call in 20 takes 1.8 times" in " ".join(shown)
+    assert "noisy" not in show(prune_text(PRUNED))
 
 
 def inspected(groups, frozen):
@@ -305,12 +327,6 @@ def test_an_export_says_which_weights_were_taken_and_what_was_warned_of():
         "Weights: ['state_dict'] of 'w[0].pt'.",
         "Note: torch warned: [bold].",
     ]
-
-
-def test_names_longer_than_the_terminal_are_folded_not_cut():
-    name = "/".join(["a_very_long_folder_name"] * 6) + ".onnx"
-    text = show(bench_text(BenchReport("cpu", {name: Latency(1, 1, 1, 1)}, {"x": (1,)})))
-    assert name in text.replace("\n", "").replace(" ", "").replace("1.001.001.00x1", "")
 
 
 TUNED = FinetuneReport(

@@ -7,6 +7,7 @@ from wrg_onnx.channels.costs import (
     byte_terms,
     count_parameters,
     mac_terms,
+    node_macs,
     parameter_terms,
     total_cost,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "is_parameter",
     "mac_terms",
     "meet_demands",
+    "node_macs",
     "parameter_terms",
     "random_feeds",
     "told_inputs",

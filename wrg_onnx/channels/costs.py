@@ -75,6 +75,23 @@ def mac_terms(units: Units) -> tuple[CostTerm, ...]:
     )
 
 
+def node_macs(units: Units) -> dict[str, int]:
+    """Count the multiply-accumulate operations of each node, as ``mac_terms`` does.
+
+    Returns:
+        By the first tensor that a node makes; those that make none are not there.
+    """
+    counts: dict[str, int] = {}
+    for analysed in units.nodes.values():
+        macs = sum(
+            math.prod(axes.shape[axis] for axes, chosen in factors for axis in chosen)
+            for factors in multiplications(analysed)
+        )
+        if macs:
+            counts[analysed.call.node.outputs[0]] = macs
+    return counts
+
+
 def multiplications(analysed: Analysed) -> Iterator[LengthProduct]:
     """Yield what a node multiplies; nothing for operators that treat elements one by one.
 

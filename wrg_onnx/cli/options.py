@@ -57,6 +57,21 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"expected numbers separated by commas, got '{value}'", param, ctx)
 
 
+class Counts(click.ParamType[tuple[int, ...]]):
+    """``1,8``: numbers of something, separated by commas."""
+
+    name = "N,M"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"expected numbers from 1 on such as 1,8, got '{value}'", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """``state=2x1x128``: the shape of one input."""
 
@@ -223,6 +238,11 @@ def limit_options(function: Function) -> Function:
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+SEED_OPTION = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True,
+    help="Seed of everything random.",
+)  # fmt: skip
+
 
 def run_options(function: Function) -> Function:
     """Add the options of every command that runs a model."""
@@ -231,10 +251,7 @@ def run_options(function: Function) -> Function:
             "--provider", type=choice_of(Provider), default=Provider.AUTO.value,
             show_default=True, help="Where ONNX Runtime computes.",
         ),
-        click.option(
-            "--seed", type=click.IntRange(min=0), default=0, show_default=True,
-            help="Seed of everything random.",
-        ),
+        SEED_OPTION,
         JSON_OPTION,
     )  # fmt: skip
     return add_options(options, function)

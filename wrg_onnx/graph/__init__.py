@@ -22,7 +22,7 @@ from wrg_onnx.graph.returned import KEYS, origins
 from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, file_bytes, save
-from wrg_onnx.graph.session import Session, open_session, resolve_provider
+from wrg_onnx.graph.session import Session, open_session, resolve_provider, runtime
 from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread
@@ -91,6 +91,7 @@ __all__ = [
     "relative_difference",
     "resolve_provider",
     "run_once",
+    "runtime",
     "save",
     "stored_bytes",
     "subgraphs",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolve_provider
-from wrg_onnx.latency.compare import Latency, compare_latency
+from wrg_onnx.latency.compare import Runner, take_turns, timed
+from wrg_onnx.latency.interval import Noise, Ratio, compare_medians, find_noise
+from wrg_onnx.latency.times import Latency, Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +22,16 @@ class Speed:
         provider: Where ONNX Runtime computed.
         before: The original's latency.
         after: The pruned model's.
+        speedup: How many times as fast as the original the pruned model is, with what the turns
+            leave open. Both ran in this process: how processes differ it does not know.
+        noise: How much times of one model differ, of the noisier of both.
     """
 
     provider: str
     before: Latency
     after: Latency
-
-    @property
-    def speedup(self) -> float:
-        """Median of the original over median of the pruned model."""
-        return self.before.median_ms / self.after.median_ms
+    speedup: Ratio
+    noise: Noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Timing:
 
     Attributes:
         warmup: Runs of each model before the clock counts.
-        rounds: Timed runs of each model, at most.
+        rounds: Turns of each model, at most.
         budget_s: No round starts later than this, but at least 5 are made.
 
     Raises:
@@ -73,8 +75,8 @@ def time_models(
     provider: Provider,
     timing: Timing,
     rng: np.random.Generator,
-) -> Mapping[str, Latency]:
-    """Time models in ONNX Runtime as a user would deploy them, in interleaved rounds.
+) -> Mapping[str, Times]:
+    """Time models in this process, as a user would deploy them, in interleaved rounds.
 
     Args:
         models: The models by name, or sessions of them at the provider. All take the same feeds.
@@ -84,17 +86,43 @@ def time_models(
         rng: Decides the order in each round.
 
     Returns:
-        The latency by name.
+        The times by name, of one process and with one call a turn.
     """
     sessions = {
         name: model if isinstance(model, Session) else open_session(model, provider=provider)
         for name, model in models.items()
     }
     runners = {name: _runner(session, feeds) for name, session in sessions.items()}
-    return compare_latency(
+    turns = take_turns(
         runners, warmup=timing.warmup, rounds=timing.rounds, rng=rng, budget_s=timing.budget_s
     )
+    return {name: Times((times,)) for name, times in turns.items()}
 
 
-def _runner(session: Session, feeds: Mapping[str, Array]) -> Callable[[], object]:
-    return lambda: session.run(feeds)
+def time_pair(
+    before: Session,
+    after: Session,
+    feeds: Mapping[str, Array],
+    provider: Provider,
+    timing: Timing,
+    rng: np.random.Generator,
+) -> Speed:
+    """Time a model and what became of it in this process.
+
+    Args:
+        before: A session of the original at the provider.
+        after: One of the pruned model.
+        feeds: One input of both.
+        provider: ``CPU`` or ``CUDA``.
+        timing: How long to measure.
+        rng: Decides the order in each round, and draws for the interval.
+    """
+    times = time_models({"before": before, "after": after}, feeds, provider, timing, rng)
+    first, second = times["before"], times["after"]
+    noise = max(find_noise(first), find_noise(second), key=lambda found: found.tail)
+    ratio = compare_medians(first, second, rng)
+    return Speed(provider.value, first.latency, second.latency, ratio, noise)
+
+
+def _runner(session: Session, feeds: Mapping[str, Array]) -> Runner:
+    return timed(lambda: session.run(feeds))

@@ -2,68 +2,198 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import tempfile
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import EncodeError
 
-from wrg_onnx.channels import random_feeds
+from wrg_onnx.channels import node_macs, random_feeds
 from wrg_onnx.errors import UsageError
-from wrg_onnx.graph import Graph, Provider, fill_inputs
-from wrg_onnx.latency import Timing, available_providers, time_models
-from wrg_onnx.pipeline.config import DataOptions
+from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
+from wrg_onnx.latency import Ratio, compare_medians, find_noise
+from wrg_onnx.latency.fresh import (
+    Measured,
+    Place,
+    Task,
+    check_threads,
+    find_places,
+    time_fresh,
+    write_feeds,
+)
+from wrg_onnx.latency.profile import Anatomy, SideBySide, alone, profile_models, side_by_side
+from wrg_onnx.pipeline.analyse import analyse_graph
+from wrg_onnx.pipeline.batches import Batch, batches_of
+from wrg_onnx.pipeline.config import BenchConfig, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.report.records import BenchReport, BenchReports
 
+PROFILED = "cpu"
+"""Where a profile is taken: elsewhere ONNX Runtime tells when work was asked for, not when it was
+done, or compiles several layers to one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    """A model that is timed.
+
+    Attributes:
+        label: What reports call it.
+        file: Where the processes read it.
+        graph: What was read.
+    """
+
+    label: str
+    file: Path
+    graph: Graph
+
 
 def bench(
-    sources: Sequence[Source],
-    options: DataOptions,
-    *,
-    provider: Provider = Provider.AUTO,
-    timing: Timing | None = None,
-    seed: int = 0,
+    sources: Sequence[Source], options: DataOptions, config: BenchConfig | None = None
 ) -> Result[BenchReports]:
-    """Time models side by side on the same random input.
+    """Time models side by side on the same random input, each in processes of its own.
 
     Args:
         sources: The models. All must have the same inputs.
         options: Tells the size of an image input that leaves it open.
-        provider: Where; ``AUTO`` measures on the CPU and, where it is there, on CUDA.
-        timing: How long.
-        seed: Seed of the input and of the order in each round.
+        config: Where, how long, with how many threads and at which batches.
 
     Returns:
-        A report per provider.
+        A report per provider and batch.
 
     Raises:
-        UsageError: If the models' inputs differ, or a file is named twice.
-        ModelError: If a model is not a valid one.
+        UsageError: If the models' inputs differ, a file is named twice, or an option is out of its
+            range.
+        ModelError: If a model is not a valid one, or a process dies of it.
+        DataError: If ONNX Runtime fails on the inputs.
     """
+    config = config or BenchConfig()
     paths = [source for source in sources if isinstance(source, Path)]
     if len({*paths}) != len(paths):
         raise UsageError("bench: a model is named twice")
-    graphs: dict[str, Graph] = {}
-    for source in sources:
-        graph = fill_inputs(read_source(source), options.values)
-        graphs[_free_name(graph.name, graphs)] = graph
-    first, *others = graphs.values()
-    for other in others:
-        if other.inputs != first.inputs:
-            raise UsageError(
-                f"'{other.name}' has other inputs than '{first.name}': only models with the same "
-                "inputs can be timed side by side"
-            )
-    shapes = concrete_shapes(first, options)
-    feeds = random_feeds(first, shapes, np.random.default_rng(seed))
-    reports = []
-    for place in available_providers(provider):
-        rng = np.random.default_rng(seed)
-        latency = time_models(graphs, feeds, place, timing or Timing(), rng)
-        reports.append(BenchReport(place.value, latency, shapes))
+    threads = check_threads(config.threads)
+    places = find_places(config.provider)
+    if config.profile and PROFILED not in [place.name for place in places]:
+        raise UsageError(
+            f"profile is for provider {PROFILED}: on {config.provider} ONNX Runtime's profiler "
+            "does not tell what each layer takes"
+        )
+    with tempfile.TemporaryDirectory(prefix="wrg-onnx-bench-") as name:
+        models = _read(sources, options, Path(name))
+        first = models[0].graph
+        shapes = concrete_shapes(first, options)
+        batches = [*batches_of(first.inputs, shapes, options.shapes, config.batches)]
+        reports = []
+        for place in places:
+            for batch in batches:
+                bench_one = _Bench(models, place, threads, batch, config, Path(name))
+                reports.append(bench_one.report())
     return Result(BenchReports(tuple(reports)))
+
+
+def _read(sources: Sequence[Source], options: DataOptions, folder: Path) -> list[_Model]:
+    """Read the models, and put those that are in memory where processes find them."""
+    models: list[_Model] = []
+    for number, source in enumerate(sources):
+        graph = fill_inputs(read_source(source), options.values)
+        label = _free_name(graph.name, [model.label for model in models])
+        file = source if isinstance(source, Path) else folder / f"memory{number}.onnx"
+        if isinstance(source, bytes):
+            file.write_bytes(source)
+        elif not isinstance(source, Path):
+            try:
+                file.write_bytes(source.SerializeToString())
+            except EncodeError:  # a message ends at 2 GiB
+                save(graph, file, external_data=True)
+        models.append(_Model(label, file, graph))
+    first = models[0].graph
+    for other in models[1:]:
+        if other.graph.inputs != first.inputs:
+            raise UsageError(
+                f"'{other.graph.name}' has other inputs than '{first.name}': only models with the "
+                "same inputs can be timed side by side"
+            )
+    return models
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bench:
+    """Models side by side in one place at one batch."""
+
+    models: Sequence[_Model]
+    place: Place
+    threads: int
+    batch: Batch
+    config: BenchConfig
+    folder: Path
+
+    def report(self) -> BenchReport:
+        """Measure, and say what was found."""
+        rng = np.random.default_rng(self.config.seed)
+        feeds = self.folder / "feeds.npz"
+        write_feeds(feeds, random_feeds(self.models[0].graph, self.batch.shapes, rng))
+        tasks = [
+            Task(model.label, model.file, feeds, self.place, self.threads, self.batch.shapes)
+            for model in self.models
+        ]
+        timing, processes = self.config.timing, self.config.processes
+        found = time_fresh(tasks, timing, rng, processes=processes)
+        latency = {label: one.times.latency for label, one in found.items()}
+        return BenchReport(
+            provider=self.place.name,
+            latency=latency,
+            input_shapes=self.batch.shapes,
+            batch=self.batch.samples,
+            threads=self.threads,
+            runtime=runtime().__version__,
+            processes=min(processes, timing.rounds),
+            throughput={
+                label: 1e3 * self.batch.samples / one.median_ms for label, one in latency.items()
+            },
+            peak_bytes={label: one.peak_bytes for label, one in found.items()},
+            processes_ms={label: one.times.process_medians_ms for label, one in found.items()},
+            speedup=dict(_ratios(found, rng)),
+            noise={label: find_noise(one.times) for label, one in found.items()},
+            profile=dict(self._profile(tasks, rng)) if self._is_profiled else {},
+            notes=(self.batch.note,) if self.batch.note else (),
+        )
+
+    @property
+    def _is_profiled(self) -> bool:
+        return self.config.profile and self.place.name == PROFILED
+
+    def _profile(
+        self, tasks: Sequence[Task], rng: np.random.Generator
+    ) -> Iterator[tuple[str, SideBySide]]:
+        """Yield each model but the first beside that; a single one by itself."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            found = profile_models(tasks, Path(name), self.config.timing, rng)
+        files = {model.label: _anatomy(model.graph, self.batch.shapes) for model in self.models}
+        first, *others = found
+        if not others:
+            yield first, alone(found[first], files[first])
+        for other in others:
+            yield other, side_by_side(found[first], files[first], found[other], files[other])
+
+
+def _ratios(found: Mapping[str, Measured], rng: np.random.Generator) -> Iterator[tuple[str, Ratio]]:
+    first, *others = found
+    for other in others:
+        yield other, compare_medians(found[first].times, found[other].times, rng)
+
+
+def _anatomy(graph: Graph, shapes: Mapping[str, Shape]) -> Anatomy:
+    """Say what a file tells of its nodes at the shapes that it is timed at."""
+    model = analyse_graph(fit_to_kernels(graph), shapes)
+    return Anatomy(
+        nodes=model.graph.nodes,
+        macs=node_macs(model.units),
+        shapes={name: axes.shape for name, axes in model.units.axes.items()},
+    )
 
 
 def _free_name(name: str, taken: Container[str]) -> str:

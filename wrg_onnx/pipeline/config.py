@@ -14,9 +14,11 @@ from wrg_onnx.errors import UsageError
 from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.graph import Provider, Shape
 from wrg_onnx.latency import Timing
+from wrg_onnx.latency.fresh import PROCESSES
 from wrg_onnx.select import Criterion, Scope
 
 __all__ = [
+    "BenchConfig",
     "BudgetKind",
     "DataOptions",
     "FinetuneConfig",
@@ -242,6 +244,38 @@ class ValidateConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchConfig:
+    """How models are timed.
+
+    Attributes:
+        provider: Where: ``auto``, or a provider of ONNX Runtime by its name.
+        threads: How many ONNX Runtime has in a process; None for one a core.
+        batches: How many samples a run has, one after the other; None for what the inputs say.
+        timing: How long, for each of them.
+        processes: How many processes of each model, one after the other.
+        profile: Whether to look into the models, layer by layer.
+        seed: Seed of the inputs and of every order.
+    """
+
+    provider: str = Provider.AUTO.value
+    threads: int | None = None
+    batches: tuple[int, ...] | None = None
+    timing: Timing = field(default_factory=lambda: Timing(warmup=5, rounds=50, budget_s=60.0))
+    processes: int = PROCESSES
+    profile: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if self.processes < 1:
+            raise UsageError(f"processes must be at least 1, got {self.processes}")
+        if self.batches is not None and not all(batch > 0 for batch in self.batches):
+            raise UsageError(f"batch must be at least 1, got {min(self.batches)}")
+        if self.batches is not None and not self.batches:
+            raise UsageError("batch must name at least one")
 
 
 @dataclass(frozen=True, slots=True)

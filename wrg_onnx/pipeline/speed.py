@@ -8,7 +8,7 @@ import numpy as np
 
 from wrg_onnx.channels import random_feeds
 from wrg_onnx.graph import Graph, Provider, Session, open_session, resolve_provider
-from wrg_onnx.latency import Speed, Timing, available_providers, time_models
+from wrg_onnx.latency import Speed, Timing, available_providers, time_pair
 from wrg_onnx.pipeline.analyse import Model
 
 
@@ -52,7 +52,5 @@ def measure_speed(
     found = []
     for place in available_providers(provider):
         pair = opened if place is opened.provider else open_pair(model.graph, pruned, place)
-        both = {"before": pair.original, "after": pair.pruned}
-        latency = time_models(both, feeds, place, timing, rng)
-        found.append(Speed(place.value, latency["before"], latency["after"]))
+        found.append(time_pair(pair.original, pair.pruned, feeds, place, timing, rng))
     return tuple(found)

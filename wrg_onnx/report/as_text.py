@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 
 from wrg_onnx.calibrate import CacheReport
+from wrg_onnx.report.bench import bench_text
 from wrg_onnx.report.cache import cache_text
 from wrg_onnx.report.records import (
     BenchReport,
@@ -19,7 +20,6 @@ from wrg_onnx.report.records import (
     ValidateReport,
 )
 from wrg_onnx.report.tables import (
-    bench_text,
     export_text,
     finetune_text,
     inspect_text,

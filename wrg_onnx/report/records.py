@@ -9,7 +9,8 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.evaluate.polygraphy import Exported
 from wrg_onnx.finetune import Between, EpochResult
-from wrg_onnx.latency import Latency, Speed
+from wrg_onnx.latency import Latency, Noise, Ratio, Speed
+from wrg_onnx.latency.profile import SideBySide
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report.budget import BudgetReport
 from wrg_onnx.report.unfinished import Unfinished
@@ -217,17 +218,42 @@ class PruneReport:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """Latency side by side.
+    """Latency side by side, in one place at one batch.
 
     Attributes:
         provider: Where ONNX Runtime computed.
         latency: By file.
         input_shapes: The shape of each input that was fed.
+        batch: How many samples a run had.
+        threads: How many threads ONNX Runtime had in each process.
+        runtime: Its version.
+        processes: In how many processes each model ran, one after the other.
+        throughput: Samples a second at the median, by file.
+        peak_bytes: By file, the most memory that a process held beyond what it held before it read
+            the model (Python, ONNX Runtime, the inputs): resident memory of the host, median of the
+            processes; None where the system does not tell.
+        processes_ms: By file, the median of each of its processes.
+        speedup: How many times as fast as the first file each other one is, by file.
+        noise: How much times of a file differ among themselves, by file.
+        profile: By file, its layers beside those of the first one; of a single file those alone.
+            Empty without a profile.
+        notes: What a user should know.
     """
 
     provider: str
     latency: Mapping[str, Latency]
     input_shapes: Mapping[str, tuple[int, ...]]
+    batch: int
+    threads: int
+    runtime: str
+    processes: int
+    throughput: Mapping[str, float]
+    peak_bytes: Mapping[str, int | None]
+    processes_ms: Mapping[str, tuple[float, ...]]
+    speedup: Mapping[str, Ratio] = field(default_factory=dict)
+    noise: Mapping[str, Noise] = field(default_factory=dict)
+    profile: Mapping[str, SideBySide] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +285,7 @@ class ValidateReport:
 
 @dataclass(frozen=True, slots=True)
 class BenchReports:
-    """Latency side by side, on each provider that was measured."""
+    """Latency side by side, on each provider and at each batch that was measured."""
 
     providers: tuple[BenchReport, ...]
 

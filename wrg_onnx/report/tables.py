@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 from rich.console import Group, RenderableType
@@ -16,7 +16,6 @@ from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.exported import exported_line
 from wrg_onnx.report.records import (
-    BenchReport,
     ExportReport,
     FinetuneReport,
     FrozenReport,
@@ -36,10 +35,9 @@ from wrg_onnx.report.rows import (
     short_count,
     signed_change,
 )
+from wrg_onnx.report.speed import change_text, noise_text, speed_text
+from wrg_onnx.report.table_parts import MOST_ROWS, more_than_shown, table_of
 from wrg_onnx.report.unfinished import unfinished_lines
-
-MOST_ROWS = 20
-"""How many groups or reasons a table shows; JSON has all."""
 
 NOT_WRITTEN = "(nothing written)"
 
@@ -167,24 +165,6 @@ def validate_text(report: ValidateReport) -> RenderableType:
     return Group(*lines)
 
 
-def bench_text(report: BenchReport) -> RenderableType:
-    """Show latency side by side."""
-    shapes = ", ".join(
-        f"{k} {'x'.join(map(str, v)) or 'scalar'}" for k, v in report.input_shapes.items()
-    )
-    table = table_of("model", "median ms", "p95 ms", "speed-up", "runs")
-    first = next(iter(report.latency.values()))
-    for name, latency in report.latency.items():
-        table.add_row(
-            escape(name),
-            f"{latency.median_ms:.2f}",
-            f"{latency.p95_ms:.2f}",
-            f"{first.median_ms / latency.median_ms:.2f}x",
-            str(latency.runs),
-        )
-    return Group(Text(f"ONNX Runtime on {report.provider}, input {shapes}", "bold"), table)
-
-
 def export_text(report: ExportReport) -> RenderableType:
     """Show what an export wrote."""
     lines = [
@@ -273,13 +253,13 @@ def inspect_text(report: InspectReport) -> RenderableType:
             escape(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
         )
     if report.groups:
-        lines += [groups, *_more(len(report.groups), "layer widths")]
+        lines += [groups, *more_than_shown(len(report.groups), "layer widths")]
     if report.frozen:
         frozen = table_of("why units stay", "units", "they hold", "ratio if freed")
         for row in report.frozen[:MOST_ROWS]:
             freed = "-" if row.largest_ratio is None else f"{row.largest_ratio:.1%}"
             frozen.add_row(_why(row), f"{row.units}", f"{row.share:.1%}", freed)
-        lines += [frozen, *_more(len(report.frozen), "reasons")]
+        lines += [frozen, *more_than_shown(len(report.frozen), "reasons")]
     return Group(*lines, *_choices(report.choices))
 
 
@@ -298,16 +278,11 @@ def _choices(choices: Mapping[str, str]) -> Iterator[Text]:
     for choice, nodes in list(alike.items())[:MOST_ROWS]:
         more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
         yield Text(f"Choice at '{nodes[0]}'{more}: {choice}.")
-    yield from _more(len(alike), "choices")
-
-
-def _more(count: int, what: str) -> Iterator[Text]:
-    if count > MOST_ROWS:
-        yield Text(f"... and {count - MOST_ROWS} more {what}; --json lists all.")
+    yield from more_than_shown(len(alike), "choices")
 
 
 def _comparison(
-    costs: Iterable[Row], accuracy: Accuracy | None, speed: Iterable[Speed]
+    costs: Iterable[Row], accuracy: Accuracy | None, speed: Sequence[Speed]
 ) -> RenderableType:
     cut = accuracy is not None and accuracy.cut is not None
     table = table_of("", "before", *(["cut"] if cut else []), "after", "change")
@@ -322,7 +297,7 @@ def _comparison(
             f"latency {one.provider}, median",
             f"{one.before.median_ms:.2f} ms",
             f"{one.after.median_ms:.2f} ms",
-            f"{one.speedup:.2f}x faster" if one.speedup >= 1 else f"{1 / one.speedup:.2f}x slower",
+            change_text(one),
         )
         add(
             f"latency {one.provider}, p95",
@@ -330,8 +305,11 @@ def _comparison(
             f"{one.after.p95_ms:.2f} ms",
             "",
         )
+    said = [Text(f"Speed-up on {one.provider}: {speed_text(one)}.") for one in speed]
+    noise = noise_text(one.noise for one in speed)
+    said += [Text(f"Note: {noise}.", "yellow")] if noise else []
     if accuracy is None:
-        return table
+        return Group(table, *said)
     for row in accuracy_rows(accuracy):
         add(*row)
     judged = f"Judged on {accuracy.data}."
@@ -340,12 +318,4 @@ def _comparison(
         judged += f" Not judged, since of no numbers: {names}."
     if cut:
         judged += " The column 'cut' is the model before its recovery."
-    return Group(table, Text(judged))
-
-
-def table_of(*titles: str) -> Table:
-    """Return an empty table whose first column is of names and whose others are of numbers."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
-    return table
+    return Group(table, *said, Text(judged))

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from wrg_onnx.report.tables import table_of
+from wrg_onnx.report.table_parts import table_of
 from wrg_onnx.tsod import FilterReport, MakeReport
 
 MOST_NAMED = 5

@@ -128,6 +128,17 @@ def read_count(name: str, value: int) -> int:
     return int(value)
 
 
+def read_counts(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    """Take an integer, or several. Whether they are in their range, the record says.
+
+    Raises:
+        UsageError: If it is something else.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(read_count(name, number) for number in value)
+    return (read_count(name, value),)
+
+
 def read_flag(name: str, value: bool) -> bool:
     """Take True or False.
 
