@@ -19,7 +19,11 @@ PRUNE = {"ratio": 0.5, "criterion": "l1"}
         ({"ratio": 1.2}, r"ratio must be in \[0, 1\), got 1.2"),
         ({"ratio": "half"}, "ratio must be a number, got 'half'"),
         ({"ratio": True}, "ratio must be a number, got True"),
-        ({"budget": "bytes"}, "budget must be one of 'params', 'macs', got 'bytes'"),
+        (
+            {"budget": "hours"},
+            "budget must be one of 'params', 'macs', 'bytes', 'latency', got 'hours'",
+        ),
+        ({"max_macs": 5}, "give one of ratio, max_params"),
         ({"criterion": "best"}, "criterion must be one of 'sel', 'w', .*'taylor', got 'best'"),
         ({"scope": None}, "scope must be one of 'global', 'uniform', got None"),
         ({"recover": "all"}, "recover must be one of 'none', 'bias', 'ridge', 'finetune', got"),

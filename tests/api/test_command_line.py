@@ -14,7 +14,15 @@ from wrg_onnx.cli import main
 from wrg_onnx.cli.app import COMMANDS
 from wrg_onnx.cli.criterion import CriterionChoice
 from wrg_onnx.cli.export import Shape
-from wrg_onnx.cli.options import Counts, ImageSize, InputNumber, InputShape, Numbers
+from wrg_onnx.cli.options import (
+    Alignment,
+    Amount,
+    Counts,
+    ImageSize,
+    InputNumber,
+    InputShape,
+    Numbers,
+)
 
 CONTEXT = click.Context(main)
 FUNCTIONS = {name: name for name in COMMANDS if name != "tsod"}
@@ -46,6 +54,7 @@ def other_value(option):
         CriterionChoice: ("l1", "l1"), Shape: ("1x3x8x8", (1, 3, 8, 8)),
         ImageSize: ("48x64", (48, 64)), Numbers: ("3,2,1", (3.0, 2.0, 1.0)),
         Counts: ("1,8", (1, 8)), InputShape: ("x=1x2", ("x", (1, 2))),
+        Amount: ("1.5M", 1.5e6), Alignment: ("8", 8),
         InputNumber: ("x=3.5", ("x", 3.5)), click.Path: ("some.onnx", Path("some.onnx")),
     }  # fmt: skip
     if type(kind) in known:

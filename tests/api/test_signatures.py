@@ -34,7 +34,7 @@ NAMES = [
 each_function = pytest.mark.parametrize("name", NAMES)
 
 
-OWN = {"data", "cache", "workers", "ratio"}
+OWN = {"data", "cache", "workers", "ratio", "budget"}
 """Those whose records hold another type than the user gives, and the one without a default."""
 
 
@@ -127,5 +127,5 @@ def test_a_users_file_passes_mypy_strict(tmp_path):
         )  # fmt: skip
         found.append(done.stdout)
     assert found[0].startswith("Success"), found[0]
-    assert 'incompatible type "str"; expected "float"' in found[1]
+    assert 'incompatible type "str"; expected "float | None"' in found[1]
     assert '"PruneReport" has no attribute "nothing"' in found[1]
