@@ -14,8 +14,9 @@ ROOT = Path(wrg_onnx.__file__).parent
 FOLDERS = ["", *sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))]
 PUBLIC = {
     "select": "Axis Budget Candidates Criterion Measured Products RepairOrder Scope Scores "
-    "Selection UnitValues all_criteria criterion_names expected_jaccard halves_jaccard jaccard knapsack_order "
-    "largest_ratio per_unit register_criterion removal_order repair_order score select",
+    "Selection UnitValues all_criteria criterion_names expected_jaccard halves_jaccard jaccard "
+    "knapsack_order largest_ratio per_unit register_criterion removal_order repair_order score "
+    "select",
     "factors": "ACTIVATION BATCH_SCALE BoolArray Consumer DISTANCE Factor Float64Array GRADIENT "
     "IntArray L1 L2 LARGEST LayerValues RANK Source Statistics WEIGHT from_source",
     "calibrate": "Cache CacheReport CertaintyFunction CollectOptions Collected Measurements Tap "
