@@ -174,7 +174,7 @@ def recipe_for(options: argparse.Namespace) -> Recipe:
     Raises:
         UsageError: If an option is out of its range.
     """
-    rate = NORMALISED if options.batch_norm or options.net == "small_unet" else PLAIN
+    rate = NORMALISED if options.batch_norm or options.net != "vgg16_sod" else PLAIN
     return Recipe(
         steps=options.steps,
         batch=options.batch,
