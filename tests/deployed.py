@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import pytest
 from strategies import normal
 
 from wrg_onnx.data.dataset import random_inputs
+from wrg_onnx.data.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from wrg_onnx.graph import open_session
+from wrg_onnx.tsod import generate
 
 LAYERS = """net (float[1,3,16,16] x) => (float[1,8,16,16] y) {
     c = Conv<pads = [1,1,1,1]>(x, w1, b1)  a = Relu(c)  d = Conv<pads = [1,1,1,1]>(a, w2, b2)
@@ -33,3 +38,24 @@ def worst_difference(before, after, data):
             worst, *(np.abs(old[name] - new[name]).max() / np.abs(old[name]).max() for name in old)
         )
     return worst
+
+
+def made_image(side, seed=2026):
+    """Return a made image as the nets of models/ are fed it, (1, 3, side, side)."""
+    image, _ = generate(np.random.default_rng(seed), side, side)
+    pixels = (image / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
+
+
+def required() -> bool:
+    """Tell whether the other runtimes must be there: continuous integration says so."""
+    return os.environ.get("WRG_REQUIRE_DEPLOY") == "1"
+
+
+def skip_without(what: str, *, found: bool) -> None:
+    """Skip a test whose runtime is absent; where it must be there, fail."""
+    if found:
+        return
+    if required():
+        pytest.fail(f"{what}, but WRG_REQUIRE_DEPLOY=1 says that this test must run")
+    pytest.skip(what)
