@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
-import pytest
 from strategies import normal
 
 from wrg_onnx.data.dataset import random_inputs
@@ -45,17 +42,3 @@ def made_image(side, seed=2026):
     image, _ = generate(np.random.default_rng(seed), side, side)
     pixels = (image / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
-
-
-def required() -> bool:
-    """Tell whether the other runtimes must be there: continuous integration says so."""
-    return os.environ.get("WRG_REQUIRE_DEPLOY") == "1"
-
-
-def skip_without(what: str, *, found: bool) -> None:
-    """Skip a test whose runtime is absent; where it must be there, fail."""
-    if found:
-        return
-    if required():
-        pytest.fail(f"{what}, but WRG_REQUIRE_DEPLOY=1 says that this test must run")
-    pytest.skip(what)

@@ -7,7 +7,8 @@ import importlib.util
 import numpy as np
 import onnxruntime
 import pytest
-from deployed import made_image, skip_without
+from deployed import made_image
+from required import require
 
 BOUNDS = {"float32": (1e-5, 1e-6), "float16": (1e-3, 1e-5), "int8": (0.2, 1e-4)}
 """The largest and the mean difference of a pixel, of a map in [0, 1]. OpenVINO adds up in another
@@ -19,7 +20,7 @@ IMAGES = 4
 @pytest.fixture(scope="module")
 def core():
     there = importlib.util.find_spec("openvino") is not None
-    skip_without("no OpenVINO here: pip install 'wrg-onnx[deploy-tests]'", found=there)
+    require(there, "no OpenVINO here: pip install 'wrg-onnx[deploy-tests]'")
     import openvino
 
     return openvino.Core()

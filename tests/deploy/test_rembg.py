@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deployed import skip_without
 from PIL import Image
+from required import require
 
 import wrg_onnx
 from wrg_onnx.tsod import generate
@@ -43,7 +43,7 @@ def images():
 @pytest.fixture(scope="module")
 def rembg():
     there = importlib.util.find_spec("rembg") is not None
-    skip_without("no rembg here: pip install 'wrg-onnx[deploy-tests]'", found=there)
+    require(there, "no rembg here: pip install 'wrg-onnx[deploy-tests]'")
     import rembg
 
     return rembg

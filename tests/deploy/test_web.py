@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 import pytest
 from browser import find_chromium, opened_page
-from deployed import made_image, skip_without
+from deployed import made_image
+from required import require
 
 WEB = Path(__file__).parent / "web"
 PACKAGES = WEB / "node_modules"
@@ -26,8 +27,8 @@ in another order; beside a step of int8 that moves a pixel on an edge by some of
 @pytest.fixture(scope="module")
 def answers(request, tmp_path_factory):
     """What the browser returns, and Python, by the numbers of the file."""
-    skip_without("no Chromium here: `make web` installs it", found=find_chromium() is not None)
-    skip_without("no onnxruntime-web here: `make web` installs it", found=PACKAGES.is_dir())
+    require(find_chromium(), "no Chromium here: `make web` installs it")
+    require(PACKAGES.is_dir(), "no onnxruntime-web here: `make web` installs it")
     written = request.getfixturevalue("written")
     site = tmp_path_factory.mktemp("site")
     shutil.copy(WEB / "page.html", site)

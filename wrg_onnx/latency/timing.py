@@ -25,8 +25,8 @@ class Speed:
         speedup: How many times as fast as the original the pruned model is, with what the turns
             leave open. Both ran in this process: how processes differ it does not know.
         noise: How much times of one model differ, of the noisier of both.
-        float32: The pruned model's before it was written in other numbers, which took turns of its own
-            with the original; None if it was not.
+        float32: The pruned model's before it was written in other numbers, which took turns of its
+            own with the original; None if it was not.
     """
 
     provider: str
