@@ -19,7 +19,7 @@ def test_a_float32_model_is_taken(net):
 @pytest.mark.parametrize("precision", Precision)
 def test_a_quantised_model_is_refused(net, precision):
     quantised = to_int8(net, samples_of(net)).graph
-    with pytest.raises(ModelError, match=r"it is quantised already \(") as caught:
+    with pytest.raises(ModelError, match=r"it is already quantised \(") as caught:
         check_is_float32(quantised, precision)
     assert "\n" not in str(caught.value)
 
@@ -27,7 +27,7 @@ def test_a_quantised_model_is_refused(net, precision):
 @pytest.mark.parametrize("precision", Precision)
 def test_a_model_with_half_weights_is_refused(net, precision):
     half = to_half(net, samples_of(net)).graph
-    with pytest.raises(ModelError, match=r"in half precision already \(weight '"):
+    with pytest.raises(ModelError, match=r"already in half precision \(weight '"):
         check_is_float32(half, precision)
 
 

@@ -121,7 +121,7 @@ def test_a_failed_conversion_leaves_the_model_in_float32(tiny_unet, tmp_path, mo
 @pytest.mark.parametrize("precision", Precision)
 def test_a_quantised_model_is_refused_before_anything_is_measured(tiny_unet, tmp_path, precision):
     prune(tiny_unet, tmp_path / "int8.onnx", config(Precision.INT8))
-    with pytest.raises(ModelError, match="it is quantised already"):
+    with pytest.raises(ModelError, match="it is already quantised"):
         prune(tmp_path / "int8.onnx", tmp_path / "out.onnx", config(precision))
     assert not (tmp_path / "out.onnx").exists()
 

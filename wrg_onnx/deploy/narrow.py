@@ -25,19 +25,28 @@ def check_is_float32(graph: Graph, precision: Precision) -> None:
     Raises:
         ModelError: If it has, with the node, weight, input or output that says so.
     """
-    found = _quantised(graph) or _half(graph)
+    found = narrow_numbers(graph)
     if found:
         raise ModelError(
-            f"'{graph.name}' cannot become {precision.value}: {found}; leave the option out, or "
-            "prune the float32 model that it was made from"
+            f"'{graph.name}' cannot become {precision.value}: it is already {found}; leave the "
+            "option out, or prune the float32 model that it was made from"
         )
+
+
+def narrow_numbers(graph: Graph) -> str:
+    """Say that a model is quantised or in half precision, and what tells; empty if it is neither.
+
+    Args:
+        graph: The model.
+    """
+    return _quantised(graph) or _half(graph)
 
 
 def _quantised(graph: Graph) -> str:
     known = families()
     for node in flatten(graph).graph.nodes:
         if known.get((node.domain, node.op), frozenset()) & FAMILIES:
-            return f"it is quantised already ({node.op} '{node.name}')"
+            return f"quantised ({node.op} '{node.name}')"
     return ""
 
 
@@ -45,10 +54,10 @@ def _half(graph: Graph) -> str:
     for what, values in (("input", graph.inputs), ("output", graph.outputs)):
         for value in values:
             if _is_half(value.dtype):
-                return f"it is in half precision already ({what} '{value.name}' is {value.dtype})"
+                return f"in half precision ({what} '{value.name}' is {value.dtype})"
     for name, form in flatten(graph).graph.constants.forms.items():
         if _is_half(form.dtype):
-            return f"it is in half precision already (weight '{name}' is {form.dtype})"
+            return f"in half precision (weight '{name}' is {form.dtype})"
     return ""
 
 

@@ -289,6 +289,8 @@ class ValidateReport:
         speed: How fast both are, by provider.
         notes: What a user should know.
         exported: What was written for Polygraphy; None if nothing was.
+        narrowed: Why operators and weights were not compared: the pruned model is quantised or in
+            half precision, and the original is not. Empty if they were.
     """
 
     original: str
@@ -300,6 +302,7 @@ class ValidateReport:
     speed: tuple[Speed, ...]
     notes: tuple[str, ...] = ()
     exported: Exported | None = None
+    narrowed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

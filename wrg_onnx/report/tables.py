@@ -177,11 +177,21 @@ def validate_text(report: ValidateReport) -> RenderableType:
     lines += [Text(f"Problem: {problem}.", "red") for problem in report.problems]
     lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
     if not report.problems:
-        lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
+        lines.append(Text(_structure(report)))
     if report.exported is not None:
         lines.append(Text(exported_line(report.exported, report.pruned)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
+
+
+def _structure(report: ValidateReport) -> str:
+    """Say what both models have in common."""
+    if not report.narrowed:
+        return "Structure: the same inputs, outputs and operators; the checker passes."
+    return (
+        "Structure: the same inputs and outputs; the checker passes. The operators are others, "
+        f"since the pruned model is {report.narrowed}."
+    )
 
 
 def export_text(report: ExportReport) -> RenderableType:
