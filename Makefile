@@ -7,9 +7,10 @@ OLIVE := .venv-olive
 # A machine with an NVIDIA driver gets the CUDA build of ONNX Runtime, another the CPU build.
 ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
+WEB := tests/deploy/web
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench reproduce recovery ranks bench-peers olive gpu-check clean
+.PHONY: help demo test check fuzz format bench reproduce recovery ranks bench-peers olive web gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,7 +19,7 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	    --editable '.[$(ORT),torch,metrics,plots,interop,dev]'
+	    --editable '.[$(ORT),torch,metrics,plots,interop,deploy-tests,dev]'
 	touch $@
 
 $(OLIVE)/.stamp: pyproject.toml constraints.txt
@@ -42,6 +43,16 @@ check: $(VENV)/.stamp  ## formatting, lint, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+$(WEB)/node_modules/.stamp: $(WEB)/package.json $(WEB)/package-lock.json
+	npm ci --prefix $(WEB) --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+web:  ## install what the test in a browser needs: Chromium (by apt, as root) and npm packages
+	{ command -v chromium && command -v npm; } >/dev/null || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
+	    chromium $$(command -v npm >/dev/null || echo nodejs npm); }
+	$(MAKE) $(WEB)/node_modules/.stamp
 
 fuzz: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
 	$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),60)

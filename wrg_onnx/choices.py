@@ -30,6 +30,13 @@ class Recovery(enum.Enum):
     FINETUNE = "finetune"
 
 
+class Precision(enum.Enum):
+    """In which numbers a pruned model is written, where not in float32."""
+
+    HALF = "float16"
+    INT8 = "int8"
+
+
 class Provider(enum.Enum):
     """Where ONNX Runtime computes; ``AUTO`` is CUDA where it has that."""
 

@@ -12,9 +12,10 @@ from strategies import build, normal
 
 from wrg_onnx.errors import ModelError
 from wrg_onnx.latency import Timing
-from wrg_onnx.pipeline.config import DataOptions, PruneConfig, ValidateConfig
+from wrg_onnx.pipeline.config import DataOptions, Precision, PruneConfig, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.pipeline.validate import validate
+from wrg_onnx.report import to_text
 from wrg_onnx.select import Criterion
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -43,6 +44,20 @@ def test_a_pruned_model_validates(tiny_unet, pruned):
     assert report.after.parameters < report.before.parameters
     assert report.accuracy.before.images == report.accuracy.after.images == 2
     assert report.speed[0].provider == "cpu"
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_a_pruned_model_in_other_numbers_validates(tiny_unet, tmp_path, precision):
+    path = tmp_path / "small.onnx"
+    how = dataclasses.replace(PRUNE, ratio=0.3, criterion=Criterion.L1, precision=precision)
+    prune(tiny_unet, path, how)
+    report = validate(tiny_unet, path, CONFIG).report
+    assert report.problems == ()
+    assert report.accuracy.after.images == 2
+    assert report.narrowed.startswith(("quantised (", "in half precision ("))
+    assert "The operators are others, since the pruned model is" in " ".join(
+        to_text(report).split()
+    )
 
 
 def test_a_model_agrees_with_itself(tiny_unet, tmp_path):

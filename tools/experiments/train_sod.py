@@ -82,6 +82,7 @@ def parse() -> argparse.Namespace:
     add("--images", type=int, default=3000, help="generated images (%(default)s)")
     add("--held-out", type=int, default=500, help="generated images to judge on (%(default)s)")
     add("--size", type=int, default=160, help="side of the images in pixels (%(default)s)")
+    add("--export-size", type=int, help="side of the file's input, and of held-out images [--size]")
     add("--steps", type=int, default=3000, help="optimiser steps (%(default)s)")
     add("--batch", type=int, default=8, help="images a step (%(default)s)")
     add(
@@ -125,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
     clock = Log(options.steps)
     kept = Checkpoints(path, options.checkpoint_steps)
     train(net, training, recipe, device=device, checkpoints=kept, log=clock)
-    side = options.size
+    side = side_of(options)
     result = export_module(net, options.out, ExportOptions(((1, 3, side, side),)), force=True)
     print(f"file        {result.path}  {options.out.stat().st_size} bytes")
     print(f"sha256      {hashlib.sha256(options.out.read_bytes()).hexdigest()}")
@@ -149,6 +150,10 @@ def check(options: argparse.Namespace) -> None:
     """
     recipe_for(options)
     least = {"size": SMALLEST_SIDE, "images": 1, "held_out": 1, "threads": 1, "checkpoint_steps": 1}
+    if options.export_size is not None:
+        least["export_size"] = SMALLEST_SIDE
+        if options.data:
+            raise UsageError("--export-size is for made images: those of --data are read once")
     for name, smallest in least.items():
         if getattr(options, name) < smallest:
             shown = name.replace("_", "-")
@@ -168,13 +173,19 @@ def checkpoint_of(options: argparse.Namespace) -> Path:
     return options.checkpoint or Path("build", f"{options.net}.safetensors")
 
 
+def side_of(options: argparse.Namespace) -> int:
+    """Return the side of the images that the file takes."""
+    side: int = options.size if options.export_size is None else options.export_size
+    return side
+
+
 def recipe_for(options: argparse.Namespace) -> Recipe:
     """Return how to train.
 
     Raises:
         UsageError: If an option is out of its range.
     """
-    rate = NORMALISED if options.batch_norm or options.net == "small_unet" else PLAIN
+    rate = NORMALISED if options.batch_norm or options.net != "vgg16_sod" else PLAIN
     return Recipe(
         steps=options.steps,
         batch=options.batch,
@@ -188,10 +199,13 @@ def recipe_for(options: argparse.Namespace) -> Recipe:
 def pools(options: argparse.Namespace) -> tuple[Pool, Pool]:
     """Return what is trained on, and what judges."""
     if not options.data:
-        counts = ((TRAINING, options.images), (HELD_OUT, options.held_out))
+        counts = (
+            (TRAINING, options.images, options.size),
+            (HELD_OUT, options.held_out, side_of(options)),
+        )
         first, second = (
-            make_pool(count, options.size, seed=options.seed, stream=stream)
-            for stream, count in counts
+            make_pool(count, side, seed=options.seed, stream=stream)
+            for stream, count, side in counts
         )
         return first, second
     return read_pools(

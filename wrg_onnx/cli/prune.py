@@ -33,6 +33,7 @@ Examples:
   wrg-onnx prune model.onnx small.onnx --ratio 0.3 --data my_images
   wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
   wrg-onnx prune model.onnx --max-latency-ms 20
+  wrg-onnx prune model.onnx small.onnx --ratio 0.5 --data my_images --int8
 """
 
 
@@ -109,6 +110,15 @@ Examples:
 @click.option("--amp", is_flag=True, help="Compute the criterion's gradients in bfloat16.")
 @click.option("--no-cache", is_flag=True, help="Measure everything anew, and keep nothing.")
 @limit_options
+@click.option(
+    "--half", is_flag=True,
+    help="In the end, write the model in float16; inputs and outputs stay float32.",
+)  # fmt: skip
+@click.option(
+    "--int8", is_flag=True,
+    help="In the end, quantise the model, with ranges from the samples for statistics; inputs and "
+    "outputs stay float32.",
+)  # fmt: skip
 @click.option(
     "--evaluate/--no-evaluate", default=None,
     help="Measure accuracy and latency. [if the criterion looks at data]",

@@ -24,6 +24,8 @@ class Accuracy:
         cut: What was cut and not yet recovered, judged like ``after``; None if nothing was
             recovered, or it was not judged.
         unjudged: The outputs that nothing was compared of, since they are of text, or empty.
+        float32: The pruned model before it was written in other numbers, judged like ``after``;
+            None if it was not.
     """
 
     data: str
@@ -32,6 +34,7 @@ class Accuracy:
     agreement: tuple[OutputAgreement, ...]
     cut: Judged | None = None
     unjudged: tuple[str, ...] = ()
+    float32: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,14 @@ class Judged:
     agreement: tuple[OutputAgreement, ...]
 
 
-def judge(
+def judge(  # noqa: PLR0913 - two models, and those between them
     original: Session,
     pruned: Session,
     data: DataSet,
     saliency: SaliencyMap | None,
     *,
     cut: Session | None = None,
+    float32: Session | None = None,
     progress: Progress = silent,
 ) -> Accuracy:
     """Run the models on each sample and compare them with the masks and with each other.
@@ -64,13 +68,16 @@ def judge(
         data: The validation set.
         saliency: How to read the saliency map, None if the models have none.
         cut: The pruned model before it was recovered, if it is to be judged too.
+        float32: The pruned model before it was written in other numbers, if it was.
         progress: Told how many samples are done.
 
     Returns:
         The scores and the agreement.
     """
     # All run on a sample before the next one is read: no output is kept.
-    sessions = [original, pruned, *([] if cut is None else [cut])]
+    between = {"cut": cut, "float32": float32}
+    asked = {name: session for name, session in between.items() if session is not None}
+    sessions = [original, pruned, *asked.values()]
     scored = saliency is not None and data.has_masks
     totals = [SaliencyTotals() if scored else None for _ in sessions]
     agreements = [Agreement() for _ in sessions[1:]]
@@ -83,16 +90,18 @@ def judge(
             agreement.add(found[0], outputs)
         progress("evaluate", number, len(data))
     scores = [None if total is None else total.scores() for total in totals]
-    judged = [
+    after, *others = (
         Judged(score, agreement.outputs())
         for score, agreement in zip(scores[1:], agreements, strict=True)
-    ]
-    compared = origins(original.outputs, [one.output for one in judged[0].agreement]).values()
+    )
+    judged = dict(zip(asked, others, strict=True))
+    compared = origins(original.outputs, [one.output for one in after.agreement]).values()
     return Accuracy(
         data.description,
         scores[0],
-        judged[0].scores,
-        judged[0].agreement,
-        judged[1] if cut is not None else None,
+        after.scores,
+        after.agreement,
+        judged.get("cut"),
         tuple(name for name in original.outputs if name not in compared),
+        judged.get("float32"),
     )

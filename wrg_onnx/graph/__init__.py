@@ -14,7 +14,7 @@ from wrg_onnx.graph.inputs import draw_feeds, fill_inputs
 from wrg_onnx.graph.kernels import as_written, fit_to_kernels
 from wrg_onnx.graph.larger import other_guesses, other_sizes
 from wrg_onnx.graph.load import from_bytes, from_message, from_proto, load, stored_bytes
-from wrg_onnx.graph.message import to_message
+from wrg_onnx.graph.message import element_types, to_message
 from wrg_onnx.graph.model import Array, Attribute, Graph, Node, Shape, Value
 from wrg_onnx.graph.part_sessions import PartSessions
 from wrg_onnx.graph.passages import Passage, passages
@@ -61,6 +61,7 @@ __all__ = [
     "divide",
     "draw_feeds",
     "edited",
+    "element_types",
     "evaluate",
     "file_bytes",
     "fill_inputs",

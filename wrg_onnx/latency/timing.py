@@ -16,7 +16,7 @@ from wrg_onnx.latency.times import Latency, Times
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Latency of two models, measured turn by turn.
+    """Latency of two models, and of one between them, measured turn by turn.
 
     Attributes:
         provider: Where ONNX Runtime computed.
@@ -25,6 +25,8 @@ class Speed:
         speedup: How many times as fast as the original the pruned model is, with what the turns
             leave open. Both ran in this process: how processes differ it does not know.
         noise: How much times of one model differ, of the noisier of both.
+        float32: The pruned model's before it was written in other numbers, which took turns of its
+            own with the original; None if it was not.
     """
 
     provider: str
@@ -32,6 +34,7 @@ class Speed:
     after: Latency
     speedup: Ratio
     noise: Noise
+    float32: Latency | None = None
 
 
 @dataclass(frozen=True, slots=True)

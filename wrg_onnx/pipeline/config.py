@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wrg_onnx.channels import Limits
-from wrg_onnx.choices import BudgetKind, Recovery
+from wrg_onnx.choices import BudgetKind, Precision, Recovery
 from wrg_onnx.data.preprocess import Layout, Order, Size
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
@@ -22,6 +22,7 @@ __all__ = [
     "BudgetKind",
     "DataOptions",
     "FinetuneConfig",
+    "Precision",
     "PruneConfig",
     "Recovery",
     "ValidateConfig",
@@ -129,6 +130,8 @@ class PruneConfig:
             follows from it. None for no limit.
         align: The number of channels that layers are kept in multiples of, or ``AUTO_ALIGN`` for
             what this machine's kernels like; None does so where the budget is latency.
+        precision: In which numbers the result is written, once it is pruned and recovered; None for
+            those of the original.
     """
 
     ratio: float = 0.0
@@ -154,6 +157,7 @@ class PruneConfig:
     amp: bool = False
     limit: float | None = None
     align: int | str | None = None
+    precision: Precision | None = None
 
     @property
     def enough(self) -> float:
@@ -212,6 +216,14 @@ class PruneConfig:
     @property
     def needs_samples(self) -> bool:
         """Whether any stage looks at samples."""
+        return self.prunes_by_samples or self.precision is not None
+
+    @property
+    def prunes_by_samples(self) -> bool:
+        """Whether a stage looks at samples without which the pruned model would be another.
+
+        Or what is said of it. What only writes it in other numbers does not count.
+        """
         given = self.data.path is not None and (self.recover is None or self.sparsify > 0)
         return self.criterion.needs_data or self.judges or self.recovers or given
 

@@ -49,28 +49,33 @@ def judge_result(
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
     with attempts.stage("accuracy", "latency"):
-        pair = open_pair(model.graph, rounds.final, config.provider)
+        pair = open_pair(model.graph, rounds.written, config.provider)
     if pair is not None:
         with attempts.stage("accuracy"):
             accuracy = _accuracy(pair, rounds, samples, progress)
     if pair is not None and not model.graph.widened:
         with attempts.stage("latency"):
             speed = measure_speed(
-                model, rounds.final, config.provider, config.timing, pair, seed=config.seed
-            )
+                model, rounds.written, config.provider, config.timing, pair, seed=config.seed,
+                float32=None if rounds.converted is None else rounds.final,
+            )  # fmt: skip
     return Judged(accuracy, speed)
 
 
 def _accuracy(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Accuracy:
-    """Judge the original, the result, and what was cut and not recovered, if there is that."""
+    """Judge the original, the result, and what it was on the way: cut, and in float32."""
     cut: Session | None = None
+    float32: Session | None = None
     if rounds.recovered is not None:
         cut = open_session(rounds.last.graph, provider=pair.provider)
+    if rounds.converted is not None:
+        float32 = open_session(rounds.final, provider=pair.provider)
     return judge(
         pair.original,
         pair.pruned,
         samples.validation,
         samples.saliency,
         cut=cut,
+        float32=float32,
         progress=progress,
     )

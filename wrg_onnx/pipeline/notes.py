@@ -8,7 +8,7 @@ from wrg_onnx.calibrate import Collected
 from wrg_onnx.channels import BoolArray
 from wrg_onnx.graph import other_sizes
 from wrg_onnx.pipeline.choose import Repair
-from wrg_onnx.pipeline.config import PruneConfig, Recovery
+from wrg_onnx.pipeline.config import Precision, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
@@ -145,11 +145,16 @@ def notes(
         more = len(samples.broken) - MOST_NAMED
         rest = f"; and {more} more" if more > 0 else ""
         yield f"{len(samples.broken)} broken files were left out: {named}{rest}"
-    if samples is not None and config.data.path is None:
-        yield _origin(samples, recovery, config)
+    if samples is not None and config.data.path is None and (what := _looked(recovery, config)):
+        yield _origin(samples, what)
     if recovery is not None:
         yield from _of_recovery(recovery, asked=config.recover is not None)
-    elif config.recover is None and samples and chosen_recovery(samples, config) is Recovery.NONE:
+    elif (
+        config.recover is None
+        and samples
+        and config.prunes_by_samples
+        and chosen_recovery(samples, config) is Recovery.NONE
+    ):
         yield (
             "random inputs do not tell what the layers should make, so nothing was recovered: give "
             "--data, or --recover ridge to do it all the same"
@@ -215,14 +220,19 @@ def _limits_of_proof(cut: Cut) -> Iterator[str]:
         )
 
 
-def _origin(samples: Samples, recovery: RecoveryReport | None, config: PruneConfig) -> str:
-    what = [
+def _looked(recovery: RecoveryReport | None, config: PruneConfig) -> list[str]:
+    """Say what a run took from samples."""
+    return [
         *(["statistics"] if config.criterion.needs_data else []),
         *(["recovery"] if recovery is not None else []),
+        *(["the ranges of int8"] if config.precision is Precision.INT8 else []),
         *(["accuracy"] if config.judges else []),
     ]
+
+
+def _origin(samples: Samples, what: Sequence[str]) -> str:
     origin = "random inputs" if samples.preprocessing is None else "the built-in generator"
-    verb = "come" if len(what) > 1 or "statistics" in what else "comes"
+    verb = "come" if len(what) > 1 or what[0] in ("statistics", "the ranges of int8") else "comes"
     listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
     return f"no --data given, so {listed} {verb} from {origin}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
@@ -13,6 +14,7 @@ from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
+from wrg_onnx.pipeline.convert import convert
 from wrg_onnx.pipeline.judging import Judged, judge_result
 from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.memory import (
@@ -79,13 +81,14 @@ def prune(
     earlier = read_note(model.graph)
     samples = _open_samples(model, config, clock)
     rounds = cut_in_rounds(model, samples, config, clock, attempts)
+    rounds = convert(rounds, samples, config, clock, attempts)
     judged = Judged()
     if config.judges and samples is not None:
         with clock.stage("evaluate"):
             judged = judge_result(model, rounds, samples, config, progress, attempts)
     # A file that was cut before speaks of the original of that cut.
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
-    pruned = with_note(rounds.final, kept)
+    pruned = with_note(rounds.written, kept)
     file_bytes: int | None = None
     if output is not None:
         with clock.stage("save"):
@@ -126,6 +129,8 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     """Find the units, and refuse a ratio or a limit that they do not allow."""
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
+        if config.precision is not None:
+            check_is_float32(model.graph, config.precision)
     with clock.stage("budget"):
         aim = take_aim(model, config, clock.progress)
         _check_ratio(aim.model, aim.config)

@@ -14,13 +14,14 @@ from wrg_onnx.pipeline.aim import Aim
 from wrg_onnx.pipeline.alignment import rounding_note
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.conversion_notes import conversion_notes
 from wrg_onnx.pipeline.notes import notes, strain_notes
 from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.rounds import Rounds
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.report.budget import BudgetReport
-from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport
+from wrg_onnx.report.records import ConversionReport, GroupReport, PruneReport, RecoveryReport
 from wrg_onnx.report.widths import group_reports
 from wrg_onnx.select import Criterion
 
@@ -54,6 +55,8 @@ def prune_report(
         said += tuple(strain_notes(groups, model.frozen_share, config))
         said += tuple(notes(reached, asked, samples, recovery, config))
         said += tuple(_alignment(aim, rounds))
+        if rounds.converted is not None and samples is not None:
+            said += tuple(conversion_notes(rounds.converted, samples, config))
     return PruneReport(
         model=model.graph.name,
         output=None,
@@ -79,6 +82,7 @@ def prune_report(
         sparsified=rounds.sparsified,
         unfinished=attempts.failed,
         target=budget,
+        conversion=_conversion_report(rounds),
     )
 
 
@@ -126,6 +130,14 @@ def _recovery_report(
         chosen=None if tuned is None else tuned.chosen,
         walked=recovered.solved.walked,
     )
+
+
+def _conversion_report(rounds: Rounds) -> ConversionReport | None:
+    found = rounds.converted
+    if found is None:
+        return None
+    left = {op: len(nodes) for op, nodes in found.left_by_operator.items()}
+    return ConversionReport(found.precision.value, found.samples, found.bytes_before, left)
 
 
 def _describe(samples: Samples | None, config: PruneConfig) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wrg_onnx.channels import BoolArray, count_parameters
+from wrg_onnx.deploy import Converted
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Graph, checker_problem
 from wrg_onnx.pipeline.aim import aim_again
@@ -42,6 +43,7 @@ class Rounds:
             which most of them, and furthest, went over fewer channels.
         notes: What a user should know about the cuts.
         sparsified: How the original was trained before the cut; None if it was not.
+        converted: The pruned model in other numbers; None if it keeps its own.
     """
 
     last: Cut
@@ -55,11 +57,17 @@ class Rounds:
     equivalence: Equivalence
     notes: tuple[str, ...]
     sparsified: SparsifyReport | None = None
+    converted: Converted | None = None
 
     @property
     def final(self) -> Graph:
-        """The pruned model, recovered if anything was."""
+        """The pruned model, recovered if anything was, in the original's numbers."""
         return self.last.graph if self.recovered is None else self.recovered.graph
+
+    @property
+    def written(self) -> Graph:
+        """What the file gets: the final model, in the numbers that were asked for."""
+        return self.final if self.converted is None else self.converted.graph
 
 
 def cut_in_rounds(

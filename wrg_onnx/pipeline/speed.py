@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,10 +34,17 @@ def open_pair(original: Graph, pruned: Graph, provider: Provider) -> Pair:
     return Pair(place, first, second)
 
 
-def measure_speed(
-    model: Model, pruned: Graph, provider: Provider, timing: Timing, opened: Pair, *, seed: int
+def measure_speed(  # noqa: PLR0913 - two models, a third between them, and how to time them
+    model: Model,
+    pruned: Graph,
+    provider: Provider,
+    timing: Timing,
+    opened: Pair,
+    *,
+    seed: int,
+    float32: Graph | None = None,
 ) -> tuple[Speed, ...]:
-    """Time both, turn by turn, on the same random input.
+    """Time them turn by turn, on the same random input.
 
     Args:
         model: The original, analysed at the shapes of the input.
@@ -46,11 +53,17 @@ def measure_speed(
         timing: How long.
         opened: Sessions of both, which are used where they are.
         seed: Seed of the input, and of the order in each round.
+        float32: The pruned model before it was written in other numbers, if it was.
     """
     rng = np.random.default_rng(seed)
     feeds = random_feeds(model.graph, model.input_shapes, rng)
     found = []
     for place in available_providers(provider):
         pair = opened if place is opened.provider else open_pair(model.graph, pruned, place)
-        found.append(time_pair(pair.original, pair.pruned, feeds, place, timing, rng))
+        speed = time_pair(pair.original, pair.pruned, feeds, place, timing, rng)
+        if float32 is not None:
+            between = open_session(float32, provider=place)
+            turns = time_pair(pair.original, between, feeds, place, timing, rng)
+            speed = replace(speed, float32=turns.after)
+        found.append(speed)
     return tuple(found)

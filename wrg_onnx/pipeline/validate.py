@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from wrg_onnx.deploy import narrow_numbers
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.polygraphy import Exported, check_export, export
 from wrg_onnx.graph import (
@@ -60,7 +61,9 @@ def validate(
     progress("analyse", 0, 0)
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
-    problems = structural_problems(as_written(first.graph), as_written(second.graph))
+    original_file, pruned_file = as_written(first.graph), as_written(second.graph)
+    narrowed = "" if narrow_numbers(original_file) else narrow_numbers(pruned_file)
+    problems = structural_problems(original_file, pruned_file, inside=not narrowed)
     refused = checker_problem(second.graph, as_read=True)
     # What the checker refuses of the original, pruning has not done.
     if refused is not None and refused != checker_problem(first.graph, as_read=True):
@@ -99,12 +102,20 @@ def validate(
             speed=speed,
             notes=(measured_widened(judges=True),) if is_widened and not problems else (),
             exported=exported,
+            narrowed=narrowed,
         )
     )
 
 
-def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
-    """Say what a pruned model must have in common with its original and has not."""
+def structural_problems(original: Graph, pruned: Graph, *, inside: bool = True) -> tuple[str, ...]:
+    """Say what a pruned model must have in common with its original and has not.
+
+    Args:
+        original: The original.
+        pruned: The pruned model.
+        inside: Whether operators and weights are compared, too. Of a model that was written in
+            other numbers they are others.
+    """
     problems = []
     for what, before, after in (
         ("inputs", original.inputs, pruned.inputs),
@@ -112,6 +123,8 @@ def structural_problems(original: Graph, pruned: Graph) -> tuple[str, ...]:
     ):
         if before != after:
             problems.append(f"its {what} are {_listed(after)} instead of {_listed(before)}")
+    if not inside:
+        return tuple(problems)
     # Constants are compared by name alone, so those of bodies need the unique ones.
     original, pruned = flatten(original).graph, flatten(pruned).graph
     before_ops = [node.op for node in without_additions(original)]

@@ -153,6 +153,23 @@ class SparsifyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversionReport:
+    """In which numbers the pruned model was written.
+
+    Attributes:
+        precision: ``float16`` or ``int8``.
+        samples: On how many samples int8's ranges were measured; 0 for float16.
+        float32_bytes: What a file of the pruned model takes in float32.
+        left: How many nodes compute in float32 still, by operator.
+    """
+
+    precision: str
+    samples: int
+    float32_bytes: int
+    left: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
     """What a pruning did.
 
@@ -186,6 +203,7 @@ class PruneReport:
         unfinished: The stages that an error ended after the cut was proven; the model is the last
             one that is proven.
         target: How much of the budget's quantity there was, was allowed, and is left.
+        conversion: In which numbers the model was written; None if in those of the original.
     """
 
     model: str
@@ -214,6 +232,7 @@ class PruneReport:
     sparsified: SparsifyReport | None = None
     unfinished: tuple[Unfinished, ...] = ()
     target: BudgetReport | None = None
+    conversion: ConversionReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +289,8 @@ class ValidateReport:
         speed: How fast both are, by provider.
         notes: What a user should know.
         exported: What was written for Polygraphy; None if nothing was.
+        narrowed: Why operators and weights were not compared: the pruned model is quantised or in
+            half precision, and the original is not. Empty if they were.
     """
 
     original: str
@@ -281,6 +302,7 @@ class ValidateReport:
     speed: tuple[Speed, ...]
     notes: tuple[str, ...] = ()
     exported: Exported | None = None
+    narrowed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.markup import escape
 
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.evaluate.judge import Accuracy
+from wrg_onnx.evaluate.judge import Accuracy, Judged
 
 Row = tuple[str, ...]
-"""Cells of the comparison: its name, before, after and change; with a cut, that before after."""
+"""Cells of the comparison: its name, before, after and change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A row of the comparison, and what the model was on its way from before to after.
+
+    Attributes:
+        row: The row.
+        cut: The cell of the model as it was cut, before its recovery.
+        float32: That of the pruned model before it was written in other numbers.
+    """
+
+    row: Row
+    cut: str = ""
+    float32: str = ""
 
 
 def cost_rows(before: Cost, after: Cost) -> Iterator[Row]:
@@ -51,17 +67,22 @@ METRICS: Sequence[tuple[str, str]] = (
 """Title and field of each saliency metric, in the order of a table."""
 
 
-def accuracy_rows(accuracy: Accuracy) -> Iterator[Row]:
+def accuracy_rows(accuracy: Accuracy) -> Iterator[Compared]:
     """Yield the saliency metrics where there are masks, then the distance of each output."""
-    cut = accuracy.cut
+    cut, float32 = accuracy.cut, accuracy.float32
     if accuracy.before is not None and accuracy.after is not None:
         for title, name in METRICS:
             first, second = getattr(accuracy.before, name), getattr(accuracy.after, name)
-            between = "" if cut is None else f"{getattr(cut.scores, name):.3f}"
-            yield title, f"{first:.3f}", f"{second:.3f}", signed_change(second - first), between
+            row = (title, f"{first:.3f}", f"{second:.3f}", signed_change(second - first))
+            yield Compared(row, _metric_cell(cut, name), _metric_cell(float32, name))
     for place, output in enumerate(accuracy.agreement):
-        between = "" if cut is None else error_cell(cut.agreement[place])
-        yield f"relative error of '{escape(output.output)}'", "", error_cell(output), "", between
+        row = (f"relative error of '{escape(output.output)}'", "", error_cell(output), "")
+        before = ("" if m is None else error_cell(m.agreement[place]) for m in (cut, float32))
+        yield Compared(row, *before)
+
+
+def _metric_cell(judged: Judged | None, name: str) -> str:
+    return "" if judged is None else f"{getattr(judged.scores, name):.3f}"
 
 
 def error_cell(output: OutputAgreement) -> str:

@@ -16,6 +16,7 @@ from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.exported import exported_line
 from wrg_onnx.report.records import (
+    ConversionReport,
     ExportReport,
     FinetuneReport,
     FrozenReport,
@@ -50,12 +51,19 @@ def prune_text(report: PruneReport) -> RenderableType:
             f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
             f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
         ),
-        _comparison(cost_rows(report.before, report.after), report.accuracy, report.speed),
+        _comparison(
+            cost_rows(report.before, report.after),
+            report.accuracy,
+            report.speed,
+            report.conversion,
+        ),
         *([] if report.sparsified is None else [Text(_faded(report.sparsified))]),
         Text(_proof(report)),
     ]
     if report.recovery is not None:
         lines.append(Text(_recovery(report.recovery)))
+    if report.conversion is not None:
+        lines.append(Text(_conversion(report.conversion)))
     lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
@@ -126,6 +134,17 @@ def _recovery(recovery: RecoveryReport) -> str:
     return f"{text}.{_trained(recovery)}"
 
 
+def _conversion(found: ConversionReport) -> str:
+    """Say in which numbers the file is, and what of it is not."""
+    text = f"Then written in {found.precision}"
+    if found.samples:
+        text += f", its ranges measured on {found.samples} samples"
+    if found.left:
+        left = ", ".join(f"{count} {op}" for op, count in found.left.items())
+        text += f"; in float32 {'stays' if sum(found.left.values()) == 1 else 'stay'} {left}"
+    return f"{text}. Its inputs and outputs are those of the original."
+
+
 def _trained(recovery: RecoveryReport) -> str:
     if recovery.chosen is None:
         return ""
@@ -158,11 +177,21 @@ def validate_text(report: ValidateReport) -> RenderableType:
     lines += [Text(f"Problem: {problem}.", "red") for problem in report.problems]
     lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
     if not report.problems:
-        lines.append(Text("Structure: the same inputs, outputs and operators; the checker passes."))
+        lines.append(Text(_structure(report)))
     if report.exported is not None:
         lines.append(Text(exported_line(report.exported, report.pruned)))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
+
+
+def _structure(report: ValidateReport) -> str:
+    """Say what both models have in common."""
+    if not report.narrowed:
+        return "Structure: the same inputs, outputs and operators; the checker passes."
+    return (
+        "Structure: the same inputs and outputs; the checker passes. The operators are others, "
+        f"since the pruned model is {report.narrowed}."
+    )
 
 
 def export_text(report: ExportReport) -> RenderableType:
@@ -282,40 +311,54 @@ def _choices(choices: Mapping[str, str]) -> Iterator[Text]:
 
 
 def _comparison(
-    costs: Iterable[Row], accuracy: Accuracy | None, speed: Sequence[Speed]
+    costs: Iterable[Row],
+    accuracy: Accuracy | None,
+    speed: Sequence[Speed],
+    conversion: ConversionReport | None = None,
 ) -> RenderableType:
     cut = accuracy is not None and accuracy.cut is not None
-    table = table_of("", "before", *(["cut"] if cut else []), "after", "change")
+    after_title = "after" if conversion is None else conversion.precision
+    between = [*(["cut"] if cut else []), *([] if conversion is None else ["float32"])]
+    table = table_of("", "before", *between, after_title, "change")
 
-    def add(name: str, before: str, after: str, change: str, between: str = "") -> None:
-        table.add_row(name, before, *([between] if cut else []), after, change)
+    def add(
+        name: str, before: str, after: str, change: str, *, was_cut: str = "", float32: str = ""
+    ) -> None:
+        cells = [*([was_cut] if cut else []), *([] if conversion is None else [float32])]
+        table.add_row(name, before, *cells, after, change)
 
     for row in costs:
-        add(*row)
+        single_bytes = None if conversion is None or row[0] != "file" else conversion.float32_bytes
+        add(*row, float32="" if single_bytes is None else byte_size(single_bytes))
     for one in speed:
+        single = one.float32
         add(
             f"latency {one.provider}, median",
             f"{one.before.median_ms:.2f} ms",
             f"{one.after.median_ms:.2f} ms",
             change_text(one),
+            float32="" if single is None else f"{single.median_ms:.2f} ms",
         )
         add(
             f"latency {one.provider}, p95",
             f"{one.before.p95_ms:.2f} ms",
             f"{one.after.p95_ms:.2f} ms",
             "",
+            float32="" if single is None else f"{single.p95_ms:.2f} ms",
         )
     said = [Text(f"Speed-up on {one.provider}: {speed_text(one)}.") for one in speed]
     noise = noise_text(one.noise for one in speed)
     said += [Text(f"Note: {noise}.", "yellow")] if noise else []
     if accuracy is None:
         return Group(table, *said)
-    for row in accuracy_rows(accuracy):
-        add(*row)
+    for compared in accuracy_rows(accuracy):
+        add(*compared.row, was_cut=compared.cut, float32=compared.float32)
     judged = f"Judged on {accuracy.data}."
     if accuracy.unjudged:
         names = ", ".join(f"'{name}'" for name in accuracy.unjudged)
         judged += f" Not judged, since of no numbers: {names}."
     if cut:
         judged += " The column 'cut' is the model before its recovery."
+    if conversion is not None:
+        judged += f" The column 'float32' is the model before it was written in {after_title}."
     return Group(table, *said, Text(judged))

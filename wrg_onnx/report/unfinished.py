@@ -14,8 +14,9 @@ class Unfinished:
     """A stage that is missing because of an error; the model was proven before it.
 
     Attributes:
-        stage: ``round N`` (from the second on), ``recover``, ``accuracy``, ``latency`` or
-            ``report``, which is about layer widths, recovery and notes.
+        stage: ``round N`` (from the second on), ``recover``, ``convert`` (to float16 or int8),
+            ``accuracy``, ``latency`` or ``report``, which is about layer widths, recovery and
+            notes.
         error: The class of the error.
         message: What it says, on one line.
         known: Whether the package raises such an error on purpose, or memory ran out. Another one
@@ -30,6 +31,7 @@ class Unfinished:
 
 _MISSING: Mapping[str, str] = {
     "recover": "The weights were not recovered, and the model is as it was cut",
+    "convert": "The numbers were not changed, and the model is in float32",
     "accuracy": "The accuracy was not measured",
     "latency": "The latency was not measured",
     "report": "The report is not complete",

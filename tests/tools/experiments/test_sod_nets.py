@@ -88,7 +88,7 @@ def test_the_seed_draws_the_weights_and_leaves_the_generator_alone():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": "resnet"}, "net must be 'vgg16_sod' or 'small_unet', got 'resnet'"),
+        ({"name": "resnet"}, "net must be 'vgg16_sod' or 'small_unet' or 'u2netp', got 'resnet'"),
         ({"name": "vgg16_sod", "width": 0.0}, r"width must be in \(0, 8\], got 0"),
         ({"name": "small_unet", "batch_norm": True}, "batch-norm is for vgg16_sod"),
     ],

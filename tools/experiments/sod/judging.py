@@ -20,11 +20,11 @@ AT_ONCE = 25
 def saliency_maps(
     graph: Graph, pool: Pool
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Run a graph on each image; yield its map, in [0, 1], and the mask, both (H, W)."""
+    """Run a graph on each image; yield its first map, in [0, 1], and the mask, both (H, W)."""
     session = open_session(graph)
     for start in range(0, len(pool), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        (saliency,) = session.run({INPUT: pool.feed(pool.images[part]).numpy()}).values()
+        saliency, *_ = session.run({INPUT: pool.feed(pool.images[part]).numpy()}).values()
         # ONNX Runtime's vectorised sigmoid may pass 1 by a rounding.
         for one, mask in zip(np.clip(saliency, 0, 1), pool.masks[part].numpy(), strict=True):
             yield one[0], mask[0]

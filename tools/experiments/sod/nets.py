@@ -1,4 +1,4 @@
-"""The two saliency nets, and how the weights that torchvision publishes get into one of them."""
+"""The saliency nets, and how the weights that torchvision publishes get into one of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from models.small_unet import small_unet
+from models.u2netp import INNER, OUTER, U2NetP
 from models.vgg16_sod import VGG16SOD, vgg16_sod
 from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.export.state_dict import read_weights
 
-NetName: TypeAlias = Literal["vgg16_sod", "small_unet"]
+NetName: TypeAlias = Literal["vgg16_sod", "small_unet", "u2netp"]
 
 BACKBONE = "features."
 """What the names of VGG16's convolutions start with, in torchvision and here."""
@@ -29,10 +30,10 @@ class NetOptions:
     """Which net to build.
 
     Attributes:
-        name: ``"vgg16_sod"`` or ``"small_unet"``.
+        name: ``"vgg16_sod"``, ``"small_unet"`` or ``"u2netp"``.
         width: Multiplies the channels of every hidden layer.
-        batch_norm: Whether batch normalisation follows VGG16's convolutions. The small net always
-            has it.
+        batch_norm: Whether batch normalisation follows VGG16's convolutions. The others always
+            have it.
 
     Raises:
         UsageError: If a field is out of its range.
@@ -48,8 +49,8 @@ class NetOptions:
             raise UsageError(f"net must be '{names}', got '{self.name}'")
         if not 0 < self.width <= 8:
             raise UsageError(f"width must be in (0, 8], got {self.width:g}")
-        if self.batch_norm and self.name == "small_unet":
-            raise UsageError("batch-norm is for vgg16_sod: small_unet always has it")
+        if self.batch_norm and self.name != "vgg16_sod":
+            raise UsageError(f"batch-norm is for vgg16_sod: {self.name} always has it")
 
 
 def build(options: NetOptions, seed: int) -> nn.Module:
@@ -58,6 +59,9 @@ def build(options: NetOptions, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         if options.name == "small_unet":
             return small_unet(options.width)
+        if options.name == "u2netp":
+            inner, outer = (max(1, round(size * options.width)) for size in (INNER, OUTER))
+            return U2NetP(inner, outer)
         return vgg16_sod(options.width, batch_norm=options.batch_norm)
 
 

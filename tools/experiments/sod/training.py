@@ -122,6 +122,8 @@ def train(  # noqa: PLR0913 - where, how often and to whom it is told are apart 
 ) -> nn.Module:
     """Train a net that turns (N, 3, H, W) images into (N, 1, H, W) saliency in [0, 1].
 
+    A net may give several such maps: the loss is the sum of what each of them would give.
+
     On the CPU the same net, pool, recipe and number of threads give the same weights, also if the
     run was stopped and went on from its checkpoint. On CUDA some kernels have no deterministic
     form, and the last digits may differ.
@@ -196,9 +198,10 @@ class _Course:
         for group in self.optimiser.param_groups:
             group["lr"] = group["factor"] * rate_at(step, recipe)
         with torch.autocast(device.type, HALF[device.type], enabled=recipe.amp):
-            saliency = self.net(image)
+            answer = self.net(image)
+        maps = answer if isinstance(answer, tuple) else (answer,)
         # In float32: half precision has too few digits for the logarithms near 0 and 1.
-        loss = saliency_loss(saliency.float(), mask)
+        loss = torch.stack([saliency_loss(found.float(), mask) for found in maps]).sum()
         self.optimiser.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimiser)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from wrg_onnx.choices import BudgetKind, Provider, Recovery
-from wrg_onnx.errors import ShareDone
+from wrg_onnx.choices import BudgetKind, Precision, Provider, Recovery
+from wrg_onnx.errors import ShareDone, UsageError
 from wrg_onnx.pipeline.api.arguments import (
     AnyModel,
     AnyPath,
@@ -70,6 +70,8 @@ def prune(
     only: str | Sequence[str] = (),
     head_dims: bool = False,
     through_norms: bool = False,
+    half: bool = False,
+    int8: bool = False,
     evaluate: bool | None = None,
     strict: bool = False,
     external_data: bool = False,
@@ -148,6 +150,11 @@ def prune(
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
         through_norms: Whether channels may go that a normalisation takes its statistics over: the
             width of transformers. It computes something else then, and the report says how far.
+        half: Whether the model is written in float16 in the end, once it is pruned and recovered;
+            its inputs and outputs stay float32.
+        int8: Whether it is quantised in the end, with ranges from the samples for statistics; its
+            inputs and outputs stay float32. What has no int8 kernel stays in float32, and the
+            report names it.
         evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
             data.
         strict: Whether an operator without a rule is an error; else its channels stay whole.
@@ -165,7 +172,8 @@ def prune(
         The pruned model (``result.model``, ``result.save(path)``) and the report
         (``result.report``, ``result.to_dict()``, ``print(result)``). If a stage after the proof
         fails, the model is the last one that is proven: as it was cut where recovery failed, what
-        earlier rounds left where a later round did. ``result.report.unfinished`` says which stage
+        earlier rounds left where a later round did, in float32 where ``half`` or ``int8`` failed.
+        ``result.report.unfinished`` says which stage
         is missing and why; it is empty after a whole run.
 
     Raises:
@@ -231,6 +239,7 @@ def prune(
         cache=_cache_folder(cache),
         workers=workers or Alone(),
         amp=read_flag("amp", amp),
+        precision=_precision(half, int8),
     )  # fmt: skip
     if config.workers.index:
         stages.share_calibration(source, config)
@@ -243,6 +252,16 @@ def prune(
         force=read_flag("force", force),
         progress=progress or silent,
     )
+
+
+def _precision(half: bool, int8: bool) -> Precision | None:
+    """Read in which numbers the model is written."""
+    is_half, is_int8 = read_flag("half", half), read_flag("int8", int8)
+    if is_half and is_int8:
+        raise UsageError("half and int8 are two ways to write one model: give one of them")
+    if is_half:
+        return Precision.HALF
+    return Precision.INT8 if is_int8 else None
 
 
 def _cache_folder(cache: AnyPath | bool) -> Path | None:
