@@ -16,6 +16,7 @@ from wrg_onnx.export.write import export_module
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny_unet.onnx"
+TINY_U2NET = ROOT / "models" / "tiny_u2net.onnx"
 
 SALIENCY = ("models.vgg16_sod:vgg16_sod", "models.small_unet:small_unet")
 NESTED = "models.u2netp:u2netp"
@@ -146,22 +147,25 @@ def test_no_two_layers_of_an_untrained_net_share_a_weight(exported):
     assert len(set(weights)) == len(weights)
 
 
-def test_the_committed_net_is_the_one_its_readme_describes():
-    content = TINY.read_bytes()
+def test_the_committed_nets_are_those_that_their_readme_describes():
+    contents = [path.read_bytes() for path in (TINY, TINY_U2NET)]
     readme = (ROOT / "models" / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"\b[0-9a-f]{64}\b", readme) == [hashlib.sha256(content).hexdigest()]
-    assert f"{len(content)} bytes" in readme.replace("\N{NARROW NO-BREAK SPACE}", "")
-    assert len(content) < 4_000_000
+    told = re.findall(r"\b[0-9a-f]{64}\b", readme)
+    assert told == [hashlib.sha256(content).hexdigest() for content in contents]
+    plain = readme.replace("\N{NARROW NO-BREAK SPACE}", "")
+    assert all(f"{len(content)} bytes" in plain for content in contents)
+    assert sum(map(len, contents)) < 4_000_000
 
 
-def test_the_committed_net_is_valid_and_gives_saliency_maps_at_any_batch():
-    onnx.checker.check_model(str(TINY), full_check=True)
-    session = onnxruntime.InferenceSession(str(TINY), providers=["CPUExecutionProvider"])
+@pytest.mark.parametrize("path", [TINY, TINY_U2NET], ids=lambda path: path.stem)
+def test_a_committed_net_is_valid_and_gives_saliency_maps_at_any_batch(path):
+    onnx.checker.check_model(str(path), full_check=True)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (feed,) = session.get_inputs()
     assert feed.shape[1] == 3
     for batch in (1, 3):
         image = np.random.default_rng(0).standard_normal((batch, *feed.shape[1:]), np.float32)
-        (saliency,) = session.run(None, {feed.name: image})
+        saliency, *_ = session.run(None, {feed.name: image})
         assert saliency.shape == (batch, 1, *feed.shape[2:])
         # ONNX Runtime's vectorised sigmoid may pass 1 by a rounding.
         assert 0 <= saliency.min() <= saliency.max() <= 1 + 1e-6

@@ -26,8 +26,9 @@ def train_sod(folder, *arguments):
     [
         ("--net", "small_unet", "--width", "0.1"),
         ("--net", "vgg16_sod", "--width", "0.05", "--batch-norm", "--amp"),
+        ("--net", "u2netp", "--width", "0.05"),
     ],
-    ids=["small_unet", "vgg16_sod"],
+    ids=["small_unet", "vgg16_sod", "u2netp"],
 )
 def test_a_net_is_trained_exported_and_judged(tmp_path, net):
     ended = train_sod(tmp_path, *net)
@@ -45,9 +46,19 @@ def test_a_net_is_trained_exported_and_judged(tmp_path, net):
     assert "going on from" in train_sod(tmp_path, *net).stdout
 
 
+def test_a_file_may_take_larger_images_than_the_net_was_trained_on(tmp_path):
+    ended = train_sod(tmp_path, "--net", "u2netp", "--width", "0.05", "--export-size", "64")
+    assert ended.returncode == 0, ended.stderr
+    assert "seen at 64x64" in ended.stdout
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    sizes = {tuple(d.dim_value for d in v.type.tensor_type.shape.dim[1:]) for v in graph.output}
+    assert (len(graph.output), sizes) == (7, {(1, 64, 64)})
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--export-size", "64", "--data", "a"), "--export-size is for made images"),
         (("--checkpoint", "net.onnx"), "--checkpoint and --out are one file"),
         (("--checkpoint", "file/run.safetensors"), "is not a folder that can be written to"),
         (("--checkpoint", "folder"), "'folder' is a folder"),
