@@ -43,6 +43,8 @@ TYPES: Mapping[str, Any] = {
     "only": str | list[str],
     "head_dims": bool,
     "through_norms": bool,
+    "half": bool,
+    "int8": bool,
     "evaluate": bool,
     "strict": bool,
     "external_data": bool,
