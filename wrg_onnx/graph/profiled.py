@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,7 @@ def profiled_session(graph: Graph, provider: Provider) -> Iterator[ProfiledSessi
         yield ProfiledSession(session)
 
 
-def check_profiled(runs: tuple[tuple[Kernel, ...], ...], label: str) -> None:
+def check_profiled(runs: Sequence[Sequence[Kernel]], label: str) -> None:
     """Refuse a profile without kernels.
 
     Raises:

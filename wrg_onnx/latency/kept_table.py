@@ -24,7 +24,7 @@ from wrg_onnx.progress import Progress, silent
 from wrg_onnx.tsod.pictures import load_arrays
 from wrg_onnx.version import __version__
 
-_FORMAT = 1
+_FORMAT = 2
 
 _FACTS = 6
 """How many numbers a table has beside its rates."""

@@ -22,6 +22,9 @@ from wrg_onnx.rewrite import apply_plan, plan_slices
 FUSED = "fused "
 """What the name of some nodes begins with that ONNX Runtime makes of two."""
 
+TURN = 3
+"""How often a model runs before another has its turn."""
+
 QUIET = 25
 """Which percentile of the runs is taken."""
 
@@ -116,19 +119,31 @@ def _sample(
     plain = open_session(cut, provider=options.provider)
     taken: tuple[list[float], list[float]] = ([], [])
     with profiled_session(cut, options.provider) as profiled:
+        counted: list[bool] = []
         until = time.perf_counter() + options.each_s
-        while len(taken[0]) <= options.runs or time.perf_counter() < until:
-            profiled.run(feeds)
+        while len(taken[0]) < options.runs or time.perf_counter() < until:
+            # The first run of each turn fills the caches, which the others have used since.
+            for turn in range(TURN):
+                profiled.run(feeds)
+                counted.append(turn > 0)
             for times, session in zip(taken, (plain, whole), strict=True):
-                begin = time.perf_counter_ns()
-                session.run(feeds)
-                times.append((time.perf_counter_ns() - begin) / 1e6)
-        runs = profiled.finish()[1:]  # the first run makes what the others find
+                times.extend(_timed_turn(session, feeds))
+        runs = [run for run, counts in zip(profiled.finish(), counted, strict=True) if counts]
     check_profiled(runs, cut.name)
     # What disturbs a run makes it longer.
     layers_ms = np.percentile([_by_layer(run, layers) for run in runs], QUIET, axis=0) / 1e3
-    total, before = (float(np.percentile(times[1:], QUIET)) for times in taken)
+    total, before = (float(np.percentile(times, QUIET)) for times in taken)
     return (layers_ms, total), before
+
+
+def _timed_turn(session: Session, feeds: Mapping[str, Array]) -> list[float]:
+    """Run a turn; return what each run but the first took, in milliseconds."""
+    found = []
+    for _ in range(TURN):
+        begin = time.perf_counter_ns()
+        session.run(feeds)
+        found.append((time.perf_counter_ns() - begin) / 1e6)
+    return found[1:]
 
 
 def _by_layer(run: Sequence[Kernel], layers: TimedLayers) -> Float64Array:

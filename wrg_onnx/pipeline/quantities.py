@@ -83,6 +83,7 @@ def _measured_ms(trial: Trial) -> float:
         open_session(model.graph, provider=provider),
         open_session(cut, provider=provider),
         model.random_feeds(rng),
+        rng,
     )
     return share * model.budget(BudgetKind.LATENCY).cost(model.everything)
 
