@@ -51,6 +51,7 @@ class Change:
             of 95 % over the choice of images; None of fewer than ``FEWEST_IMAGES``.
         high: The upper end.
         images: On how many images.
+        falls: Whether lower is worse.
     """
 
     metric: str
@@ -60,11 +61,19 @@ class Change:
     low: float | None
     high: float | None
     images: int
+    falls: bool = True
 
     @property
     def change(self) -> float:
         """``after - before``."""
         return self.after - self.before
+
+    @property
+    def worst(self) -> float | None:
+        """The end of the interval at which the drop is largest, as a drop."""
+        if self.low is None or self.high is None:
+            return None
+        return -self.low if self.falls else self.high
 
     @property
     def may_be_none(self) -> bool:
@@ -86,8 +95,7 @@ def measure_change(judged: PerImage, metric: Metric, rng: np.random.Generator) -
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
     """
-    once = np.ones((1, judged.images))
-    before, after = (float(values[0]) for values in _both(judged, metric, once))
+    before, after = _values(judged, metric)
     low = high = None
     if judged.images >= FEWEST_IMAGES:
         even = np.full(judged.images, 1 / judged.images)
@@ -95,7 +103,26 @@ def measure_change(judged: PerImage, metric: Metric, rng: np.random.Generator) -
         first, second = _both(judged, metric, counts)
         tail = (1 - CONFIDENCE) / 2
         low, high = (float(end) for end in _percentiles(second - first, (tail, 1 - tail)))
-    return Change(metric.title, before, after, metric.drop(before, after), low, high, judged.images)
+    return Change(
+        metric=metric.title,
+        before=before,
+        after=after,
+        drop=metric.drop(before, after),
+        low=low,
+        high=high,
+        images=judged.images,
+        falls=metric.falls,
+    )
+
+
+def _values(judged: PerImage, metric: Metric) -> tuple[float, float]:
+    """Return the metric of both models over all images, as reports have it."""
+    if metric is RELATIVE_ERROR:
+        first, second = _both(judged, metric, np.ones((1, judged.images)))
+        return float(first[0]), float(second[0])
+    assert judged.before is not None
+    assert judged.after is not None
+    return judged.before.value(metric.name), judged.after.value(metric.name)
 
 
 def _both(
