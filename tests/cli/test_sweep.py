@@ -124,7 +124,7 @@ def test_the_largest_cut_is_searched_for(run, model):
         ((), "give one of ratio, max_drop, max_params, max_macs, max_bytes and max_latency_ms"),
         (("--ratio", 0.5, "--max-drop", 0.1), "(--ratio, --max-drop, --max-params, ...), got 2"),
         (("--ratio", 0.5, "--metric", "max F"), "metric is for max_drop (--metric, --max-drop)"),
-        (("--max-drop", 0.1, "--max-macs", "1M"), "(--ratio, --max-drop, --max-params, ...), got 2"),
+        (("--max-drop", 0.1, "--max-macs", "1M"), "--max-drop, --max-params, ...), got 2"),
         (("--max-drop", 1.5), "max-drop must be in [0, 1), got 1.5"),
         (("--max-drop", 0.1, "--metric", "psnr"), "metric must be one of 'MAE', 'max F', "),
         (("--max-drop", 0.1, "--no-evaluate"), "leave --no-evaluate out"),

@@ -105,9 +105,8 @@ def cut_in_rounds(
     recovered: Recovered | None = None
     survivors = Survivors.all_of(model.units)
     sparsified: SparsifyReport | None = None
-    measuring = lent
-    if samples is not None and measuring is None:
-        measuring = Measuring(model.graph, samples, config)
+    own = None if samples is None or lent else Measuring(model.graph, samples, config)
+    measuring = lent or own
     if config.sparsify and samples is not None:
         # How certain this choice is nobody asks: it is made again.
         first = replace(config, certainty=None) if config.criterion.repairs else config
@@ -146,8 +145,8 @@ def cut_in_rounds(
                 said |= dict.fromkeys(() if recovered.tuned is None else recovered.tuned.notes)
     if measuring is not None:
         said |= dict.fromkeys(measuring.notes)
-        if lent is None:
-            measuring.let_go()
+        if own is not None:
+            own.let_go()
     assert cut is not None
     assert equivalence is not None
     return Rounds(
