@@ -127,6 +127,10 @@ def _head(report: SweepReport, names: Sequence[str]) -> Iterator[str]:
         x += 34 + 7 * len(name)
     yield _line((x, 45), (x + 20, 45), stroke="#888", stroke_dasharray="4 4")
     yield _text(x + 26, 49, "original")
+    if any(point.knee for point in report.points):
+        ring = 'r="7" fill="none" stroke="#222" stroke-width="2"'
+        yield f'<circle cx="{x + 105}" cy="45" {ring}/>'
+        yield _text(x + 118, 49, "knee")
 
 
 def _has_no_interval(report: SweepReport) -> bool:
@@ -152,7 +156,7 @@ def _panel(
     yield from _axes(title, x, y)
     yield _line((x.start, y(first)), (x.end, y(first)), stroke="#888", stroke_dasharray="4 4")
     for number, curve in enumerate(curves):
-        yield from _curve(curve, first, x, y, COLOURS[number % len(COLOURS)])
+        yield from _curve(curve, first, (x, y), COLOURS[number % len(COLOURS)], 7 + 3 * number)
 
 
 def _axes(title: str, x: _Scale, y: _Scale) -> Iterator[str]:
@@ -167,7 +171,11 @@ def _axes(title: str, x: _Scale, y: _Scale) -> Iterator[str]:
     yield _line((x.start, BOTTOM), (x.end, BOTTOM), stroke="#888")
 
 
-def _curve(dots: Sequence[_Dot], first: float, x: _Scale, y: _Scale, colour: str) -> Iterator[str]:
+def _curve(
+    dots: Sequence[_Dot], first: float, scales: tuple[_Scale, _Scale], colour: str, ring: int
+) -> Iterator[str]:
+    """Yield one curve from the original's value on; knees in one place have rings of two sizes."""
+    x, y = scales
     shown = [dot for dot in dots if math.isfinite(dot.y)]
     way = " ".join(f"{x(dot.x)},{y(dot.y)}" for dot in [_Dot(0, first), *shown])
     yield f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="2"/>'
@@ -183,10 +191,9 @@ def _curve(dots: Sequence[_Dot], first: float, x: _Scale, y: _Scale, colour: str
         yield f'<circle cx="{x(dot.x)}" cy="{y(dot.y)}" r="3.5" fill="{colour}"/>'
         if dot.knee:
             yield (
-                f'<circle cx="{x(dot.x)}" cy="{y(dot.y)}" r="8" fill="none" stroke="{colour}" '
-                f'stroke-width="2"/>'
+                f'<circle cx="{x(dot.x)}" cy="{y(dot.y)}" r="{ring}" fill="none" '
+                f'stroke="{colour}" stroke-width="2"/>'
             )
-            yield _text(x(dot.x), y(dot.y) + 24, "knee", "middle", fill=colour, font_weight="bold")
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", **style: str | float) -> str:
