@@ -23,7 +23,7 @@ PUBLIC = {
     "all_factors cache_folder cache_limit channels_first collect constant_numbers map_factor "
     "measure_weights of_filters plan_taps weights_factor",
     "report": "BenchReport BenchReports ExportReport FinetuneReport InspectReport PruneReport "
-    "ValidateReport to_json to_plain to_text",
+    "SweepReport ValidateReport to_json to_plain to_text",
     "recover": "AddedBiases FEWEST_SAMPLES Kept LayerFit MeasureOptions Measured "
     "ReconstructOptions Reconstruction Removal RowOptions check_samples compensate consumers_of "
     "find_or_measure measure_layers reconstruct",

@@ -10,8 +10,8 @@
     result.save("model.pruned.onnx")     # or result.model, an onnx.ModelProto
 
 Each function is a command of ``wrg-onnx`` and has its options as parameters: ``prune``,
-``inspect``, ``validate``, ``finetune``, ``bench``, ``export``, ``cache``, ``tsod_make`` and
-``tsod_filter``.
+``sweep``, ``inspect``, ``validate``, ``finetune``, ``bench``, ``export``, ``cache``, ``tsod_make``
+and ``tsod_filter``.
 What they raise on purpose is a ``WrgError``. Importing this package imports nothing heavy; the
 first call does.
 """
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from wrg_onnx.pipeline.api.finetune import finetune
     from wrg_onnx.pipeline.api.inspect import inspect
     from wrg_onnx.pipeline.api.prune import prune
+    from wrg_onnx.pipeline.api.sweep import sweep
     from wrg_onnx.pipeline.api.tsod import tsod_filter, tsod_make
     from wrg_onnx.pipeline.api.validate import validate
     from wrg_onnx.pipeline.result import ModelResult, Result
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         PruneReport,
         ValidateReport,
     )
+    from wrg_onnx.report.sweep import SweepReport
     from wrg_onnx.select import Criterion, Scope
     from wrg_onnx.tsod import FilterReport, MakeReport
 
@@ -92,6 +94,7 @@ __all__ = [
     "Scope",
     "ShareDone",
     "StatisticsError",
+    "SweepReport",
     "UnfinishedError",
     "UnreadableError",
     "UnsupportedOperatorError",
@@ -108,6 +111,7 @@ __all__ = [
     "inspect",
     "join_workers",
     "prune",
+    "sweep",
     "tsod_filter",
     "tsod_make",
     "validate",
@@ -124,6 +128,7 @@ _HOMES = {
     "wrg_onnx.pipeline.api.finetune": ("finetune",),
     "wrg_onnx.pipeline.api.inspect": ("inspect",),
     "wrg_onnx.pipeline.api.prune": ("prune",),
+    "wrg_onnx.pipeline.api.sweep": ("sweep",),
     "wrg_onnx.pipeline.api.tsod": ("tsod_filter", "tsod_make"),
     "wrg_onnx.pipeline.api.validate": ("validate",),
     "wrg_onnx.pipeline.result": ("ModelResult", "Result"),
@@ -131,6 +136,7 @@ _HOMES = {
         "BenchReports", "ExportReport", "FinetuneReport", "InspectReport", "PruneReport",
         "ValidateReport",
     ),
+    "wrg_onnx.report.sweep": ("SweepReport",),
     "wrg_onnx.select": ("Criterion", "Scope"),
     "wrg_onnx.tsod": ("FilterReport", "MakeReport"),
 }  # fmt: skip

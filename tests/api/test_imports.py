@@ -44,6 +44,7 @@ HELP = "from wrg_onnx.cli import main; main({}, standalone_mode=False)"
         (["inspect"], {"click"}),
         (["validate"], {"click"}),
         (["prune"], {"click", "numpy"}),
+        (["sweep"], {"click", "numpy"}),
         (["tsod"], {"click", "numpy", "PIL"}),
         (["tsod", "make"], {"click", "numpy", "PIL"}),
     ],

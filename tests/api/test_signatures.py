@@ -27,6 +27,7 @@ NAMES = [
     "finetune",
     "inspect",
     "prune",
+    "sweep",
     "tsod_filter",
     "tsod_make",
     "validate",
@@ -43,6 +44,7 @@ OWN = {"data", "cache", "workers", "ratio", "budget"}
     [
         ("bench", [BenchConfig(), BenchConfig().timing, DataOptions()]),
         ("prune", [PruneConfig(0.5), DataOptions()]),
+        ("sweep", [PruneConfig(0.5), DataOptions()]),
         ("validate", [ValidateConfig(), DataOptions()]),
         ("inspect", [PruneConfig(0.5), DataOptions()]),
         ("finetune", [FinetuneOptions()]),

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.evaluate.image_scores import SaliencyScores
 from wrg_onnx.evaluate.judge import Accuracy, Judged
-from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Latency, Noise, Ratio, Speed
 from wrg_onnx.recover import LayerFit

@@ -24,8 +24,8 @@ from PIL import Image, ImageDraw, ImageFont
 from shared_pairs import DATA, link
 from wrg_onnx.data.dataset import DataSet, from_directory
 from wrg_onnx.data.saliency_map import SaliencyMap
+from wrg_onnx.evaluate.image_scores import SaliencyScores
 from wrg_onnx.evaluate.judge import Accuracy, judge
-from wrg_onnx.evaluate.saliency import SaliencyScores
 from wrg_onnx.graph import Graph, Session, open_session
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.choose import choose_units

@@ -1,12 +1,13 @@
 """The folder of kept statistics: what is in it, and how large it may grow.
 
-Two kinds of files are kept. Rows of factors, and what layers take on a machine, are small and dear:
-kilobytes, minutes. What layers read and make is large and cheap: hundreds of megabytes, seconds. So
-it goes first, and never at the cost of the others.
+Three kinds of files are kept. Rows of factors, what layers take on a machine, and points of sweeps
+are small and dear: kilobytes, minutes. What layers read and make is large and cheap: hundreds of
+megabytes, seconds. So it goes first, and never at the cost of the others.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -38,7 +39,10 @@ LAYERS_SUFFIX = ".layers.npz"
 LATENCY_SUFFIX = ".latency.npz"
 """How the names of files end that hold what layers take on this machine."""
 
-_NAME = re.compile(rf"([0-9a-f]{{{NAME_LENGTH}}})(\.\d+|\.layers|\.latency)?\.npz")
+POINT_SUFFIX = ".point.json"
+"""How the names of files end that hold what became of a point of a sweep."""
+
+_NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}((\.\d+|\.layers|\.latency)?\.npz|\.point\.json)")
 
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -159,6 +163,23 @@ class Cache:
         self.touch(path)
         self.shrink(key)
 
+    def write_text(self, path: Path, key: str, text: str) -> None:
+        """Write a file of text in one move, and make room for it.
+
+        Args:
+            path: Where it goes; its name begins as the key does.
+            key: By what it is known.
+            text: A JSON object with the key under ``"key"``.
+
+        Raises:
+            OSError: If it cannot be written, or a file cannot be removed.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with renamed(path) as part:
+            part.write_text(text, encoding="utf-8")
+        self.touch(path)
+        self.shrink(key)
+
     def room_for_layers(self) -> int:
         """Return how many bytes of the limit rows of factors leave for what layers make."""
         return self.limit - sum(file.size for file in self._named() if not file.is_of_layers)
@@ -222,7 +243,7 @@ class Cache:
 
     def _named(self) -> Iterator[KeptFile]:
         """Yield the files that have names like ours."""
-        for path in sorted(self.folder.glob("*.npz")):
+        for path in sorted([*self.folder.glob("*.npz"), *self.folder.glob(f"*{POINT_SUFFIX}")]):
             if not _NAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
                 continue
             try:
@@ -234,13 +255,27 @@ class Cache:
 
 def _is_ours(path: Path) -> bool:
     """Tell whether a file holds the key that its name begins with."""
+    key = _key_of_text(path) if path.name.endswith(POINT_SUFFIX) else _key_of_archive(path)
+    return len(key) == KEY_LENGTH and key.startswith(path.name[:NAME_LENGTH])
+
+
+def _key_of_text(path: Path) -> str:
+    """Return the key of a file of text; nothing if it is broken, gone, or none of ours."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(held.get("key", "")) if isinstance(held, dict) else ""
+
+
+def _key_of_archive(path: Path) -> str:
+    """Return the key of an archive; nothing if it is broken, gone, or none of ours."""
     try:
         # Given a path, NumPy would leave the file open where the archive is broken.
         with reading(path), path.open("rb") as stream:
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile) or "key" not in archive.files:
-                return False
-            key = str(archive["key"])
-    except UnreadableError:  # broken, gone, or none of ours
-        return False
-    return len(key) == KEY_LENGTH and key.startswith(path.name[:NAME_LENGTH])
+                return ""
+            return str(archive["key"])
+    except UnreadableError:
+        return ""

@@ -34,6 +34,7 @@ Examples:
   wrg-onnx prune model.onnx --ratio 0.5 --budget macs --keep '*head*'
   wrg-onnx prune model.onnx --max-latency-ms 20
   wrg-onnx prune model.onnx small.onnx --ratio 0.5 --data my_images --int8
+  wrg-onnx prune model.onnx --max-drop 0.01 --data my_images
 """
 
 
@@ -42,7 +43,17 @@ Examples:
 @click.argument("out", type=PATH, required=False)
 @click.option(
     "--ratio", type=float,
-    help="Share of the budget to remove, in [0, 1). Either this or one of the limits.",
+    help="Share of the budget to remove, in [0, 1). Either this, --max-drop or one of the limits.",
+)  # fmt: skip
+@click.option(
+    "--max-drop", type=float, metavar="DROP",
+    help="Search for the largest ratio after which the metric is worse by at most this, on "
+    "held-out samples.",
+)  # fmt: skip
+@click.option(
+    "--metric", metavar="NAME",
+    help="What may get worse: max F, mean F, weighted F, S-measure, max E, MAE, size-invariant max "
+    "F, ..., or the outputs' relative error. [max F with masks, else relative error]",
 )  # fmt: skip
 @click.option("-o", "--output", type=PATH, help="The same as OUT. [MODEL with .pruned.onnx]")
 @click.option(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wrg_onnx.errors import DataError
+from wrg_onnx.factors import Float64Array
 from wrg_onnx.graph.returned import KEYS, is_element
 
 if TYPE_CHECKING:
@@ -38,17 +39,52 @@ class OutputAgreement:
     reshaped: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputErrors:
+    """How far one output is from its reference, sample by sample.
+
+    Attributes:
+        output: The output's name.
+        difference: (samples,) float64, ``||a - b||`` squared.
+        reference: (samples,) float64, ``||a||`` squared.
+        broken: Whether one side held an infinity or NaN that the other did not.
+    """
+
+    output: str
+    difference: Float64Array
+    reference: Float64Array
+    broken: bool
+
+    def resampled(self, counts: Float64Array) -> Float64Array:
+        """Return the relative error over other choices of the samples.
+
+        Args:
+            counts: (draws, samples), how often each sample is in each choice.
+
+        Returns:
+            (draws,) float64.
+        """
+        difference, reference = counts @ self.difference, counts @ self.reference
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.sqrt(difference / reference)
+        found = np.where(difference == 0, 0.0, np.where(reference == 0, np.inf, error))
+        return np.full(len(found), np.inf) if self.broken else found
+
+
 # Not the largest difference, as in `graph.difference`: that is for a proof, where a single wrong
 # element counts. Here all of them together do.
 @dataclass(slots=True)
 class _Sums:
-    """Running totals of one output."""
+    """What was found of one output: squares, by the number of each sample that was compared."""
 
-    difference: float = 0.0
-    reference: float = 0.0
-    samples: int = 0
+    differences: dict[int, float] = field(default_factory=dict)
+    references: dict[int, float] = field(default_factory=dict)
     reshaped: int = 0
     broken: bool = False
+
+    @property
+    def samples(self) -> int:
+        return len(self.differences)
 
 
 class Agreement:
@@ -56,6 +92,7 @@ class Agreement:
 
     def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
+        self._samples = 0
 
     def add(self, reference: Mapping[str, Array], other: Mapping[str, Array]) -> None:
         """Compare the outputs for one sample.
@@ -73,11 +110,29 @@ class Agreement:
             if values is None or values.dtype.kind not in "fiub" or name.endswith(KEYS):
                 continue
             if name in reference and name in other:
-                _add(self._sums.setdefault(name, _Sums()), values, other[name])
+                _add(self._sums.setdefault(name, _Sums()), self._samples, values, other[name])
             elif is_element(name):
                 self._sums.setdefault(name, _Sums()).reshaped += 1
             elif name in reference:
                 raise DataError(f"output '{name}' is in the original but not in the other model")
+        self._samples += 1
+
+    def per_sample(self) -> tuple[OutputErrors, ...]:
+        """Return what each sample added to each output that could be compared; 0 where it did not.
+
+        Returns:
+            In the order of ``outputs``.
+        """
+        return tuple(
+            OutputErrors(
+                name,
+                np.array([sums.differences.get(i, 0.0) for i in range(self._samples)]),
+                np.array([sums.references.get(i, 0.0) for i in range(self._samples)]),
+                sums.broken,
+            )
+            for name, sums in self._sums.items()
+            if sums.samples
+        )
 
     def outputs(self) -> tuple[OutputAgreement, ...]:
         """Return one record per output, in the order of the first sample's reference.
@@ -95,17 +150,16 @@ class Agreement:
         )
 
 
-def _add(sums: _Sums, reference: Array, other: Array) -> None:
+def _add(sums: _Sums, sample: int, reference: Array, other: Array) -> None:
     if reference.shape != other.shape:
         sums.reshaped += 1
         return
-    sums.samples += 1
     a, b = reference.astype(np.float64), other.astype(np.float64)
     # An infinity or NaN on both sides agrees; on one side no finite number says how far apart.
     finite = np.isfinite(a) & np.isfinite(b)
     sums.broken |= not np.array_equal(a[~finite], b[~finite], equal_nan=True)
-    sums.difference += float(np.square(a[finite] - b[finite]).sum())
-    sums.reference += float(np.square(a[finite]).sum())
+    sums.differences[sample] = float(np.square(a[finite] - b[finite]).sum())
+    sums.references[sample] = float(np.square(a[finite]).sum())
 
 
 def _relative_error(sums: _Sums) -> float | None:
@@ -113,6 +167,7 @@ def _relative_error(sums: _Sums) -> float | None:
         return None
     if sums.broken:
         return math.inf
-    if sums.difference == 0:
+    difference, reference = sum(sums.differences.values()), sum(sums.references.values())
+    if difference == 0:
         return 0.0
-    return math.sqrt(sums.difference / sums.reference) if sums.reference else math.inf
+    return math.sqrt(difference / reference) if reference else math.inf

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.data.saliency_map import SaliencyMap, read_saliency
+from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
-from wrg_onnx.evaluate.saliency import SaliencyScores, SaliencyTotals
+from wrg_onnx.evaluate.bootstrap import PerImage
+from wrg_onnx.evaluate.image_scores import SaliencyScores
+from wrg_onnx.evaluate.reference import Reference
+from wrg_onnx.evaluate.saliency import SaliencyTotals
 from wrg_onnx.graph import Session, origins
 from wrg_onnx.progress import Progress, silent
 
@@ -50,6 +53,19 @@ class Judged:
     agreement: tuple[OutputAgreement, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """How good a model is beside its original, over the data set and on each sample.
+
+    Attributes:
+        accuracy: Over the data set.
+        per_image: On each sample.
+    """
+
+    accuracy: Accuracy
+    per_image: PerImage
+
+
 def judge(  # noqa: PLR0913 - two models, and those between them
     original: Session,
     pruned: Session,
@@ -74,34 +90,63 @@ def judge(  # noqa: PLR0913 - two models, and those between them
     Returns:
         The scores and the agreement.
     """
-    # All run on a sample before the next one is read: no output is kept.
+    reference = Reference(original, data, saliency)
+    found = judge_images(reference, pruned, cut=cut, float32=float32, progress=progress)
+    return found.accuracy
+
+
+def judge_images(
+    reference: Reference,
+    pruned: Session,
+    *,
+    cut: Session | None = None,
+    float32: Session | None = None,
+    progress: Progress = silent,
+) -> Judgement:
+    """Run models on each sample, and hold them against the masks and the original.
+
+    Args:
+        reference: The original, on its samples.
+        pruned: The pruned model.
+        cut: The pruned model before it was recovered, if it is to be judged too.
+        float32: The pruned model before it was written in other numbers, if it was.
+        progress: Told how many samples are done.
+
+    Returns:
+        The scores and the agreement, over all samples and on each.
+    """
+    # All run on a sample before the next one is read.
+    data, scored = reference.data, reference.saliency is not None
     between = {"cut": cut, "float32": float32}
     asked = {name: session for name, session in between.items() if session is not None}
-    sessions = [original, pruned, *asked.values()]
-    scored = saliency is not None and data.has_masks
+    sessions = [pruned, *asked.values()]
     totals = [SaliencyTotals() if scored else None for _ in sessions]
-    agreements = [Agreement() for _ in sessions[1:]]
-    for number, sample in enumerate(data, start=1):
-        found = [session.run(sample.feeds) for session in sessions]
-        for total, outputs in zip(totals, found, strict=True):
-            if total is not None and saliency is not None and sample.mask is not None:
-                total.add(read_saliency(outputs[saliency.output], saliency), sample.mask)
-        for agreement, outputs in zip(agreements, found[1:], strict=True):
-            agreement.add(found[0], outputs)
-        progress("evaluate", number, len(data))
-    scores = [None if total is None else total.scores() for total in totals]
-    after, *others = (
-        Judged(score, agreement.outputs())
-        for score, agreement in zip(scores[1:], agreements, strict=True)
+    agreements = [Agreement() for _ in sessions]
+    for index, sample in enumerate(data):
+        answer = reference.answer(index, sample)
+        for session, total, agreement in zip(sessions, totals, agreements, strict=True):
+            outputs = session.run(sample.feeds)
+            row = reference.score(outputs, sample)
+            if total is not None and row is not None:
+                total.rows.append(row)
+            agreement.add(answer, outputs)
+        progress("evaluate", index + 1, len(data))
+    before = reference.per_image()
+    first, *others = (
+        Judged(None if total is None else total.scores(), agreement.outputs())
+        for total, agreement in zip(totals, agreements, strict=True)
     )
     judged = dict(zip(asked, others, strict=True))
-    compared = origins(original.outputs, [one.output for one in after.agreement]).values()
-    return Accuracy(
+    outputs_of = reference.session.outputs
+    compared = origins(outputs_of, [one.output for one in first.agreement]).values()
+    accuracy = Accuracy(
         data.description,
-        scores[0],
-        after.scores,
-        after.agreement,
+        None if before is None else before.scores(),
+        first.scores,
+        first.agreement,
         judged.get("cut"),
-        tuple(name for name in original.outputs if name not in compared),
+        tuple(name for name in outputs_of if name not in compared),
         judged.get("float32"),
     )
+    after = None if totals[0] is None else totals[0].per_image()
+    return Judgement(accuracy, PerImage(len(data), before, after, agreements[0].per_sample()))

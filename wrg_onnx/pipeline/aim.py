@@ -69,6 +69,20 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
     return Aim(aimed, config, None if steps is None else steps.block, tuple(notes))
 
 
+def aim_at(aim: Aim, config: PruneConfig) -> Aim:
+    """Aim at another ratio with what was measured for one, as ``take_aim`` would.
+
+    Args:
+        aim: Of another ratio.
+        config: With this one, and no limit.
+    """
+    steps = _machine_steps(config)
+    if steps is None:
+        return replace(aim, config=config)
+    model, steps, said = _aligned(aim.model, config, steps)
+    return Aim(model, config, steps.block, (*aim.notes, *said))
+
+
 def aim_again(model: Model, original: Model, config: PruneConfig) -> Model:
     """Prepare what a round has left of a model for the next one.
 

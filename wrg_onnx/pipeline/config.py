@@ -11,6 +11,7 @@ from wrg_onnx.choices import BudgetKind, Precision, Recovery
 from wrg_onnx.data.preprocess import Layout, Order, Size
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
+from wrg_onnx.evaluate.metrics import find_metric
 from wrg_onnx.finetune import FinetuneOptions
 from wrg_onnx.graph import Provider, Shape
 from wrg_onnx.latency import Timing
@@ -22,6 +23,7 @@ __all__ = [
     "BudgetKind",
     "DataOptions",
     "FinetuneConfig",
+    "MaxDrop",
     "Precision",
     "PruneConfig",
     "Recovery",
@@ -93,6 +95,25 @@ ENOUGH = 0.98
 
 
 @dataclass(frozen=True, slots=True)
+class MaxDrop:
+    """How much worse the model may get; the largest ratio at which it does not is searched for.
+
+    Attributes:
+        most: The largest drop of the metric, in [0, 1).
+        metric: Its title or name; None for max F with masks, and the relative error without.
+    """
+
+    most: float
+    metric: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.most < 1:
+            raise UsageError(f"max-drop must be in [0, 1), got {self.most:g}")
+        if self.metric is not None:
+            find_metric(self.metric)
+
+
+@dataclass(frozen=True, slots=True)
 class PruneConfig:
     """What to prune, and how.
 
@@ -132,6 +153,8 @@ class PruneConfig:
             what this machine's kernels like; None does so where the budget is latency.
         precision: In which numbers the result is written, once it is pruned and recovered; None for
             those of the original.
+        max_drop: How much worse the model may get; ``ratio`` is then what was tried last. None
+            cuts by ``ratio``.
     """
 
     ratio: float = 0.0
@@ -158,6 +181,7 @@ class PruneConfig:
     limit: float | None = None
     align: int | str | None = None
     precision: Precision | None = None
+    max_drop: MaxDrop | None = None
 
     @property
     def enough(self) -> float:
@@ -186,6 +210,7 @@ class PruneConfig:
         if self.epochs is not None and self.recover is not Recovery.FINETUNE:
             raise UsageError("epochs is for recover 'finetune' (--epochs, --recover)")
         self._check_sparsify()
+        self._check_max_drop()
         if self.amp and not self.criterion.needs_gradient:
             raise UsageError(
                 f"amp is for gradients, and criterion '{self.criterion.name}' takes none: leave it "
@@ -213,6 +238,16 @@ class PruneConfig:
         if self.workers.count > 1:
             raise UsageError("several processes share one calibration: start one to sparsify")
 
+    def _check_max_drop(self) -> None:
+        if self.max_drop is None:
+            return
+        if self.evaluate is False:
+            raise UsageError("max-drop judges the model: leave --no-evaluate out (evaluate=False)")
+        if self.sparsify:
+            raise UsageError("max-drop tries many cuts, and sparsify trains before a single one")
+        if self.workers.count > 1:
+            raise UsageError("max-drop tries many cuts, and several processes share one: start one")
+
     @property
     def needs_samples(self) -> bool:
         """Whether any stage looks at samples."""
@@ -235,6 +270,8 @@ class PruneConfig:
     @property
     def judges(self) -> bool:
         """Whether accuracy and latency are measured."""
+        if self.max_drop is not None:
+            return True
         return self.criterion.needs_data if self.evaluate is None else self.evaluate
 
 

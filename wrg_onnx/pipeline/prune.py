@@ -9,13 +9,14 @@ from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
-from wrg_onnx.pipeline.aim import Aim, take_aim
+from wrg_onnx.pipeline.aim import Aim, aim_at, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.convert import convert
 from wrg_onnx.pipeline.judging import Judged, judge_result
+from wrg_onnx.pipeline.max_drop import Found, find_largest_cut, metric_for
 from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.memory import (
     SESSION_COPIES,
@@ -32,12 +33,17 @@ from wrg_onnx.pipeline.rounds import choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source, read_as_it_is
 from wrg_onnx.pipeline.sparsify import check_sparsify
+from wrg_onnx.pipeline.trials import Trials, with_cache
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.frozen import main_reason, spoken
 from wrg_onnx.report.records import PruneReport
+from wrg_onnx.report.search import SearchReport
 from wrg_onnx.rewrite import check_folding, compose, read_note, with_note
 from wrg_onnx.select import largest_ratio
+
+ALMOST_ALL = 0.99
+"""A ratio that no limit of the units allows, or hardly."""
 
 
 def prune(
@@ -70,22 +76,25 @@ def prune(
     clock, attempts = Clock(progress), Attempts()
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
-    aim = _take_aim(source, config, clock)
+    aim = open_model(source, config, clock)
     model, config = aim.model, aim.config
-    if model.graph.folded:
-        with clock.stage("analyse"):
-            original = fill_inputs(read_as_it_is(source), config.data.values)
-            check_folding(original, model.graph, model.input_shapes)
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
     earlier = read_note(model.graph)
-    samples = _open_samples(model, config, clock)
-    rounds = cut_in_rounds(model, samples, config, clock, attempts)
-    rounds = convert(rounds, samples, config, clock, attempts)
-    judged = Judged()
-    if config.judges and samples is not None:
-        with clock.stage("evaluate"):
-            judged = judge_result(model, rounds, samples, config, progress, attempts)
+    samples = open_run_samples(model, config, clock)
+    search: SearchReport | None = None
+    if config.max_drop is not None:
+        assert samples is not None  # it is judged
+        found = _within_max_drop(aim, samples, clock)
+        aim, rounds, judged = found.aim, found.rounds, found.judged
+        search, attempts = found.search, found.attempts
+    else:
+        rounds = cut_in_rounds(model, samples, config, clock, attempts)
+        rounds = convert(rounds, samples, config, clock, attempts)
+        judged = Judged()
+        if config.judges and samples is not None:
+            with clock.stage("evaluate"):
+                judged = judge_result(model, rounds, samples, config, progress, attempts)
     # A file that was cut before speaks of the original of that cut.
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
     pruned = with_note(rounds.written, kept)
@@ -102,6 +111,7 @@ def prune(
         speed=judged.speed,
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
+        search=search,
     )
     return ModelResult(report, pruned)
 
@@ -120,9 +130,24 @@ def share_calibration(source: Source, config: PruneConfig, *, progress: Progress
     clock = Clock(progress)
     aim = _take_aim(source, config, clock)
     model, config = aim.model, aim.config
-    samples = _open_samples(model, config, clock)
+    samples = open_run_samples(model, config, clock)
     measuring = None if samples is None else Measuring(model.graph, samples, config)
     choose_for_round(model, model, 1, measuring, config, clock)
+
+
+def open_model(source: Source, config: PruneConfig, clock: Clock) -> Aim:
+    """Read a model, find its units, take aim, and hold what was folded against the file.
+
+    Raises:
+        BudgetError: If the units do not allow the ratio, or the limit.
+        WrgError: Another of its kinds.
+    """
+    aim = _take_aim(source, config, clock)
+    if aim.model.graph.folded:
+        with clock.stage("analyse"):
+            original = fill_inputs(read_as_it_is(source), config.data.values)
+            check_folding(original, aim.model.graph, aim.model.input_shapes)
+    return aim
 
 
 def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
@@ -133,12 +158,27 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
             check_is_float32(model.graph, config.precision)
     with clock.stage("budget"):
         aim = take_aim(model, config, clock.progress)
-        _check_ratio(aim.model, aim.config)
+        check_ratio(aim.model, aim.config)
     return aim
 
 
-def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | None:
-    """Open what the run looks at; None where it looks at nothing."""
+def _within_max_drop(aim: Aim, samples: Samples, clock: Clock) -> Found:
+    """Search for the largest cut whose metric falls by no more than is allowed."""
+    config = aim.config
+    # Fine steps of layers allow most.
+    most = aim_at(aim, replace(config, ratio=ALMOST_ALL))
+    possible = largest_ratio(most.model.candidates(config.floor), most.model.budget(config.budget))
+    trials = Trials(aim, samples, clock)
+    with with_cache(config) as cached:
+        return find_largest_cut(trials, cached, possible)
+
+
+def open_run_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | None:
+    """Open what a run looks at; None where it looks at nothing.
+
+    Raises:
+        WrgError: One of its kinds, if the samples do not do for what the run does.
+    """
     if not config.needs_samples:
         return None
     _check_memory(model, config)
@@ -154,6 +194,8 @@ def _open_samples(model: Model, config: PruneConfig, clock: Clock) -> Samples | 
             seed=config.seed,
         )
         _check_judging(samples, config)
+        if config.max_drop is not None:
+            metric_for(samples, config.max_drop)
         check_recovery(model.graph, samples, config)
         check_sparsify(model.graph, samples, config)
     return samples
@@ -182,8 +224,12 @@ def _check_judging(samples: Samples, config: PruneConfig) -> None:
         metrics_package()
 
 
-def _check_ratio(model: Model, config: PruneConfig) -> None:
-    """Refuse a ratio that no selection reaches, before any image is read."""
+def check_ratio(model: Model, config: PruneConfig) -> None:
+    """Refuse a ratio that no selection reaches, before any image is read.
+
+    Raises:
+        BudgetError: If none does; it says what can be reached, and why no more.
+    """
     budget, words = model.budget(config.budget), QUANTITY_WORDS[config.budget.value]
     possible = largest_ratio(model.candidates(config.floor), budget)
     if config.ratio <= possible:

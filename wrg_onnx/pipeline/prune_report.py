@@ -38,13 +38,8 @@ def prune_report(
         attempts: What failed, and notes what fails here.
     """
     model, config, last = aim.model, aim.config, rounds.last
-    before = model.cost(model.everything, model.file_bytes)
-    # Counted in the graph: readers of one vector may have got vectors of their own, and layers
-    # without a bias one.
-    cost = last.model.cost(last.chosen.selection.alive, None)
-    after = replace(cost, parameters=count_parameters(rounds.final))
-    budget = _budget(aim, rounds, after)
-    reached = 1 - budget.after / budget.before if budget.before else 0.0
+    before, after, budget = what_went(aim, rounds)
+    reached = budget.share
     recovery: RecoveryReport | None = None
     groups: tuple[GroupReport, ...] = ()
     said = aim.notes + rounds.notes
@@ -84,6 +79,17 @@ def prune_report(
         target=budget,
         conversion=_conversion_report(rounds),
     )
+
+
+def what_went(aim: Aim, rounds: Rounds) -> tuple[Cost, Cost, BudgetReport]:
+    """Return the cost before and after, and what was to be reduced."""
+    model, last = aim.model, rounds.last
+    before = model.cost(model.everything, model.file_bytes)
+    # Counted in the graph: readers of one vector may have got vectors of their own, and layers
+    # without a bias one.
+    cost = last.model.cost(last.chosen.selection.alive, None)
+    after = replace(cost, parameters=count_parameters(rounds.final))
+    return before, after, _budget(aim, rounds, after)
 
 
 def _alignment(aim: Aim, rounds: Rounds) -> Iterator[str]:

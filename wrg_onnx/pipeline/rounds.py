@@ -71,7 +71,12 @@ class Rounds:
 
 
 def cut_in_rounds(
-    model: Model, samples: Samples | None, config: PruneConfig, clock: Clock, attempts: Attempts
+    model: Model,
+    samples: Samples | None,
+    config: PruneConfig,
+    clock: Clock,
+    attempts: Attempts,
+    lent: Measuring | None = None,
 ) -> Rounds:
     """Cut and recover; each round measures what the last one left.
 
@@ -84,20 +89,24 @@ def cut_in_rounds(
         config: What to prune, and how.
         clock: Times the stages.
         attempts: Notes errors once a cut is proven.
+        lent: Measures the original for several calls: it still holds what it measured then, and
+            what it looks at may be more than ``samples``, which are recovered on. None measures for
+            this call.
 
     Raises:
         ValidationError: If the first cut does not compute what the original did.
         WrgError: Another of its kinds.
     """
-    current, removed, added, said = model, 0, 0, dict[str, None]()
-    budget_left = 1.0
+    current, removed, added, budget_left = model, 0, 0, 1.0
+    said = dict[str, None]()
     equivalence: Equivalence | None = None
     cut: Cut | None = None
     kept: Mapping[str, KeptChannels] = {}
     recovered: Recovered | None = None
     survivors = Survivors.all_of(model.units)
     sparsified: SparsifyReport | None = None
-    measuring = None if samples is None else Measuring(model.graph, samples, config)
+    own = None if samples is None or lent else Measuring(model.graph, samples, config)
+    measuring = lent or own
     if config.sparsify and samples is not None:
         # How certain this choice is nobody asks: it is made again.
         first = replace(config, certainty=None) if config.criterion.repairs else config
@@ -136,7 +145,8 @@ def cut_in_rounds(
                 said |= dict.fromkeys(() if recovered.tuned is None else recovered.tuned.notes)
     if measuring is not None:
         said |= dict.fromkeys(measuring.notes)
-        measuring.let_go()
+        if own is not None:
+            own.let_go()
     assert cut is not None
     assert equivalence is not None
     return Rounds(

@@ -47,6 +47,8 @@ class Samples:
         preprocessing: How an image is fed; None if the model does not take one.
         broken: A message for each file that was left out.
         saliency: How to read the saliency map; None if the model has none, or nobody asked.
+        spare: Further samples that neither of both holds; nobody has looked whether their files can
+            be read. A search may judge on them.
     """
 
     calibration: DataSet
@@ -54,6 +56,7 @@ class Samples:
     preprocessing: Preprocessing | None
     broken: tuple[str, ...] = ()
     saliency: SaliencyMap | None = None
+    spare: DataSet | None = None
 
 
 def open_samples(
@@ -125,17 +128,19 @@ def gather_samples(
         first, second = (both.take(part) for part in parts)
         if not len(first):
             raise DataError(f"all {count} {whole.content} for statistics are broken: {broken[0]}")
-        return Samples(first, second, preprocessing, broken)
+        spare = whole.take(np.setdiff1d(calibration, chosen))
+        return Samples(first, second, preprocessing, broken, spare=spare)
+    held_out = RANDOM_FOR_VALIDATION if preprocessing is None else GENERATED_FOR_VALIDATION
+    ends = options.samples, options.samples + held_out, options.samples + 2 * held_out
     if preprocessing is not None:
-        total = options.samples + GENERATED_FOR_VALIDATION
-        whole = generated(preprocessing, total, seed)
+        whole = generated(preprocessing, ends[2], seed)
     else:
-        total = options.samples + RANDOM_FOR_VALIDATION
-        whole = random_inputs(graph, shapes, total, seed)
+        whole = random_inputs(graph, shapes, ends[2], seed)
     return Samples(
-        _part(whole, range(options.samples)),
-        _part(whole, range(options.samples, total)),
+        _part(whole, range(ends[0])),
+        _part(whole, range(ends[0], ends[1])),
         preprocessing,
+        spare=_part(whole, range(ends[1], ends[2])),
     )
 
 

@@ -11,6 +11,7 @@ from wrg_onnx.report.records import (
     PruneReport,
     ValidateReport,
 )
+from wrg_onnx.report.sweep import SweepReport
 
 __all__ = [
     "BenchReport",
@@ -19,6 +20,7 @@ __all__ = [
     "FinetuneReport",
     "InspectReport",
     "PruneReport",
+    "SweepReport",
     "ValidateReport",
     "to_json",
     "to_plain",

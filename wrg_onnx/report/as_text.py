@@ -19,6 +19,7 @@ from wrg_onnx.report.records import (
     PruneReport,
     ValidateReport,
 )
+from wrg_onnx.report.sweep import SweepReport, sweep_text
 from wrg_onnx.report.tables import (
     export_text,
     finetune_text,
@@ -62,6 +63,7 @@ _TEXTS: Mapping[type, Callable[[Any], RenderableType]] = {
     BenchReport: bench_text,
     BenchReports: _bench_texts,
     ExportReport: export_text,
+    SweepReport: sweep_text,
     MakeReport: make_text,
     FilterReport: filter_text,
     CacheReport: cache_text,

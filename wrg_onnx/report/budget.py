@@ -31,3 +31,8 @@ class BudgetReport:
     after: float
     limit: float | None = None
     align: int | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of the quantity that is gone."""
+        return 1 - self.after / self.before if self.before else 0.0

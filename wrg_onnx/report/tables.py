@@ -36,6 +36,7 @@ from wrg_onnx.report.rows import (
     short_count,
     signed_change,
 )
+from wrg_onnx.report.search import search_lines
 from wrg_onnx.report.speed import change_text, noise_text, speed_text
 from wrg_onnx.report.table_parts import MOST_ROWS, more_than_shown, table_of
 from wrg_onnx.report.unfinished import unfinished_lines
@@ -57,6 +58,7 @@ def prune_text(report: PruneReport) -> RenderableType:
             report.speed,
             report.conversion,
         ),
+        *([] if report.search is None else search_lines(report.search, report.budget)),
         *([] if report.sparsified is None else [Text(_faded(report.sparsified))]),
         Text(_proof(report)),
     ]

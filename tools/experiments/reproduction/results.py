@@ -17,7 +17,7 @@ import torch
 
 from reproduction.settings import Cut, Settings
 from wrg_onnx.errors import DataError, OutputError, UsageError
-from wrg_onnx.evaluate.saliency import SaliencyScores
+from wrg_onnx.evaluate.image_scores import SaliencyScores
 from wrg_onnx.files import renamed
 
 CONTROL = "unpruned"

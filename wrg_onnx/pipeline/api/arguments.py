@@ -69,6 +69,19 @@ def read_optional_path(name: str, path: AnyPath | None) -> Path | None:
     return None if path is None else read_path(name, path)
 
 
+def read_cache_folder(cache: AnyPath | bool) -> Path | None:
+    """Take a folder, True for the user's cache folder, or False for none.
+
+    Raises:
+        UsageError: If it is something else.
+    """
+    if cache is True:
+        from wrg_onnx.calibrate import cache_folder
+
+        return cache_folder()
+    return None if cache is False else read_path("cache", cache)
+
+
 def read_choice(name: str, kind: type[Kind], value: Kind | str) -> Kind:
     """Take a member of an enum, or its value.
 

@@ -11,6 +11,7 @@ from wrg_onnx.pipeline.api.arguments import (
     AnyModel,
     AnyPath,
     AnySize,
+    read_cache_folder,
     read_choice,
     read_count,
     read_criterion,
@@ -20,14 +21,11 @@ from wrg_onnx.pipeline.api.arguments import (
     read_model,
     read_number,
     read_optional_path,
-    read_path,
 )
-from wrg_onnx.pipeline.api.target import read_target
+from wrg_onnx.pipeline.api.target import read_max_drop, read_target
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wrg_onnx.data.workers import Workers
     from wrg_onnx.pipeline.result import ModelResult
     from wrg_onnx.report.records import PruneReport
@@ -39,6 +37,8 @@ def prune(
     output: AnyPath | None = None,
     *,
     ratio: float | None = None,
+    max_drop: float | None = None,
+    metric: str | None = None,
     budget: BudgetKind | str | None = None,
     max_params: float | None = None,
     max_macs: float | None = None,
@@ -91,7 +91,16 @@ def prune(
         model: A path, the bytes of a file, or an ``onnx.ModelProto``, which is never changed.
         output: The file to write, which ends in ``.onnx``; it is complete when the call returns.
             None writes no model: the result holds it.
-        ratio: Share of the budget to remove, in [0, 1). Either this or one limit.
+        ratio: Share of the budget to remove, in [0, 1). Either this, ``max_drop`` or one limit.
+        max_drop: How much worse the model may get, in [0, 1): the largest ratio is searched for at
+            which the metric, recovered and on held-out samples, gets worse by no more. The search
+            is judged on other samples than its answer, if there are enough. ``report.search`` has
+            every cut that was tried, and how certain the answer is.
+        metric: What may get worse, of ``max_drop`` alone: ``"max F"``, ``"mean F"``,
+            ``"weighted F"``, ``"S-measure"``, ``"max E"``, ``"MAE"``, each of ``"size-invariant
+            MAE"``, ``"size-invariant max F"`` and ``"size-invariant mean F"``, or ``"relative
+            error"``, that of the output furthest from the original's. None is max F with masks and
+            a saliency map, and the relative error without.
         budget: The quantity that ``ratio`` speaks of: ``"params"``, ``"macs"``, ``"bytes"`` of the
             file, or ``"latency"``: what a run takes in ONNX Runtime on this machine, as a table of
             its layers tells that is measured first, and then the model itself. None is parameters.
@@ -179,7 +188,8 @@ def prune(
     Raises:
         UsageError: If a parameter is out of its range; the message lists what is allowed.
         ModelError: If the model is not a valid one, or its external data is not there.
-        BudgetError: If the ratio or limit cannot be reached; its attributes say what can.
+        BudgetError: If the ratio or limit cannot be reached; its attributes say what can. With
+            ``max_drop`` if even the smallest cut that was tried makes the model worse than allowed.
         DataError: If images, masks or arrays are missing, or do not fit the model.
         MissingPackageError: If torch, ONNX Runtime or pysodmetrics is needed and not installed.
         ValidationError: If the first cut does not compute what the masked original does.
@@ -212,10 +222,12 @@ def prune(
             BudgetKind.BYTES: max_bytes,
             BudgetKind.LATENCY: max_latency_ms,
         },
+        read_max_drop(max_drop, metric),
     )
     config = PruneConfig(
         ratio=aim.ratio,
         limit=aim.limit,
+        max_drop=aim.max_drop,
         budget=aim.budget,
         align=align,
         criterion=read_criterion(criterion),
@@ -236,7 +248,7 @@ def prune(
         sparsify=read_count("sparsify", sparsify),
         at_objects=read_number("at_objects", at_objects),
         certainty=None if certainty is None else read_number("certainty", certainty),
-        cache=_cache_folder(cache),
+        cache=read_cache_folder(cache),
         workers=workers or Alone(),
         amp=read_flag("amp", amp),
         precision=_precision(half, int8),
@@ -262,11 +274,3 @@ def _precision(half: bool, int8: bool) -> Precision | None:
     if is_half:
         return Precision.HALF
     return Precision.INT8 if is_int8 else None
-
-
-def _cache_folder(cache: AnyPath | bool) -> Path | None:
-    if cache is True:
-        from wrg_onnx.calibrate import cache_folder
-
-        return cache_folder()
-    return None if cache is False else read_path("cache", cache)

@@ -1,0 +1,142 @@
+"""How the largest cut was found that keeps a metric, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from wrg_onnx.evaluate.bootstrap import Change
+from wrg_onnx.report.budget import QUANTITY_WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One cut that was tried.
+
+    Attributes:
+        ratio: The share of the budget that was asked for.
+        reached: The share that went.
+        change: How the metric changed; None if that could not be measured.
+        holds: Whether the metric fell by no more than was allowed.
+        seconds: How long it took.
+        problem: Why it could not be measured; empty if it could.
+    """
+
+    ratio: float
+    reached: float
+    change: Change | None
+    holds: bool
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """How the largest ratio was found at which a metric falls by no more than is allowed.
+
+    Attributes:
+        metric: The metric's title.
+        most: How far it may fall.
+        probes: The cuts of the bisection, in order.
+        checks: The cuts that were checked then, with all samples to recover on; the last is what
+            was returned.
+        recovered_on: On how many samples a probe was recovered.
+        samples: On how many a check was.
+        searched_on: On how many held-out samples a probe was judged.
+        checked_on: On how many a check was.
+        apart: Whether no probe was judged on what the checks were.
+        command: What makes the answer again, without a search.
+    """
+
+    metric: str
+    most: float
+    probes: tuple[Probe, ...]
+    checks: tuple[Probe, ...]
+    recovered_on: int
+    samples: int
+    searched_on: int
+    checked_on: int
+    apart: bool
+    command: str
+
+    @property
+    def answer(self) -> Probe:
+        """The cut that was returned."""
+        return self.checks[-1]
+
+
+def short(value: float) -> str:
+    """Return a metric to three decimals, without the zero before the point."""
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def signed(value: float) -> str:
+    """Return a change to three decimals, with its sign."""
+    return ("-" if round(value, 3) < 0 else "+") + short(abs(value))
+
+
+def interval(change: Change) -> str:
+    """Return the interval of a change; a dash where there are too few images for one."""
+    if change.low is None or change.high is None:
+        return "-"
+    return f"{signed(change.low)} to {signed(change.high)}"
+
+
+def spoken_change(change: Change) -> str:
+    """Return a change with its interval, in half a sentence."""
+    images = f"{change.images} {'image' if change.images == 1 else 'images'}"
+    sure = f"95 % interval {interval(change)}, {images}"
+    if change.low is None:
+        sure = f"{images}, too few for an interval"
+    return (
+        f"{change.metric} {short(change.before)} -> {short(change.after)} "
+        f"({signed(change.change)}; {sure})"
+    )
+
+
+def search_lines(search: SearchReport, budget: str) -> Iterator[Text | Table]:
+    """Yield how a search went, and what its answer is worth."""
+    answer = search.answer
+    if answer.change is None:
+        yield Text(f"The cut could not be checked: {answer.problem}.", "bold red")
+        return
+    change, apart = answer.change, "that no probe saw" if search.apart else "that probes saw, too"
+    yield Text(
+        f"The largest cut found whose {search.metric} gets worse by at most {short(search.most)}: "
+        f"{answer.reached:.1%} of the {QUANTITY_WORDS[budget]}. "
+        f"{spoken_change(change)}, {apart}.{_doubt(change, search.most)}"
+    )
+    yield _table(search)
+    tried = f"{len(search.probes)} {'probe was' if len(search.probes) == 1 else 'probes were'}"
+    yield Text(
+        f"The {tried} recovered on {search.recovered_on} samples and judged on "
+        f"{search.searched_on} held-out ones, the rest on {search.samples} and "
+        f"{search.checked_on}{' others' if search.apart else ', the same'}. The same cut again: "
+        f"{search.command}"
+    )
+
+
+def _doubt(change: Change, most: float) -> str:
+    """Say how far the metric may fall on other images, if that is further than is allowed."""
+    if change.worst is None or change.worst <= most:
+        return ""
+    return f" On other images it may get worse by {short(change.worst)}."
+
+
+def _table(search: SearchReport) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, title in enumerate(("", "ratio", search.metric, "change", "95 % interval", "s")):
+        table.add_column(title, justify="right" if number else "left")
+    rows = [("probe", one) for one in search.probes] + [("check", one) for one in search.checks]
+    for kind, one in rows:
+        word = f"{kind}, {'holds' if one.holds else 'too much'}"
+        cells = ("", one.problem or "-", "")
+        if one.change is not None:
+            change = one.change
+            cells = (short(change.after), signed(change.change), interval(change))
+        table.add_row(word, f"{one.ratio:.3f}", *cells, f"{one.seconds:.1f}")
+    return table

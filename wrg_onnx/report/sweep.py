@@ -1,0 +1,190 @@
+"""What a sweep found: many cuts of one model, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from wrg_onnx.evaluate.bootstrap import Change
+from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.evaluate.judge import Accuracy
+from wrg_onnx.latency import Speed
+from wrg_onnx.report.budget import QUANTITY_WORDS
+from wrg_onnx.report.rows import short_count
+from wrg_onnx.report.search import interval, short, signed
+
+
+@dataclass(frozen=True, slots=True)
+class SweepCut:
+    """What became of one cut.
+
+    Attributes:
+        reached: The share of the budget that went.
+        cost: What is left costs.
+        change: How the metric changed.
+        accuracy: All metrics of the original and of what is left.
+        speed: How fast it and the original are, by provider.
+        error: The largest difference in the proof.
+        tolerance: The largest one that would have passed.
+        removed: How many units went.
+        seconds: How long cutting, recovering and judging took.
+        cpu_seconds: The CPU time of that.
+        output: The file that was written; None if none was.
+    """
+
+    reached: float
+    cost: Cost
+    change: Change
+    accuracy: Accuracy
+    speed: tuple[Speed, ...]
+    error: float
+    tolerance: float
+    removed: int
+    seconds: float
+    cpu_seconds: float
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """One ratio by one criterion.
+
+    Attributes:
+        criterion: The formula of the scores.
+        ratio: The share that was asked for.
+        command: What makes this model again.
+        cut: What became of it; None if there is a problem.
+        problem: Why there is none; empty if there is one.
+        exit_code: What the command of the point would end with.
+        kept: Whether an earlier run made it.
+        knee: Whether it is the last one of its criterion before the metric falls.
+    """
+
+    criterion: str
+    ratio: float
+    command: str
+    cut: SweepCut | None
+    problem: str = ""
+    exit_code: int = 0
+    kept: bool = False
+    knee: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """How small a model gets, and what that costs.
+
+    Attributes:
+        model: The original file.
+        budget: The quantity that ratios speak of.
+        before: What the original costs.
+        metric: The title of the metric that is shown.
+        falls: Whether lower is worse.
+        recovery: How weights were recovered.
+        calibration: What statistics and recovery were taken from.
+        judged: What the points were judged on.
+        points: Every criterion's points, by ratio.
+        plot: The picture that was written; None if none was.
+        notes: What a user should know.
+        seconds: Time by stage.
+        cpu_seconds: CPU time by stage.
+    """
+
+    model: str
+    budget: str
+    before: Cost
+    metric: str
+    falls: bool
+    recovery: str
+    calibration: str
+    judged: str
+    points: tuple[SweepPoint, ...]
+    plot: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def sweep_text(report: SweepReport) -> RenderableType:
+    """Show all points, the knees, and how to make one."""
+    quantity = QUANTITY_WORDS[report.budget]
+    lines: list[RenderableType] = [
+        Text(report.model, "bold"),
+        Text(
+            f"{len(report.points)} cuts by share of the {quantity}, from one calibration on "
+            f"{report.calibration}; recovery by {report.recovery}. Judged on {report.judged}, "
+            f"none of them in that calibration"
+        ),
+        _table(report),
+        Text("Latency is that of the original, and the share of it that a cut takes."),
+        *_problems(report),
+        *_knees(report),
+    ]
+    if report.plot is not None:
+        lines.append(Text(f"Plot: {report.plot}"))
+    lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
+    return Group(*lines)
+
+
+def _table(report: SweepReport) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    titles = ("criterion", "ratio", "params", "MACs", "latency", report.metric, "change",
+              "95 % interval", "")  # fmt: skip
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if 0 < number < len(titles) - 1 else "left")
+    cost = report.before
+    first = next(point.cut for point in report.points if point.cut is not None)
+    latency = f"{first.speed[0].before.median_ms:.3g} ms" if first.speed else ""
+    table.add_row("original", "", _count(cost.parameters), _count(cost.macs), latency,
+                  short(first.change.before), "", "", "")  # fmt: skip
+    for point in report.points:
+        name, ratio = escape(point.criterion), f"{point.ratio:g}"
+        if point.cut is None:
+            table.add_row(name, ratio, "-", "-", "-", "-", "-", "-", "")
+            continue
+        left, change = point.cut.cost, point.cut.change
+        table.add_row(
+            name, ratio, _count(left.parameters), _count(left.macs), _speed(point.cut),
+            short(change.after), signed(change.change), interval(change),
+            "knee" if point.knee else "",
+        )  # fmt: skip
+    return table
+
+
+def _count(count: int) -> str:
+    """Return a count to three digits, in as few characters as that takes."""
+    number, _, unit = short_count(count).partition(" ")
+    return f"{float(number):.3g} {unit}".strip() if unit else number
+
+
+def _speed(cut: SweepCut) -> str:
+    return f"{1 / cut.speed[0].speedup.value:.2f}x" if cut.speed else ""
+
+
+def _problems(report: SweepReport) -> Iterator[Text]:
+    for point in report.points:
+        if point.cut is None:
+            yield Text(f"{point.criterion} at {point.ratio:g}: {point.problem}.", "red")
+
+
+def _knees(report: SweepReport) -> Iterator[Text]:
+    """Say where each criterion begins to cost accuracy, and by which command that is made."""
+    for criterion in dict.fromkeys(point.criterion for point in report.points):
+        points = [p for p in report.points if p.criterion == criterion and p.cut is not None]
+        knee = next((point for point in points if point.knee), None)
+        if knee is not None:
+            yield Text(f"Knee of '{criterion}' at {knee.ratio:g}, furthest above the chord of its "
+                       f"curve: {knee.command}")  # fmt: skip
+        elif points:
+            last = points[-1]
+            assert last.cut is not None
+            why = "stands out of the intervals"
+            if last.cut.change.may_be_none and last.cut.change.low is not None:
+                why = f"is there: nothing is lost for certain up to {last.ratio:g}"
+            yield Text(f"No knee of '{criterion}' {why}. The last point: {last.command}")
+    yield Text("--json has the command of every point; they differ in ratio and criterion alone.")
