@@ -10,7 +10,7 @@ JOBS ?= auto
 WEB := tests/deploy/web
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench reproduce recovery ranks bench-peers olive web gpu-check clean
+.PHONY: help demo test check fuzz format bench bench-speed reproduce recovery ranks bench-peers olive web gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,9 @@ recovery: $(VENV)/.stamp  ## judge what each recovery buys, on images and models
 
 ranks: $(VENV)/.stamp  ## compare measures of rank, on images and models that are not part of this
 	$(BIN)/python tools/experiments/rank_table.py
+
+bench-speed: $(VENV)/.stamp  ## hold what cuts gain in speed against MACs, beside Torch-Pruning (30 min, nothing else running)
+	$(BIN)/python tools/bench/bench_speed.py --output build/speed.md
 
 bench-peers: $(VENV)/.stamp  ## prune the same models with wrg-onnx, onnxsim and Torch-Pruning
 	$(BIN)/python tools/bench/bench_peers.py --output build/peers.md
