@@ -66,7 +66,7 @@ def made_machine(monkeypatch):
     def real(trial):
         budget = trial.model.budget(BudgetKind.LATENCY)
         whole = budget.cost(trial.model.everything)
-        return 0.8 * budget.cost(trial.alive) + 0.2 * whole
+        return quantities.Left(0.8 * budget.cost(trial.alive) + 0.2 * whole, "who knows")
 
     def table(_graph, units, *_, **__):
         return made_table(units)
@@ -191,6 +191,7 @@ def test_latency_is_met_by_what_is_measured_and_not_by_the_table(model):
     report = prune(model, None, config(0.4, BudgetKind.LATENCY, align=1)).report
     assert abs(report.reached - 0.4) < 0.03
     assert report.target.after == pytest.approx(report.target.before * (1 - report.reached))
+    assert "who knows" in report.notes
 
 
 @pytest.mark.usefixtures("made_machine")

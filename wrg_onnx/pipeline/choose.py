@@ -55,6 +55,7 @@ class Chosen:
         selection: Which of them die.
         repair: What was asked of the layers that consume units; None if nothing was.
         measuring: What layers make of the samples, which recovery goes on from; None without any.
+        doubt: Why it is not sure how much of the budget is left; empty if it is.
     """
 
     collected: Collected
@@ -62,6 +63,7 @@ class Chosen:
     selection: Selection
     repair: Repair | None = None
     measuring: Measuring | None = None
+    doubt: str = ""
 
 
 def choose_units(
@@ -107,7 +109,7 @@ def choose_units(
         with clock.stage("select"):
             scores = scored(collected.statistics)
             selection = goal.meet(scores, recovers=recovers)
-            return Chosen(collected, scores, selection, measuring=measuring)
+            return Chosen(collected, scores, selection, measuring=measuring, doubt=goal.doubt)
     assert samples is not None  # the criterion needs data
     assert measuring is not None
     images = len(samples.calibration)
@@ -138,7 +140,7 @@ def choose_units(
     )
     ordered = Scores(order.values, scores.unmeasured)
     repair = Repair(consumers, order.unmeasured)
-    return Chosen(collected, ordered, selection, repair, measuring)
+    return Chosen(collected, ordered, selection, repair, measuring, goal.doubt)
 
 
 def _collect(

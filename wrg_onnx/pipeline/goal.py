@@ -15,6 +15,9 @@ from wrg_onnx.select import Candidates, Scores, Selection, knapsack_order, large
 MOST_TRIALS = 8
 """How often the ratio is corrected by what was really left."""
 
+MOST_OFF = 1.5
+"""By which factor terms are corrected at most: a single measurement may be disturbed."""
+
 
 class Goal:
     """The share of a budget that is to go from a model in one round.
@@ -28,6 +31,7 @@ class Goal:
     Attributes:
         candidates: The units to choose from.
         budget: What is reduced.
+        doubt: Why it is not sure how much is left; empty if it is.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Goal:
         self.candidates = candidates
         self.budget = model.budget(config.budget)
         self._model, self._ratio, self._config = model, ratio, config
+        self.doubt = ""
         self._quantity = QUANTITIES[config.budget]
 
     def estimate(self, values: Float64Array, unsure: BoolArray | None = None) -> Selection:
@@ -63,18 +68,21 @@ class Goal:
         wanted, most = self._ratio, largest_ratio(self.candidates, self.budget)
         best = selection, np.inf
         for _ in range(MOST_TRIALS):
-            left = real(Trial(self._model, selection.alive, self._config, recovers))
+            found = real(Trial(self._model, selection.alive, self._config, recovers))
+            left = found.amount
             missed = left / whole - (1 - self._ratio)
             distance = missed if missed >= 0 else -missed
             if self._config.limit is not None and missed > 0:
                 distance += 1  # any that is within the limit is better
             if distance < best[1]:
                 best = Selection(selection.alive, 1 - left / whole), distance
+                self.doubt = found.doubt
             if distance <= self._quantity.miss:
                 break
             # Where the terms say less than there is, they are asked for as much less.
-            estimated = self.budget.cost(selection.alive)
-            wanted = min(most, max(0.0, 1 - (1 - self._ratio) * estimated / left))
+            off = self.budget.cost(selection.alive) / left
+            off = min(max(off, 1 / MOST_OFF), MOST_OFF)
+            wanted = min(most, max(0.0, 1 - (1 - self._ratio) * off))
             following = self._select(values, scores.unmeasured, wanted)
             if np.array_equal(following.alive, selection.alive):
                 break

@@ -47,6 +47,8 @@ def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterato
     if cut.model.graph.widened and samples is not None:
         yield measured_widened(judges=config.judges)
     yield from _of_statistics(cut.chosen.collected, config)
+    if cut.chosen.doubt:
+        yield cut.chosen.doubt
     removable = cut.model.units.removable
     missing = int((cut.chosen.scores.unmeasured & removable).sum())
     if missing:

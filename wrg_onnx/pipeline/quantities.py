@@ -15,6 +15,7 @@ from wrg_onnx.latency import paired_latency
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.recover import AddedBiases
+from wrg_onnx.report.speed import WHAT_HELPS
 from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices, with_note
 
 BIAS_BYTES = 4
@@ -39,6 +40,19 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a selection really comes to.
+
+    Attributes:
+        amount: In the unit of the quantity.
+        doubt: Why that is not sure; empty if it is.
+    """
+
+    amount: float
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Quantity:
     """A budget's quantity.
 
@@ -52,40 +66,46 @@ class Quantity:
     """
 
     at_hand: Callable[[Cost], float] | None
-    real: Callable[[Trial], float] | None
+    real: Callable[[Trial], Left] | None
     miss: float
     prices: bool
     show: Callable[[float], str]
 
 
-def _written_parameters(trial: Trial) -> float:
+def _written_parameters(trial: Trial) -> Left:
     budget = trial.model.budget(BudgetKind.PARAMS)
-    return budget.cost(trial.alive) + _added(trial)
+    return Left(budget.cost(trial.alive) + _added(trial))
 
 
-def _written_bytes(trial: Trial) -> float:
+def _written_bytes(trial: Trial) -> Left:
     units = trial.model.units
     cut = apply_plan(trial.model.graph, plan_slices(units, trial.alive))
     noted = with_note(cut, find_kept_channels(units, trial.alive))
-    return float(file_bytes(noted) + BIAS_BYTES * _added(trial))
+    return Left(float(file_bytes(noted) + BIAS_BYTES * _added(trial)))
 
 
 def _added(trial: Trial) -> int:
     return AddedBiases(trial.model.units).count(trial.alive) if trial.recovers else 0
 
 
-def _measured_ms(trial: Trial) -> float:
+def _measured_ms(trial: Trial) -> Left:
     """Run the original and what is left of it in turn; milliseconds where the former is as fast."""
     model, provider = trial.model, resolve_provider(trial.config.provider)
     cut = apply_plan(model.graph, plan_slices(model.units, trial.alive))
     rng = np.random.default_rng(trial.config.seed)
-    share = paired_latency(
+    share, noise = paired_latency(
         open_session(model.graph, provider=provider),
         open_session(cut, provider=provider),
         model.random_feeds(rng),
         rng,
     )
-    return share * model.budget(BudgetKind.LATENCY).cost(model.everything)
+    doubt = ""
+    if noise.is_much:
+        doubt = (
+            "the time that is left was measured on a noisy machine (one call in 20 took "
+            f"{noise.tail:.1f} times the median or more), so that it may be another: {WHAT_HELPS}"
+        )
+    return Left(share * model.budget(BudgetKind.LATENCY).cost(model.everything), doubt)
 
 
 QUANTITIES: Mapping[BudgetKind, Quantity] = {
