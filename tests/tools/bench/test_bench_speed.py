@@ -1,8 +1,9 @@
-"""The bench of speed: what it says of figures, and one network from cut to table."""
+"""The bench of speed: what it says of figures."""
 
 from __future__ import annotations
 
 import pytest
+
 from bench_speed import Row, table, verdicts
 
 
