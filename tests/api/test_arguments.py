@@ -23,7 +23,7 @@ PRUNE = {"ratio": 0.5, "criterion": "l1"}
             {"budget": "hours"},
             "budget must be one of 'params', 'macs', 'bytes', 'latency', got 'hours'",
         ),
-        ({"max_macs": 5}, "give one of ratio, max_params"),
+        ({"max_macs": 5}, "give one of ratio, max_drop, max_params"),
         ({"criterion": "best"}, "criterion must be one of 'sel', 'w', .*'taylor', got 'best'"),
         ({"scope": None}, "scope must be one of 'global', 'uniform', got None"),
         ({"recover": "all"}, "recover must be one of 'none', 'bias', 'ridge', 'finetune', got"),

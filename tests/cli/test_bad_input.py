@@ -99,7 +99,7 @@ def test_a_ratio_outside_its_range_is_a_usage_error(refused, model, ratio):
     ("options", "words"),
     [
         (("--ratio", "half"), "'half' is not a valid float"),
-        ((), "give one of ratio, max_params"),
+        ((), "give one of ratio, max_drop, max_params"),
         ((*L1, "--floor", 0), "floor must be in (0, 1], got 0"),
         ((*L1, "--samples", 0), "'--samples': 0 is not in the range"),
         ((*L1, "--size", "²"), "expected a size such as 224 or 240x320, got '²'"),
