@@ -18,7 +18,7 @@ from wrg_onnx.latency import ChannelSteps, CostTable, TableOptions, cost_table, 
 from wrg_onnx.latency.layers import find_timed_layers
 from wrg_onnx.pipeline import aim, quantities
 from wrg_onnx.pipeline.aim import take_aim
-from wrg_onnx.pipeline.alignment import group_steps, rounding_note
+from wrg_onnx.pipeline.alignment import group_steps, layers_off, rounding_note
 from wrg_onnx.pipeline.analyse import analyse
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig
 from wrg_onnx.pipeline.prune import prune
@@ -120,9 +120,58 @@ def test_a_limit_that_nothing_meets_says_what_does(model):
     assert 0.9 < at.value.possible < 1
 
 
-def test_a_limit_above_what_there_is_needs_no_cut(model):
-    with pytest.raises(BudgetError, match="nothing needs to go"):
-        prune(model, None, config(limit=1e9))
+def test_a_limit_that_is_met_already_lets_nothing_go(model):
+    report = prune(model, None, config(limit=1e9)).report
+    assert (report.removed, report.reached) == (0, 0.0)
+    assert any("nothing had to go" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+@pytest.mark.parametrize("external_data", [False, True])
+def test_a_limit_of_bytes_holds_for_all_that_is_written(model, tmp_path, rounds, external_data):
+    limit = 0.5 * model.stat().st_size
+    target = tmp_path / "small.onnx"
+    asked = config(
+        budget=BudgetKind.BYTES, limit=limit, recover=Recovery.BIAS, rounds=rounds,
+        data=DataOptions(samples=4),
+    )  # fmt: skip
+    report = prune(model, target, asked, external_data=external_data).report
+    written = sum(path.stat().st_size for path in tmp_path.glob("small.onnx*"))
+    assert written == report.after.file_bytes
+    assert 0.85 * limit <= written <= limit
+
+
+def test_a_limit_of_parameters_holds_where_readers_get_vectors_of_their_own(tmp_path):
+    text = """net (float[1,3,8,8] x) => (float[1,4,8,8] y) {
+        a = Conv(x, w1, shared)  b = Relu(a)  c = Conv(x, w2, shared)  d = Relu(c)
+        e = Conv(b, w3)  f = Conv(d, w4)  y = Add(e, f) }"""
+    weights = {
+        "w1": normal(24, 3, 1, 1), "w2": normal(24, 3, 1, 1, seed=1), "shared": normal(24),
+        "w3": normal(4, 24, 1, 1), "w4": normal(4, 24, 1, 1, seed=2),
+    }  # fmt: skip
+    path = tmp_path / "model.onnx"
+    onnx.save(build(text, weights), path)
+    for limit in (240.0, 200.0, 120.0):
+        report = prune(path, None, config(limit=limit)).report
+        assert report.after.parameters <= limit
+
+
+@pytest.mark.parametrize("kind", list(BudgetKind), ids=lambda kind: kind.value)
+def test_a_model_without_weights_has_nothing_to_cut(tmp_path, kind):
+    path = tmp_path / "model.onnx"
+    onnx.save(build("net (float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Relu(x) }", {}), path)
+    with pytest.raises(BudgetError, match="nothing can be cut"):
+        prune(path, None, config(0.3, kind))
+
+
+def test_layers_of_several_groups_are_counted_where_their_sum_is_no_multiple(model):
+    units = analyse(model, DataOptions()).units
+    alive = np.ones(units.count, bool)
+    assert layers_off(units, alive, 16) == 0
+    slots = {s.name: units.slot_units(s) for s in units.slots if s.axis == 0}
+    alive[slots["w1"][:16]] = False
+    alive[slots["w2"][:17]] = False
+    assert layers_off(units, alive, 16) == 1
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, math.nan])
@@ -131,7 +180,7 @@ def test_a_limit_is_positive(limit):
         config(limit=limit)
 
 
-@pytest.mark.parametrize("align", [0, -4, "fast"])
+@pytest.mark.parametrize("align", [0, -4, "fast", True])
 def test_an_alignment_is_auto_or_a_number(align):
     with pytest.raises(UsageError, match="align must be auto or a number"):
         config(0.5, align=align)

@@ -119,7 +119,7 @@ class Amount(click.ParamType[float]):
         """Read the value, or fail with what was expected."""
         if isinstance(value, (int, float)):
             return float(value)
-        found = re.fullmatch(r"(\d+(?:\.\d*)?) ?([A-Za-z]*)", str(value).strip())
+        found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?) ?([A-Za-z]*)", str(value).strip())
         if found is None or found[2] not in _SCALES:
             self.fail(f"expected a number such as 1500000, 1.5M or 4MiB, got '{value}'", param, ctx)
         return float(found[1]) * _SCALES[found[2]]

@@ -76,9 +76,8 @@ def check_export(inputs: Path, *, force: bool) -> None:
         OutputError: As ``check_output``, for either file.
     """
     if inputs.suffix.lower() != ".json":
-        raise UsageError(
-            f"export-inputs '{inputs}' must end in .json, such as '{inputs.with_suffix('.json')}'"
-        )
+        such = inputs.with_suffix(".json") if inputs.name else Path("inputs.json")
+        raise UsageError(f"export-inputs '{inputs}' must end in .json, such as '{such}'")
     for path in (inputs, outputs_path(inputs)):
         check_output(path, force=force, option="--export-inputs")
 

@@ -83,7 +83,7 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
         force: Whether an existing file may be replaced.
 
     Returns:
-        The size of the model with its weights in bytes.
+        The size of the model's files in bytes, its weights included.
 
     Raises:
         OutputError: If the path is taken or cannot be written, or the checker refuses the model.
@@ -115,19 +115,28 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
 
 
-def file_bytes(graph: Graph) -> int:
-    """Return the size of the file that ``save`` would write, weights included, without writing it.
+def file_bytes(graph: Graph, *, external_data: bool = False) -> int:
+    """Return the size that ``save`` would return, without writing anything.
 
     Args:
         graph: The model.
+        external_data: As for ``save``.
     """
     source: Source = graph.source
     model = to_write(graph)
-    keys = [key for key in map(key_of, tensors(model.graph)) if key is not None]
-    inside = {key: _written_bytes(source.weights[key]) for key in keys}
-    return sum(
-        len(piece) + (0 if key is None else inside[key])
-        for piece, key in put_payloads(model, inside)
+    large = [tensor for tensor in tensors(model.graph) if key_of(tensor) is not None]
+    inside = {key_of(tensor) or "": 0 for tensor in large}
+    sizes = {key: _written_bytes(source.weights[key]) for key in inside}
+    size = 0
+    if external_data or model.ByteSize() + sum(sizes.values()) >= ONE_FILE_BYTES:
+        for tensor in large:
+            length = sizes[key_of(tensor) or ""]
+            place = size + -size % ALIGNMENT
+            _refer(tensor, "x" * len(f"{graph.name}.data"), place, length)
+            size = place + length
+        sizes = {}
+    return size + sum(
+        len(piece) + (0 if key is None else sizes[key]) for piece, key in put_payloads(model, sizes)
     )
 
 
@@ -165,18 +174,21 @@ def _write_data(
     path: Path, outside: list[onnx.TensorProto], weights: Mapping[str, Entry], location: str
 ) -> int:
     """Write weights one after another, and note in their tensors where they are."""
-    size = 0
     with path.open("wb") as stream:
         for tensor in outside:
             entry = weights[key_of(tensor) or ""]
             stream.write(b"\0" * (-stream.tell() % ALIGNMENT))
             place, length = stream.tell(), _written_bytes(entry)
             _write(stream, entry)
-            del tensor.external_data[:]
-            for name, value in (("location", location), ("offset", place), ("length", length)):
-                tensor.external_data.add(key=name, value=str(value))
-            size += length
-    return size
+            _refer(tensor, location, place, length)
+        return stream.tell()
+
+
+def _refer(tensor: onnx.TensorProto, location: str, place: int, length: int) -> None:
+    """Let a tensor say where its payload is."""
+    del tensor.external_data[:]
+    for name, value in (("location", location), ("offset", place), ("length", length)):
+        tensor.external_data.add(key=name, value=str(value))
 
 
 def _written_bytes(entry: Entry) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from wrg_onnx.calibrate import Cache, cache_limit
 from wrg_onnx.channels import CostTerm, byte_terms, total_cost
 from wrg_onnx.choices import BudgetKind
-from wrg_onnx.errors import BudgetError
 from wrg_onnx.graph import Provider, file_bytes, resolve_provider
 from wrg_onnx.latency import (
     ChannelSteps,
@@ -51,17 +50,22 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
         progress: Told how far the measuring of a cost table is.
 
     Raises:
-        BudgetError: If the model is below a limit already.
-        WrgError: Another of its kinds, if the cost table cannot be measured.
+        WrgError: One of its kinds, if the cost table cannot be measured.
     """
     notes: list[str] = []
     table: CostTable | None = None
-    if config.budget is BudgetKind.LATENCY:
+    if config.budget is BudgetKind.LATENCY and model.units.removable.any():
         table, notes = _cost_table(model, config, progress)
     aimed = with_terms(model, table)
     whole = aimed.budget(config.budget).cost(aimed.everything)
-    if config.limit is not None:
-        config = replace(config, ratio=_as_ratio(config.limit, whole, config.budget))
+    limit = config.limit
+    if limit is not None:
+        config = replace(config, ratio=max(0.0, 1 - limit / whole) if whole else 0.0)
+        if limit >= whole:
+            show = QUANTITIES[config.budget].show
+            notes.append(
+                f"nothing had to go: the model has {show(whole)}, and {show(limit)} are allowed"
+            )
     steps = _machine_steps(config)
     if steps is not None:
         aimed, steps, said = _aligned(aimed, config, steps)
@@ -102,10 +106,9 @@ def with_terms(model: Model, table: CostTable | None) -> Model:
     size = file_bytes(model.graph) if model.file_bytes is None else model.file_bytes
     rest = max(0.0, size - total_cost(weights, model.everything))
     further: dict[BudgetKind, tuple[CostTerm, ...]] = {
-        BudgetKind.BYTES: (CostTerm(rest, ()), *weights)
+        BudgetKind.BYTES: (CostTerm(rest, ()), *weights),
+        BudgetKind.LATENCY: () if table is None else table.terms(model.units),
     }
-    if table is not None:
-        further[BudgetKind.LATENCY] = table.terms(model.units)
     return replace(model, further=further, table=table)
 
 
@@ -132,8 +135,8 @@ def _cost_table(
     if table.is_noisy:
         notes.append(
             "this machine was busy while the cost table was measured (its pace varied by "
-            f"{table.spread:.0%}), so that what is cut may not be what takes most time: close "
-            "other programs and run this again"
+            f"{table.spread:.0%}, and the table is off by {table.error:.0%}), so that what is cut "
+            "may not be what takes most time: close other programs and run this again"
         )
     if provider is Provider.CUDA:
         notes.append(
@@ -141,18 +144,6 @@ def _cost_table(
             "says little of single layers, and the time that is met is measured"
         )
     return table, notes
-
-
-def _as_ratio(limit: float, whole: float, kind: BudgetKind) -> float:
-    """Return which share must go so that what is left is within a limit."""
-    quantity = QUANTITIES[kind]
-    if limit >= whole:
-        raise BudgetError(
-            f"nothing needs to go: the model has {quantity.show(whole)}, and "
-            f"{quantity.show(limit)} are allowed",
-            wanted=0.0, possible=0.0, frozen=0.0,
-        )  # fmt: skip
-    return 1 - limit / whole
 
 
 def _machine_steps(config: PruneConfig) -> ChannelSteps | None:

@@ -50,6 +50,22 @@ def _channels_in_a_row(units: Units, groups: int) -> IdArray:
     return found
 
 
+def layers_off(units: Units, alive: BoolArray, step: int) -> int:
+    """Count the layers that lose channels, and keep another number than a multiple.
+
+    Args:
+        units: The analysis.
+        alive: (units,) bool, those that stay.
+        step: Of what the number was to be a multiple.
+    """
+    made: dict[str, int] = {}
+    for slot in units.slots:
+        if slot.size and units.is_filter[slot.offset]:
+            left = int(alive[units.slot_units(slot)].sum())
+            made[slot.name] = left if left < slot.size else 0
+    return sum(left % step > 0 for left in made.values())
+
+
 def rounding_note(model: Model, alive: BoolArray, steps: ChannelSteps) -> str | None:
     """Say what it costs that kernels round numbers of channels up; None where that is little.
 

@@ -149,6 +149,7 @@ class PruneConfig:
         amp: Whether gradients for the criterion are computed in bfloat16.
         limit: How much of the budget may be left, at most, in its own unit; ``ratio`` is then what
             follows from it. None for no limit.
+        external_data: Whether the weights go to a file beside the output.
         align: The number of channels that layers are kept in multiples of, or ``AUTO_ALIGN`` for
             what this machine's kernels like; None does so where the budget is latency.
         precision: In which numbers the result is written, once it is pruned and recovered; None for
@@ -179,6 +180,7 @@ class PruneConfig:
     workers: Workers = field(default_factory=Alone)
     amp: bool = False
     limit: float | None = None
+    external_data: bool = False
     align: int | str | None = None
     precision: Precision | None = None
     max_drop: MaxDrop | None = None
@@ -220,7 +222,7 @@ class PruneConfig:
     def _check_budget(self) -> None:
         if self.limit is not None and not self.limit > 0:
             raise UsageError(f"a limit must be above 0, got {self.limit:g}")
-        is_number = isinstance(self.align, int) and self.align >= 1
+        is_number = type(self.align) is int and self.align >= 1
         if self.align not in (None, AUTO_ALIGN) and not is_number:
             raise UsageError(f"align must be auto or a number of channels, got '{self.align}'")
         if self.budget is BudgetKind.LATENCY and self.workers.count > 1:

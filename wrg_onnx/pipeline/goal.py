@@ -6,14 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from wrg_onnx.errors import BudgetError
 from wrg_onnx.factors import BoolArray, Float64Array
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.quantities import QUANTITIES, Trial
 from wrg_onnx.select import Candidates, Scores, Selection, knapsack_order, largest_ratio, select
 
-MOST_TRIALS = 8
+MOST_TRIALS = 12
 """How often the ratio is corrected by what was really left."""
+
+LEAST_STEP = 0.005
+"""By how much more is asked for, at least, as long as a limit is passed."""
 
 MOST_OFF = 1.5
 """By which factor terms are corrected at most: a single measurement may be disturbed."""
@@ -65,29 +69,48 @@ class Goal:
         whole = self.budget.cost(np.ones(len(values), bool))
         if real is None or not whole or not self._ratio:
             return selection
+        target, is_limit = 1 - self._ratio, self._config.limit is not None
+        # Of what is measured a second look tells a little more or less: a limit wants room.
+        aimed = target * (1 - self._quantity.miss / 2) if is_limit else target
         wanted, most = self._ratio, largest_ratio(self.candidates, self.budget)
-        best = selection, np.inf
+        best, nearest = selection, np.inf
         for _ in range(MOST_TRIALS):
             found = real(Trial(self._model, selection.alive, self._config, recovers))
-            left = found.amount
-            missed = left / whole - (1 - self._ratio)
-            distance = missed if missed >= 0 else -missed
-            if self._config.limit is not None and missed > 0:
+            left = found.amount / whole
+            distance = abs(left - target)
+            if is_limit and left > target:
                 distance += 1  # any that is within the limit is better
-            if distance < best[1]:
-                best = Selection(selection.alive, 1 - left / whole), distance
+            if distance < nearest:
+                best, nearest = Selection(selection.alive, 1 - left), distance
                 self.doubt = found.doubt
             if distance <= self._quantity.miss:
                 break
             # Where the terms say less than there is, they are asked for as much less.
-            off = self.budget.cost(selection.alive) / left
+            off = self.budget.cost(selection.alive) / found.amount
             off = min(max(off, 1 / MOST_OFF), MOST_OFF)
-            wanted = min(most, max(0.0, 1 - (1 - self._ratio) * off))
+            corrected = 1 - aimed * off
+            if is_limit and left > target:
+                corrected = max(corrected, wanted + LEAST_STEP)
+            wanted = min(most, max(0.0, corrected))
             following = self._select(values, scores.unmeasured, wanted)
-            if np.array_equal(following.alive, selection.alive):
+            if np.array_equal(following.alive, selection.alive) and wanted >= most:
                 break
             selection = following
-        return best[0]
+        if is_limit and nearest >= 1:
+            raise self._missed(whole * (1 - best.ratio), whole)
+        return best
+
+    def _missed(self, least: float, whole: float) -> BudgetError:
+        """Return what to say where no selection that was tried is within the limit."""
+        show, limit = self._quantity.show, self._config.limit
+        assert limit is not None
+        return BudgetError(
+            f"cannot get down to {show(limit)}: the least that was tried in {MOST_TRIALS} steps "
+            f"comes to {show(least)} of {show(whole)}",
+            wanted=self._ratio,
+            possible=1 - least / whole,
+            frozen=0.0,
+        )
 
     def _select(self, values: Float64Array, unsure: BoolArray | None, ratio: float) -> Selection:
         among = replace(self.candidates, unsure=unsure)

@@ -174,11 +174,12 @@ class _Search:
             pair = trials.pair(rounds)
             speed = measure_speed(
                 trials.aim.model,
-                rounds.final,
+                rounds.written,
                 config.provider,
                 config.timing,
                 pair,
                 seed=config.seed,
+                float32=None if rounds.converted is None else rounds.final,
             )
             return replace(judged, speed=speed)
         return judged

@@ -10,6 +10,7 @@ from wrg_onnx.graph import other_sizes
 from wrg_onnx.pipeline.choose import Repair
 from wrg_onnx.pipeline.config import Precision, PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut
+from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.recover import FEWEST_SAMPLES
@@ -138,10 +139,20 @@ def notes(
         recovery: What was recovered, if anything.
         config: What was asked for.
     """
-    if abs(reached - asked) > 0.005:
-        yield (
-            f"the units are too coarse to come closer to {asked:.1%} by score than {reached:.1%}"
-        )
+    quantity = QUANTITIES[config.budget]
+    if abs(reached - asked) > max(0.005, quantity.miss):
+        if config.limit is not None and reached > asked:
+            yield f"the limit asks for {asked:.1%}, and {reached:.1%} are gone"
+        elif quantity.at_hand is None:
+            yield (
+                f"{asked:.1%} were asked for, and no cut that was tried comes closer than "
+                f"{reached:.1%}, as it was measured"
+            )
+        else:
+            yield (
+                f"the units are too coarse to come closer to {asked:.1%} by score than "
+                f"{reached:.1%}"
+            )
     if samples is not None and samples.broken:
         named = "; ".join(samples.broken[:MOST_NAMED])
         more = len(samples.broken) - MOST_NAMED

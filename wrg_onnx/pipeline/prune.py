@@ -74,6 +74,7 @@ def prune(
         WrgError: One of its kinds; then no file was written.
     """
     clock, attempts = Clock(progress), Attempts()
+    config = replace(config, external_data=external_data)
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
     aim = open_model(source, config, clock)
@@ -132,7 +133,7 @@ def share_calibration(source: Source, config: PruneConfig, *, progress: Progress
     model, config = aim.model, aim.config
     samples = open_run_samples(model, config, clock)
     measuring = None if samples is None else Measuring(model.graph, samples, config)
-    choose_for_round(model, model, 1, measuring, config, clock)
+    choose_for_round(1.0, model, 1, measuring, config, clock)
 
 
 def open_model(source: Source, config: PruneConfig, clock: Clock) -> Aim:
@@ -255,9 +256,10 @@ def check_ratio(model: Model, config: PruneConfig) -> None:
         most = f"the least of {show(whole)} is {show(whole * (1 - possible))}"
     reason = main_reason(model.units, model.parameters)
     why = "" if reason is None else f"; mostly because {spoken(reason)}"
+    aligned = "" if model.steps is None else ", in multiples of what --align says"
     raise BudgetError(
         f"{asked}: {frozen:.1%} are frozen and each layer keeps {config.floor:.0%} of its "
-        f"channels; {most} {see}{why}",
+        f"channels{aligned}; {most} {see}{why}",
         wanted=config.ratio,
         possible=possible,
         frozen=frozen,

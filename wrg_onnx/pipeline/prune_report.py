@@ -11,7 +11,7 @@ from wrg_onnx.factors import Statistics
 from wrg_onnx.graph import resolve_provider
 from wrg_onnx.latency import measure_steps
 from wrg_onnx.pipeline.aim import Aim
-from wrg_onnx.pipeline.alignment import rounding_note
+from wrg_onnx.pipeline.alignment import layers_off, rounding_note
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.conversion_notes import conversion_notes
@@ -94,7 +94,15 @@ def what_went(aim: Aim, rounds: Rounds) -> tuple[Cost, Cost, BudgetReport]:
 
 def _alignment(aim: Aim, rounds: Rounds) -> Iterator[str]:
     """Say what it costs that layers are not kept in steps, where somebody looks at the time."""
-    if aim.align is None and aim.config.judges:
+    if aim.align is not None:
+        odd = layers_off(aim.model.units, rounds.alive, aim.align)
+        if odd:
+            yield (
+                f"{odd} {'layer has' if odd == 1 else 'layers have'} another number of channels "
+                f"than a multiple of {aim.align}, since some are narrower, or belong to several "
+                "groups of channels that are each kept so"
+            )
+    elif aim.config.judges:
         steps = measure_steps(resolve_provider(aim.config.provider))
         note = rounding_note(aim.model, rounds.alive, steps)
         yield from () if note is None else (note,)

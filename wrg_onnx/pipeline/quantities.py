@@ -7,19 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray
+from wrg_onnx.channels import BoolArray, count_parameters
 from wrg_onnx.choices import BudgetKind
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.graph import file_bytes, open_session, resolve_provider
+from wrg_onnx.graph import Graph, file_bytes, open_session, resolve_provider
 from wrg_onnx.latency import paired_latency
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.recover import AddedBiases
 from wrg_onnx.report.speed import WHAT_HELPS
 from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices, with_note
-
-BIAS_BYTES = 4
-"""Of each number that recovery adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +70,27 @@ class Quantity:
 
 
 def _written_parameters(trial: Trial) -> Left:
-    budget = trial.model.budget(BudgetKind.PARAMS)
-    return Left(budget.cost(trial.alive) + _added(trial))
+    # Counted in the graph: readers of one vector may get vectors of their own.
+    added = AddedBiases(trial.model.units).count(trial.alive) if trial.recovers else 0
+    return Left(float(count_parameters(_cut(trial)) + added))
 
 
 def _written_bytes(trial: Trial) -> Left:
-    units = trial.model.units
-    cut = apply_plan(trial.model.graph, plan_slices(units, trial.alive))
+    units, cut = trial.model.units, _cut(trial)
+    if trial.recovers:
+        cut = AddedBiases(units).added_to(cut, trial.alive)
     noted = with_note(cut, find_kept_channels(units, trial.alive))
-    return Left(float(file_bytes(noted) + BIAS_BYTES * _added(trial)))
+    return Left(float(file_bytes(noted, external_data=trial.config.external_data)))
 
 
-def _added(trial: Trial) -> int:
-    return AddedBiases(trial.model.units).count(trial.alive) if trial.recovers else 0
+def _cut(trial: Trial) -> Graph:
+    return apply_plan(trial.model.graph, plan_slices(trial.model.units, trial.alive))
 
 
 def _measured_ms(trial: Trial) -> Left:
     """Run the original and what is left of it in turn; milliseconds where the former is as fast."""
     model, provider = trial.model, resolve_provider(trial.config.provider)
-    cut = apply_plan(model.graph, plan_slices(model.units, trial.alive))
+    cut = _cut(trial)
     rng = np.random.default_rng(trial.config.seed)
     share, noise = paired_latency(
         open_session(model.graph, provider=provider),
@@ -121,7 +120,7 @@ QUANTITIES: Mapping[BudgetKind, Quantity] = {
         lambda count: f"{count:,.0f} bytes",
     ),
     BudgetKind.LATENCY: Quantity(
-        None, _measured_ms, 0.02, True, lambda ms: f"{ms:.2f} ms",
+        None, _measured_ms, 0.02, True, lambda ms: f"{ms:.3g} ms",
     ),
 }  # fmt: skip
 """Whatever has to tell budgets apart looks here."""

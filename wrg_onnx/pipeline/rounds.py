@@ -110,7 +110,7 @@ def cut_in_rounds(
     if config.sparsify and samples is not None:
         # How certain this choice is nobody asks: it is made again.
         first = replace(config, certainty=None) if config.criterion.repairs else config
-        dying = choose_for_round(model, model, 1, measuring, first, clock).selection
+        dying = choose_for_round(1.0, model, 1, measuring, first, clock).selection
         # The same graph with other weights, so that units and their numbers are the same.
         current, sparsified = sparsify_model(model, dying, samples, config, clock)
     number = 0
@@ -122,7 +122,7 @@ def cut_in_rounds(
                     current = analyse_graph(graph, model.input_shapes, config.limits)
                     current = aim_again(current, model, config)
                     survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
-            chosen = choose_for_round(model, current, number + 1, measuring, config, clock)
+            chosen = choose_for_round(budget_left, current, number + 1, measuring, config, clock)
             following = cut_model(current, chosen, config.seed, clock)
             left = following.kept if cut is None else compose(kept, following.kept)
             survivors = survivors.after(chosen.selection.alive)
@@ -176,7 +176,7 @@ def _recovered(
 
 
 def choose_for_round(
-    model: Model,
+    left: float,
     current: Model,
     number: int,
     measuring: Measuring | None,
@@ -186,7 +186,7 @@ def choose_for_round(
     """Measure what is left, and choose what dies in one round.
 
     Args:
-        model: The analysed original.
+        left: The share of the budget that the rounds before have left.
         current: What the round finds: the original, or what the round before it left.
         number: Which round it is, from 1.
         measuring: Of the original, on what the run looks at; None if it looks at weights alone.
@@ -197,16 +197,15 @@ def choose_for_round(
         WrgError: One of its kinds.
     """
     samples = None if measuring is None else measuring.samples
-    step = _step(model, current, number, config)
+    step = _step(left, number, config)
     return choose_units(current, samples, step, config, clock, measuring=measuring)
 
 
-def _step(model: Model, current: Model, number: int, config: PruneConfig) -> tuple[float, float]:
+def _step(left: float, number: int, config: PruneConfig) -> tuple[float, float]:
     """Return the ratio of one round, and the share of each layer that stays at least.
 
     Each round leaves the same share of what it finds, so that all of them leave what was asked for.
+    What an earlier one missed, as it was counted or measured, the next one makes up for.
     """
-    left = (1 - config.ratio) ** (number / config.rounds)
-    whole, now = (m.budget(config.budget).cost(m.everything) for m in (model, current))
-    ratio = max(0.0, 1 - left * whole / now) if now else 0.0
-    return ratio, config.floor ** (1 / config.rounds)
+    wanted = (1 - config.ratio) ** (number / config.rounds)
+    return max(0.0, 1 - wanted / left) if left else 0.0, config.floor ** (1 / config.rounds)

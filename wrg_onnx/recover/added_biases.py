@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, Units
+from wrg_onnx.graph import Graph
 from wrg_onnx.graph.model import captured
-from wrg_onnx.recover.layers import find_layers
+from wrg_onnx.recover.layers import LinearLayer, find_layers
+from wrg_onnx.recover.write_weights import with_biases
 
 
 class AddedBiases:
@@ -23,6 +27,26 @@ class AddedBiases:
     def count(self, alive: BoolArray) -> int:
         """Return how many numbers the biases have that layers get.
 
+        Args:
+            alive: (units,) bool, those that stay.
+        """
+        units, kept = self._units, np.append(alive, True)  # -1, without a unit, stays
+        widths = (units.of(units.axes[x.made].at(x.axis)) for x in self._getting(alive))
+        return sum(int(kept[width].sum()) for width in widths)
+
+    def added_to(self, graph: Graph, alive: BoolArray) -> Graph:
+        """Return a copy of a cut model in which those layers have got their biases, of zeros.
+
+        Args:
+            graph: What the model is cut to.
+            alive: (units,) bool, those that stay.
+        """
+        names = {layer.made for layer in self._getting(alive)}
+        return with_biases(graph, [x for x in find_layers(graph).layers if x.made in names])
+
+    def _getting(self, alive: BoolArray) -> Iterator[LinearLayer]:
+        """Yield the layers that get a bias.
+
         A layer gets one that has none of its own and that a removal reaches: it reads what is gone,
         or lies behind a layer that does.
 
@@ -31,7 +55,6 @@ class AddedBiases:
         """
         units, kept = self._units, np.append(alive, True)  # -1, without a unit, stays
         reached: set[str] = set()
-        total = 0
         for node in units.graph.nodes:
             layer = self._layers.get(node.index)
             if not reached.isdisjoint({*node.inputs, *captured(node)}):
@@ -41,5 +64,4 @@ class AddedBiases:
                 if not kept[read].all():
                     reached.update(node.outputs)
             if layer is not None and not layer.bias and layer.made in reached:
-                total += int(kept[units.of(units.axes[layer.made].at(layer.axis))].sum())
-        return total
+                yield layer
