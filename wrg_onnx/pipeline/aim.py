@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from wrg_onnx.calibrate import Cache, cache_limit
 from wrg_onnx.channels import CostTerm, byte_terms, total_cost
 from wrg_onnx.choices import BudgetKind
+from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Provider, file_bytes, resolve_provider
 from wrg_onnx.latency import (
     ChannelSteps,
@@ -50,11 +51,15 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
         progress: Told how far the measuring of a cost table is.
 
     Raises:
-        WrgError: One of its kinds, if the cost table cannot be measured.
+        UsageError: If several processes are to share what one has to measure.
+        WrgError: Another of its kinds, if the cost table cannot be measured.
     """
     notes: list[str] = []
     table: CostTable | None = None
-    if config.budget is BudgetKind.LATENCY and model.units.removable.any():
+    from_table = QUANTITIES[config.budget].from_table
+    if from_table and config.workers.count > 1:
+        raise UsageError(f"{config.budget.value} is measured by one process: start one")
+    if from_table and model.units.removable.any():
         table, notes = _cost_table(model, config, progress)
     aimed = with_terms(model, table)
     whole = aimed.budget(config.budget).cost(aimed.everything)
@@ -148,7 +153,7 @@ def _cost_table(
 
 def _machine_steps(config: PruneConfig) -> ChannelSteps | None:
     """Return in which steps layers are kept; None where each channel counts."""
-    if config.align is None and config.budget is not BudgetKind.LATENCY:
+    if config.align is None and not QUANTITIES[config.budget].from_table:
         return None
     if config.align is None or config.align == AUTO_ALIGN:
         return measure_steps(resolve_provider(config.provider))

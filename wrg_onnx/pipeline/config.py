@@ -225,8 +225,6 @@ class PruneConfig:
         is_number = type(self.align) is int and self.align >= 1
         if self.align not in (None, AUTO_ALIGN) and not is_number:
             raise UsageError(f"align must be auto or a number of channels, got '{self.align}'")
-        if self.budget is BudgetKind.LATENCY and self.workers.count > 1:
-            raise UsageError("latency is measured by one process: start one")
 
     def _check_sparsify(self) -> None:
         if self.sparsify < 0:

@@ -58,6 +58,8 @@ class Quantity:
         real: Tells what a selection really comes to, once it is written; None where the terms of
             the budget are exact.
         miss: By which share of the whole that may be off.
+        from_table: Whether a table of this machine tells it, so that counts matter that its kernels
+            like.
         prices: Whether a score is held against what its removal saves.
         show: Writes a number of it with its unit.
     """
@@ -65,6 +67,7 @@ class Quantity:
     at_hand: Callable[[Cost], float] | None
     real: Callable[[Trial], Left] | None
     miss: float
+    from_table: bool
     prices: bool
     show: Callable[[float], str]
 
@@ -109,18 +112,36 @@ def _measured_ms(trial: Trial) -> Left:
 
 QUANTITIES: Mapping[BudgetKind, Quantity] = {
     BudgetKind.PARAMS: Quantity(
-        lambda cost: cost.parameters, _written_parameters, 0.0005, False,
-        lambda count: f"{count:,.0f} parameters",
+        at_hand=lambda cost: cost.parameters,
+        real=_written_parameters,
+        miss=0.0005,
+        from_table=False,
+        prices=False,
+        show=lambda count: f"{count:,.0f} parameters",
     ),
     BudgetKind.MACS: Quantity(
-        lambda cost: cost.macs, None, 0.0, False, lambda count: f"{count:,.0f} MACs",
+        at_hand=lambda cost: cost.macs,
+        real=None,
+        miss=0.0,
+        from_table=False,
+        prices=False,
+        show=lambda count: f"{count:,.0f} MACs",
     ),
     BudgetKind.BYTES: Quantity(
-        None, _written_bytes, 0.0005, False,
-        lambda count: f"{count:,.0f} bytes",
+        at_hand=None,
+        real=_written_bytes,
+        miss=0.0005,
+        from_table=False,
+        prices=False,
+        show=lambda count: f"{count:,.0f} bytes",
     ),
     BudgetKind.LATENCY: Quantity(
-        None, _measured_ms, 0.02, True, lambda ms: f"{ms:.3g} ms",
+        at_hand=None,
+        real=_measured_ms,
+        miss=0.02,
+        from_table=True,
+        prices=True,
+        show=lambda ms: f"{ms:.3g} ms",
     ),
-}  # fmt: skip
+}
 """Whatever has to tell budgets apart looks here."""
