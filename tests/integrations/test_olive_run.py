@@ -92,7 +92,7 @@ def test_a_search_of_olive_passes_over_a_ratio_that_cannot_be_reached(olive_run,
     ("options", "message"),
     [
         ({"ratio": 0.999}, "cannot remove 99.9% of the parameters"),
-        ({"ratio": 0.5, "speling": 1}, "WrgPrune has no option speling; it has ratio, budget"),
+        ({"ratio": 0.5, "speling": 1}, "WrgPrune has no option speling; it has ratio, max_drop"),
     ],
 )
 def test_an_error_ends_the_run_with_its_message(olive_run, tmp_path, options, message):

@@ -221,8 +221,7 @@ def test_more_samples_than_there_are_take_all(tiny_unet, tmp_path):
     report = prune(tiny_unet, None, dataclasses.replace(config(0.5, Criterion.R), data=data)).report
     assert report.calibration == f"3 of 4 images with masks from {data.path}"
     assert report.accuracy.before.images == 1
-    (note,) = report.notes
-    assert note.startswith("3 samples are few to recover from")
+    assert any(note.startswith("3 samples are few to recover from") for note in report.notes)
 
 
 def test_the_generator_is_not_read_at_the_same_places_twice(tiny_unet):

@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from reproduction.figures import Part  # noqa: E402 - needs the root on the path
+from reproduction.figures import QUANTITIES, Part  # noqa: E402 - needs the root on the path
 from reproduction.results import Store, write  # noqa: E402
 from reproduction.run import Place, run_all  # noqa: E402
 from reproduction.settings import NAMES, PROFILES, Settings, Tuning  # noqa: E402
@@ -65,7 +65,7 @@ def parse() -> argparse.Namespace:
     add("--seed", type=int, action="append", help="only this seed; may be repeated (0 1 2)")
     add(
         "--budget",
-        choices=[kind.value for kind in BudgetKind],
+        choices=[kind.value for kind in QUANTITIES],
         action="append",
         help="what the ratio speaks of; may be repeated (params macs)",
     )

@@ -12,6 +12,8 @@ import wrg_onnx
 
 TYPES: Mapping[str, Any] = {
     "ratio": float,
+    "max_drop": float,
+    "metric": str,
     "budget": str,
     "max_params": float,
     "max_macs": float,

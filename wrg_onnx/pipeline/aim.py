@@ -78,6 +78,11 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
     return Aim(aimed, config, None if steps is None else steps.block, tuple(notes))
 
 
+def asks_machine(config: PruneConfig) -> bool:
+    """Tell whether what this machine takes, or likes, is measured before anything is chosen."""
+    return QUANTITIES[config.budget].from_table or config.align == AUTO_ALIGN
+
+
 def aim_at(aim: Aim, config: PruneConfig) -> Aim:
     """Aim at another ratio with what was measured for one, as ``take_aim`` would.
 

@@ -197,11 +197,17 @@ def children_of(pid):
 
 
 @NEEDS_PROC
+def hear_ctrl_c():
+    """Undo what a shell does to programs in the background: they ignore it, and so do theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_bench_and_all_of_its_processes(task):
     command = [sys.executable, "-m", "wrg_onnx", "bench", task.model, "--rounds", "1000000"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as parent:
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - no other thread of the tests holds a lock
+    ) as parent:  # fmt: skip
         wait_until(lambda: children_of(parent.pid))
         children = children_of(parent.pid)
         parent.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ NAMES = {
 }  # fmt: skip
 
 QUANTITIES = {BudgetKind.PARAMS: "parameters", BudgetKind.MACS: "MACs"}
-"""What tables and plots call the budgets."""
+"""The budgets of this page, and what tables and plots call them."""
 
 TARGET_RATIO = 0.6
 
@@ -118,7 +118,7 @@ class Part:
     def columns(self) -> tuple[Column, ...]:
         """All columns of which there is a cut: budget by budget, ratio by ratio, by steps."""
         of_budget = {
-            budget: [r for r in self.results if r.budget == budget.value] for budget in BudgetKind
+            budget: [r for r in self.results if r.budget == budget.value] for budget in QUANTITIES
         }
         return tuple(
             Column(budget, ratio, steps)

@@ -17,7 +17,6 @@ from reproduction.results import CONTROL, Result, lower_is_better
 from reproduction.settings import NAMES as CRITERIA
 from wrg_onnx.errors import MissingPackageError
 from wrg_onnx.files import renamed
-from wrg_onnx.pipeline.config import BudgetKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +59,7 @@ def draw(part: Part, path: Path) -> None:
         raise MissingPackageError("matplotlib", purpose="plots", extra="plots") from error
     steps = min(column.steps for column in part.columns if column.steps)
     shown = [column for column in part.columns if column.steps == steps]
-    budgets = [budget for budget in BudgetKind if budget in {c.budget for c in shown}]
+    budgets = [budget for budget in QUANTITIES if budget in {c.budget for c in shown}]
     per_budget = -(-len(USUAL) // COLUMNS)
     lines = per_budget * len(budgets)
     # Identifiers come from this salt, and not from where objects lie in memory.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.vgg16_sod import VGG16SOD
+from reproduction.figures import QUANTITIES
 from reproduction.origin import keep_origin, origin_of
 from reproduction.results import (
     Cell,
@@ -150,7 +151,7 @@ def run_cell(settings: Settings, store: Store, cell: Cell, device: torch.device)
     """
     training, held_out = kept_pools(settings, store.folder, cell.seed)
     base, watch = base_path(store.folder, cell.seed), Stopwatch()
-    removed, graph = dict.fromkeys((kind.value for kind in BudgetKind), 0.0), load(base)
+    removed, graph = dict.fromkeys((kind.value for kind in QUANTITIES), 0.0), load(base)
     if cell.cut is not None:
         with watch.stage("prune"):
             removed, graph = prune_by(settings, base, cell.seed, cell.cut)

@@ -19,7 +19,6 @@ from reproduction.figures import (
 from reproduction.results import CONTROL, Result
 from reproduction.settings import Settings
 from reproduction.targets import targets
-from wrg_onnx.pipeline.config import BudgetKind
 
 OVERVIEW = "max_f"
 """The metric of the tables that show one alone."""
@@ -145,7 +144,7 @@ def _six(part: Part, column: Column) -> Iterator[str]:
             ""
             if label in controls
             else f"-{statistics.fmean(r.removed[b.value] for r in results):.1%}"
-            for b in BudgetKind
+            for b in QUANTITIES
         )
         found = figures(results)
         cells = [
