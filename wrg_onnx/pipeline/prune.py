@@ -153,14 +153,16 @@ def open_model(source: Source, config: PruneConfig, clock: Clock) -> Aim:
 
 def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     """Find the units, and refuse a ratio or a limit that they do not allow."""
+    asks = asks_machine(config)
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
         if config.precision is not None:
             check_is_float32(model.graph, config.precision)
-    # What is measured of this machine is told apart from what is found in the file.
-    with clock.stage("budget" if asks_machine(config) else "analyse"):
-        aim = take_aim(model, config, clock.progress)
-        check_ratio(aim.model, aim.config)
+        aim = None if asks else take_aim(model, config, clock.progress)
+    if aim is None:  # what is measured of this machine is told apart from what is in the file
+        with clock.stage("budget"):
+            aim = take_aim(model, config, clock.progress)
+    check_ratio(aim.model, aim.config)
     return aim
 
 
