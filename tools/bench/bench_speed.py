@@ -103,10 +103,13 @@ def macs_of(path: Path, size: int) -> int:
 def cut(source: Path, folder: Path, size: int, name: str, **options: object) -> Path:
     """Cut a model, choosing as a default run does; how good it is nobody asks."""
     target = folder / f"{name}.onnx"
-    wrg_onnx.prune(
+    report = wrg_onnx.prune(
         source, target, size=size, samples=8, recover="none", evaluate=False, force=True,
-        **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+        cache=folder, **options,  # type: ignore[arg-type]
+    ).report  # fmt: skip
+    for note in report.notes:
+        if "cost table" in note or "noisy" in note:
+            print(f"{source.stem}, {name}: {note}", flush=True)
     return target
 
 
