@@ -217,7 +217,7 @@ OTHERS = PruneConfig(
         order="bgr", layout="NHWC", shapes={"x": (1, 8)}, values={"sr": 16000.0},
     ),
     evaluate=True, strict=True, seed=5, recover=Recovery.FINETUNE, epochs=2, rounds=2,
-    at_objects=0.25, certainty=0.9, amp=True, align=4,
+    at_objects=0.25, certainty=0.9, amp=True, align=4, external_data=True,
 )  # fmt: skip
 
 
