@@ -230,6 +230,7 @@ def prune(
         max_drop=aim.max_drop,
         budget=aim.budget,
         align=align,
+        external_data=read_flag("external_data", external_data),
         criterion=read_criterion(criterion),
         scope=read_choice("scope", Scope, scope),
         floor=read_number("floor", floor),
@@ -260,7 +261,7 @@ def prune(
         source,
         target,
         config,
-        external_data=read_flag("external_data", external_data),
+        external_data=config.external_data,
         force=read_flag("force", force),
         progress=progress or silent,
     )
