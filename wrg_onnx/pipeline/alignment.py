@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wrg_onnx.channels import BoolArray, IdArray, Units
+from wrg_onnx.choices import BudgetKind
 from wrg_onnx.latency import ChannelSteps
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.select import Axis, Measured
@@ -74,13 +75,16 @@ def rounding_note(model: Model, alive: BoolArray, steps: ChannelSteps) -> str | 
         alive: (units,) bool, what is left of it.
         steps: How the machine counts channels.
     """
-    whole, left = model.everything, alive
-    exact = [(term.weight, term.axes) for term in model.macs]
     rounded = Measured.from_terms(
-        [(weight, [Axis(axis, steps.inside(len(axis))) for axis in axes]) for weight, axes in exact]
+        [
+            (term.weight, [Axis(axis, steps.inside(len(axis))) for axis in term.axes])
+            for term in model.macs
+        ]
     )
-    counted = [sum_of(model, each) for each in (whole, left)]
-    done = [rounded.cost(each) for each in (whole, left)]
+    counted, done = (
+        [budget.cost(each) for each in (model.everything, alive)]
+        for budget in (model.budget(BudgetKind.MACS), rounded)
+    )
     if not counted[1] or not done[0]:
         return None
     more = (done[1] / counted[1]) / (done[0] / counted[0]) - 1
@@ -91,8 +95,3 @@ def rounding_note(model: Model, alive: BoolArray, steps: ChannelSteps) -> str | 
         f"divide by that: they do {more:.0%} more multiplications than are counted, and slower "
         f"ones where a count is no multiple of {steps.fine}; --align auto keeps counts that divide"
     )
-
-
-def sum_of(model: Model, alive: BoolArray) -> float:
-    """Return the MACs with only those units left."""
-    return float(model.cost(alive, None).macs)

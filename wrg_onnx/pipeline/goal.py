@@ -89,11 +89,15 @@ class Goal:
             off = self.budget.cost(selection.alive) / found.amount
             off = min(max(off, 1 / MOST_OFF), MOST_OFF)
             corrected = 1 - aimed * off
-            if is_limit and left > target:
+            is_passed = is_limit and left > target
+            if is_passed:
                 corrected = max(corrected, wanted + LEAST_STEP)
             wanted = min(most, max(0.0, corrected))
             following = self._select(values, scores.unmeasured, wanted)
-            if np.array_equal(following.alive, selection.alive) and wanted >= most:
+            # The same once more tells nothing new, but where a limit is passed more is asked for.
+            if np.array_equal(following.alive, selection.alive) and not (
+                is_passed and wanted < most
+            ):
                 break
             selection = following
         if is_limit and nearest >= 1:
