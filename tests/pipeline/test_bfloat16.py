@@ -10,7 +10,8 @@ from onnx import numpy_helper
 from strategies import build, copy_of, normal
 
 from wrg_onnx.channels import Limits, find_units
-from wrg_onnx.errors import ModelError, ValidationError
+from wrg_onnx.choices import BudgetKind
+from wrg_onnx.errors import ModelError, UsageError, ValidationError
 from wrg_onnx.graph import (
     Edit,
     bind_sizes,
@@ -149,6 +150,11 @@ def test_large_models_are_run_part_by_part(model, monkeypatch):
     found = compare_with(run_masked(graph, plan, shapes), apply_plan(graph, plan))
     assert found.parts > 1
     assert found.error < 1e-6
+
+
+def test_its_time_is_no_budget(model):
+    with pytest.raises(UsageError, match="latency cannot be measured: ONNX Runtime does not run"):
+        prune(model, None, config(budget=BudgetKind.LATENCY))
 
 
 @pytest.mark.usefixtures("few_samples")

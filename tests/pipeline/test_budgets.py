@@ -252,6 +252,18 @@ def test_a_limit_of_latency_is_not_passed(model):
 
 
 @pytest.mark.usefixtures("made_machine")
+def test_a_limit_of_latency_that_no_cut_meets_says_what_the_least_took(model):
+    found = prune(model, None, config(0.1, BudgetKind.LATENCY)).report.target.before
+    # A fifth stays whatever goes, of which the table knows nothing.
+    with pytest.raises(BudgetError) as caught:
+        prune(model, None, config(budget=BudgetKind.LATENCY, limit=0.21 * found))
+    said = str(caught.value)
+    assert said.startswith(f"cannot get down to {0.21 * found:.3g} ms: the least that was tried")
+    assert f" of {found:.3g} ms" in said
+    assert 0.5 < caught.value.possible < 0.79
+
+
+@pytest.mark.usefixtures("made_machine")
 @pytest.mark.parametrize("criterion", [Criterion.L1, Criterion.REPAIR], ids=lambda c: c.name)
 def test_latency_is_a_budget_like_the_others(model, tmp_path, criterion):
     target = tmp_path / "fast.onnx"

@@ -3,7 +3,8 @@
     python tools/bench/bench_speed.py [--model NAME ...] [--output FILE.md] [--no-peer]
 
 Each network is cut by half of its MACs, with layers kept in any number of channels, and with those
-that this machine's kernels like (``--align auto``); and to 60 % of its time (``--budget latency``).
+that this machine's kernels like (``--align auto``), these also as ``sel`` chooses them instead of
+the default criterion; and to 60 % of its time (``--budget latency``).
 Torch-Pruning cuts the module itself to the same MACs, in an environment of its own, with its
 defaults, and with its channels rounded to the same step. All of them are timed side by side by
 ``wrg_onnx.bench``, in processes of their own and in turns, so that the machine's moods fall on all.
@@ -11,8 +12,8 @@ defaults, and with its channels rounded to the same step. All of them are timed 
 Realised is the speed-up over the quotient of the MACs. The targets are at least 0.85 with
 alignment, not less than without, and a latency within 3 points of what was asked for.
 
-Weights are drawn: how fast a model is does not depend on them. What is cut does; the default
-criterion chooses it on generated images.
+Weights are drawn: how fast a model is does not depend on them. What is cut does; criteria choose it
+on generated images.
 """
 
 from __future__ import annotations
@@ -157,6 +158,9 @@ def measure(network: str, folder: Path, *, with_peer: bool) -> Iterator[Row]:
         f"-{RATIO:.0%} MACs": cut(whole, folder, size, "any", ratio=RATIO, budget="macs", align=1),
         f"-{RATIO:.0%} MACs, aligned": cut(
             whole, folder, size, "aligned", ratio=RATIO, budget="macs", align="auto"
+        ),
+        f"-{RATIO:.0%} MACs, aligned, sel": cut(
+            whole, folder, size, "sel", ratio=RATIO, budget="macs", align="auto", criterion="sel"
         ),
         f"-{FASTER:.0%} time": cut(whole, folder, size, "time", ratio=FASTER, budget="latency"),
     }

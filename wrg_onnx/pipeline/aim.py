@@ -51,7 +51,8 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
         progress: Told how far the measuring of a cost table is.
 
     Raises:
-        UsageError: If several processes are to share what one has to measure.
+        UsageError: If several processes are to share what one has to measure, or ONNX Runtime
+            runs the model in other types than its own.
         WrgError: Another of its kinds, if the cost table cannot be measured.
     """
     notes: list[str] = []
@@ -59,6 +60,11 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
     from_table = QUANTITIES[config.budget].from_table
     if from_table and config.workers.count > 1:
         raise UsageError(f"{config.budget.value} is measured by one process: start one")
+    if from_table and model.graph.widened:
+        raise UsageError(
+            f"{config.budget.value} cannot be measured: ONNX Runtime does not run this model's "
+            "bfloat16, and its float32 takes another time; give another budget, such as macs"
+        )
     if from_table and model.units.removable.any():
         table, notes = _cost_table(model, config, progress)
     aimed = with_terms(model, table)

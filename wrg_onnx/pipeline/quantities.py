@@ -10,12 +10,12 @@ import numpy as np
 from wrg_onnx.channels import BoolArray, count_parameters
 from wrg_onnx.choices import BudgetKind
 from wrg_onnx.evaluate.cost import Cost
-from wrg_onnx.graph import Graph, file_bytes, open_session, resolve_provider
+from wrg_onnx.graph import Graph, file_bytes, resolve_provider
 from wrg_onnx.latency import paired_latency
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.recover import AddedBiases
-from wrg_onnx.report.speed import WHAT_HELPS
+from wrg_onnx.report.speed import noise_text
 from wrg_onnx.rewrite import apply_plan, find_kept_channels, plan_slices, with_note
 
 
@@ -92,21 +92,13 @@ def _cut(trial: Trial) -> Graph:
 
 def _measured_ms(trial: Trial) -> Left:
     """Run the original and what is left of it in turn; milliseconds where the former is as fast."""
-    model, provider = trial.model, resolve_provider(trial.config.provider)
-    cut = _cut(trial)
-    rng = np.random.default_rng(trial.config.seed)
-    share, noise = paired_latency(
-        open_session(model.graph, provider=provider),
-        open_session(cut, provider=provider),
-        model.random_feeds(rng),
-        rng,
+    model, rng = trial.model, np.random.default_rng(trial.config.seed)
+    feeds = model.random_feeds(rng)
+    share, noises = paired_latency(
+        model.graph, _cut(trial), feeds, resolve_provider(trial.config.provider), rng
     )
-    doubt = ""
-    if noise.is_much:
-        doubt = (
-            "the time that is left was measured on a noisy machine (one call in 20 took "
-            f"{noise.tail:.1f} times the median or more), so that it may be another: {WHAT_HELPS}"
-        )
+    said = noise_text(noises)
+    doubt = f"the time that is left may be another than was measured: {said}" if said else ""
     return Left(share * model.budget(BudgetKind.LATENCY).cost(model.everything), doubt)
 
 
@@ -138,7 +130,7 @@ QUANTITIES: Mapping[BudgetKind, Quantity] = {
     BudgetKind.LATENCY: Quantity(
         at_hand=None,
         real=_measured_ms,
-        miss=0.02,
+        miss=0.01,
         from_table=True,
         prices=True,
         show=lambda ms: f"{ms:.3g} ms",
