@@ -8,9 +8,11 @@ OLIVE := .venv-olive
 ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 WEB := tests/deploy/web
+# ONNX Runtime tells its vendor of what it runs, unless it is told not to.
+export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench bench-speed reproduce recovery ranks bench-peers olive web gpu-check clean
+.PHONY: help demo test check fuzz format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +55,10 @@ web:  ## install what the test in a browser needs: Chromium (by apt, as root) an
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
 	    chromium $$(command -v npm >/dev/null || echo nodejs npm); }
 	$(MAKE) $(WEB)/node_modules/.stamp
+
+strace:  ## install what the test of sockets and files needs: strace (by apt, as root)
+	command -v strace >/dev/null || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends strace; }
 
 fuzz: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
 	$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),60)

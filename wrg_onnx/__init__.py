@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,9 @@ __all__ = [
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # who uses it decides what is shown
+
+# ONNX Runtime tells its vendor of what it runs, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "wrg_onnx.calibrate": ("CacheReport",),

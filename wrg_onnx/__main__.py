@@ -1,6 +1,8 @@
 """``python -m wrg_onnx`` is the command line."""
 
-from wrg_onnx.cli import main
+import sys
+
+from wrg_onnx.cli.guard import run
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run())

@@ -23,14 +23,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from wrg_onnx.printable import printable
+
 
 class WrgError(Exception):
     """Base of every error this package raises on purpose.
 
-    An error of any kind goes from one process to another with its message and attributes.
+    An error of any kind goes from one process to another with its message and attributes. Its text
+    is one printable line, whatever names of a model are in it; ``args`` has them as they are.
     """
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Python would call the kind with the message alone, and most kinds ask for more.
@@ -179,6 +185,19 @@ class ShareDone(Exception):  # noqa: N818 - it is no error
     """
 
 
-def one_line(error: Exception | str, most: int = 240) -> str:
+def one_line(error: BaseException | str, most: int = 240) -> str:
     """Return what another library's exception says, on one line of at most ``most`` characters."""
-    return " ".join(str(error).split())[:most]
+    return printable(" ".join(str(error).split()))[:most]
+
+
+def spoken(error: BaseException) -> str:
+    """Say what code of others raised: the class and what it says, or how it would end the program.
+
+    A program that ends because a module was imported, or a function called, would end with the exit
+    code of that, and without a word.
+    """
+    if isinstance(error, SystemExit):
+        code = 0 if error.code is None else error.code
+        return f"it would end this program (SystemExit: {one_line(str(code))})"
+    said = one_line(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

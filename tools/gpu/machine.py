@@ -42,12 +42,10 @@ def _ask_torch(found: dict[str, Any]) -> None:
 
 
 def _ask_onnxruntime(found: dict[str, Any]) -> None:
-    import onnxruntime
-
     from wrg_onnx import Provider
-    from wrg_onnx.graph import resolve_provider
+    from wrg_onnx.graph import resolve_provider, runtime
 
-    found["onnxruntime"] = onnxruntime.__version__
+    found["onnxruntime"] = runtime().__version__
     found["onnxruntime_on_gpu"] = resolve_provider(Provider.AUTO) is Provider.CUDA
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.transformers.float16 import convert_float_to_float16
 
 import wrg_onnx
 from gpu.nets import RATIO, original, pruned, size
@@ -57,6 +56,9 @@ def work(task: Task, keep: Callable[..., None]) -> None:
 
 def halved(path: Path) -> Path:
     """Write a model in float16 whose inputs and outputs stay float32, to be fed the same."""
+    # Once the package is there, which forbids ONNX Runtime to tell its vendor of it.
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
     target = path.with_suffix(".half.onnx")
     onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), target)
     return target

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from wrg_onnx.errors import ShareDone, WrgError
+from wrg_onnx.printable import printable
 from wrg_onnx.version import __version__
 
 COMMANDS: Mapping[str, str] = {
@@ -30,23 +30,37 @@ COMMANDS: Mapping[str, str] = {
 it is asked for, so that ``--help`` answers at once."""
 
 
-class _ToStderr(logging.Handler):
-    """Prints what the package logs on stderr, as it is then: a progress bar may hold it."""
+class _ToFiles(logging.Handler):
+    """Keeps what the package logs of its own faults, and tells on stderr where."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one message with its traceback."""
-        click.echo(self.format(record), err=True)
+        """Write one message with its traceback to a file."""
+        from wrg_onnx.cli.faults import keep_details
+
+        click.echo(f"Note: {record.getMessage()}. {keep_details(self.format(record))}", err=True)
 
 
 @contextmanager
-def _tracebacks() -> Iterator[None]:
-    """Show the tracebacks of errors that are the package's own fault, which a report needs."""
-    handler, logger = _ToStderr(logging.ERROR), logging.getLogger("wrg_onnx")
+def _kept_faults() -> Iterator[None]:
+    """Keep the tracebacks of errors that are the package's own fault, which a report needs."""
+    handler, logger = _ToFiles(logging.ERROR), logging.getLogger("wrg_onnx")
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def _printable_usage() -> Iterator[None]:
+    """Escape what an argument brings into a message about it."""
+    try:
+        yield
+    except NoArgsIsHelpError:
+        raise  # its message is the help
+    except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)  # final for subclasses alone
+        raise
 
 
 class _Group(click.Group):
@@ -69,10 +83,15 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command."""
+        with _printable_usage():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; leave with the exit code of the error, if there is one."""
         try:
-            with _tracebacks():
+            with _kept_faults(), _printable_usage():
                 return super().invoke(ctx)
         except ShareDone:
             return None
@@ -82,10 +101,6 @@ class _Group(click.Group):
         except MemoryError:
             click.echo("Error: out of memory; a smaller --size needs less", err=True)
             ctx.exit(WrgError.exit_code)
-        except BrokenPipeError:
-            # The reader (head, less) is gone; so is the reason to go on.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,5 +109,6 @@ def main() -> None:
     """Remove whole channels from a trained ONNX model, and prove it.
 
     Results go to stdout, progress to stderr. Exit codes: 0 done, 1 error, 2 usage, 3 validation
-    failed, 4 written and proven, but a later stage failed. Output files appear whole or not at all.
+    failed, 4 written and proven, but a later stage failed, 70 a fault of wrg-onnx, 130 interrupted.
+    Output files appear whole or not at all.
     """

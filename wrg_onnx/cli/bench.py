@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import (
     JSON_OPTION,
     MODEL,
@@ -21,7 +22,7 @@ from wrg_onnx.cli.output import emit
 DEFAULTS = defaults_of(wrg_onnx.bench)
 
 
-@click.command("bench", short_help="Time models side by side.")
+@click.command("bench", cls=Command, short_help="Time models side by side.")
 @click.argument("models", type=MODEL, nargs=-1, required=True)
 @input_options
 @click.option(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import JSON_OPTION
 from wrg_onnx.cli.output import emit
 
@@ -19,7 +20,7 @@ Examples:
 """
 
 
-@click.command("cache", epilog=EXAMPLES, short_help="Show or empty what prune keeps.")
+@click.command("cache", cls=Command, epilog=EXAMPLES, short_help="Show or empty what prune keeps.")
 @click.option("--clear", is_flag=True, help="Remove the files of kept statistics, nothing else.")
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False),

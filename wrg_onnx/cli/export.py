@@ -9,6 +9,7 @@ import click
 
 import wrg_onnx
 from wrg_onnx.choices import Exporter
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import JSON_OPTION, PATH, choice_of, defaults_of
 from wrg_onnx.cli.output import emit
 
@@ -36,7 +37,9 @@ Example:
 """
 
 
-@click.command("export", epilog=EXAMPLE, short_help="Turn a torch module into ONNX, and check it.")
+@click.command(
+    "export", cls=Command, epilog=EXAMPLE, short_help="Turn a torch module into ONNX, and check it."
+)
 @click.argument("factory")
 @click.option(
     "--input", type=Shape(), metavar="NxCxHxW", multiple=True, required=True,

@@ -9,6 +9,7 @@ import click
 
 import wrg_onnx
 from wrg_onnx.choices import BatchNormUse, Device
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
@@ -32,7 +33,12 @@ Examples:
 """
 
 
-@click.command("finetune", epilog=EXAMPLES, short_help="Train a model's weights, without its code.")
+@click.command(
+    "finetune",
+    cls=Command,
+    epilog=EXAMPLES,
+    short_help="Train a model's weights, without its code.",
+)
 @click.argument("model", type=MODEL, metavar="PRUNED")
 @click.option("--teacher", type=MODEL, help="The original: its outputs are learnt, too.")
 @click.option(

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import JSON_OPTION, MODEL, defaults_of, input_options, limit_options
 from wrg_onnx.cli.output import emit
 
 DEFAULTS = defaults_of(wrg_onnx.inspect)
 
 
-@click.command("inspect", short_help="Show what can be cut, and what stays and why.")
+@click.command("inspect", cls=Command, short_help="Show what can be cut, and what stays and why.")
 @click.argument("model", type=MODEL)
 @input_options
 @limit_options

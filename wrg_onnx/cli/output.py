@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,27 +10,43 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wrg_onnx.cli.command import results
+from wrg_onnx.cli.streams import StdoutError
 from wrg_onnx.errors import UnfinishedError, one_line
+from wrg_onnx.logs import logger_of
+from wrg_onnx.printable import printable
 from wrg_onnx.progress import Progress
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import Result
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_of(__name__)
 
 COLUMNS = 80
 """Of a terminal that does not say how wide it is."""
 
 
 def emit(result: Result[Any], *, as_json: bool) -> None:
-    """Print a result as JSON or as text."""
+    """Print a result as JSON or as text.
+
+    Raises:
+        StdoutError: If stdout does not take it.
+    """
     from wrg_onnx.report import to_json, to_text
 
-    if as_json:
-        click.echo(to_json(result.report))
-        return
-    width = shutil.get_terminal_size((COLUMNS, 24)).columns
-    click.echo(to_text(result.report, width))
+    with results():
+        click.echo(to_json(result.report) if as_json else to_text(result.report, _width()))
+
+
+def _width() -> int:
+    """Return the columns of the terminal that stdout is, or that the environment tells of."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or COLUMNS
+    except (OSError, ValueError):  # it is none, or no file at all
+        return COLUMNS
 
 
 def emit_made(result: Result[Any], *, as_json: bool) -> None:
@@ -44,8 +59,8 @@ def emit_made(result: Result[Any], *, as_json: bool) -> None:
 
     try:
         emit(result, as_json=as_json)
-    except OSError:
-        raise  # of stdout: its reader knows
+    except (StdoutError, OSError) as error:
+        raise UnfinishedError(f"{proven_model(result.report)}, but {one_line(error)}") from error
     except Exception as error:
         _LOG.exception("the report cannot be shown")
         raise UnfinishedError(
@@ -77,19 +92,20 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description:<14}"),
+        TextColumn("{task.description:<14}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    hidden = not (shown and sys.stderr.isatty())
+    hidden = not (shown and sys.stderr is not None and sys.stderr.isatty())
     with ProgressBar(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("start", total=None)
         current = ""
 
         def show(stage: str, done: int, total: int) -> None:
             nonlocal task, current
+            stage = printable(stage)
             # The epochs of one run share a bar, so that the time left is that of the run.
             if stage.partition(" ")[0] != current.partition(" ")[0]:
                 bar.remove_task(task)

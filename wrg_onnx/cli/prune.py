@@ -9,6 +9,7 @@ import click
 
 import wrg_onnx
 from wrg_onnx.choices import BudgetKind, Recovery
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.criterion import CriterionChoice, CriterionOption
 from wrg_onnx.cli.options import (
     MODEL,
@@ -38,7 +39,9 @@ Examples:
 """
 
 
-@click.command("prune", epilog=EXAMPLES, short_help="Remove channels, prove it, measure.")
+@click.command(
+    "prune", cls=Command, epilog=EXAMPLES, short_help="Remove channels, prove it, measure."
+)
 @click.argument("model", type=MODEL)
 @click.argument("out", type=PATH, required=False)
 @click.option(

@@ -9,6 +9,7 @@ import click
 
 import wrg_onnx
 from wrg_onnx.choices import BudgetKind, Recovery
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
@@ -31,7 +32,9 @@ Examples:
 """
 
 
-@click.command("sweep", epilog=EXAMPLES, short_help="Show how small a model gets, at what price.")
+@click.command(
+    "sweep", cls=Command, epilog=EXAMPLES, short_help="Show how small a model gets, at what price."
+)
 @click.argument("model", type=MODEL)
 @click.option(
     "--ratios", default=DEFAULTS["ratios"], show_default=True, metavar="A:B:STEP",

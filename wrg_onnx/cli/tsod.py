@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import JSON_OPTION, PATH, ImageSize, defaults_of
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.tsod import BACKGROUNDS
@@ -37,7 +38,9 @@ def tsod_command() -> None:
     """
 
 
-@tsod_command.command("make", epilog=MAKE_EXAMPLES, short_help="Make images with exact masks.")
+@tsod_command.command(
+    "make", cls=Command, epilog=MAKE_EXAMPLES, short_help="Make images with exact masks."
+)
 @click.option(
     "-o", "--output", type=PATH, default=MADE["output"], show_default=True,
     help="Folder to write.",
@@ -75,7 +78,7 @@ def make_command(output: Path, *, as_json: bool, **options: Any) -> None:
 
 
 @tsod_command.command(
-    "filter", epilog=FILTER_EXAMPLES, short_help="Keep what has small objects alone."
+    "filter", cls=Command, epilog=FILTER_EXAMPLES, short_help="Keep what has small objects alone."
 )
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option(

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import MODEL, PATH, data_options, run_options
 from wrg_onnx.cli.output import emit, progress_bar
 from wrg_onnx.errors import ValidationError
 
 
-@click.command("validate", short_help="Hold a pruned model against its original.")
+@click.command("validate", cls=Command, short_help="Hold a pruned model against its original.")
 @click.argument("original", type=MODEL)
 @click.argument("pruned", type=MODEL)
 @data_options

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wrg_onnx.errors import UsageError, one_line
+from wrg_onnx.errors import UsageError, spoken
 
 _SEED = 0
 
@@ -37,10 +37,9 @@ def build_module(factory: str) -> nn.Module:
             torch.manual_seed(_SEED)
             try:
                 module = build()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise UsageError(
-                    f"factory '{factory}' fails when called with no arguments: "
-                    f"{type(error).__name__}: {one_line(error)}"
+                    f"factory '{factory}' fails when called with no arguments: {spoken(error)}"
                 ) from error
     if not isinstance(module, nn.Module):
         raise UsageError(
@@ -86,10 +85,8 @@ def _import(name: str, label: str) -> Any:
                 "run from the folder that holds it"
             ) from error
         raise UsageError(f"{label}: '{name}' imports '{wanted}', which is not installed") from error
-    except Exception as error:
-        raise UsageError(
-            f"{label}: '{name}' cannot be imported: {type(error).__name__}: {one_line(error)}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{label}: '{name}' cannot be imported: {spoken(error)}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wrg_onnx.errors import ModelError, one_line
+from wrg_onnx.errors import ModelError, one_line, spoken
 from wrg_onnx.export.state_dict import first_names
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.session import runtime
@@ -61,10 +61,10 @@ def run_module(
         try:
             with torch.no_grad():
                 outputs = _flatten(module(*sample))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(
                 f"{type(module).__name__} fails in torch on inputs of {_shapes(sample)}: "
-                f"{type(error).__name__}: {one_line(error)}"
+                f"{spoken(error)}"
             ) from error
         if not all(bool(output.isfinite().all()) for output in outputs):
             raise ModelError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wrg_onnx.errors import one_line
+from wrg_onnx.logs import logger_of
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_of(__name__)
 
 
 @contextmanager

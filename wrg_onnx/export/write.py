@@ -23,7 +23,14 @@ import torch
 from torch import nn
 
 from wrg_onnx.choices import Exporter
-from wrg_onnx.errors import MissingPackageError, ModelError, OutputError, UsageError, one_line
+from wrg_onnx.errors import (
+    MissingPackageError,
+    ModelError,
+    OutputError,
+    UsageError,
+    one_line,
+    spoken,
+)
 from wrg_onnx.export.factory import build_module
 from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.parity import compare_outputs, random_sample, run_module
@@ -196,10 +203,9 @@ def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
             )  # fmt: skip
     except OSError:
         raise
-    except Exception as error:  # the exporters raise whatever they meet
+    except (Exception, SystemExit) as error:  # the exporters raise whatever they meet
         raise ModelError(
-            f"torch cannot export {type(module).__name__}: {type(error).__name__}: "
-            f"{one_line(error)}{_advice(options)}"
+            f"torch cannot export {type(module).__name__}: {spoken(error)}{_advice(options)}"
         ) from error
 
 

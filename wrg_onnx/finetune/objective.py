@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wrg_onnx.data.saliency_map import SaliencyMap
-from wrg_onnx.errors import UsageError, one_line
+from wrg_onnx.errors import UsageError, spoken
 from wrg_onnx.export.factory import load_function
 from wrg_onnx.finetune.distil import Teacher, distance
 from wrg_onnx.twin.batches import Batch
@@ -45,12 +45,11 @@ class OwnLoss:
             loss = self.function(outputs, mask, teacher)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shapes = ", ".join(f"'{k}' {list(v.shape)}" for k, v in outputs.items())
             raise UsageError(
                 f"loss '{self.spec}' fails on the outputs {shapes} and the mask "
-                f"{None if mask is None else list(mask.shape)}: "
-                f"{type(error).__name__}: {one_line(error)}"
+                f"{None if mask is None else list(mask.shape)}: {spoken(error)}"
             ) from error
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +20,9 @@ from wrg_onnx.graph.records import LARGE_COUNT, Source
 from wrg_onnx.graph.session import start_session
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.weights import Entry, Form, Shaped
+from wrg_onnx.logs import logger_of
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = logger_of(__name__)
 
 SECONDS = 60.0
 """After so long the computation of constants is given up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 RANDOM_SEED = 0
 """Every session draws the same random numbers, so that a run of a command can be repeated."""
 
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""What ``import wrg_onnx`` sets, unless the user has: ONNX Runtime looks as it is imported."""
+
+OBEYED = frozenset({"1", "true", "yes", "on", "y"})
+"""The values for which ONNX Runtime tells nothing."""
+
 
 def runtime() -> Any:
     """Import ONNX Runtime.
@@ -44,6 +51,9 @@ def runtime() -> Any:
             "onnxruntime", purpose="running a model", extra="cpu", otherwise="'wrg-onnx[gpu]'"
         ) from error
     onnxruntime.set_default_logger_severity(4)
+    if os.environ.get(NO_TELEMETRY, "").strip().lower() in OBEYED:
+        # For who imported it before this package, and for builds that do not know the variable.
+        onnxruntime.disable_telemetry_events()
     return onnxruntime
 
 

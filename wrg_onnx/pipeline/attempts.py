@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wrg_onnx.errors import WrgError, one_line
+from wrg_onnx.logs import logger_of
 from wrg_onnx.report.unfinished import Unfinished
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_of(__name__)
 
 
 class Attempts:

@@ -11,7 +11,7 @@ import numpy as np
 from google.protobuf.message import EncodeError
 
 from wrg_onnx.channels import node_macs, random_feeds
-from wrg_onnx.errors import UsageError
+from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
 from wrg_onnx.latency import Ratio, compare_medians, find_noise
 from wrg_onnx.latency.fresh import (
@@ -101,7 +101,7 @@ def _read(sources: Sequence[Source], options: DataOptions, folder: Path) -> list
     for number, source in enumerate(sources):
         graph = fill_inputs(read_source(source), options.values)
         label = _free_name(graph.name, [model.label for model in models])
-        file = source if isinstance(source, Path) else folder / f"memory{number}.onnx"
+        file = _openable(source) if isinstance(source, Path) else folder / f"memory{number}.onnx"
         if isinstance(source, bytes):
             file.write_bytes(source)
         elif not isinstance(source, Path):
@@ -118,6 +118,21 @@ def _read(sources: Sequence[Source], options: DataOptions, folder: Path) -> list
                 "same inputs can be timed side by side"
             )
     return models
+
+
+def _openable(path: Path) -> Path:
+    """Return a path that ONNX Runtime can open.
+
+    Raises:
+        ModelError: If its name is no UTF-8.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ModelError(
+            f"'{path}': ONNX Runtime opens files whose names are UTF-8 alone: rename it to time it"
+        ) from error
+    return path
 
 
 @dataclass(frozen=True, slots=True, eq=False)

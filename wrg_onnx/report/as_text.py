@@ -19,6 +19,7 @@ from wrg_onnx.report.records import (
     PruneReport,
     ValidateReport,
 )
+from wrg_onnx.report.shown import shown
 from wrg_onnx.report.sweep import SweepReport, sweep_text
 from wrg_onnx.report.tables import (
     export_text,
@@ -42,11 +43,14 @@ def to_text(record: object, width: int = NARROWEST) -> str:
         width: Columns of the terminal.
 
     Returns:
-        Lines without blanks at their ends; what does not fit is folded.
+        Lines without blanks at their ends; what does not fit is folded. Names are printable.
     """
-    console = Console(width=max(NARROWEST, width), highlight=False, soft_wrap=False)
+    # A name is no markup, and :fire: in it no picture.
+    console = Console(
+        width=max(NARROWEST, width), highlight=False, soft_wrap=False, markup=False, emoji=False
+    )
     with console.capture() as captured:
-        console.print(_TEXTS[type(record)](record))
+        console.print(_TEXTS[type(record)](shown(record)))
     # Tables are filled up to their width.
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 

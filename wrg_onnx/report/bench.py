@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +26,7 @@ def bench_text(report: BenchReport) -> RenderableType:
     for name, latency in report.latency.items():
         peak = report.peak_bytes[name]
         table.add_row(
-            escape(name),
+            Text(name),
             f"{latency.median_ms:.2f}",
             f"{latency.p95_ms:.2f}",
             f"{report.throughput[name]:.1f}",
@@ -61,7 +60,7 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
         for row in _slowest(found):
             macs = f"{row.macs_before:,}" if row.macs_before else ""
             share = _share(row.before_ms, total)
-            table.add_row(escape(_name(row)), _ms(row.before_ms), share, macs)
+            table.add_row(Text(_name(row)), _ms(row.before_ms), share, macs)
     else:
         table = _side_by_side(found)
     yield table
@@ -76,13 +75,13 @@ def _side_by_side(found: SideBySide) -> Table:
     total = sum(row.after_ms or 0.0 for row in found.layers)
     for row in _slowest(found):
         table.add_row(
-            escape(_name(row)),
+            Text(_name(row)),
             _ms(row.before_ms),
             _ms(row.after_ms),
             _share(row.after_ms, total),
             _times(row.before_ms, row.after_ms),
             _times(row.macs_before, row.macs_after),
-            escape(row.why),
+            Text(row.why),
         )
     return table
 

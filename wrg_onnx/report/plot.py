@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 from wrg_onnx.errors import OutputError
 from wrg_onnx.files import renamed
+from wrg_onnx.printable import printable
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.rows import short_count
 from wrg_onnx.report.sweep import SweepCut, SweepPoint, SweepReport
@@ -198,7 +199,8 @@ def _curve(
 
 def _text(x: float, y: float, text: str, anchor: str = "start", **style: str | float) -> str:
     """Return a text; styles are attributes with ``_`` for ``-``."""
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}"{_attributes(style)}>{escape(text)}</text>'
+    shown = escape(printable(text))
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}"{_attributes(style)}>{shown}</text>'
 
 
 def _line(start: tuple[float, float], end: tuple[float, float], **style: str | float) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.markup import escape
-
 from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy, Judged
@@ -76,7 +74,7 @@ def accuracy_rows(accuracy: Accuracy) -> Iterator[Compared]:
             row = (title, f"{first:.3f}", f"{second:.3f}", signed_change(second - first))
             yield Compared(row, _metric_cell(cut, name), _metric_cell(float32, name))
     for place, output in enumerate(accuracy.agreement):
-        row = (f"relative error of '{escape(output.output)}'", "", error_cell(output), "")
+        row = (f"relative error of '{output.output}'", "", error_cell(output), "")
         before = ("" if m is None else error_cell(m.agreement[place]) for m in (cut, float32))
         yield Compared(row, *before)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -143,7 +142,7 @@ def _table(report: SweepReport) -> Table:
     table.add_row("original", "", _count(cost.parameters), _count(cost.macs), latency,
                   short(first.change.before), "", "", "")  # fmt: skip
     for point in report.points:
-        name, ratio = escape(point.criterion), f"{point.ratio:g}"
+        name, ratio = Text(point.criterion), f"{point.ratio:g}"
         if point.cut is None:
             table.add_row(name, ratio, "-", "-", "-", "-", "-", "-", "")
             continue

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -256,7 +255,7 @@ def _progress_table(before: Accuracy, after: Accuracy, *, has_teacher: bool) -> 
     for old, new in zip(before.agreement, after.agreement, strict=True):
         cells = [error_cell(old), error_cell(new)] if has_teacher else ["", error_cell(new)]
         shown = [""] if has_teacher else []
-        table.add_row(f"relative error of '{escape(new.output)}'", *shown, *cells, "")
+        table.add_row(Text(f"relative error of '{new.output}'"), *shown, *cells, "")
     return table
 
 
@@ -281,7 +280,7 @@ def inspect_text(report: InspectReport) -> RenderableType:
     groups = table_of("layer width", "units", "removable", "parameters per unit")
     for group in report.groups[:MOST_ROWS]:
         groups.add_row(
-            escape(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
+            Text(group.name), f"{group.units}", f"{group.removable}", f"{group.parameters:,}"
         )
     if report.groups:
         lines += [groups, *more_than_shown(len(report.groups), "layer widths")]
@@ -294,11 +293,11 @@ def inspect_text(report: InspectReport) -> RenderableType:
     return Group(*lines, *_choices(report.choices))
 
 
-def _why(row: FrozenReport) -> str:
+def _why(row: FrozenReport) -> Text:
     """Say who decided that units stay, where that reaches them, and what lifts it."""
     said = [row.reason, *([row.met] if row.met else [])]
     said += [f"way out: {row.way_out}"] if row.way_out else []
-    return escape("\n  ".join(said))
+    return Text("\n  ".join(said))
 
 
 def _choices(choices: Mapping[str, str]) -> Iterator[Text]:
@@ -327,7 +326,7 @@ def _comparison(
         name: str, before: str, after: str, change: str, *, was_cut: str = "", float32: str = ""
     ) -> None:
         cells = [*([was_cut] if cut else []), *([] if conversion is None else [float32])]
-        table.add_row(name, before, *cells, after, change)
+        table.add_row(Text(name), before, *cells, after, change)
 
     for row in costs:
         single_bytes = None if conversion is None or row[0] != "file" else conversion.float32_bytes

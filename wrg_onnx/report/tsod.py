@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.text import Text
 
 from wrg_onnx.report.table_parts import table_of
@@ -44,7 +43,7 @@ def filter_text(report: FilterReport) -> RenderableType:
     single = len(report.counts) == 2
     for count in report.counts[: 1 if single else None]:
         table.add_row(
-            escape(count.dataset),
+            Text(count.dataset),
             *(f"{n:,}" for n in (count.pairs, count.kept, count.larger, count.smaller)),
             *(f"{n:,}" for n in (count.empty, count.left_out)),
             "-" if count.median_area is None else f"{count.median_area:.2%}",

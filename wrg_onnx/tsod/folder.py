@@ -182,10 +182,12 @@ def write_about(folder: Path, sheet: Path, about: About, progress: Progress) -> 
     Returns:
         How many images are on the sheet.
     """
-    with (folder / INDEX).open("w", newline="", encoding="utf-8") as stream:
+    # Names of files that are no UTF-8 are written as the bytes that they are.
+    own = "surrogateescape"
+    with (folder / INDEX).open("w", newline="", encoding="utf-8", errors=own) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(about.titles)
         writer.writerows(about.rows)
-    (folder / README).write_text(about.readme, encoding="utf-8")
+    (folder / README).write_text(about.readme, encoding="utf-8", errors=own)
     progress("sheet", 0, 1)
     return write_sheet(about.tiles, sheet)

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+
+# As the package does: otherwise ONNX Runtime tells its vendor of each run.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # it looks at that once, as it is imported
 
 RANDOM_SEED = 0
 """Operators that draw random numbers would otherwise be seeded by the time."""

@@ -1,0 +1,66 @@
+"""What all commands have in common: stdout is for the result, and nothing is shown raw."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from typing import Any, TextIO
+
+import click
+
+from wrg_onnx.errors import one_line
+
+_STDOUT = f"{__name__}.stdout"
+"""Under which key the context holds the stream of the result."""
+
+OF_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning)
+"""Warnings that whoever runs a command can do nothing about."""
+
+
+class Command(click.Command):
+    """A command whose result alone goes to stdout.
+
+    What a user's module prints meanwhile goes to stderr, warnings are notes there, and what other
+    libraries log is not shown.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        ctx.meta[_STDOUT] = sys.stdout
+        with redirect_stdout(sys.stderr), _warnings_as_notes(), _silent_logs():
+            return super().invoke(ctx)
+
+
+def results() -> AbstractContextManager[TextIO]:
+    """Let what is printed inside be the result of the command that runs."""
+    stream: TextIO = click.get_current_context().meta[_STDOUT]
+    return redirect_stdout(stream)
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    told: set[str] = set()
+
+    def note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        line = f"Note: {category.__name__}: {one_line(str(message))}"
+        if not issubclass(category, OF_DEVELOPERS) and line not in told:
+            told.add(line)
+            click.echo(line, err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = note
+        yield
+
+
+@contextmanager
+def _silent_logs() -> Iterator[None]:
+    """Keep Python from printing what is logged where nobody has said who shows it."""
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)
+    try:
+        yield
+    finally:
+        root.removeHandler(silent)

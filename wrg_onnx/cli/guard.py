@@ -1,0 +1,136 @@
+"""Where the program begins and ends: whatever goes wrong is one line and an exit code.
+
+It imports nothing that takes long, since Ctrl-C is heard from here on.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import time
+from importlib.machinery import ExtensionFileLoader
+from types import FrameType
+
+from wrg_onnx.cli.streams import take_streams
+from wrg_onnx.errors import WrgError
+
+FAULT = 70
+"""The exit code of what nobody expected: EX_SOFTWARE of sysexits.h."""
+
+INTERRUPTED = 130
+"""That of a program that Ctrl-C ended, as shells count."""
+
+WAIT_S, MOST_WAITS = 0.05, 100
+"""How long, and how often, Ctrl-C waits for a library in C to be imported."""
+
+
+def run() -> int:
+    """Run the command line in this process.
+
+    Returns:
+        The exit code: that of the command or of its error, 70 for a fault, 130 for Ctrl-C.
+    """
+    interrupts, code = _Interrupts(), FAULT
+    try:
+        interrupts.listen()
+        take_streams()
+        code = _run_command()
+    except KeyboardInterrupt:
+        interrupts.came = True
+    except BaseException as error:  # noqa: BLE001 - what is not told here is told nowhere
+        interrupts.stop()
+        if not interrupts.came:
+            code = _tell(error)
+    interrupts.stop()
+    if interrupts.came and code:
+        # Also where a library made another error of it.
+        code = INTERRUPTED
+        sys.stderr.write("Interrupted.\n")
+    sys.stdout = sys.stderr  # what modules of the user print at their end is no result
+    return code
+
+
+def _run_command() -> int:
+    import click
+
+    from wrg_onnx.cli.app import main
+
+    try:
+        code = main.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as error:
+        raise error.__cause__ or error from None
+    return code if isinstance(code, int) else 0
+
+
+def _tell(error: BaseException) -> int:
+    """Say what ended the program, and return its exit code."""
+    from wrg_onnx.cli.faults import fault_line
+
+    if isinstance(error, WrgError):
+        sys.stderr.write(f"Error: {error}\n")
+        return error.exit_code
+    if isinstance(error, MemoryError):
+        sys.stderr.write("Error: out of memory\n")
+        return WrgError.exit_code
+    sys.stderr.write(f"{fault_line(error)}\n")
+    return FAULT
+
+
+class _Interrupts:
+    """Ctrl-C, remembered: where libraries catch what it raises, it is not lost.
+
+    Attributes:
+        came: Whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._waits = 0
+
+    def listen(self) -> None:
+        """Hear it from now on, unless whoever started the program has it ignored."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._raise)
+        sys.unraisablehook = self._take_up
+
+    def stop(self) -> None:
+        """Let another one end the program at once: there is nothing left to put away."""
+        if signal.getsignal(signal.SIGINT) == self._raise:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def _raise(self, _: int, frame: FrameType | None) -> None:
+        self.came = True
+        if self._waits < MOST_WAITS and _is_loading(frame):
+            # Some of them crash if anything is raised while they set themselves up.
+            self._waits += 1
+            _thread.start_new_thread(_interrupt_soon, ())
+            return
+        raise KeyboardInterrupt
+
+    def _take_up(self, lost: sys.UnraisableHookArgs) -> None:
+        """Take up what was raised where Python cannot, such as in a finaliser."""
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            _thread.start_new_thread(_interrupt_soon, ())
+        elif lost.exc_value is not None:
+            from wrg_onnx.cli.faults import note_line
+
+            sys.stderr.write(f"{note_line(lost.exc_value)}\n")
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Tell whether a library in C is being imported."""
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _interrupt_soon() -> None:
+    """Raise it once more, where the program is by then."""
+    time.sleep(WAIT_S)
+    _thread.interrupt_main()
