@@ -10,7 +10,7 @@ JOBS ?= auto
 WEB := tests/deploy/web
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench bench-speed reproduce recovery ranks bench-peers olive web gpu-check clean
+.PHONY: help demo test check fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,8 +54,13 @@ web:  ## install what the test in a browser needs: Chromium (by apt, as root) an
 	    chromium $$(command -v npm >/dev/null || echo nodejs npm); }
 	$(MAKE) $(WEB)/node_modules/.stamp
 
-fuzz: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
-	$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),60)
+fuzz: fuzz-networks fuzz-files  ## both of these, one after the other
+
+fuzz-networks: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
+	$(BIN)/python tools/fuzz/networks.py --minutes $(or $(MINUTES),60)
+
+fuzz-files: $(VENV)/.stamp  ## give changed models, data and kept files to every command, for MINUTES (60)
+	$(BIN)/python tools/fuzz/files.py --minutes $(or $(MINUTES),60)
 
 format: $(VENV)/.stamp  ## format the code and sort imports
 	$(BIN)/ruff check --fix .
