@@ -12,7 +12,7 @@ WEB := tests/deploy/web
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
+.PHONY: help demo test check fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,8 +60,13 @@ strace:  ## install what the test of sockets and files needs: strace (by apt, as
 	command -v strace >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends strace; }
 
-fuzz: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
-	$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),60)
+fuzz: fuzz-networks fuzz-files  ## both of these, one after the other
+
+fuzz-networks: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
+	$(BIN)/python tools/fuzz/networks.py --minutes $(or $(MINUTES),60)
+
+fuzz-files: $(VENV)/.stamp  ## give changed models, data and kept files to every command, for MINUTES (60)
+	$(BIN)/python tools/fuzz/files.py --minutes $(or $(MINUTES),60)
 
 format: $(VENV)/.stamp  ## format the code and sort imports
 	$(BIN)/ruff check --fix .

@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-sys.path[:0] = [str(ROOT / "tools" / "bench"), str(ROOT / "tools" / "experiments"), str(ROOT)]
+sys.path[:0] = [
+    *(str(ROOT / "tools" / name) for name in ("bench", "experiments", "fuzz")),
+    str(ROOT),
+]
 
 
 @pytest.fixture

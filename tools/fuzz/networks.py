@@ -1,6 +1,6 @@
 """Prune random networks for as long as you like; the first wrong one is kept, as small as it gets.
 
-    python tools/fuzz.py --minutes 60
+    python tools/fuzz/networks.py --minutes 60
 
 Each network stands in the main graph, in branches or in a loop, may have normalisations, computed
 weights and an input that is added to its output. It is folded, analysed, cut at random and held
@@ -23,7 +23,7 @@ import onnx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from control_networks import (  # noqa: E402 - the tests are no package
