@@ -31,8 +31,8 @@ PUBLIC = {
     "FinetuneOptions TrainingData check_checkpoint check_teacher",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan "
     "check_folding combine compare_with compose decide_branches find_kept_channels fold "
-    "has_branches mask_consumers plan_slices read_note run_masked validate_translation with_note "
-    "worst_of",
+    "has_branches mask_consumers plan_slices prove read_note run_masked validate_translation "
+    "with_note worst_of",
     "tsod": "BACKGROUNDS BackgroundCount FilterOptions FilterReport MakeOptions MakeReport Scene "
     "SetCount draw_scene filter_sets generate make_set",
     "cli": "main",

@@ -46,7 +46,7 @@ def main() -> None:
     samples = gather_samples(model.graph, model.input_shapes, config.data, seed=0)
     step, clock = (config.ratio, config.floor), Clock(lambda *_: None)
     chosen = choose_units(model, samples, step, config, clock)
-    cut = cut_model(model, chosen, config.seed, clock)
+    cut = cut_model(model, chosen, config, clock)
     session = open_session(model.graph)
     forward = 0.0
     for sample in samples.calibration:

@@ -67,7 +67,7 @@ class Bench:
         """Choose and cut."""
         clock, step = Clock(lambda *_: None), (config.ratio, config.floor)
         chosen = choose_units(self.model, self.samples, step, config, clock)
-        return cut_model(self.model, chosen, config.seed, clock)
+        return cut_model(self.model, chosen, config, clock)
 
     def recovered(self, cut: Cut, config: PruneConfig) -> Graph:
         """Solve for the weights that are left."""

@@ -98,7 +98,7 @@ class Bench:
         step = (self.config.ratio, self.config.floor)
         clock = Clock(lambda *_: None)
         chosen = choose_units(self.model, self.samples, step, self.config, clock)
-        return cut_model(self.model, chosen, self.config.seed, clock)
+        return cut_model(self.model, chosen, self.config, clock)
 
     def recovered(self, cut: Cut) -> Iterator[tuple[Recovery, Graph, float]]:
         """Yield the cut model after each recovery, and how long it took in seconds."""

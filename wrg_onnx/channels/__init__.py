@@ -19,7 +19,7 @@ from wrg_onnx.channels.reasons import Kind, Reason
 from wrg_onnx.channels.roots import Hold, find_holds
 from wrg_onnx.channels.solve import find_units
 from wrg_onnx.channels.told_inputs import told_inputs
-from wrg_onnx.channels.traits import LayerForm, Traits, traits_of
+from wrg_onnx.channels.traits import LayerForm, Traits, draws_random, traits_of
 from wrg_onnx.channels.units import Slot, Units, is_parameter
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "alive_ids",
     "byte_terms",
     "count_parameters",
+    "draws_random",
     "find_holds",
     "find_units",
     "index_bounds",

@@ -19,7 +19,7 @@ from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.sizes import SizeRule
 from wrg_onnx.channels.units import Analysed
-from wrg_onnx.graph import Array, Node
+from wrg_onnx.graph import Array, Graph, Node, flatten
 
 LengthProduct: TypeAlias = Sequence[tuple[Axes, Sequence[int]]]
 """Tensors, and of each the axes whose lengths are multiplied."""
@@ -177,6 +177,11 @@ def op_traits(traits: Traits, *names: str, domain: str = "") -> None:
 def traits_of(node: Node) -> Traits:
     """Return the traits of a node's operator."""
     return _TRAITS.get((node.domain, node.op), _NOTHING)
+
+
+def draws_random(graph: Graph) -> bool:
+    """Tell whether a node of a model, or of a body in it, may draw random numbers."""
+    return any(traits_of(node).draws_random for node in flatten(graph).graph.nodes)
 
 
 def traits_named(name: str, domain: str = "") -> Traits:

@@ -142,7 +142,10 @@ Examples:
     help="Write the weights beside the output, as OUTPUT.data. [if they have 2 GiB or more]",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Do everything but write the file.")
-@click.option("--strict", is_flag=True, help="Stop at an operator without a rule.")
+@click.option(
+    "--strict", is_flag=True,
+    help="Stop at an operator without a rule, and where the proof says nothing of a layer.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @run_options
 def prune_command(

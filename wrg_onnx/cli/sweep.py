@@ -93,7 +93,10 @@ Examples:
 @click.option("--no-cache", is_flag=True, help="Make every point anew, and keep nothing.")
 @click.option("--amp", is_flag=True, help="Compute gradients in bfloat16.")
 @limit_options
-@click.option("--strict", is_flag=True, help="Stop at an operator without a rule.")
+@click.option(
+    "--strict", is_flag=True,
+    help="Stop at an operator without a rule, and where the proof says nothing of a layer.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @run_options
 def sweep_command(

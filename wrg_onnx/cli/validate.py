@@ -24,6 +24,10 @@ from wrg_onnx.errors import ValidationError
     "run` repeats the check on TensorRT.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace these files where they are there.")
+@click.option(
+    "--strict", is_flag=True,
+    help="Exit with 3 if an output of ORIGINAL is always the same, so that it tells nothing.",
+)  # fmt: skip
 @run_options
 def validate_command(original: Path, pruned: Path, *, as_json: bool, **options: Any) -> None:
     """Hold PRUNED against ORIGINAL: structure, saliency metrics, latency.

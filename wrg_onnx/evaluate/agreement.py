@@ -31,12 +31,15 @@ class OutputAgreement:
         reshaped: The number of samples left out because the two shapes differ, as after
             NonMaxSuppression, where the shape depends on the values; or because a sequence has
             the element in one model only.
+        varies: Whether the reference is not the same everywhere on all samples: if it is, that the
+            other model gives the same says next to nothing.
     """
 
     output: str
     relative_error: float | None
     samples: int
     reshaped: int
+    varies: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +84,18 @@ class _Sums:
     references: dict[int, float] = field(default_factory=dict)
     reshaped: int = 0
     broken: bool = False
+    elements: int = 0
+    least: float = math.inf
+    largest: float = -math.inf
 
     @property
     def samples(self) -> int:
         return len(self.differences)
+
+    @property
+    def varies(self) -> bool:
+        is_number = self.elements == 1 and self.largest != 0
+        return not self.samples or self.least < self.largest or is_number
 
 
 class Agreement:
@@ -145,7 +156,13 @@ class Agreement:
                 "there are no outputs to compare: the data set is empty, or not of numbers"
             )
         return tuple(
-            OutputAgreement(name, _relative_error(total), total.samples, total.reshaped)
+            OutputAgreement(
+                name,
+                _relative_error(total),
+                total.samples,
+                total.reshaped,
+                varies=total.varies,
+            )
             for name, total in self._sums.items()
         )
 
@@ -160,6 +177,9 @@ def _add(sums: _Sums, sample: int, reference: Array, other: Array) -> None:
     sums.broken |= not np.array_equal(a[~finite], b[~finite], equal_nan=True)
     sums.differences[sample] = float(np.square(a[finite] - b[finite]).sum())
     sums.references[sample] = float(np.square(a[finite]).sum())
+    sums.elements += int(finite.sum())
+    sums.least = min(sums.least, float(a[finite].min(initial=math.inf)))
+    sums.largest = max(sums.largest, float(a[finite].max(initial=-math.inf)))
 
 
 def _relative_error(sums: _Sums) -> float | None:

@@ -6,6 +6,7 @@ from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.constant_part import ConstantPart, evaluate, find_constant_part
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited
+from wrg_onnx.graph.extremes import Extremes, with_extremes
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.given import contradictions, listed
@@ -24,13 +25,15 @@ from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, file_bytes, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider, runtime
 from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
+from wrg_onnx.graph.side_by_side import AHEAD_BYTES, run_side_by_side
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
-from wrg_onnx.graph.threads import one_blas_thread
+from wrg_onnx.graph.threads import one_blas_thread, usable_cores
 from wrg_onnx.graph.weights import Derived, Entry, Form, Weights, held, is_bfloat16, is_float
 from wrg_onnx.graph.widen import as_widened
 from wrg_onnx.graph.with_constants import with_constants
 
 __all__ = [
+    "AHEAD_BYTES",
     "KEYS",
     "Array",
     "Attribute",
@@ -38,6 +41,7 @@ __all__ = [
     "Derived",
     "Edit",
     "Entry",
+    "Extremes",
     "Flat",
     "Form",
     "Graph",
@@ -92,12 +96,15 @@ __all__ = [
     "relative_difference",
     "resolve_provider",
     "run_once",
+    "run_side_by_side",
     "runtime",
     "save",
     "stored_bytes",
     "subgraphs",
     "to_message",
+    "usable_cores",
     "with_constants",
+    "with_extremes",
     "without_additions",
     "without_bias",
 ]

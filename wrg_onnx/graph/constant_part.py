@@ -154,7 +154,10 @@ def _run(
             needed.update(node.inputs)
     model, weights = _message(graph, part, nodes[::-1])
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    session = start_session(model, weights, tuple(names), graph.name, exact=True, spin=False)
+    # What this computes goes into the file, whose bytes are not to depend on the machine's cores.
+    session = start_session(
+        model, weights, tuple(names), graph.name, exact=True, spin=False, one_thread=True
+    )
     found = session.run({}, seconds=seconds)
     for array in found.values():
         array.setflags(write=False)

@@ -19,15 +19,18 @@ from wrg_onnx.graph.weights import Entry
 class PartSessions:
     """Makes sessions of parts of one graph."""
 
-    def __init__(self, graph: Graph, provider: Provider = Provider.CPU) -> None:
+    def __init__(
+        self, graph: Graph, provider: Provider = Provider.CPU, *, one_thread: bool = False
+    ) -> None:
         """Look at a graph.
 
         Args:
             graph: The model.
             provider: Where the parts compute.
+            one_thread: As for ``open_session``.
         """
         self._graph = graph
-        self._provider = provider
+        self._provider, self._one_thread = provider, one_thread
         source: Source = graph.source
         self._message = source.message
         self._weights = source.weights
@@ -104,6 +107,7 @@ class PartSessions:
             provider=self._provider,
             exact=exact,
             spin=False,
+            one_thread=self._one_thread,
             widened=self._graph.widened,
         )
 

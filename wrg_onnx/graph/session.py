@@ -129,6 +129,11 @@ class Session:
     held: Sequence[object] = ()
     widened: bool = False
 
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether ONNX Runtime computes on the CPU alone."""
+        return "CUDAExecutionProvider" not in self.engine.get_providers()
+
     def run(
         self,
         feeds: Mapping[str, Array],
@@ -168,7 +173,7 @@ class Session:
         Raises:
             DataError: If ONNX Runtime refuses the feeds, or fails on them.
         """
-        device = "cuda" if "CUDAExecutionProvider" in self.engine.get_providers() else "cpu"
+        device = "cpu" if self.is_on_cpu else "cuda"
         binding = self.engine.io_binding()
         # The run reads their memory, so copies must live as long. A scalar stays one.
         lent = {name: np.asarray(a, order="C") for name, a in self._fed(feeds).items()}
@@ -223,6 +228,7 @@ def open_session(
     outputs: Sequence[str] | None = None,
     provider: Provider = Provider.CPU,
     exact: bool = False,
+    one_thread: bool = False,
     tf32: bool = True,
 ) -> Session:
     """Make a session from a graph in memory.
@@ -234,6 +240,8 @@ def open_session(
         exact: Whether to run the graph as it is written, with the weights where they are. Otherwise
             ONNX Runtime optimises it, which changes results by rounding and costs a second copy of
             the weights.
+        one_thread: Whether a run takes one thread, so that its last digits do not depend on how
+            many cores there are; ``run_side_by_side`` uses the others.
         tf32: Whether CUDA may round operands of float32 to 10 bits, as ONNX Runtime does by
             default. Ranks would be those of the rounding.
 
@@ -256,6 +264,7 @@ def open_session(
         graph.name,
         provider=provider,
         exact=exact,
+        one_thread=one_thread,
         tf32=tf32,
         widened=graph.widened,
     )
@@ -271,6 +280,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     exact: bool = False,
     tf32: bool = True,
     spin: bool = True,
+    one_thread: bool = False,
     widened: bool = False,
     profile: Path | None = None,
 ) -> Session:
@@ -286,6 +296,7 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         tf32: As for ``open_session``.
         spin: Whether threads turn in circles while they wait for their share of an operator: a
             little sooner there, and a waste where operators are small.
+        one_thread: As for ``open_session``.
         widened: Whether to compute in float32 what the message does in bfloat16.
         profile: How the name of the file begins that ONNX Runtime writes the time of each kernel
             to, once the session is told to end that; None for no such file.
@@ -306,6 +317,8 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
     # Threads of one session would otherwise go on spinning while another is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    if one_thread:
+        options.intra_op_num_threads = 1
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)

@@ -171,7 +171,8 @@ def _collect(
             return select_from(statistics if times is None else weighted(times))
 
         rng = np.random.default_rng(config.seed)
-        return expected_jaccard(choose, statistics.images, rng)
+        with one_blas_thread():  # it draws means anew, by products
+            return expected_jaccard(choose, statistics.images, rng)
 
     # An order by what can be repaired takes seconds: it is made once, of all images.
     asked = None if config.criterion.repairs else certainty

@@ -129,7 +129,8 @@ class PruneConfig:
         evaluate: Whether accuracy and latency are measured; None does so if the criterion looks at
             data anyway, so that a run on weights alone stays one.
         timing: How long latency is measured.
-        strict: Whether an operator without a rule is an error.
+        strict: Whether an operator without a rule is an error, and a layer that the proof says
+            nothing of.
         seed: Seed of everything random.
         recover: How surviving weights make up for the removed ones; None is ridge, where there are
             samples that tell something: a data set, or generated images that are needed anyway.
@@ -284,12 +285,14 @@ class ValidateConfig:
         provider: Where ONNX Runtime computes.
         timing: How long latency is measured.
         seed: Seed of everything random; it divides the samples as the same one does in pruning.
+        strict: Whether an output that tells nothing is a problem.
     """
 
     data: DataOptions = field(default_factory=DataOptions)
     provider: Provider = Provider.AUTO
     timing: Timing = field(default_factory=Timing)
     seed: int = 0
+    strict: bool = False
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from wrg_onnx.channels import IdArray
-from wrg_onnx.errors import DataError
-from wrg_onnx.graph import Graph
+from wrg_onnx.errors import DataError, ValidationError
+from wrg_onnx.graph import Array, Graph
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.choose import Chosen
 from wrg_onnx.pipeline.clock import Clock
+from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.report.proof import listed
 from wrg_onnx.rewrite import (
+    TOLERANCE,
     Equivalence,
     KeptChannels,
     Plan,
     Reference,
     apply_plan,
-    combine,
-    compare_with,
     find_kept_channels,
     has_branches,
     plan_slices,
+    prove,
     run_masked,
 )
+
+MOST_TRIED = 4
+"""How many samples are tried where layers were not exercised by random inputs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,29 +54,59 @@ class Cut:
     equivalence: Equivalence
 
 
-def cut_model(model: Model, chosen: Chosen, seed: int, clock: Clock) -> Cut:
+def cut_model(model: Model, chosen: Chosen, config: PruneConfig, clock: Clock) -> Cut:
     """Remove the units that were chosen, and prove that the rest computes what it did.
 
     Args:
         model: The analysed model.
         chosen: What dies.
-        seed: Seed of the inputs of the proof.
+        config: The seed of the inputs of the proof, and whether it must exercise all that changed.
         clock: Times the stages.
 
     Raises:
-        ValidationError: If the rest does not compute what it did.
+        ValidationError: If the rest does not compute what it did, or the run is strict and the
+            proof says nothing of some of it.
         WrgError: Another of its kinds.
     """
     selection = chosen.selection
     with clock.stage("rewrite"):
         plan = plan_slices(model.units, selection.alive)
         # The masked original runs first: its weights are gone before the pruned ones are made.
-        references = _references(model, plan, seed)
+        references = _references(model, plan, config.seed)
         pruned = apply_plan(model.graph, plan)
     with clock.stage("validate"):
-        equivalence = combine([compare_with(reference, pruned) for reference in references])
+        equivalence = prove(references, pruned, _samples(chosen), seed=config.seed)
+        if config.strict:
+            check_exercised(equivalence)
     kept = find_kept_channels(model.units, selection.alive)
     return Cut(model, chosen, pruned, plan.kept, kept, equivalence)
+
+
+def check_exercised(found: Equivalence) -> None:
+    """Refuse a proof that says nothing of something that the cut changed.
+
+    Raises:
+        ValidationError: If it does not; it names the nodes.
+    """
+    if not found.tensors:
+        what = "nothing that the model makes varies, so that there is nothing to prove"
+    elif found.unexercised:
+        what = f"the proof does not exercise {listed(found.unexercised)}"
+    else:
+        return
+    raise ValidationError(
+        f"{what}, on {1 + found.tried} inputs that were tried; without --strict the cut is written "
+        "with a note; nothing was written",
+        error=found.error,
+        tolerance=TOLERANCE,
+    )
+
+
+def _samples(chosen: Chosen) -> Iterator[Mapping[str, Array]]:
+    """Yield what the run looks at, a few of it, for a proof that needs other inputs."""
+    if chosen.measuring is not None:
+        data = chosen.measuring.samples.calibration
+        yield from (data[index].feeds for index in range(min(MOST_TRIED, len(data))))
 
 
 def _references(model: Model, plan: Plan, seed: int) -> list[Reference]:

@@ -14,6 +14,7 @@ from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.recover import FEWEST_SAMPLES
+from wrg_onnx.report.proof import listed
 from wrg_onnx.report.records import GroupReport, RecoveryReport
 from wrg_onnx.rewrite import has_branches
 from wrg_onnx.select import Scope
@@ -225,7 +226,14 @@ def _limits_of_proof(cut: Cut) -> Iterator[str]:
             "rounding alone grows from layer to layer in this model, so the proof compares each of "
             f"{equivalence.layers} layers by itself, on what the original computes before it"
         )
-    if equivalence.silent:
+    if equivalence.unexercised:
+        left = equivalence.unexercised
+        is_cut = "is cut" if len(left) == 1 else "are cut"
+        yield (
+            f"nothing shows that {listed(left)} {is_cut} right: what is read there is the same "
+            f"everywhere on all of {1 + equivalence.tried} inputs (--strict refuses that)"
+        )
+    if equivalence.silent and equivalence.tensors:
         names = ", ".join(f"'{name}'" for name in equivalence.silent)
         yield (
             f"on the random input of the proof {names} is constant or not finite, so the proof "

@@ -25,6 +25,7 @@ from wrg_onnx.pipeline.memory import (
     check_memory,
 )
 from wrg_onnx.pipeline.nothing import why_nothing
+from wrg_onnx.pipeline.numbers import check_numbers
 from wrg_onnx.pipeline.prune_report import prune_report
 from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.recovery import check_recovery
@@ -156,6 +157,7 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     asks = asks_machine(config)
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
+        check_numbers(model.units)
         if config.precision is not None:
             check_is_float32(model.graph, config.precision)
         aim = None if asks else take_aim(model, config, clock.progress)

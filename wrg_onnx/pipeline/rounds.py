@@ -123,7 +123,7 @@ def cut_in_rounds(
                     current = aim_again(current, model, config)
                     survivors = survivors.seen_from(current.units, cut.model.units, cut.slices)
             chosen = choose_for_round(budget_left, current, number + 1, measuring, config, clock)
-            following = cut_model(current, chosen, config.seed, clock)
+            following = cut_model(current, chosen, config, clock)
             left = following.kept if cut is None else compose(kept, following.kept)
             survivors = survivors.after(chosen.selection.alive)
             # From here on this round counts.

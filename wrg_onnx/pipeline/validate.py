@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wrg_onnx.deploy import narrow_numbers
@@ -48,7 +48,8 @@ def validate(
         progress: Told how far the run is.
 
     Returns:
-        The report. With structural problems nothing is run, and accuracy and speed are empty.
+        The report. With structural problems nothing is run, and accuracy and speed are empty. An
+        output of the original that is always the same is noted, or a problem of a strict run.
 
     Raises:
         ModelError: If one is not a valid model.
@@ -91,6 +92,12 @@ def validate(
             speed = measure_speed(
                 first, second.graph, config.provider, config.timing, pair, seed=config.seed
             )
+    notes = [measured_widened(judges=True)] if is_widened and not problems else []
+    constant = () if accuracy is None else tuple(_constant_outputs(accuracy))
+    if config.strict:
+        problems += constant
+    else:
+        notes += constant
     return Result(
         ValidateReport(
             original=first.graph.name,
@@ -100,11 +107,21 @@ def validate(
             after=second.cost(second.everything, second.file_bytes),
             accuracy=accuracy,
             speed=speed,
-            notes=(measured_widened(judges=True),) if is_widened and not problems else (),
+            notes=tuple(notes),
             exported=exported,
             narrowed=narrowed,
         )
     )
+
+
+def _constant_outputs(accuracy: Accuracy) -> Iterator[str]:
+    """Say which outputs of the original are always the same, so that they tell nothing."""
+    for one in accuracy.agreement:
+        if not one.varies:
+            yield (
+                f"output '{one.output}' of the original is the same everywhere, on all of "
+                f"{one.samples} samples, so that it does not tell whether the pruned model is right"
+            )
 
 
 def structural_problems(original: Graph, pruned: Graph, *, inside: bool = True) -> tuple[str, ...]:

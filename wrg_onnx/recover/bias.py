@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray, IdArray
+from wrg_onnx.channels import BoolArray, IdArray, draws_random
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.graph import Array, Graph, PartSessions, open_session
+from wrg_onnx.graph import (
+    AHEAD_BYTES,
+    Array,
+    Graph,
+    PartSessions,
+    open_session,
+    run_side_by_side,
+)
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import Float64Array
 from wrg_onnx.recover.layers import LinearLayer, find_layers
@@ -50,7 +57,7 @@ def compensate(
     layers = [layer for layer in found.layers if _lost(before, layer, slices).any()]
     sources = {layer.target: before.producers[layer.made].inputs[0] for layer in layers}
     means = _means(before, sorted(set(sources.values())), data, options, progress)
-    parts = PartSessions(before, options.provider)
+    parts = PartSessions(before, options.provider, one_thread=True)
     changes, fits, left = [], [], Counter(found.left)
     # A layer makes W x + b of its input x; the channels that are gone made W_lost x of it, whose
     # mean over samples and places is W_lost (mean x): it goes into b. A tensor whose shape differs
@@ -133,12 +140,16 @@ def _means(
     A graph input among them is taken from the samples.
     """
     made = [name for name in names if name in graph.producers]
-    session = open_session(graph, outputs=made, provider=options.provider) if made else None
     found: dict[str, dict[tuple[int, ...], _Mean]] = {name: {} for name in names}
-    for done, sample in enumerate(data, start=1):
-        values = {} if session is None else session.run(sample.feeds)
+    feeds = (sample.feeds for sample in data)
+    runs: Iterable[tuple[Mapping[str, Array], dict[str, Array]]] = ((one, {}) for one in feeds)
+    if made:
+        session = open_session(graph, outputs=made, provider=options.provider, one_thread=True)
+        ahead = 0 if draws_random(graph) else AHEAD_BYTES
+        runs = run_side_by_side(session, feeds, ahead_bytes=ahead)
+    for done, (fed, values) in enumerate(runs, start=1):
         for name in names:
-            array = values.pop(name) if name in values else sample.feeds[name]
+            array = values.pop(name) if name in values else fed[name]
             mean = found[name].setdefault(array.shape, _Mean(np.zeros(array.shape), array.dtype))
             mean.total += array
             mean.count += 1

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from wrg_onnx.channels import index_bounds
+from wrg_onnx.channels import draws_random, index_bounds
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import read_saliency
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.graph import (
+    AHEAD_BYTES,
     Array,
     Graph,
     Provider,
@@ -24,7 +25,8 @@ from wrg_onnx.graph import (
     infer_shapes,
     one_blas_thread,
     open_session,
-)  # fmt: skip
+    run_side_by_side,
+)
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting
 from wrg_onnx.recover.grid_sums import GridSums, kernel_of_all_places
@@ -40,7 +42,7 @@ from wrg_onnx.recover.outcome import check_finite
 from wrg_onnx.recover.patches import rows_shape, sampled_patches
 from wrg_onnx.recover.places import RowOptions, draw_places, object_places
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of what is measured, so that what is kept of before is not read."""
 
 BOUND_BYTES = 1 << 30
@@ -106,13 +108,10 @@ def measure_layers(
         if saliency is not None and not maps:
             names[saliency.output] = None
         made = [name for name in names if name not in fed]
-        session = open_session(graph, outputs=made, provider=options.provider) if made else None
-        for index in range(len(data)):
-            feeds = data[index].feeds
-            values = {**feeds, **(session.run(feeds) if session else {})}
+        for index, values in enumerate(_values(graph, made, data, options.provider)):
             if saliency is not None and index not in maps:
                 maps[index] = read_saliency(values[saliency.output], saliency)
-            alike = _alike(feeds)
+            alike = _alike({name: values[name] for name in fed})
             for problem in part:
                 problem.add(index, values, maps.get(index), alike)
             progress("measure", index + 1, len(data))
@@ -121,6 +120,20 @@ def measure_layers(
     return Measured(
         graph, {one.layer.target: one for problem in problems for one in problem.measured}
     )
+
+
+def _values(
+    graph: Graph, made: Sequence[str], data: DataSet, provider: Provider
+) -> Iterator[dict[str, Array]]:
+    """Yield what each sample feeds the model, and what this makes of it."""
+    feeds = (data[index].feeds for index in range(len(data)))
+    if not made:
+        yield from (dict(one) for one in feeds)
+        return
+    session = open_session(graph, outputs=made, provider=provider, one_thread=True)
+    ahead = 0 if draws_random(graph) else AHEAD_BYTES
+    for one, found in run_side_by_side(session, feeds, ahead_bytes=ahead):
+        yield {**one, **found}
 
 
 def _give_sums(problems: Sequence[_Problem], sizes: Mapping[str, Shape]) -> None:

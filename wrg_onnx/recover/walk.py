@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from wrg_onnx.channels import draws_random
 from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.graph import Array, Graph, PartSessions, Provider
+from wrg_onnx.graph import AHEAD_BYTES, Array, Graph, PartSessions, Provider, run_side_by_side
 from wrg_onnx.graph.model import captured
 from wrg_onnx.recover.layers import LinearLayer
 
@@ -48,7 +49,8 @@ class Walk:
             provider: Where ONNX Runtime computes.
             bound_bytes: How many bytes of tensors are held between levels.
         """
-        self._parts = PartSessions(graph, provider)
+        self._parts = PartSessions(graph, provider, one_thread=True)
+        self._ahead = 0 if draws_random(graph) else AHEAD_BYTES
         self._depths, self._last_read = _levels(graph, layers)
         self.levels: tuple[tuple[LinearLayer, ...], ...] = tuple(
             tuple(layer for layer in layers if self._depths[layer.made] == depth)
@@ -128,8 +130,9 @@ class Walk:
         types: dict[str, np.dtype[np.generic]] = {k: v.dtype for k, v in starts[0].items()}
         session = self._parts.open(types, rest, constants)
         fed = [value.name for value in session.engine.get_inputs()]
-        for start in starts:
-            found = session.run({name: start[name] for name in fed})
+        feeds = ({name: start[name] for name in fed} for start in starts)
+        made = run_side_by_side(session, feeds, ahead_bytes=self._ahead)
+        for start, (_, found) in zip(starts, made, strict=True):
             yield {name: found[name] if name in found else start[name] for name in names}
 
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Speed
-from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.exported import exported_line
+from wrg_onnx.report.proof import proof_text
 from wrg_onnx.report.records import (
     ConversionReport,
     ExportReport,
@@ -59,7 +59,7 @@ def prune_text(report: PruneReport) -> RenderableType:
         ),
         *([] if report.search is None else search_lines(report.search, report.budget)),
         *([] if report.sparsified is None else [Text(_faded(report.sparsified))]),
-        Text(_proof(report)),
+        Text(proof_text(report)),
     ]
     if report.recovery is not None:
         lines.append(Text(_recovery(report.recovery)))
@@ -78,29 +78,6 @@ def _certainty(report: PruneReport) -> str:
     )
     used = f"{report.images} used{''.join(early)}"
     return f" ({used}; the choice is {report.certainty:.1%} certain)"
-
-
-def _proof(report: PruneReport) -> str:
-    found, quantity = report.equivalence, QUANTITY_WORDS[report.budget]
-    sizes = f" at {found.sizes} input sizes" if found.sizes > 1 else ""
-    sizes += f", run in {found.parts} parts" if found.parts > 1 else ""
-    bound = f"tolerance {found.tolerance:.0e}"
-    if found.rounding is not None:
-        bound = f"rounding alone reaches {found.rounding:.1e} there"
-    how = ""
-    if found.norms:
-        norms = "1 normalisation" if found.norms == 1 else f"{found.norms} normalisations"
-        how = (
-            f", both with {norms} over the channels that are left (that alone moves the outputs by "
-            f"{found.moved:.1%})"
-        )
-    if found.widened:
-        how += ", both run in float32, since ONNX Runtime does not run their bfloat16"
-    return (
-        f"Proof: {report.reached:.1%} of the {quantity} are gone and the model computes what the "
-        f"masked original does{how}: error {found.error:.1e} in {found.tensors} tensors{sizes} "
-        f"({bound})."
-    )
 
 
 def _faded(found: SparsifyReport) -> str:

@@ -2,6 +2,7 @@
 
 from wrg_onnx.rewrite.apply import apply_plan, mask_consumers
 from wrg_onnx.rewrite.decide import decide_branches
+from wrg_onnx.rewrite.exercise import prove, validate_translation
 from wrg_onnx.rewrite.fold import fold
 from wrg_onnx.rewrite.kept_channels import (
     KeptChannels,
@@ -12,16 +13,15 @@ from wrg_onnx.rewrite.kept_channels import (
 )
 from wrg_onnx.rewrite.plan import Plan, plan_slices
 from wrg_onnx.rewrite.proof import (
-    TOLERANCE,
     Equivalence,
     check_folding,
     combine,
     compare_with,
-    validate_translation,
     worst_of,
 )
 from wrg_onnx.rewrite.reference import Reference, has_branches, run_masked
 from wrg_onnx.rewrite.surviving_units import Survivors
+from wrg_onnx.rewrite.tolerance import TOLERANCE
 
 __all__ = [
     "TOLERANCE",
@@ -41,6 +41,7 @@ __all__ = [
     "has_branches",
     "mask_consumers",
     "plan_slices",
+    "prove",
     "read_note",
     "run_masked",
     "validate_translation",

@@ -8,28 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wrg_onnx.channels import random_feeds
-from wrg_onnx.errors import ValidationError, WrgError
-from wrg_onnx.graph import (
-    KEYS,
-    Array,
-    Edit,
-    Graph,
-    Shape,
-    as_widened,
-    divide,
-    edited,
-    relative_difference,
-    run_once,
-)
-from wrg_onnx.rewrite.plan import Plan
-from wrg_onnx.rewrite.reference import Reference, run_again, run_masked, tells
+from wrg_onnx.errors import WrgError
+from wrg_onnx.graph import KEYS, Edit, Graph, Shape, as_widened, divide, edited, run_once
+from wrg_onnx.rewrite.reference import Reference, run_again, tells
 from wrg_onnx.rewrite.rounding_steps import rounding_steps
-
-TOLERANCE = 1e-4
-"""Largest relative difference that float32 rounding explains in an ordinary network."""
-
-TOLERANCE_16_BIT = 1e-2
-"""The same for float16: ten of its rounding steps (9.8e-4); 1e-4 is below a single one."""
+from wrg_onnx.rewrite.tolerance import difference_of, failure, tolerance_of
 
 ROUNDING_FACTOR = 2
 """How often the measured rounding a difference may be. A single wrong channel of agllnet differs by
@@ -44,7 +27,8 @@ class Equivalence:
         error: The largest difference of any element, relative to its tensor's largest value.
         tolerance: What it was held against.
         tensors: How many tensors were compared: the outputs, and the last layer and small ones.
-            A tensor that is constant or nowhere finite says nothing and does not count.
+            A tensor that is constant or nowhere finite says nothing and does not count; 0 where all
+            are, so that there was nothing to prove.
         silent: Outputs that say nothing; the proof then rests on the layers before them.
         rounding: How far the masked original is from itself when ONNX Runtime optimises it, or when
             its input moves by a rounding step, at the tensor with the largest error; None where no
@@ -61,6 +45,12 @@ class Equivalence:
             norm, on the random input.
         widened: Whether both models were run in float32 where they hold bfloat16, because ONNX
             Runtime does not run that.
+        quiet: The nodes that the cut changed and that read nothing but zeros, or the same
+            everywhere, whatever input was tried: runs of the whole model say nothing of them.
+        tried: How many further inputs were tried because of that.
+        alone: How many nodes were compared by themselves, on values drawn for what they read,
+            because some channel of it shows nothing in these runs.
+        unexercised: Those of ``quiet`` that were not among them: nothing shows that they are right.
     """
 
     error: float
@@ -76,6 +66,10 @@ class Equivalence:
     norms: int = 0
     moved: float = 0.0
     widened: bool = False
+    quiet: tuple[str, ...] = ()
+    tried: int = 0
+    alone: int = 0
+    unexercised: tuple[str, ...] = ()
 
 
 def combine(found: Sequence[Equivalence]) -> Equivalence:
@@ -112,9 +106,9 @@ def check_folding(original: Graph, folded: Graph, input_shapes: Mapping[str, Sha
     names = [value.name for value in original.outputs]
     expected, found = run_once(original, feeds, names), run_once(folded, feeds, names)
     for name, values in expected.items():
-        error = _difference(name, values, found[name])
-        if not error <= _tolerance(values):
-            raise _failure(
+        error = difference_of(name, values, found[name])
+        if not error <= tolerance_of(values):
+            raise failure(
                 f"'{name}' differs by {error:.2g} from the file once its constants are computed",
                 error,
             )
@@ -123,34 +117,20 @@ def check_folding(original: Graph, folded: Graph, input_shapes: Mapping[str, Sha
 def worst_of(first: Equivalence, second: Equivalence) -> Equivalence:
     """Choose, of the proofs of two cuts, the one with the larger error, and the larger move."""
     worst = second if second.error > first.error else first
-    norms, moved = max(first.norms, second.norms), max(first.moved, second.moved)
-    return replace(worst, norms=norms, moved=moved)
+    return replace(
+        worst,
+        norms=max(first.norms, second.norms),
+        moved=max(first.moved, second.moved),
+        tensors=min(first.tensors, second.tensors),
+        quiet=_joined(first.quiet, second.quiet),
+        tried=max(first.tried, second.tried),
+        alone=max(first.alone, second.alone),
+        unexercised=_joined(first.unexercised, second.unexercised),
+    )
 
 
-def validate_translation(
-    graph: Graph, pruned: Graph, plan: Plan, input_shapes: Mapping[str, Shape], *, seed: int = 0
-) -> Equivalence:
-    """Run the masked original and the pruned graph in ONNX Runtime on a random input, and compare.
-
-    Besides the outputs, which a saturated sigmoid may hold at 0 or 1 whatever is before it, the
-    layers are compared, the last one and as many small ones as a bound allows: the pruned graph's
-    must be the kept channels of the original's. Both graphs run unoptimised, on the CPU.
-
-    Args:
-        graph: The original model.
-        pruned: What ``apply_plan`` made of it.
-        plan: The plan between them.
-        input_shapes: A concrete shape per input.
-        seed: Seed of the random input.
-
-    Returns:
-        The measured difference.
-
-    Raises:
-        ValidationError: If a tensor differs in shape, by more than rounding, or is not finite where
-            the original's is, or if the pruned graph does not run.
-    """
-    return compare_with(run_masked(graph, plan, input_shapes, seed=seed), pruned)
+def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
@@ -166,7 +146,8 @@ def compare_with(reference: Reference, pruned: Graph) -> Equivalence:
         pruned: What ``apply_plan`` made of the original.
 
     Raises:
-        ValidationError: As ``validate_translation``.
+        ValidationError: If a tensor differs in shape, by more than rounding, or is not finite where
+            the original's is, or if the pruned graph does not run.
     """
     found = _differences(reference, pruned)
     steps = rounding_steps(reference.plan.units)
@@ -186,17 +167,17 @@ def _differences(reference: Reference, pruned: Graph) -> dict[str, float]:
         treated = reference.treat(pruned)
         found = run_once(treated, reference.feeds, reference.asked)
     except WrgError as cause:
-        raise _failure(f"the pruned model does not run: {cause}", float("inf")) from cause
+        raise failure(f"the pruned model does not run: {cause}", float("inf")) from cause
     odd = sorted(reference.values.keys() ^ found.keys())  # a sequence has more elements in one
     if odd:
         one, other = ("lacks", "has") if odd[0] in reference.values else ("has", "lacks")
         what = f"the pruned model {one} '{odd[0]}', which the masked original {other}"
-        raise _failure(what, float("inf"))
-    return {name: _difference(name, v, found[name]) for name, v in reference.values.items()}
+        raise failure(what, float("inf"))
+    return {name: difference_of(name, v, found[name]) for name, v in reference.values.items()}
 
 
 def _exceeded(reference: Reference, errors: Mapping[str, float]) -> bool:
-    return any(error > _tolerance(reference.values[name]) for name, error in errors.items())
+    return any(error > tolerance_of(reference.values[name]) for name, error in errors.items())
 
 
 def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
@@ -208,20 +189,14 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         for name, values in reference.values.items()
         if tells(values) and not name.endswith(KEYS)  # a map's keys are written in the file
     ]
-    if not telling:
-        raise _failure(
-            "no output and no layer of the original is finite and not constant on a random input, "
-            "so nothing can be compared",
-            float("inf"),
-        )
     for name, error in errors.items():
-        tolerance = _tolerance(reference.values[name])
+        tolerance = tolerance_of(reference.values[name])
         bound = max(bound, tolerance)
         if error > tolerance:
             # Measured only here: it takes two more runs of the original.
             noise = _rounding(reference, name)
             if not error <= ROUNDING_FACTOR * noise < float("inf"):
-                raise _failure(
+                raise failure(
                     f"'{name}' differs by {error:.2g} from the masked original, of which rounding "
                     f"explains {ROUNDING_FACTOR} x {noise:.2g} (tolerance {tolerance:g})",
                     error,
@@ -251,28 +226,6 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
     )
 
 
-def _tolerance(values: Array) -> float:
-    is_16_bit_float = values.dtype.kind == "f" and values.dtype.itemsize == 2
-    return TOLERANCE_16_BIT if is_16_bit_float else TOLERANCE
-
-
-def _difference(name: str, reference: Array, found: Array) -> float:
-    """Return the largest difference relative to the largest value, infinite where one is a hole."""
-    if reference.shape != found.shape:
-        raise _failure(
-            f"'{name}' has shape {list(found.shape)} in the pruned model, expected "
-            f"{list(reference.shape)}",
-            float("inf"),
-        )
-    if reference.dtype.kind != "f":
-        return float(np.mean(reference != found)) if reference.size else 0.0
-    # An infinity or NaN may stand in both, at the same places; numbers are compared elsewhere.
-    finite = np.isfinite(reference)
-    if not np.array_equal(finite, np.isfinite(found)):
-        return float("inf")
-    return relative_difference(reference[finite], found[finite])
-
-
 def _rounding(reference: Reference, name: str) -> float:
     """Measure rounding: the masked original against itself.
 
@@ -293,11 +246,5 @@ def _rounding(reference: Reference, name: str) -> float:
     asked = [name] if name in reference.asked else reference.asked
     for exact, feeds in ((False, reference.feeds), (True, moved)):
         again = run_once(masked, feeds, asked, exact=exact)
-        noise = max(noise, _difference(name, expected, reference.kept(again)[name]))
+        noise = max(noise, difference_of(name, expected, reference.kept(again)[name]))
     return noise
-
-
-def _failure(what: str, error: float) -> ValidationError:
-    return ValidationError(
-        f"{what}; nothing was written: please report this model", error=error, tolerance=TOLERANCE
-    )

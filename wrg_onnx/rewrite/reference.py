@@ -15,10 +15,22 @@ import numpy as np
 
 from wrg_onnx.channels import Units, alive_ids, random_feeds
 from wrg_onnx.errors import DataError
-from wrg_onnx.graph import Array, Edit, Graph, Shape, edited, flatten, origins, run_once
+from wrg_onnx.graph import (
+    Array,
+    Edit,
+    Extremes,
+    Graph,
+    Shape,
+    edited,
+    flatten,
+    origins,
+    run_once,
+    with_extremes,
+)
 from wrg_onnx.rewrite.apply import mask_consumers
 from wrg_onnx.rewrite.narrowing import narrow_statistics, narrowed_nodes
 from wrg_onnx.rewrite.plan import Plan
+from wrg_onnx.rewrite.readings import Span, cut_nodes, places_axes, spans_of
 
 WATCHED_BYTES = 16 * 2**20
 """How much of the layers' outputs is compared besides the model's own."""
@@ -45,6 +57,7 @@ class Reference:
         moved: How far that alone moves the outputs: the norm of the difference over that of what
             they are with the statistics of all channels, of the output that moves most.
         asked: What a run is asked for, to get the values.
+        spans: By tensor that a node which the cut changes reads, what its kept channels showed.
     """
 
     graph: Graph
@@ -57,6 +70,7 @@ class Reference:
     norms: int = 0
     moved: float = 0.0
     asked: tuple[str, ...] = ()
+    spans: Mapping[str, Span] = field(default_factory=dict)
 
     @property
     def origins(self) -> dict[str, str]:
@@ -67,6 +81,14 @@ class Reference:
     def says_something(self) -> bool:
         """Whether any of the compared tensors can show a difference."""
         return any(tells(values) for values in self.values.values())
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether any number of the compared tensors is finite."""
+        return any(
+            values.size and (values.dtype.kind != "f" or bool(np.isfinite(values).any()))
+            for values in self.values.values()
+        )
 
     def masked(self) -> Graph:
         """Make the masked original anew."""
@@ -121,7 +143,7 @@ def run_masked(
         DataError: If the original does not run, or not at the shapes of the analysis.
     """
     feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
-    found = run_again(Reference(graph, plan, feeds, {}, branch))
+    found = run_again(Reference(graph, plan, feeds, {}, branch), look=True)
     if narrowed := narrowed_nodes(plan):
         found = replace(found, norms=len(narrowed), moved=_moved(found))
     gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
@@ -141,12 +163,13 @@ def _moved(reference: Reference) -> float:
     return moved
 
 
-def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:
+def run_again(reference: Reference, *, by_layer: bool = False, look: bool = False) -> Reference:
     """Fill in what the masked original computes.
 
     Args:
         reference: What to run; its values are not looked at.
         by_layer: Whether to keep what layers compute for their readers.
+        look: Whether to look at what the nodes read that the cut changes.
 
     Raises:
         DataError: As ``run_masked``.
@@ -157,14 +180,21 @@ def run_again(reference: Reference, *, by_layer: bool = False) -> Reference:
     layers = _watched_layers(plan.units, GIVEN_BYTES if by_layer else WATCHED_BYTES)
     names += [name for name in layers if name not in names]
     names = list(dict.fromkeys(reference.bypassed.get(name, name) for name in names))
-    values = run_once(reference.masked(), reference.feeds, names)
+    masked, ends = reference.masked(), dict[str, Extremes]()
+    if look:
+        masked, ends = with_extremes(masked, places_axes(cut_nodes(plan)))
+    looks = {name: None for one in ends.values() for name in (one.least, one.largest)}
+    values = run_once(masked, reference.feeds, [*names, *looks])
+    spans = dict(reference.spans)
+    if look:
+        spans = spans_of(plan, ends, {name: values.pop(name) for name in looks})
     forced = reference.branch is not None
     if forced and not all(_as_analysed(plan, *item) for item in values.items()):
         name = reference.graph.name
         raise DataError(f"'{name}': its branches do not return the shapes that are read")
     given = {name: values[name] for name in layers} if by_layer else {}
     kept = reference.kept(values)
-    return replace(reference, values=kept, given=given, asked=tuple(names))
+    return replace(reference, values=kept, given=given, asked=tuple(names), spans=spans)
 
 
 def _hand_over(graph: Graph, given: Mapping[str, Array]) -> Graph:

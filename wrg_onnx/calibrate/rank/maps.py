@@ -11,11 +11,11 @@ import numpy as np
 from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.calibrate.registry import measure_maps
 from wrg_onnx.calibrate.taps import Tap, channels_first, chunks
-from wrg_onnx.channels import traits_of
+from wrg_onnx.channels import draws_random
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.factors import ACTIVATION, Factor, Float64Array, Source, from_source
-from wrg_onnx.graph import Array, Graph, Provider, Session, flatten, open_session
+from wrg_onnx.graph import Array, Graph, Provider, Session, open_session
 
 if TYPE_CHECKING:
     from onnxruntime import OrtValue
@@ -45,9 +45,11 @@ class MapSource:
         bound_bytes: int = DEFAULT_BOUND_BYTES,
     ) -> None:
         names = [tap.tensor for tap in taps]
-        self._open = partial(open_session, graph, outputs=names, provider=provider, tf32=False)
+        self._open = partial(
+            open_session, graph, outputs=names, provider=provider, one_thread=True, tf32=False
+        )
         self._session = self._open()
-        self._draws = any(traits_of(node).draws_random for node in flatten(graph).graph.nodes)
+        self._draws = draws_random(graph)
         self.parts = tuple(chunks(taps, bound_bytes))
 
     def run(self, sample: Sample, part: Sequence[Tap]) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from wrg_onnx.calibrate.registry import measures_weights
 from wrg_onnx.calibrate.weight.filters import Filters, all_filters
 from wrg_onnx.channels import Units
 from wrg_onnx.factors import DISTANCE, Float64Array, LayerValues
+from wrg_onnx.graph import one_blas_thread, usable_cores
 
 BLOCK_ELEMENTS = 1 << 23
 """How many numbers a block of filters, or of their distances, has at most: 64 MiB in float64."""
@@ -30,11 +32,11 @@ def filter_distances(units: Units) -> list[LayerValues]:
 
     Source: He et al., "Filter Pruning via Geometric Median", CVPR 2019, arXiv:1811.00250.
     """
-    return [
-        LayerValues(filters.layer, filters.units, _distances(filters))
-        for filters in all_filters(units)
-        if units.removable[filters.units].any()
-    ]
+    found = [one for one in all_filters(units) if units.removable[one.units].any()]
+    # How BLAS shares a product out decides in which order it adds up: whole layers are shared out.
+    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        sums = list(pool.map(_distances, found))
+    return [LayerValues(f.layer, f.units, own) for f, own in zip(found, sums, strict=True)]
 
 
 def _distances(filters: Filters) -> Float64Array:

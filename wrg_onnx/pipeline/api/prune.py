@@ -166,7 +166,8 @@ def prune(
             report names it.
         evaluate: Whether accuracy and latency are measured. None does so if the criterion looks at
             data.
-        strict: Whether an operator without a rule is an error; else its channels stay whole.
+        strict: Whether an operator without a rule is an error, and a layer of which the proof says
+            nothing; else the channels of the one stay whole, and the other is noted.
         external_data: Whether the weights go to ``NAME.data`` beside ``output``; they do so anyway
             if they have 2 GiB or more.
         force: Whether an existing ``output`` may be replaced.
@@ -192,7 +193,8 @@ def prune(
             ``max_drop`` if even the smallest cut that was tried makes the model worse than allowed.
         DataError: If images, masks or arrays are missing, or do not fit the model.
         MissingPackageError: If torch, ONNX Runtime or pysodmetrics is needed and not installed.
-        ValidationError: If the first cut does not compute what the masked original does.
+        ValidationError: If the first cut does not compute what the masked original does, or with
+            ``strict`` if the proof says nothing of some of it.
         OutputError: If ``output`` cannot be written.
         WrgError: The base of all these. Whatever is raised, no model file was written.
         ShareDone: In a process of ``workers`` beside the first, which has the result.

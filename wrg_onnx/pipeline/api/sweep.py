@@ -122,7 +122,8 @@ def sweep(
         only: Names of those to prune, or globs; empty for all.
         head_dims: Whether attention heads are thinned out instead of removed as a whole.
         through_norms: Whether channels may go that a normalisation takes its statistics over.
-        strict: Whether an operator without a rule is an error; else its channels stay whole.
+        strict: Whether an operator without a rule is an error, and a layer of which the proof says
+            nothing; else the channels of the one stay whole, and the other is noted.
         out_dir: A folder where every point's model is written, as ``MODEL.CRITERION.RATIO.onnx``;
             None writes none.
         plot: An SVG file to draw the curves in; None for none.

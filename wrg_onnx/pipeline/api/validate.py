@@ -40,6 +40,7 @@ def validate(
     value: Mapping[str, float] | None = None,
     export_inputs: AnyPath | None = None,
     force: bool = False,
+    strict: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
     progress: Progress | None = None,
@@ -69,6 +70,8 @@ def validate(
             samples that judge; what it gives for them goes to ``NAME.outputs.json`` beside it.
             NVIDIA's Polygraphy reads both, and repeats the check on TensorRT.
         force: Whether these files may be replaced where they are there.
+        strict: Whether an output of the original that is the same everywhere on all samples, which
+            tells nothing, is among the problems; else it is noted.
         provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of the division and of everything random, at least 0.
         progress: Called with a stage's name, how much of it is done, and how much there is.
@@ -99,6 +102,7 @@ def validate(
         ),
         provider=read_choice("provider", Provider, provider),
         seed=read_count("seed", seed),
+        strict=read_flag("strict", strict),
     )  # fmt: skip
     return stages.validate(
         read_model("original", original),
