@@ -189,6 +189,7 @@ def differing(first: dict[str, str], other: dict[str, str]) -> Iterator[str]:
 def main() -> int:
     """Run all settings, and print which stages differ."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--settings", help="names of some of them, with commas between")
     parser.add_argument("model", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("options", nargs=argparse.REMAINDER, help="options of prune")
@@ -199,7 +200,10 @@ def main() -> int:
         return 0
     first: dict[str, str] | None = None
     is_same = True
+    chosen = (options.settings or "").split(",")
     for setting in SETTINGS:
+        if options.settings and setting.name not in chosen:
+            continue
         found = run(setting, options.model, asked)
         first = first or found
         others = [*differing(first, found)]
