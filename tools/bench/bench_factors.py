@@ -68,7 +68,7 @@ def costs(model: Model, taps: tuple[Tap, ...], samples: Samples) -> str:
         session.run(sample.feeds)
         yield "plain"
         for part in source.parts:
-            arrays = source.run(sample, part)
+            (arrays,) = source.run([sample], part)
             yield "maps"
             for tap in part:
                 rank_shares(channels_first(tap, arrays[tap.tensor]))

@@ -109,7 +109,7 @@ def take(model: Model, samples: Samples) -> tuple[dict[str, Ranks], set[str]]:
     large: set[str] = set()
     for sample in samples.calibration:
         for part in source.parts:
-            arrays = source.run(sample, part)
+            (arrays,) = source.run([sample], part)
             for tap in part:
                 maps = np.ascontiguousarray(channels_first(tap, arrays[tap.tensor]), np.float32)
                 if min(maps.shape[2:]) < LARGE:

@@ -71,7 +71,7 @@ def _maps(source: MapSource, images: Sequence[Sample]) -> Iterator[NDArray[np.fl
     """Yield the maps of each layer, (1, C, H, W)."""
     for image in images:
         for part in source.parts:
-            arrays = source.run(image, part)
+            (arrays,) = source.run([image], part)
             for tap in part:
                 maps = channels_first(tap, arrays.pop(tap.tensor))
                 if min(maps.shape[2:]) > 1:

@@ -13,6 +13,7 @@ from wrg_onnx.calibrate.probes import StoredProbe
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.factors import Factor, Float64Array
+from wrg_onnx.graph import usable_cores
 from wrg_onnx.progress import Progress
 
 
@@ -48,6 +49,9 @@ class ImagePass:
         self._probes, self._taps, self._data = self.running, taps, data
         self._workers, self._progress = options.workers, progress
         self._block = max(probe.block for probe in probes)
+        # Of images that are measured each by itself as many are handed over as share the cores.
+        cores = usable_cores() if self._block == 1 else 1
+        self._blocks = cores * self._workers.count
 
     def leave(self, probe: StoredProbe) -> None:
         """Let a probe look at no further image."""
@@ -65,10 +69,15 @@ class ImagePass:
         width = row_length(self._taps)
         factors = [factor for probe in self.running for factor in probe.factors]
         fresh = {factor: np.zeros((stop - done, width)) for factor in factors}
-        for start in range(done, stop, block):
-            if start // block % self._workers.count == self._workers.index:
-                self._measure(range(start, min(start + block, stop)), fresh, first=done)
-            self._progress("statistics", min(start + block, stop), self.total)
+        for start in range(done, stop, block * self._blocks):
+            end = min(start + block * self._blocks, stop)
+            own = [
+                number
+                for number in range(start, end)
+                if number // block % self._workers.count == self._workers.index
+            ]
+            self._measure(own, fresh, first=done)
+            self._progress("statistics", end, self.total)
         rows = dict(self.found.rows)
         for factor, part in fresh.items():
             rows[factor] = np.concatenate([rows[factor], self._workers.total(part)])
@@ -80,8 +89,12 @@ class ImagePass:
             if probe.store is not None:
                 probe.store.flush()
 
-    def _measure(self, numbers: range, fresh: Mapping[Factor, Float64Array], *, first: int) -> None:
+    def _measure(
+        self, numbers: Sequence[int], fresh: Mapping[Factor, Float64Array], *, first: int
+    ) -> None:
         """Write the rows of some images to ``fresh``, which begins with the image ``first``."""
+        if not numbers:
+            return
         samples = [self._data[number] for number in numbers]
         keeps = any(probe.store is not None for probe in self.running)
         names = [digest_of(sample) for sample in samples] if keeps else []

@@ -13,6 +13,7 @@ from wrg_onnx.calibrate.measurements import Probe, Row, row_length
 from wrg_onnx.calibrate.options import CollectOptions
 from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource, measured_with
 from wrg_onnx.calibrate.taps import Tap
+from wrg_onnx.channels import draws_random
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import needs_torch
@@ -21,7 +22,7 @@ from wrg_onnx.graph import Graph, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
 
 BLOCK_ON_GPU, BLOCK_ON_CPU = 8, 1
-"""How many images a probe gets at a time; on a CPU more gain nothing."""
+"""How many images are measured together; on a CPU more gain nothing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -131,8 +132,13 @@ def _gradient_probe(
     with needs_torch(
         "a criterion with a gradient", otherwise="choose one without, such as --criterion wr"
     ):
-        from wrg_onnx.calibrate.gradient.probe import GradientProbe
-    return GradientProbe(graph, taps, saliency, device, mixed=mixed)
+        from wrg_onnx.calibrate.gradient.each_alone import EachAlone, images_at_once
+        from wrg_onnx.calibrate.gradient.probe import MOST_ACTIVATION_BYTES, GradientProbe
+    if device != "cpu":
+        return GradientProbe(graph, taps, saliency, device, mixed=mixed)
+    bound = MOST_ACTIVATION_BYTES // images_at_once()
+    probe = GradientProbe(graph, taps, saliency, device, mixed=mixed, bound_bytes=bound)
+    return EachAlone(probe, draws=draws_random(graph))
 
 
 def _map_probe(

@@ -8,7 +8,7 @@ share the cores out instead.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeAlias
@@ -24,13 +24,18 @@ _Arrays: TypeAlias = Mapping[str, Array]
 
 
 def run_side_by_side(
-    session: Session, feeds: Iterable[_Arrays], *, ahead_bytes: int = AHEAD_BYTES
+    session: Session,
+    feeds: Iterable[_Arrays],
+    names: Sequence[str] | None = None,
+    *,
+    ahead_bytes: int = AHEAD_BYTES,
 ) -> Iterator[tuple[_Arrays, dict[str, Array]]]:
     """Run a session on one sample after another, the next ones while one is looked at.
 
     Args:
         session: One of a single thread; on a GPU samples run one by one.
         feeds: The samples, each asked for as late as may be.
+        names: Which of the outputs to return; None for all.
         ahead_bytes: How many bytes of results may wait; 0 runs them one by one, as must be what
             draws random numbers.
 
@@ -41,21 +46,20 @@ def run_side_by_side(
         DataError: If ONNX Runtime refuses a sample, or fails on it.
     """
     rest = iter(feeds)
-    for first in islice(rest, 1):
-        found = session.run(first)
-        size = sum(array.nbytes for array in found.values())
-        yield first, found
-    if not session.is_on_cpu:
-        yield from ((one, session.run(one)) for one in rest)
+    most = usable_cores() if session.is_on_cpu and ahead_bytes else 0
+    if not most:
+        yield from ((one, session.run(one, names)) for one in rest)
         return
-    most = usable_cores()
-    waiting: deque[tuple[_Arrays, Future[dict[str, Array]]]] = deque()
     with ThreadPoolExecutor(most) as pool:
-        for one in rest:
-            waiting.append((one, pool.submit(session.run, one)))
-            if len(waiting) >= most or size * (len(waiting) + 1) > ahead_bytes:
-                done, future = waiting.popleft()
-                yield done, future.result()
+
+        def started(count: int) -> Iterator[tuple[_Arrays, Future[dict[str, Array]]]]:
+            yield from ((one, pool.submit(session.run, one, names)) for one in islice(rest, count))
+
+        waiting = deque(started(2))
         while waiting:
             done, future = waiting.popleft()
-            yield done, future.result()
+            found = future.result()
+            size = sum(array.nbytes for array in found.values())
+            ahead = max(1, min(most, ahead_bytes // max(1, size)))
+            waiting.extend(started(max(0, ahead - len(waiting))))
+            yield done, found

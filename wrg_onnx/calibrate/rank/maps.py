@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from wrg_onnx.channels import draws_random
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.factors import ACTIVATION, Factor, Float64Array, Source, from_source
-from wrg_onnx.graph import Array, Graph, Provider, Session, open_session
+from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, run_side_by_side
 
 if TYPE_CHECKING:
     from onnxruntime import OrtValue
@@ -52,20 +52,26 @@ class MapSource:
         self._draws = draws_random(graph)
         self.parts = tuple(chunks(taps, bound_bytes))
 
-    def run(self, sample: Sample, part: Sequence[Tap]) -> dict[str, Array]:
-        """Return some feature maps of one sample.
+    def run(self, samples: Sequence[Sample], part: Sequence[Tap]) -> Iterator[dict[str, Array]]:
+        """Yield some feature maps of one sample after the other, while the next ones are made.
 
         Args:
-            sample: What the model is fed.
+            samples: What the model is fed.
             part: Which maps; one of ``parts``.
 
-        Returns:
+        Yields:
             The arrays as the model makes them, by tensor.
 
         Raises:
-            DataError: If ONNX Runtime refuses the sample.
+            DataError: If ONNX Runtime refuses a sample.
         """
-        return self._ready().run(sample.feeds, [tap.tensor for tap in part])
+        names = [tap.tensor for tap in part]
+        if self._draws:
+            yield from (self._ready().run(sample.feeds, names) for sample in samples)
+            return
+        feeds = (sample.feeds for sample in samples)
+        for _, found in run_side_by_side(self._session, feeds, names):
+            yield found
 
     def lend(self, sample: Sample, part: Sequence[Tap]) -> dict[str, OrtValue]:
         """Return the same as ``run``, left on the device where the model computes.
@@ -101,20 +107,30 @@ class MapProbe:
         Raises:
             StatisticsError: If a feature map is not finite; it names the tensor.
         """
-        return [self._measure(sample) for sample in samples]
-
-    def _measure(self, sample: Sample) -> Row:
-        found: dict[Factor, list[Float64Array]] = {factor: [] for factor in self.factors}
+        found: list[dict[Factor, list[Float64Array]]] = [
+            {factor: [] for factor in self.factors} for _ in samples
+        ]
         for part in self._source.parts:
-            arrays = self._source.run(sample, part)
-            for tap in part:
-                maps = _maps(tap, arrays.pop(tap.tensor))
-                for factor in self.factors:
-                    values = measure_maps(factor, maps, tap.tensor)
-                    if not np.isfinite(values).all():
-                        raise not_finite(tap, sample)
-                    found[factor].append(values)
-        return {factor: np.concatenate(values) for factor, values in found.items()}
+            runs = self._source.run(samples, part)
+            for sample, row, arrays in zip(samples, found, runs, strict=True):
+                self._add(row, sample, part, arrays)
+        return [{factor: np.concatenate(values) for factor, values in row.items()} for row in found]
+
+    def _add(
+        self,
+        row: Mapping[Factor, list[Float64Array]],
+        sample: Sample,
+        part: Sequence[Tap],
+        arrays: dict[str, Array],
+    ) -> None:
+        """Add what the maps of one sample say, tap by tap."""
+        for tap in part:
+            maps = _maps(tap, arrays.pop(tap.tensor))
+            for factor in self.factors:
+                values = measure_maps(factor, maps, tap.tensor)
+                if not np.isfinite(values).all():
+                    raise not_finite(tap, sample)
+                row[factor].append(values)
 
 
 def measured_with(wanted: Iterable[Factor]) -> tuple[Factor, ...]:
