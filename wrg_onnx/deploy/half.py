@@ -87,7 +87,7 @@ def _large_tensors(graph: Graph, data: DataSet) -> Iterator[str]:
     made = [name for node in graph.nodes for name in node.outputs if types.get(name) == np.float32]
     for start in range(0, len(made), TAPS_AT_ONCE):
         taps = made[start : start + TAPS_AT_ONCE]
-        session = open_session(graph, outputs=taps, provider=Provider.CPU)
+        session = open_session(graph, outputs=taps, provider=Provider.CPU, one_thread=True)
         for number in range(min(SAMPLES, len(data))):
             for name, values in session.run(data[number].feeds).items():
                 if _is_large(values):

@@ -6,7 +6,7 @@ from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.constant_part import ConstantPart, evaluate, find_constant_part
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited
-from wrg_onnx.graph.extremes import Extremes, with_extremes
+from wrg_onnx.graph.extremes import Extremes, Look, with_extremes
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.given import contradictions, listed
@@ -45,6 +45,7 @@ __all__ = [
     "Flat",
     "Form",
     "Graph",
+    "Look",
     "Narrowed",
     "Node",
     "PartSessions",

@@ -14,8 +14,14 @@ import numpy as np
 
 from wrg_onnx.channels import Axes, BoolArray, alive_ids, traits_of
 from wrg_onnx.channels.units import Analysed
-from wrg_onnx.graph import Array, Extremes, Node
+from wrg_onnx.graph import Array, Extremes, Look, Node
 from wrg_onnx.rewrite.plan import Plan
+
+FEW_PLACES = 1024
+"""In so many places a channel is looked at first; hardly one that varies does not do so there."""
+
+EVERYWHERE = 1 << 62
+"""Looks in all places, as before something is said to be the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,22 +107,39 @@ class Span:
         return Span(least, largest, max(self.places, other.places))
 
 
-def places_axes(nodes: Iterable[CutNode]) -> dict[str, tuple[int, ...]]:
-    """Return, by tensor that some nodes read, the axes that carry no channels."""
+def looks_at(nodes: Iterable[CutNode], most: int) -> dict[str, Look]:
+    """Say how to look at what some nodes read.
+
+    Args:
+        nodes: The nodes.
+        most: In about how many places a channel is looked at, at most.
+    """
     return {
-        node.node.inputs[position]: tuple(a for a in range(axes.rank) if a not in axes.live())
+        node.node.inputs[position]: _look_at(axes, most)
         for node in nodes
         for position, axes in node.reads.items()
     }
 
 
+def _look_at(axes: Axes, most: int) -> Look:
+    live = axes.live()
+    places = tuple(axis for axis in range(axes.rank) if axis not in live)
+    extended = sum(axes.shape[axis] > 1 for axis in places)
+    side = max(1, int(most ** (1 / max(1, extended))))
+    return Look(places, tuple(-(-axes.shape[axis] // side) for axis in places))
+
+
 def spans_of(
-    plan: Plan, ends: Mapping[str, Extremes], values: Mapping[str, Array]
+    plan: Plan,
+    looks: Mapping[str, Look],
+    ends: Mapping[str, Extremes],
+    values: Mapping[str, Array],
 ) -> dict[str, Span]:
     """Read spans off what ``with_extremes`` let a run return.
 
     Args:
         plan: What is removed.
+        looks: How each tensor was looked at.
         ends: By tensor, the names of its extremes.
         values: These.
     """
@@ -129,7 +152,8 @@ def spans_of(
         for place, axis in enumerate(live):
             kept = alive(axes.at(axis))
             least, largest = (np.compress(kept, one, axis=place) for one in (least, largest))
-        places = math.prod(n for axis, n in enumerate(axes.shape) if axis not in live)
+        steps = zip(looks[name].axes, looks[name].steps, strict=True)
+        places = math.prod(-(-axes.shape[axis] // step) for axis, step in steps)
         found[name] = Span(least, largest, places)
     return found
 

@@ -30,7 +30,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.rewrite.apply import mask_consumers
 from wrg_onnx.rewrite.narrowing import narrow_statistics, narrowed_nodes
 from wrg_onnx.rewrite.plan import Plan
-from wrg_onnx.rewrite.readings import Span, cut_nodes, places_axes, spans_of
+from wrg_onnx.rewrite.readings import FEW_PLACES, Span, cut_nodes, looks_at, spans_of
 
 WATCHED_BYTES = 16 * 2**20
 """How much of the layers' outputs is compared besides the model's own."""
@@ -143,7 +143,7 @@ def run_masked(
         DataError: If the original does not run, or not at the shapes of the analysis.
     """
     feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
-    found = run_again(Reference(graph, plan, feeds, {}, branch), look=True)
+    found = run_again(Reference(graph, plan, feeds, {}, branch), look=FEW_PLACES)
     if narrowed := narrowed_nodes(plan):
         found = replace(found, norms=len(narrowed), moved=_moved(found))
     gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
@@ -163,13 +163,13 @@ def _moved(reference: Reference) -> float:
     return moved
 
 
-def run_again(reference: Reference, *, by_layer: bool = False, look: bool = False) -> Reference:
+def run_again(reference: Reference, *, by_layer: bool = False, look: int = 0) -> Reference:
     """Fill in what the masked original computes.
 
     Args:
         reference: What to run; its values are not looked at.
         by_layer: Whether to keep what layers compute for their readers.
-        look: Whether to look at what the nodes read that the cut changes.
+        look: In how many places of a channel to look at what the nodes read that the cut changes.
 
     Raises:
         DataError: As ``run_masked``.
@@ -181,13 +181,14 @@ def run_again(reference: Reference, *, by_layer: bool = False, look: bool = Fals
     names += [name for name in layers if name not in names]
     names = list(dict.fromkeys(reference.bypassed.get(name, name) for name in names))
     masked, ends = reference.masked(), dict[str, Extremes]()
-    if look:
-        masked, ends = with_extremes(masked, places_axes(cut_nodes(plan)))
-    looks = {name: None for one in ends.values() for name in (one.least, one.largest)}
-    values = run_once(masked, reference.feeds, [*names, *looks])
+    looks = looks_at(cut_nodes(plan), look) if look else {}
+    if looks:
+        masked, ends = with_extremes(masked, looks)
+    told = {name: None for one in ends.values() for name in (one.least, one.largest)}
+    values = run_once(masked, reference.feeds, [*names, *told])
     spans = dict(reference.spans)
-    if look:
-        spans = spans_of(plan, ends, {name: values.pop(name) for name in looks})
+    if looks:
+        spans = spans_of(plan, looks, ends, {name: values.pop(name) for name in told})
     forced = reference.branch is not None
     if forced and not all(_as_analysed(plan, *item) for item in values.items()):
         name = reference.graph.name
