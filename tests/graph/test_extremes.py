@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from strategies import build, normal
 
-from wrg_onnx.graph import Look, from_proto, run_once, with_extremes
+from wrg_onnx.graph import Band, from_proto, run_once, with_bands, with_extremes
 
 TEXT = """net (float[1,3,4,4] x) => (float[1,5,4,4] y) { a = Conv(x, w)  y = Relu(a) }"""
 X = normal(1, 3, 4, 4)
 
 
-def found(opset, axes, text=TEXT, feeds=None, ir=8, steps=(1, 1, 1)):
+def found(opset, axes, text=TEXT, feeds=None, ir=8):
     weights = {"w": normal(5, 3, 1, 1)} if "w)" in text else {}
     graph = from_proto(build(text, weights, opset=opset, ir=ir), name="m")
-    looks = {n: Look(a, steps[: len(a)]) for n, a in axes.items()}
-    watched, ends = with_extremes(graph, looks)
+    watched, ends = with_extremes(graph, axes)
     names = [name for one in ends.values() for name in {one.least: 0, one.largest: 0}]
     values = run_once(watched, feeds or {"x": X}, [*axes, *names])
     return values, ends
@@ -31,11 +30,12 @@ def test_they_are_those_of_each_channel(opset):
 
 
 @pytest.mark.parametrize(("opset", "ir"), [(9, 3), (10, 3), (13, 8), (18, 8)])
-def test_steps_leave_places_out_where_a_slice_takes_them(opset, ir):
-    values, ends = found(opset, {"a": (0, 2, 3)}, ir=ir, steps=(1, 3, 2))
-    seen = values["a"] if opset < 10 else values["a"][:, :, ::3, ::2]
-    np.testing.assert_array_equal(values[ends["a"].least], seen.min(axis=(0, 2, 3)))
-    np.testing.assert_array_equal(values[ends["a"].largest], seen.max(axis=(0, 2, 3)))
+def test_a_band_is_a_part_of_a_tensor(opset, ir):
+    graph = from_proto(build(TEXT, {"w": normal(5, 3, 1, 1)}, opset=opset, ir=ir), name="m")
+    watched, names = with_bands(graph, {"a": Band(2, 1, 3), "x": Band(3, 0, 1)})
+    values = run_once(watched, {"x": X}, ["a", *names.values()])
+    np.testing.assert_array_equal(values[names["a"]], values["a"][:, :, 1:3])
+    np.testing.assert_array_equal(values[names["x"]], X[..., :1])
 
 
 def test_without_an_axis_to_go_over_they_are_the_tensor():
@@ -58,6 +58,6 @@ def test_other_numbers_are_looked_at_as_float32(kind, dtype):
 
 def test_the_graph_itself_stays_as_it_is():
     graph = from_proto(build(TEXT, {"w": normal(5, 3, 1, 1)}), name="m")
-    watched, _ = with_extremes(graph, {"a": Look((0, 2, 3), (1, 1, 1))})
+    watched, _ = with_extremes(graph, {"a": (0, 2, 3)})
     assert [node.op for node in graph.nodes] == ["Conv", "Relu"]
     assert [node.op for node in watched.nodes] == ["Conv", "Cast", "ReduceMin", "ReduceMax", "Relu"]

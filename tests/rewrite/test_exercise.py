@@ -166,7 +166,7 @@ def test_what_varies_in_a_single_place_is_exercised():
     text = """net (float[1,3,64,64] x) => (float[1,2,64,64] y) {
       a = Conv(x, w1, b1)  r = Mul(a, m)  y = Conv(r, w3) }"""
     mask = np.zeros((1, 1, 64, 64), np.float32)
-    mask[..., 1, 1] = 1  # a first look leaves every other row and column out
+    mask[..., 1, 1] = 1  # a first look takes rows in the middle
     weights = {"w1": LIVE["w1"], "b1": LIVE["b1"], "m": mask, "w3": normal(2, 8, 1, 1)}
     reference, pruned = halved(text, weights)
     found = prove([reference], pruned)

@@ -6,7 +6,7 @@ from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.constant_part import ConstantPart, evaluate, find_constant_part
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited
-from wrg_onnx.graph.extremes import Extremes, Look, with_extremes
+from wrg_onnx.graph.extremes import Band, Extremes, with_bands, with_extremes
 from wrg_onnx.graph.fingerprint import digest, fingerprint
 from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.given import contradictions, listed
@@ -37,6 +37,7 @@ __all__ = [
     "KEYS",
     "Array",
     "Attribute",
+    "Band",
     "ConstantPart",
     "Derived",
     "Edit",
@@ -45,7 +46,6 @@ __all__ = [
     "Flat",
     "Form",
     "Graph",
-    "Look",
     "Narrowed",
     "Node",
     "PartSessions",
@@ -104,6 +104,7 @@ __all__ = [
     "subgraphs",
     "to_message",
     "usable_cores",
+    "with_bands",
     "with_constants",
     "with_extremes",
     "without_additions",

@@ -1,11 +1,11 @@
-"""The least and the largest value of tensors along some axes, as further tensors of a graph.
+"""Parts of tensors, and their extremes along some axes, as further tensors of a graph.
 
-To look at whole feature maps would take the memory of all of them; these take a number per channel.
+To look at whole feature maps would take the memory of all of them; these take a little per channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,22 +19,8 @@ from wrg_onnx.graph.records import Source
 AXES_FROM = 18
 """The opset from which on a reduction takes its axes as an input."""
 
-STEPS_FROM = 10
-"""The opset from which on a Slice takes steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a tensor is looked at.
-
-    Attributes:
-        axes: The axes that are gone over, none of them of length 0.
-        steps: For each of them, how far the places are apart that are looked at; below
-            ``STEPS_FROM`` all are.
-    """
-
-    axes: tuple[int, ...]
-    steps: tuple[int, ...]
+BOUNDS_FROM = 10
+"""The opset from which on a Slice takes its bounds as inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,87 +36,122 @@ class Extremes:
     largest: str
 
 
-def with_extremes(graph: Graph, looks: Mapping[str, Look]) -> tuple[Graph, dict[str, Extremes]]:
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A part of a tensor: some positions of one axis, next to each other."""
+
+    axis: int
+    start: int
+    stop: int
+
+
+def with_extremes(
+    graph: Graph, axes: Mapping[str, Sequence[int]]
+) -> tuple[Graph, dict[str, Extremes]]:
     """Let a graph find the extremes of some of its tensors, right where each is made.
 
     Args:
         graph: The model.
-        looks: By tensor of the main graph, which is of numbers.
+        axes: By tensor of the main graph, of numbers and without an axis of length 0: the axes to
+            go over.
 
     Returns:
         The model with these nodes, and by tensor the names to ask it for.
     """
-    source: Source = graph.source
-    message = onnx.ModelProto()
-    message.CopyFrom(source.message)
-    looker = _Looker(message, looks, graph.opset)
-    nodes = list(looker.look_at(value.name for value in message.graph.input))
-    for node in message.graph.node:
-        nodes += [node, *looker.look_at(node.output)]
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del message.graph.node[:]
-    message.graph.node.extend(copies)
-    return read_again(graph, with_message(source, message, source.weights)), looker.found
+    found: dict[str, Extremes] = {}
+
+    def extremes_of(name: str, maker: _Maker) -> Iterator[onnx.NodeProto]:
+        # A Cast, since before opset 12 reductions take no integers of 8 bits.
+        wide = maker.fresh(f"{name}_wide")
+        yield helper.make_node("Cast", [name], [wide], to=onnx.TensorProto.FLOAT)
+        found[name] = Extremes(wide, wide)
+        if axes[name]:
+            ends = found[name] = Extremes(
+                maker.fresh(f"{name}_least"), maker.fresh(f"{name}_largest")
+            )
+            yield maker.reduce("ReduceMin", wide, ends.least, axes[name])
+            yield maker.reduce("ReduceMax", wide, ends.largest, axes[name])
+
+    return _with_nodes(graph, axes.keys(), extremes_of), found
 
 
-class _Looker:
-    """Makes the nodes that look at tensors of one graph.
+def with_bands(graph: Graph, bands: Mapping[str, Band]) -> tuple[Graph, dict[str, str]]:
+    """Let a graph return parts of some of its tensors.
 
-    Attributes:
-        found: By tensor, what tells its extremes.
+    Args:
+        graph: The model.
+        bands: By tensor of the main graph, the part.
+
+    Returns:
+        The model with these nodes, and by tensor the name to ask it for.
     """
+    found: dict[str, str] = {}
 
-    def __init__(self, message: onnx.ModelProto, looks: Mapping[str, Look], opset: int) -> None:
-        self.found: dict[str, Extremes] = {}
-        part, self._ir_version = message.graph, message.ir_version
-        self._part, self._looks, self._opset = part, looks, opset
+    def band_of(name: str, maker: _Maker) -> Iterator[onnx.NodeProto]:
+        found[name] = maker.fresh(f"{name}_band")
+        yield maker.slice(name, found[name], bands[name])
+
+    return _with_nodes(graph, bands.keys(), band_of), found
+
+
+class _Maker:
+    """Makes nodes for one message."""
+
+    def __init__(self, message: onnx.ModelProto, opset: int) -> None:
+        part = message.graph
+        self._part, self._ir_version, self._opset = part, message.ir_version, opset
         self._taken = {name for node in part.node for name in (*node.input, *node.output)}
         self._taken |= {value.name for value in (*part.input, *part.output, *part.initializer)}
 
-    def look_at(self, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
-        """Yield the nodes for those of some tensors that are asked for."""
-        for name in names:
-            if name not in self._looks:
-                continue
-            look, seen = self._looks[name], name
-            if max(look.steps, default=1) > 1 and self._opset >= STEPS_FROM:
-                seen = self._fresh(f"{name}_seen")
-                yield self._slice(name, seen, look)
-            # A Cast, since before opset 12 reductions take no integers of 8 bits.
-            wide = self._fresh(f"{name}_wide")
-            yield helper.make_node("Cast", [seen], [wide], to=onnx.TensorProto.FLOAT)
-            if not look.axes:
-                self.found[name] = Extremes(wide, wide)
-                continue
-            ends = Extremes(self._fresh(f"{name}_least"), self._fresh(f"{name}_largest"))
-            yield self._reduce("ReduceMin", wide, ends.least, look.axes)
-            yield self._reduce("ReduceMax", wide, ends.largest, look.axes)
-            self.found[name] = ends
+    def fresh(self, name: str) -> str:
+        """Return a name that nothing has."""
+        while name in self._taken:
+            name += "'"
+        self._taken.add(name)
+        return name
 
-    def _reduce(self, op: str, name: str, made: str, axes: Sequence[int]) -> onnx.NodeProto:
+    def reduce(self, op: str, name: str, made: str, axes: Sequence[int]) -> onnx.NodeProto:
+        """Return a node that goes over axes."""
         if self._opset < AXES_FROM:
             return helper.make_node(op, [name], [made], axes=list(axes), keepdims=0)
         return helper.make_node(
             op, [name, self._constant(f"{made}_axes", axes)], [made], keepdims=0
         )
 
-    def _slice(self, name: str, made: str, look: Look) -> onnx.NodeProto:
-        count = len(look.axes)
-        bounds = ([0] * count, [np.iinfo(np.int64).max] * count, look.axes, look.steps)
-        operands = [self._constant(f"{made}_bound", one) for one in bounds]
+    def slice(self, name: str, made: str, band: Band) -> onnx.NodeProto:
+        """Return a node that takes a part."""
+        starts, ends, axes = [band.start], [band.stop], [band.axis]
+        if self._opset < BOUNDS_FROM:
+            return helper.make_node("Slice", [name], [made], starts=starts, ends=ends, axes=axes)
+        operands = [self._constant(f"{made}_bound", one) for one in (starts, ends, axes)]
         return helper.make_node("Slice", [name, *operands], [made])
 
     def _constant(self, name: str, numbers: Sequence[int]) -> str:
         """Put numbers into the graph; below IR version 4 a constant is an input, too."""
-        tensor = numpy_helper.from_array(np.array(numbers, np.int64), self._fresh(name))
+        tensor = numpy_helper.from_array(np.array(numbers, np.int64), self.fresh(name))
         self._part.initializer.append(tensor)
         if self._ir_version < INPUTS_FROM_IR:
-            kind = (tensor.name, tensor.data_type, list(tensor.dims))
-            self._part.input.append(helper.make_tensor_value_info(*kind))
+            declared = (tensor.name, tensor.data_type, list(tensor.dims))
+            self._part.input.append(helper.make_tensor_value_info(*declared))
         return tensor.name
 
-    def _fresh(self, name: str) -> str:
-        while name in self._taken:
-            name += "'"
-        self._taken.add(name)
-        return name
+
+def _with_nodes(
+    graph: Graph,
+    wanted: Collection[str],
+    nodes_of: Callable[[str, _Maker], Iterator[onnx.NodeProto]],
+) -> Graph:
+    """Put nodes behind those that make some tensors, so that what these hold need not be kept."""
+    source: Source = graph.source
+    message = onnx.ModelProto()
+    message.CopyFrom(source.message)
+    maker = _Maker(message, graph.opset)
+    fed = [value.name for value in message.graph.input if value.name in wanted]
+    nodes = [made for name in fed for made in nodes_of(name, maker)]
+    for node in message.graph.node:
+        nodes.append(node)
+        nodes += [made for name in node.output if name in wanted for made in nodes_of(name, maker)]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del message.graph.node[:]
+    message.graph.node.extend(copies)
+    return read_again(graph, with_message(source, message, source.weights))

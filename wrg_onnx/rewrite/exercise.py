@@ -13,8 +13,8 @@ from wrg_onnx.graph import Array, Graph, Shape
 from wrg_onnx.rewrite.alone import compare_alone
 from wrg_onnx.rewrite.plan import Plan
 from wrg_onnx.rewrite.proof import Equivalence, combine, compare_with
-from wrg_onnx.rewrite.readings import EVERYWHERE, Seen, cut_nodes
-from wrg_onnx.rewrite.reference import Reference, run_again, run_masked
+from wrg_onnx.rewrite.readings import Seen, cut_nodes
+from wrg_onnx.rewrite.reference import Look, Reference, run_again, run_masked
 from wrg_onnx.rewrite.tolerance import TOLERANCE
 
 LARGER = (1.0, 10.0)
@@ -79,13 +79,13 @@ def prove(
     seen = Seen([reference.spans for reference in references])
     if any(map(seen.is_quiet, nodes)):
         for reference in references:  # what is said of it must hold everywhere
-            seen.add(run_again(reference, look=EVERYWHERE).spans)
+            seen.add(run_again(reference, look=Look.EVERYWHERE).spans)
     tried = 0
     for feeds in _tries(first, others, seed):
         if not any(map(seen.is_quiet, nodes)):
             break
         with suppress(DataError):  # it need not run on any input
-            again = run_again(replace(first, feeds=feeds, branch=None), look=EVERYWHERE)
+            again = run_again(replace(first, feeds=feeds, branch=None), look=Look.EVERYWHERE)
             error = compare_with(again, pruned)
             found = replace(
                 found,

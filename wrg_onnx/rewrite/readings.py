@@ -14,14 +14,11 @@ import numpy as np
 
 from wrg_onnx.channels import Axes, BoolArray, alive_ids, traits_of
 from wrg_onnx.channels.units import Analysed
-from wrg_onnx.graph import Array, Extremes, Look, Node
+from wrg_onnx.graph import Array, Band, Extremes, Graph, Node, with_bands, with_extremes
 from wrg_onnx.rewrite.plan import Plan
 
-FEW_PLACES = 1024
+FEW_PLACES = 256
 """In so many places a channel is looked at first; hardly one that varies does not do so there."""
-
-EVERYWHERE = 1 << 62
-"""Looks in all places, as before something is said to be the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,55 +104,90 @@ class Span:
         return Span(least, largest, max(self.places, other.places))
 
 
-def looks_at(nodes: Iterable[CutNode], most: int) -> dict[str, Look]:
-    """Say how to look at what some nodes read.
+def look_at_part(graph: Graph, nodes: Iterable[CutNode]) -> tuple[Graph, dict[str, str]]:
+    """Let a graph return of what some nodes read about ``FEW_PLACES`` of each channel.
 
-    Args:
-        nodes: The nodes.
-        most: In about how many places a channel is looked at, at most.
+    Returns:
+        The graph, and by tensor the name to ask it for.
     """
-    return {
-        node.node.inputs[position]: _look_at(axes, most)
-        for node in nodes
-        for position, axes in node.reads.items()
-    }
+    parts = {name: _band(axes) for name, axes in _read(nodes).items()}
+    watched, found = with_bands(graph, {n: band for n, band in parts.items() if band is not None})
+    return watched, {name: found.get(name, name) for name in parts}
 
 
-def _look_at(axes: Axes, most: int) -> Look:
-    live = axes.live()
-    places = tuple(axis for axis in range(axes.rank) if axis not in live)
-    extended = sum(axes.shape[axis] > 1 for axis in places)
-    side = max(1, int(most ** (1 / max(1, extended))))
-    return Look(places, tuple(-(-axes.shape[axis] // side) for axis in places))
+def look_everywhere(graph: Graph, nodes: Iterable[CutNode]) -> tuple[Graph, dict[str, Extremes]]:
+    """Let a graph return the extremes of each channel of what some nodes read.
+
+    Returns:
+        The graph, and by tensor the names to ask it for.
+    """
+    return with_extremes(graph, {name: _places(axes) for name, axes in _read(nodes).items()})
 
 
-def spans_of(
-    plan: Plan,
-    looks: Mapping[str, Look],
-    ends: Mapping[str, Extremes],
-    values: Mapping[str, Array],
-) -> dict[str, Span]:
-    """Read spans off what ``with_extremes`` let a run return.
+def spans_of_parts(plan: Plan, parts: Mapping[str, Array]) -> dict[str, Span]:
+    """Read spans off parts of tensors.
 
     Args:
         plan: What is removed.
-        looks: How each tensor was looked at.
-        ends: By tensor, the names of its extremes.
-        values: These.
+        parts: By tensor, what ``look_at_part`` let a run return.
     """
-    alive = alive_ids(plan.units, plan.alive)
     found = {}
-    for name, extremes in ends.items():
-        axes = plan.units.axes[name]
-        live = axes.live()
-        least, largest = values[extremes.least], values[extremes.largest]
-        for place, axis in enumerate(live):
-            kept = alive(axes.at(axis))
-            least, largest = (np.compress(kept, one, axis=place) for one in (least, largest))
-        steps = zip(looks[name].axes, looks[name].steps, strict=True)
-        places = math.prod(-(-axes.shape[axis] // step) for axis, step in steps)
-        found[name] = Span(least, largest, places)
+    for name, part in parts.items():
+        places = _places(plan.units.axes[name])
+        count = math.prod(part.shape[axis] for axis in places)
+        if count and part.dtype.kind in "fiub":
+            ends = (part.min(axis=places), part.max(axis=places))
+            found[name] = _kept(plan, name, *ends, count)
     return found
+
+
+def spans_of_extremes(
+    plan: Plan, ends: Mapping[str, Extremes], values: Mapping[str, Array]
+) -> dict[str, Span]:
+    """Read spans off extremes.
+
+    Args:
+        plan: What is removed.
+        ends: By tensor, the names of its extremes.
+        values: What ``look_everywhere`` let a run return.
+    """
+    found = {}
+    for name, one in ends.items():
+        axes = plan.units.axes[name]
+        count = math.prod(axes.shape[axis] for axis in _places(axes))
+        found[name] = _kept(plan, name, values[one.least], values[one.largest], count)
+    return found
+
+
+def _read(nodes: Iterable[CutNode]) -> dict[str, Axes]:
+    """Return what some nodes read, by name."""
+    return {node.node.inputs[n]: axes for node in nodes for n, axes in node.reads.items()}
+
+
+def _places(axes: Axes) -> tuple[int, ...]:
+    """Return the axes that carry no channels."""
+    live = axes.live()
+    return tuple(axis for axis in range(axes.rank) if axis not in live)
+
+
+def _band(axes: Axes) -> Band | None:
+    """Choose the places to look at: rows in the middle of a map, for rows are quickly copied."""
+    extended = [axis for axis in _places(axes) if axes.shape[axis] > 1]
+    if math.prod(axes.shape[axis] for axis in extended) <= FEW_PLACES:
+        return None
+    first, *others = extended
+    rows = max(1, FEW_PLACES // math.prod(axes.shape[axis] for axis in others))
+    start = (axes.shape[first] - rows) // 2
+    return Band(first, start, start + rows)
+
+
+def _kept(plan: Plan, name: str, least: Array, largest: Array, places: int) -> Span:
+    """Take the kept channels of extremes, which have the axes that carry channels alone."""
+    alive, axes = alive_ids(plan.units, plan.alive), plan.units.axes[name]
+    for place, axis in enumerate(axes.live()):
+        kept = alive(axes.at(axis))
+        least, largest = (np.compress(kept, one, axis=place) for one in (least, largest))
+    return Span(least.astype(np.float32), largest.astype(np.float32), places)
 
 
 class Seen:

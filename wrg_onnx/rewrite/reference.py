@@ -6,9 +6,10 @@ the one that decides at run time what is run.
 
 from __future__ import annotations
 
+import enum
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,25 +19,38 @@ from wrg_onnx.errors import DataError
 from wrg_onnx.graph import (
     Array,
     Edit,
-    Extremes,
     Graph,
     Shape,
     edited,
     flatten,
     origins,
     run_once,
-    with_extremes,
 )
 from wrg_onnx.rewrite.apply import mask_consumers
 from wrg_onnx.rewrite.narrowing import narrow_statistics, narrowed_nodes
 from wrg_onnx.rewrite.plan import Plan
-from wrg_onnx.rewrite.readings import FEW_PLACES, Span, cut_nodes, looks_at, spans_of
+from wrg_onnx.rewrite.readings import (
+    Span,
+    cut_nodes,
+    look_at_part,
+    look_everywhere,
+    spans_of_extremes,
+    spans_of_parts,
+)
 
 WATCHED_BYTES = 16 * 2**20
 """How much of the layers' outputs is compared besides the model's own."""
 
 GIVEN_BYTES = 256 * 2**20
 """The same where each layer is compared by itself."""
+
+
+class Look(enum.Enum):
+    """Whether a run looks at what the nodes read that a cut changes."""
+
+    NOT = "not"
+    IN_PART = "at some places of each channel"
+    EVERYWHERE = "at all of them"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +157,7 @@ def run_masked(
         DataError: If the original does not run, or not at the shapes of the analysis.
     """
     feeds = random_feeds(graph, input_shapes, np.random.default_rng(seed))
-    found = run_again(Reference(graph, plan, feeds, {}, branch), look=FEW_PLACES)
+    found = run_again(Reference(graph, plan, feeds, {}, branch), look=Look.IN_PART)
     if narrowed := narrowed_nodes(plan):
         found = replace(found, norms=len(narrowed), moved=_moved(found))
     gc.collect()  # graphs refer to themselves in circles, and hold the masked weights
@@ -163,13 +177,13 @@ def _moved(reference: Reference) -> float:
     return moved
 
 
-def run_again(reference: Reference, *, by_layer: bool = False, look: int = 0) -> Reference:
+def run_again(reference: Reference, *, by_layer: bool = False, look: Look = Look.NOT) -> Reference:
     """Fill in what the masked original computes.
 
     Args:
         reference: What to run; its values are not looked at.
         by_layer: Whether to keep what layers compute for their readers.
-        look: In how many places of a channel to look at what the nodes read that the cut changes.
+        look: How to look at what the nodes read that the cut changes.
 
     Raises:
         DataError: As ``run_masked``.
@@ -180,15 +194,7 @@ def run_again(reference: Reference, *, by_layer: bool = False, look: int = 0) ->
     layers = _watched_layers(plan.units, GIVEN_BYTES if by_layer else WATCHED_BYTES)
     names += [name for name in layers if name not in names]
     names = list(dict.fromkeys(reference.bypassed.get(name, name) for name in names))
-    masked, ends = reference.masked(), dict[str, Extremes]()
-    looks = looks_at(cut_nodes(plan), look) if look else {}
-    if looks:
-        masked, ends = with_extremes(masked, looks)
-    told = {name: None for one in ends.values() for name in (one.least, one.largest)}
-    values = run_once(masked, reference.feeds, [*names, *told])
-    spans = dict(reference.spans)
-    if looks:
-        spans = spans_of(plan, looks, ends, {name: values.pop(name) for name in told})
+    values, spans = _run_and_look(reference, names, look)
     forced = reference.branch is not None
     if forced and not all(_as_analysed(plan, *item) for item in values.items()):
         name = reference.graph.name
@@ -196,6 +202,28 @@ def run_again(reference: Reference, *, by_layer: bool = False, look: int = 0) ->
     given = {name: values[name] for name in layers} if by_layer else {}
     kept = reference.kept(values)
     return replace(reference, values=kept, given=given, asked=tuple(names), spans=spans)
+
+
+def _run_and_look(
+    reference: Reference, names: Sequence[str], look: Look
+) -> tuple[dict[str, Array], Mapping[str, Span]]:
+    """Run the masked original for some tensors, and look at what the cut nodes read."""
+    masked, plan = reference.masked(), reference.plan
+    if look is Look.NOT:
+        return run_once(masked, reference.feeds, names), reference.spans
+    nodes = cut_nodes(plan)
+    if look is Look.EVERYWHERE:
+        watched, ends = look_everywhere(masked, nodes)
+        told = {name for one in ends.values() for name in (one.least, one.largest)}
+        values = run_once(watched, reference.feeds, [*names, *sorted(told)])
+        spans = spans_of_extremes(plan, ends, values)
+    else:
+        watched, parts = look_at_part(masked, nodes)
+        told = set(parts.values()) - set(names)
+        values = run_once(watched, reference.feeds, [*names, *sorted(told)])
+        seen = {name: values[part] for name, part in parts.items() if part in values}
+        spans = spans_of_parts(plan, seen)
+    return {name: array for name, array in values.items() if name not in told}, spans
 
 
 def _hand_over(graph: Graph, given: Mapping[str, Array]) -> Graph:
