@@ -1,8 +1,8 @@
-"""What a program opens for writing, and every socket: by strace, or by a filter of system calls.
+"""What a program opens to write, and the networks it asks for: by strace or a filter of calls.
 
 As a program (``python traced.py LOG ARGUMENTS``) it runs the command line under such a filter,
-which ends it and all that it starts at the first socket, and notes in LOG what Python opens to
-write.
+which ends it and all that it starts at the first socket of a network, and notes in LOG what Python
+opens to write.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,8 @@ def strace(command, folder, log, env):
         env: Its environment.
 
     Returns:
-        How it ended, the sockets that it asked for, and the paths that it made or wrote to.
+        How it ended, the sockets of networks that it asked for (not those of this machine, where
+        the system looks up the user's name), and the paths that it made or wrote to.
     """
     log.mkdir()
     traced = [STRACE, "-ff", "-qq", "-y", "-s", "4096", "-e", f"trace={','.join(CALLS)}",
@@ -44,9 +46,9 @@ def strace(command, folder, log, env):
         traced, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=600
     )
     lines = [line for path in log.iterdir() for line in path.read_text().splitlines()]
-    sockets = [line for line in lines if line.startswith("socket(")]
+    sockets = [line for line in lines if re.match(r"socket\((?!AF_UNIX)", line)]
     written = {path for line in lines for path in _written(line, folder)}
-    return done, sockets, {path for path in written if not NO_FILES.fullmatch(path)}
+    return done, sockets, written
 
 
 def _written(line, folder):
@@ -56,7 +58,8 @@ def _written(line, folder):
         return
     if call in ("open", "openat", "openat2", "creat"):
         if call == "creat" or re.search(r"O_WRONLY|O_RDWR|O_CREAT", rest):
-            yield re.search(r"= \d+<(.*?)>( \(deleted\))?$", rest)[1].removesuffix("(deleted)")
+            opened = re.search(r"= (\d+<(.*?)>(\(deleted\))?|\?)$", rest)
+            yield from [opened[2]] if opened[2] else []
         return
     for found in re.finditer(r'(?:<([^>]*)>, )?"((?:[^"\\]|\\.)*)"', rest):
         yield str(Path(found[1] or folder, found[2]))
@@ -78,10 +81,12 @@ class _Program(ctypes.Structure):
 
 
 def end_at_sockets():
-    """Let the system end this process, and those that it starts, when one asks for a socket."""
+    """Let the system end this process, and those that it starts, if one asks for a network."""
     load, equal, give = 0x20, 0x15, 0x06
     kill, allow = 0x80000000, 0x7FFF0000
-    code = [(load, 0, 0, 0), (equal, 0, 1, NUMBERS[platform.machine()]), (give, 0, 0, kill),
+    first_argument = 16
+    code = [(load, 0, 0, 0), (equal, 0, 3, NUMBERS[platform.machine()]),
+            (load, 0, 0, first_argument), (equal, 1, 0, socket.AF_UNIX), (give, 0, 0, kill),
             (give, 0, 0, allow)]  # fmt: skip
     instructions = (_Instruction * len(code))(*code)
     program = _Program(len(code), instructions)
@@ -97,7 +102,7 @@ def note_writes(log):
 
     def hear(event, arguments):
         opens = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if opens or event == "os.mkdir":
+        if (opens or event == "os.mkdir") and not isinstance(arguments[0], int):
             os.write(notes, f"{Path.cwd() / os.fspath(arguments[0])}\n".encode())
 
     sys.addaudithook(hear)

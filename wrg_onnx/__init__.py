@@ -14,6 +14,8 @@ Each function is a command of ``wrg-onnx`` and has its options as parameters: ``
 and ``tsod_filter``.
 What they raise on purpose is a ``WrgError``. Importing this package imports nothing heavy; the
 first call does.
+It sets ``ORT_DISABLE_TELEMETRY=1`` in the environment, unless that is set: ONNX Runtime would
+tell its vendor what it runs.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -62,12 +65,19 @@ def test_a_dry_run_ends_with_4_too_and_writes_nothing(run, folder, broken_recove
 
 
 @pytest.mark.usefixtures("model")
-def test_the_traceback_of_a_fault_of_the_package_is_shown(run, broken_recovery):
+def test_the_traceback_of_a_fault_of_the_package_is_in_a_file(
+    run, broken_recovery, folder, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     broken_recovery(IndexError("axis 3"))
     done = run(*COMMAND)
     assert done.exit_code == 4
-    assert "Traceback (most recent call last)" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("'recover' failed: IndexError: axis 3")
+    note, last = done.stderr.splitlines()
+    said = re.fullmatch(r"Note: 'recover' failed behind the proof\. Its details are in (\S+)", note)
+    details = Path(said[1])
+    assert details.parent == folder
+    assert "Traceback (most recent call last)" in details.read_text(encoding="utf-8")
+    assert last.endswith("'recover' failed: IndexError: axis 3")
     assert "please report it" in done.stdout
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import secrets
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -30,7 +35,12 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
         ctx.meta[_STDOUT] = sys.stdout
-        with redirect_stdout(sys.stderr), _warnings_as_notes(), _silent_logs():
+        with (
+            redirect_stdout(sys.stderr),
+            _warnings_as_notes(),
+            _silent_logs(),
+            _torch_folder_removed(),
+        ):
             return super().invoke(ctx)
 
 
@@ -64,3 +74,23 @@ def _silent_logs() -> Iterator[None]:
         yield
     finally:
         root.removeHandler(silent)
+
+
+@contextmanager
+def _torch_folder_removed() -> Iterator[None]:
+    """Remove the folder for compiled code that torch makes where it is imported, and leaves empty.
+
+    One that the user has named is left alone.
+    """
+    variable = "TORCHINDUCTOR_CACHE_DIR"
+    if variable in os.environ:
+        yield
+        return
+    folder = Path(tempfile.gettempdir(), f"wrg-onnx-torch-{secrets.token_hex(8)}")
+    os.environ[variable] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(variable, None)
+        if folder.exists():
+            shutil.rmtree(folder)

@@ -12,7 +12,7 @@ from wrg_onnx.errors import one_line, spoken
 from wrg_onnx.printable import printable_lines
 from wrg_onnx.version import __version__
 
-PACKAGES = ("onnx", "onnxruntime", "numpy", "scipy", "torch", "click", "rich")
+PACKAGES = ("onnx", "onnxruntime", "numpy", "scipy", "torch")
 """Whose versions are told, where they are loaded."""
 
 

@@ -13,7 +13,7 @@ from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
 from wrg_onnx.cli.streams import take_streams
-from wrg_onnx.errors import WrgError
+from wrg_onnx.errors import WrgError, spoken
 
 FAULT = 70
 """The exit code of what nobody expected: EX_SOFTWARE of sysexits.h."""
@@ -76,7 +76,11 @@ def _tell(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         sys.stderr.write("Error: out of memory\n")
         return WrgError.exit_code
-    sys.stderr.write(f"{fault_line(error)}\n")
+    try:
+        line = fault_line(error)
+    except Exception as again:  # noqa: BLE001 - behind the last resort there is none
+        line = f"Error: {spoken(error)}; its details are lost: {spoken(again)}"
+    sys.stderr.write(f"{line}\n")
     return FAULT
 
 

@@ -91,7 +91,7 @@ def to_int8(graph: Graph, data: DataSet, *, progress: Progress = silent) -> Conv
     return Converted(after, Precision.INT8, len(data), size, tuple(_left(after, operators)))
 
 
-def _prepared(graph: Graph, plain: Path) -> onnx.ModelProto:
+def _prepared(graph: Graph, plain: Path) -> Path:
     """Let ONNX Runtime fold what it would fold anyway, so that the rest is quantised as it is run.
 
     Above all a BatchNormalization goes into the layer before it, instead of between two roundings.
@@ -112,7 +112,9 @@ def _prepared(graph: Graph, plain: Path) -> onnx.ModelProto:
         onnx.save(model, plain)
     # From a file: of a message it takes the weights away, and looks for them later.
     quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-    return onnx.load(prepared)
+    # The quantiser would write a message once more, to a file that it names after the machine's
+    # network card: it would open a socket to ask for that.
+    return prepared
 
 
 def _feeding(data: DataSet, progress: Progress) -> Any:

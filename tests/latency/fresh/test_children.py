@@ -212,7 +212,7 @@ def test_ctrl_c_ends_a_bench_and_all_of_its_processes(task):
         children = children_of(parent.pid)
         parent.send_signal(signal.SIGINT)
         out, error = parent.communicate(timeout=60)
-    assert (parent.returncode, out) == (1, "")
+    assert (parent.returncode, out) == (130, "")
     assert "Traceback" not in error
     wait_until(lambda: not any(map(is_running, children)))
 
