@@ -48,6 +48,17 @@ def test_a_model_that_is_written_is_named_though_its_report_is_lost(redirected, 
     onnx.checker.check_model(onnx.load("m.pruned.onnx"))
 
 
+def test_a_set_that_is_written_is_named_though_its_report_is_lost():
+    done = run_program(
+        "tsod", "make", "--count", 1, "--size", 32, "-o", "made", redirected=">/dev/full"
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: 'made' is written, but the result cannot be written to stdout: "
+        "No space left on device\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"), [(INSPECT, 1), (PRUNE, 4)], ids=["inspect", "prune"]
 )
@@ -152,3 +163,9 @@ def test_a_pipe_is_as_wide_as_ever_though_stderr_is_a_terminal():
     assert status == 0
     assert "\x1b" not in printed
     assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_a_shell_that_completes_a_line_is_answered():
+    asked = {"_WRG_ONNX_COMPLETE": "bash_complete", "COMP_WORDS": "wrg-onnx ins", "COMP_CWORD": "1"}
+    done = run_program(env=environment(**asked))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "plain,inspect\n", "")

@@ -6,6 +6,7 @@ It imports nothing that takes long, since Ctrl-C is heard from here on.
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import sys
 import time
@@ -20,6 +21,9 @@ FAULT = 70
 
 INTERRUPTED = 130
 """That of a program that Ctrl-C ended, as shells count."""
+
+COMPLETION = "_WRG_ONNX_COMPLETE"
+"""The environment variable by which a shell asks how a line may go on."""
 
 WAIT_S, MOST_WAITS = 0.05, 100
 """How long, and how often, Ctrl-C waits for a library in C to be imported."""
@@ -57,7 +61,11 @@ def _run_command() -> int:
     from wrg_onnx.cli.app import main
 
     try:
-        code = main.main(standalone_mode=False)
+        code = main.main(standalone_mode=False, complete_var=COMPLETION)
+    except SystemExit:
+        if os.environ.get(COMPLETION):
+            return 0  # click has answered a shell that completes a line
+        raise
     except click.ClickException as error:
         error.show()
         return error.exit_code

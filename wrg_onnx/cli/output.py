@@ -30,8 +30,18 @@ def emit(result: Result[Any], *, as_json: bool) -> None:
     """Print a result as JSON or as text.
 
     Raises:
-        StdoutError: If stdout does not take it.
+        StdoutError: If stdout does not take it. It names the file that is written all the same.
     """
+    try:
+        _print(result, as_json=as_json)
+    except StdoutError as error:
+        written = getattr(result.report, "output", None)
+        raise StdoutError(
+            f"'{written}' is written, but {error}" if written else f"{error}"
+        ) from error
+
+
+def _print(result: Result[Any], *, as_json: bool) -> None:
     from wrg_onnx.report import to_json, to_text
 
     with results():
@@ -58,7 +68,7 @@ def emit_made(result: Result[Any], *, as_json: bool) -> None:
     from wrg_onnx.report.unfinished import check_finished, proven_model
 
     try:
-        emit(result, as_json=as_json)
+        _print(result, as_json=as_json)
     except (StdoutError, OSError) as error:
         raise UnfinishedError(f"{proven_model(result.report)}, but {one_line(error)}") from error
     except Exception as error:

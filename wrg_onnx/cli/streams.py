@@ -73,13 +73,11 @@ def take_streams() -> None:
         # What is opened for reading refuses to be written, as what is closed does.
         os.dup2(os.open(os.devnull, os.O_RDONLY), results)
     os.dup2(2, 1)
-    file = io.FileIO(results, "w")
-    sys.stdout = _Results(
-        io.BufferedWriter(file), out, "backslashreplace", line_buffering=file.isatty()
-    )
+    file = os.fdopen(results, "wb")
+    sys.stdout = _Results(file, out, "backslashreplace", line_buffering=file.isatty())
     # Without a buffer nothing is left over that could fail once more.
     sys.stderr = _Notes(
-        io.FileIO(2, "w", closefd=False),
+        os.fdopen(2, "wb", 0, closefd=False),
         err, "backslashreplace", write_through=True,
     )  # fmt: skip
 
