@@ -52,6 +52,9 @@ CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\
 OWN = ("stdout", "stderr", BASE)
 """The files that are not the program's."""
 
+FAULT = "wrg-onnx-fault-"
+"""How files begin that hold what a report of a fault needs."""
+
 MOST_KEPT = 200
 """Of finds of different kinds."""
 
@@ -118,6 +121,8 @@ def _bad_files(ended: Ended, folder: Path, before: frozenset[Path]) -> Iterator[
     written = {path for path in folder.rglob("*") if path.is_file()} - before
     for path in sorted(written):
         inside = path.relative_to(folder)
+        if path.name.startswith(FAULT):
+            continue  # what the exit code tells of, and the one line
         if path.suffix == ".part" or inside.parts[0] == "tmp":
             yield f"left behind: {re.sub('[0-9a-z_]{8}', '*', path.name)}"
         elif path.name == OUTPUT and ended.code not in (0, 4):
@@ -155,6 +160,10 @@ def _taken_for_true(ended: Ended, folder: Path, wanted: bytes | None, kept: Kept
         yield f"exit code {ended.code} because of a kept file: {_last_line(ended.err)}"
     elif not ended.code and wanted is not None and (folder / OUTPUT).read_bytes() != wanted:
         yield "a kept file was taken for true, and changed the result"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _clear(folder: Path) -> None:
@@ -218,7 +227,10 @@ class Fuzzer:
         place = self._keep / f"{len(self.finds)}"
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder, place)
-        said = ended.err.decode(errors="replace")
+        details = (self._folder / "run" / "tmp").glob(f"{FAULT}*")
+        said = "\n".join(
+            [ended.err.decode(errors="replace"), *(one.read_text() for one in details)]
+        )
         text = f"{kind}\n\nwrg-onnx {' '.join(command)}\n\nexit code {ended.code}\n\n{said}\n"
         (place / "find.txt").write_text(text, encoding="utf-8")
         print(f"{place.name}: {kind}", flush=True)
