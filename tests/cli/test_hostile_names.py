@@ -138,6 +138,32 @@ def test_bench_says_where_onnx_runtime_cannot_open_a_file_of_that_name(refused, 
     assert line.startswith(f"'{FILE_SHOWN}': ONNX Runtime opens files whose names are UTF-8 alone")
 
 
+def test_images_outputs_and_caches_of_hostile_names_are_used_as_they_are(run, model, data):
+    name = FILE.removesuffix(".onnx")
+    data.rename(name)
+    for path in [*Path(name).glob("*/*.png")]:
+        path.rename(path.with_stem(path.stem + name))
+    common = ("--data", name, "--cache", f"c{name}", *SHORT)
+    for command in (
+        ("prune", model, "--ratio", 0.3, "-o", f"{name}1.onnx", *common),
+        ("sweep", model, "--ratios", "0.3", "--criteria", "l1", "--out-dir", f"o{name}",
+         "--plot", f"{name}.svg", *common),
+        ("validate", model, model, "--data", name, "--export-inputs", f"{name}.json", *SHORT),
+    ):  # fmt: skip
+        done = run(*command)
+        assert done.exit_code == 0, done.stderr
+        check_shown(done.stdout + done.stderr)
+    for made in (f"{name}1.onnx", f"{name}.svg", f"{name}.json", f"c{name}", f"o{name}"):
+        assert Path(made).exists()
+
+
+def test_weights_cannot_lie_beside_a_model_whose_name_is_no_utf_8(refused, model):
+    line = refused(
+        "prune", model, "--ratio", 0.3, "--criterion", "l1", "--external-data", "-o", FILE
+    )
+    assert line.startswith(f"'{FILE_SHOWN}': a model names the file of its weights in UTF-8")
+
+
 ERRORS = {
     "no file": ("inspect", FILE),
     "no name": ("inspect", "m.onnx", "--keep", EVIL),

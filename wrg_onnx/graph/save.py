@@ -34,12 +34,13 @@ def check_model_output(path: Path, *, external_data: bool = False, force: bool) 
         force: Whether existing files may be replaced.
 
     Raises:
-        OutputError: As ``check_output``.
+        OutputError: As ``check_output``, or if a model cannot name the file of its weights.
         UsageError: If the name does not end in .onnx.
     """
     check_output(path, force=force)
     if external_data:
         check_output(data_path(path), force=force)
+        _check_location(path)
     if path.suffix.lower() != ".onnx":
         raise UsageError(
             f"output '{path}' must end in .onnx, such as '{path.with_suffix('.onnx')}'"
@@ -49,6 +50,17 @@ def check_model_output(path: Path, *, external_data: bool = False, force: bool) 
 def data_path(path: Path) -> Path:
     """Return where the weights of a model file go that are not in it."""
     return path.with_name(path.name + ".data")
+
+
+def _check_location(path: Path) -> None:
+    """Refuse a name that a model's message cannot hold; its folder's is not in there."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"'{path}': a model names the file of its weights in UTF-8, which this name is not: "
+            "choose another"
+        ) from error
 
 
 def check_sources(graph: Graph, path: Path, *, external_data: bool) -> None:
@@ -105,6 +117,7 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
         outside = [tensor for tensor in tensors(model.graph) if key_of(tensor) is not None]
         check_output(data_path(path), force=force)
         check_sources(graph, path, external_data=True)
+        _check_location(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if outside:

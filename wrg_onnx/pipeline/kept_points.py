@@ -96,7 +96,8 @@ class KeptPoints:
             *self._common, f"{config.ratio!r}", criterion.name, *map(str, criterion.factors),
             *options_of(config), repr(config.timing), str(output is not None),
         ]  # fmt: skip
-        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        # Names of files need not be UTF-8.
+        key = hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()
         return self._cache.folder / f"{key[:NAME_LENGTH]}{POINT_SUFFIX}", key
 
 
