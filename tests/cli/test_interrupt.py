@@ -67,6 +67,16 @@ time.sleep(30)""")
     assert done.stderr.split() == ["Interrupted."]
 
 
+def test_what_ctrl_c_leaves_half_made_is_not_told_of():
+    done = interrupted("""
+class Half:
+    def __del__(self):
+        self.stream
+half = Half()
+signal.raise_signal(signal.SIGINT)""")
+    assert (done.returncode, done.stderr.split()) == (130, ["Interrupted."])
+
+
 def test_ctrl_c_that_is_ignored_from_the_start_stays_ignored():
     body = "signal.raise_signal(signal.SIGINT)\nreturn found(*a, **k)"
     done = run_program(

@@ -127,7 +127,7 @@ class _Interrupts:
         """Take up what was raised where Python cannot, such as in a finaliser."""
         if isinstance(lost.exc_value, KeyboardInterrupt):
             _thread.start_new_thread(_interrupt_soon, ())
-        elif lost.exc_value is not None:
+        elif lost.exc_value is not None and not self.came:  # else it is left half made, no wonder
             from wrg_onnx.cli.faults import note_line
 
             sys.stderr.write(f"{note_line(lost.exc_value)}\n")
