@@ -10,6 +10,7 @@ from strategies import SALIENCY_NET, SALIENCY_WEIGHTS, build, normal
 import wrg_onnx
 from wrg_onnx.errors import ModelError, ValidationError
 from wrg_onnx.pipeline import prune as stages
+from wrg_onnx.rewrite import alone
 
 L1 = {"ratio": 0.4, "criterion": "l1", "recover": "none", "provider": "cpu"}
 REPAIR = {"ratio": 0.4, "samples": 4, "evaluate": False, "cache": False, "provider": "cpu"}
@@ -104,6 +105,20 @@ def test_a_dead_layer_whose_readers_agree_by_themselves_passes_a_strict_run():
     report = wrg_onnx.prune(build(SALIENCY_NET, DEAD), strict=True, **L1).report
     assert report.equivalence.quiet
     assert not report.equivalence.unexercised
+
+
+def test_what_nothing_shows_right_is_noted_and_refused_by_a_strict_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(alone, "MOST_DRAWN_BYTES", 0)
+    result = wrg_onnx.prune(build(SALIENCY_NET, DEAD), tmp_path / "dead.onnx", **L1)
+    left = result.report.equivalence.unexercised
+    assert left == ("Conv 'Conv_2'", "Conv 'Conv_3'")
+    said = " ".join(str(result).split())
+    assert "which read nothing that varies: nothing shows that they are right." in said
+    assert "Note: nothing shows that Conv 'Conv_2', Conv 'Conv_3' are cut right" in said
+    with pytest.raises(ValidationError, match="does not exercise Conv 'Conv_2'") as caught:
+        wrg_onnx.prune(build(SALIENCY_NET, DEAD), tmp_path / "no.onnx", strict=True, **L1)
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "no.onnx").exists()
 
 
 def test_a_constant_output_alone_is_told_and_written():

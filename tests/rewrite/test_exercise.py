@@ -9,7 +9,7 @@ from strategies import build, normal
 from wrg_onnx.channels import find_units
 from wrg_onnx.errors import ValidationError
 from wrg_onnx.graph import Edit, bind_sizes, edited, from_proto, infer_shapes
-from wrg_onnx.rewrite import apply_plan, compare_with, plan_slices, prove, run_masked
+from wrg_onnx.rewrite import alone, apply_plan, compare_with, plan_slices, prove, run_masked
 
 CHAIN = """net (float[1,3,8,8] x) => (float[1,2,8,8] y) {
   a = Conv(x, w1, b1)  r = Relu(a)  b = Conv<pads = [1, 1, 1, 1]>(r, w2, b2)  s = Mul(b, g)
@@ -111,19 +111,27 @@ def test_what_counts_channels_behind_a_dead_layer_is_compared_by_itself():
     assert found.unexercised == ()
 
 
-def test_what_cannot_be_run_by_itself_is_named():
-    text = SHUFFLE.replace("p = Reshape(r, split)", "k = Shape(x)  h = Mul(k, none)"
-                           "  l = Add(h, part)  p = Reshape(r, l)")  # fmt: skip
-    text = text.replace("part)", "split4)").replace("perm = [0, 2, 1, 3, 4]", "perm = [1, 0, 2, 3]")
-    text = text.replace("f = Reshape(q, join)", "f = Transpose<perm = [1, 0, 2, 3]>(q)")
-    text = text.replace("split4", "whole")
+def test_what_reads_too_much_to_be_drawn_is_named(monkeypatch):
+    monkeypatch.setattr(alone, "MOST_DRAWN_BYTES", 0)
+    reference, pruned = halved(CHAIN, SILENT)
+    found = prove([reference], pruned)
+    assert found.alone == 0
+    assert found.unexercised == found.quiet != ()
+
+
+def test_sizes_that_the_model_computes_are_no_values_that_a_layer_reads():
+    text = """net (float[N,3,4,4] x) => (float[M,2] y) {
+      a = Conv(x, w1, b1)  r = Relu(a)  k = Shape(x)  n = Gather(k, zero)
+      s = Concat<axis = 0>(n, rest)  p = Reshape(r, s)  t = Transpose<perm = [0, 2, 1]>(p)
+      q = MatMul(t, w4)  y = ReduceMean<axes = [1], keepdims = 0>(q) }"""
     weights = {
-        **SHUFFLED, "none": np.zeros(4, np.int64), "whole": np.array([0, -1, 4, 4]),
+        "w1": SHUFFLED["w1"], "b1": SHUFFLED["b1"], "zero": np.array([0]), "w4": normal(8, 2),
+        "rest": np.array([8, 16]),
     }  # fmt: skip
-    weights = {name: array for name, array in weights.items() if name not in ("split", "join")}
     reference, pruned = halved(text, weights)
     found = prove([reference], pruned)
-    assert set(found.unexercised) <= set(found.quiet)
+    assert found.quiet == ("MatMul 'MatMul_7'",)
+    assert (found.alone, found.unexercised) == (1, ())
 
 
 def test_all_zero_weights_leave_nothing_to_prove():

@@ -115,8 +115,7 @@ def _joined(environment: MutableMapping[str, str]) -> Iterator[_TorchWorkers]:
     """Join the other processes of this ``torchrun``, and leave them in the end.
 
     Arrays are summed over gloo, tensors on GPUs over NCCL where each process has one of its own.
-    ``torchrun`` gives each process one thread; here each has as many as it would have alone, since
-    that changes the last bits of a gradient, and the selection must be that of one process.
+    ``torchrun`` gives each process one thread; here each has as many as it would have alone.
 
     Raises:
         WorkerError: If the others cannot be reached.
