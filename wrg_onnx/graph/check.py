@@ -43,6 +43,8 @@ def checker_problem(graph: Graph, *, as_read: bool = False) -> str | None:
         onnx.checker.ValidationError,
         onnx.shape_inference.InferenceError,
         DecodeError,
+        ValueError,  # of what inference reads of a node
+        IndexError,
     ) as error:
         return one_line(error)
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,12 +28,14 @@ from wrg_onnx.graph import (
     Array,
     Graph,
     Shape,
+    checker_problem,
     fit_to_kernels,
     flatten,
     infer_shapes,
     other_guesses,
     stored_bytes,
 )
+from wrg_onnx.graph.run_limits import EndlessRunError
 from wrg_onnx.latency import CostTable
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
@@ -123,7 +125,28 @@ def analyse(
         UsageError: If a limit matches nothing.
     """
     graph = fit_to_kernels(read_for(source, options.values))
-    _check_limits(graph, limits or Limits())
+    with _unsound(graph):
+        return _analyse(graph, options, limits or Limits(), strict=strict)
+
+
+@contextmanager
+def _unsound(graph: Graph) -> Iterator[None]:
+    """Say what the checker says of a model that the analysis stumbles over.
+
+    Rules trust nodes to be as their operators have them. Where the checker finds nothing either,
+    the fault is ours.
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        problem = checker_problem(graph)
+        if problem is None:
+            raise
+        raise ModelError(f"'{graph.name}': not a sound model: {problem}") from error
+
+
+def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool) -> Model:
+    _check_limits(graph, limits)
     if strict:
         for node in flatten(graph).graph.nodes:
             if find_rule(node) is None:
@@ -156,8 +179,12 @@ def _elsewhere(
 ) -> tuple[dict[str, Shape] | None, dict[str, Shape] | None]:
     """Find other sizes of the inputs, and every tensor's shape there; None where none do."""
     for others in other_guesses(told_inputs(graph), shapes):
-        with suppress(ModelError):  # not all of its open sizes are free
+        try:
             return others, infer_shapes(graph, others, index_bounds(graph))
+        except EndlessRunError:
+            break
+        except ModelError:
+            continue  # not all of its open sizes are free
     return None, None  # every open axis is then held to vary
 
 
