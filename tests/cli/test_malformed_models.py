@@ -126,6 +126,16 @@ CHANGES = {
     "an attribute of too few numbers": lambda m: m.graph.node[0].attribute.append(
         helper.make_attribute("pads", [1])
     ),
+    "a weight of another rank": lambda m: weight(m).CopyFrom(
+        numpy_helper.from_array(normal(18), "w")
+    ),
+    "an attribute that is not there": lambda m: m.graph.node[0].CopyFrom(
+        helper.make_node("Flatten", ["x"], ["h"], axis=9)
+    ),
+    "an input that is not given": lambda m: m.graph.node[0].input.__setitem__(1, ""),
+    "a weight that is declared as another": lambda m: m.graph.input.append(
+        helper.make_tensor_value_info("w", 1, [6, 4, 1, 1])
+    ),
     "strides of 0": lambda m: m.graph.node[0].attribute.append(
         helper.make_attribute("strides", [0, 0])
     ),

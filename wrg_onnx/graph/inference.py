@@ -13,6 +13,7 @@ import onnx
 from onnx import shape_inference
 
 from wrg_onnx.errors import one_line
+from wrg_onnx.graph.backward import backward_slices, full_axes, hold, made_by
 
 MOST_PROPAGATED = 1 << 21
 """How many elements are followed: a record has 140 bytes."""
@@ -26,6 +27,9 @@ FOLLOWED = frozenset(
 
 _LONGEST_SHAPE = 64
 """How many numbers a Shape gives at most; no tensor has so many axes."""
+
+_MOST_ROUNDS = 16
+"""How often it is tried to know more of the axes of Slices that go backwards."""
 
 _UNKNOWN = "\0unknown"
 """The name of a tensor that no model has."""
@@ -60,12 +64,15 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     return infer_plainly(model, data_prop=True)
 
 
-def infer_plainly(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.ModelProto:
+def infer_plainly(
+    model: onnx.ModelProto, *, data_prop: bool = False, strict: bool = False
+) -> onnx.ModelProto:
     """Infer shapes and types as onnx does.
 
     Args:
         model: The message; it stays as it is.
         data_prop: Whether the sizes that it computes are followed, however many there are.
+        strict: Whether types are checked, and a node that does not infer is an error.
 
     Returns:
         A copy with types.
@@ -75,8 +82,25 @@ def infer_plainly(model: onnx.ModelProto, *, data_prop: bool = False) -> onnx.Mo
             its operator has it.
         google.protobuf.message.DecodeError: If the message cannot be read again.
     """
+    held = {made_by(node) for node in backward_slices(model.graph)}
+    if not held:
+        return _call(model, data_prop=data_prop, strict=strict)
+    # One may make what the next one reads: each says how far it goes once that is known.
+    for _ in range(_MOST_ROUNDS):
+        let_go = held & full_axes(model, _call(hold(model, held), data_prop=data_prop))
+        held -= let_go
+        if not held or not let_go:
+            break
+    return _call(hold(model, held) if held else model, data_prop=data_prop, strict=strict)
+
+
+def _call(
+    model: onnx.ModelProto, *, data_prop: bool = False, strict: bool = False
+) -> onnx.ModelProto:
     try:
-        return shape_inference.infer_shapes(model, data_prop=data_prop)
+        return shape_inference.infer_shapes(
+            model, check_type=strict, strict_mode=strict, data_prop=data_prop
+        )
     except (ValueError, IndexError) as error:  # of what it reads of a node
         raise shape_inference.InferenceError(one_line(error)) from error
 

@@ -120,6 +120,17 @@ def _check_names(part: onnx.GraphProto, name: str) -> None:
         )
 
 
+def _fits(tensor: onnx.TensorProto, declared: onnx.TypeProto.Tensor) -> bool:
+    """Tell whether a weight is what the file declares it as; an open size may be any."""
+    if declared.elem_type and declared.elem_type != tensor.data_type:
+        return False
+    if not declared.HasField("shape"):
+        return True
+    sizes = [d.dim_value if d.HasField("dim_value") else None for d in declared.shape.dim]
+    pairs = zip(tensor.dims, sizes, strict=False)
+    return len(sizes) == len(tensor.dims) and all(b is None or b <= 0 or a == b for a, b in pairs)
+
+
 def _check_nodes(part: _Part, imports: dict[str, int], name: str) -> None:
     for node in part.node:
         _check_texts((node.op_type, node.domain, node.name, *node.input, *node.output), name)

@@ -22,17 +22,26 @@ from wrg_onnx.channels import (
 )
 from wrg_onnx.channels.limits import named_by, names_of
 from wrg_onnx.channels.table import find_rule
-from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.errors import (
+    ModelError,
+    UnsupportedOperatorError,
+    UsageError,
+    WrgError,
+    one_line,
+)
 from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Array,
     Graph,
     Shape,
+    bind_sizes,
     checker_problem,
+    draw_feeds,
     fit_to_kernels,
     flatten,
     infer_shapes,
     other_guesses,
+    run_once,
     stored_bytes,
 )
 from wrg_onnx.graph.run_limits import EndlessRunError
@@ -131,18 +140,29 @@ def analyse(
 
 @contextmanager
 def _unsound(graph: Graph) -> Iterator[None]:
-    """Say what the checker says of a model that the analysis stumbles over.
+    """Say what is wrong with a model that the analysis stumbles over.
 
-    Rules trust nodes to be as their operators have them. Where the checker finds nothing either,
-    the fault is ours.
+    Rules trust nodes to be as their operators have them. Where the checker finds nothing, and ONNX
+    Runtime runs the model, the fault is ours.
     """
     try:
         yield
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        problem = checker_problem(graph)
+        problem = checker_problem(graph) or _run_problem(graph)
         if problem is None:
             raise
         raise ModelError(f"'{graph.name}': not a sound model: {problem}") from error
+
+
+def _run_problem(graph: Graph) -> str | None:
+    """Run a model once; return why ONNX Runtime does not, in one line."""
+    try:
+        shapes = bind_sizes(graph.inputs)
+        feeds = draw_feeds(graph, shapes, np.random.default_rng(0))
+        run_once(graph, feeds, [value.name for value in graph.outputs])
+    except WrgError as error:
+        return one_line(str(error).removeprefix(f"'{graph.name}': "))
+    return None
 
 
 def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool) -> Model:
