@@ -154,13 +154,40 @@ def test_inputs_that_no_memory_holds_are_refused(sizes):
     assert "'x' would have" in refusal("prune", "m.onnx", *L1)
 
 
-def test_names_of_10000_characters_are_refused():
+def test_names_of_100000_characters_are_refused():
     write("net (float[1,3,8,8] x) => (float[1,8,8,8] y) { h = Conv(x, w)  y = Relu(h) }")
     model = onnx.load("m.onnx")
-    model.graph.node[0].output[0] = model.graph.node[1].input[0] = "n" * 10_000
+    model.graph.node[0].output[0] = model.graph.node[1].input[0] = "n" * 100_000
     onnx.save(model, "m.onnx")
     line = refusal("inspect", "m.onnx")
-    assert line.endswith("nnn...' has 10000 characters, and 4096 are the most")
+    assert line.endswith("nnn...' has 100000 characters, and 65536 are the most")
+
+
+def test_names_of_10000_characters_do_not_become_longer_from_body_to_body():
+    many = "  ".join(f"n{k + 1} = Neg(n{k})" for k in range(2000))
+    text = f"n0 = Neg(x)  {many}  p = Neg(n2000)"
+    for number in range(20):
+        text = f"""p = If(c) <then_branch = a{number} () => (float[1] p) {{ {text} }},
+            else_branch = b{number} () => (float[1] q{number}) {{ q{number} = Abs(x) }}>"""
+    model = build(f"net (float[1] x, bool c) => (float[1] p) {{ {text} }}")
+    node = model.graph.node[0]
+    for number in range(20):
+        node.name = f"{number}" + "n" * 10_000
+        node = node.attribute[0].g.node[0]
+    onnx.save(model, "m.onnx")
+    assert "nothing can be cut" in refusal("prune", "m.onnx", *L1)
+
+
+def test_1000_branches_of_the_same_names_are_told_apart():
+    branches = "  ".join(
+        f"""o{k} = If(c) <then_branch = a () => (float[1] p) {{ p = Abs(x) }},
+        else_branch = b () => (float[1] p) {{ p = Neg(x) }}>""" for k in range(1000)
+    )  # fmt: skip
+    model = build(f"net (float[1] x, bool c) => (float[1] o999) {{ {branches} }}")
+    for node in model.graph.node:
+        node.name = "same"
+    onnx.save(model, "m.onnx")
+    assert "nothing can be cut" in refusal("prune", "m.onnx", *L1)
 
 
 def test_a_sparse_weight_of_next_to_nothing_is_not_written_out():

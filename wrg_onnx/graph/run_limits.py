@@ -39,6 +39,10 @@ TIMES_WEIGHTS, TIMES_FED = 4, 64
 LOOPS = ("Loop", "Scan")
 
 _POLL_SECONDS = 0.02
+
+_RUNNING: set[object] = set()
+"""The runs that are watched now: memory that the process takes may be of each of them."""
+
 _STATM = Path("/proc/self/statm")
 
 
@@ -121,6 +125,7 @@ def watched(
         fed_bytes: How much it is fed.
     """
     done = threading.Event()
+    _RUNNING.add(done)
     thread = threading.Thread(
         target=_look, args=(watch, options, limits, fed_bytes, done), daemon=True
     )
@@ -130,6 +135,7 @@ def watched(
     finally:
         done.set()
         thread.join()
+        _RUNNING.discard(done)
 
 
 def _look(
@@ -143,7 +149,7 @@ def _look(
     first = None if limits.grown_bytes is None else _resident_bytes()
     most = TIMES_FED * fed_bytes + (limits.grown_bytes or 0)
     while not done.wait(limits.seconds if first is None else _POLL_SECONDS):
-        if first is not None and (_resident_bytes() or 0) - first > most:
+        if first is not None and (_resident_bytes() or 0) - first > most * len(_RUNNING):
             watch.ended = f"{most / 2**30:.1f} GiB"
         elif time.monotonic() >= end:
             watch.ended = f"{limits.seconds:.0f} s"

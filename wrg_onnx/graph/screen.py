@@ -15,9 +15,9 @@ import onnx
 
 from wrg_onnx.errors import ModelError
 
-LONGEST_NAME = 4096
+LONGEST_NAME = 1 << 16
 """How many characters a name may have. Those of exporters, which are paths through modules, have a
-few hundred; each error quotes one, and each body puts one before the names inside."""
+few hundred."""
 
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 """The operators of the standard that run bodies."""
