@@ -8,20 +8,28 @@ OLIVE := .venv-olive
 ORT ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 JOBS ?= auto
 WEB := tests/deploy/web
+QUIET := --quiet --disable-pip-version-check
+AUDIT := build/audit
+LOCK := build/lock
+
 # ONNX Runtime tells its vendor of what it runs, unless it is told not to.
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
+.PHONY: help demo test check audit lock fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.stamp: pyproject.toml constraints.txt
+# Each file is held against its hash. Of torch there is none: its build depends on the machine and the
+# index; what it needs beside is there by then, but for CUDA's packages.
+$(VENV)/.stamp: pyproject.toml constraints.txt requirements/base.txt requirements/$(ORT).txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	    --editable '.[$(ORT),torch,metrics,plots,interop,deploy-tests,dev]'
+	$(BIN)/pip install $(QUIET) --require-hashes --no-deps \
+	    --requirement requirements/base.txt --requirement requirements/$(ORT).txt
+	$(BIN)/pip install $(QUIET) --constraint constraints.txt torch
+	$(BIN)/pip install $(QUIET) --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
 	touch $@
 
 $(OLIVE)/.stamp: pyproject.toml constraints.txt
@@ -67,6 +75,19 @@ fuzz-networks: $(VENV)/.stamp  ## prune random networks for MINUTES (60)
 
 fuzz-files: $(VENV)/.stamp  ## give changed models, data and kept files to every command, for MINUTES (60)
 	$(BIN)/python tools/fuzz/files.py --minutes $(or $(MINUTES),60)
+
+# A package that the service does not tell of fails it, as one with an advisory does.
+audit:  ## hold the versions that are used against published advisories (needs pypi.org)
+	test -e $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	    $(AUDIT)/bin/pip install $(QUIET) pip-audit==2.10.1; }
+	$(AUDIT)/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+	    --requirement constraints.txt || { echo "audit: not passed: a package has an advisory, or" \
+	    "the service did not answer for one (above)" >&2; exit 1; }
+
+lock:  ## write requirements/, versions with their hashes, anew from constraints.txt (6 min)
+	test -e $(LOCK)/bin/pip-compile || { $(PYTHON) -m venv $(LOCK) && \
+	    $(LOCK)/bin/pip install $(QUIET) pip-tools==7.6.2; }
+	$(LOCK)/bin/python tools/lock.py
 
 format: $(VENV)/.stamp  ## format the code and sort imports
 	$(BIN)/ruff check --fix .

@@ -9,6 +9,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from dataclasses import dataclass
 
 
 def start(*arguments, program=("-m", "wrg_onnx"), **environment) -> subprocess.Popen[str]:
@@ -43,3 +45,42 @@ def free_port() -> str:
 def fail(error: Exception) -> None:
     """Raise an error in the process that this is called in."""
     raise error
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a command that ran in a process of its own.
+
+    Attributes:
+        code: Its exit code; negative where a signal ended it.
+        out: What it wrote on stdout.
+        lines: What it wrote on stderr.
+        cpu_seconds: How long it computed.
+        peak_bytes: The most memory that it had.
+    """
+
+    code: int
+    out: str
+    lines: list[str]
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def run_measured(*arguments, program=("-m", "wrg_onnx"), **environment) -> Ended:
+    """Run the command line in another process to its end, and measure what it took."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(
+            [sys.executable, *program, *map(str, arguments)],
+            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+        )  # fmt: skip
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        return Ended(
+            process.returncode,
+            out.read(),
+            err.read().splitlines(),
+            used.ru_utime + used.ru_stime,
+            used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        )

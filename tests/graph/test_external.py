@@ -12,6 +12,7 @@ from strategies import build, normal, run
 
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import load, stored_bytes, to_message
+from wrg_onnx.graph.mapped import MappedFile
 
 TEXT = "net (float[1,40] x) => (float[1,50] y) { h = MatMul(x, w)  y = Add(h, b) }"
 WEIGHTS = {"w": normal(40, 50), "b": normal(50)}
@@ -59,11 +60,12 @@ def test_weights_are_read_from_their_file(path):
     "location",
     ["", "..", "../m.data", "sub/../../m.data", "/etc/passwd", "C:\\secret", "\\\\host\\share",
      "..\\m.data", "link", "dangling", "circle", "sub", "pipe", "absent", "a" * 300, "a\0b",
-     "\0weight 0"],
+     "\0weight 0", "*/_ORT_MEM_ADDR_/*", "near"],
 )  # fmt: skip
 def test_only_ordinary_files_of_the_models_folder_are_read(path, tmp_path, location):
     (tmp_path / "sub").mkdir()
     (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "near").hardlink_to(tmp_path / "m.data")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo(tmp_path / "pipe")
@@ -141,3 +143,51 @@ def test_a_model_in_memory_has_no_data_outside(path):
 
     with pytest.raises(ModelError, match=r"external data of '.' is not loaded: onnx\.load"):
         from_message(light)
+
+
+def test_a_file_with_a_second_name_is_refused(path, tmp_path):
+    (tmp_path / "near.data").hardlink_to(tmp_path / "m.data")
+    assert "'m.data' is a hard link: the same file has 2 names" in refusal(path)
+    (tmp_path / "near.data").unlink()
+    np.testing.assert_array_equal(load(path).constants["w"], WEIGHTS["w"])
+
+
+def test_an_address_in_memory_is_no_file_even_where_there_is_one(path, tmp_path):
+    for location in ("*/_ORT_MEM_ADDR_/*", "__ORT_MEM_ADDR__", "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*"):
+        (tmp_path / location).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / location).write_bytes((tmp_path / "m.data").read_bytes())
+        change(path, location=location)
+        assert "is an address in memory, and no file" in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["__class__", "__dict__", "raw_data", "Location", ""])
+def test_keys_that_say_nothing_of_data_are_refused(path, key):
+    change(path, **{key: "1"})
+    assert f"'{key}' says nothing of data outside" in refusal(path)
+
+
+def test_keys_that_other_programs_read_are_left_alone(path):
+    change(path, prepacked_0="w|0|8", basepath="elsewhere")
+    np.testing.assert_array_equal(load(path).constants["w"], WEIGHTS["w"])
+
+
+def test_a_key_that_is_there_twice_is_refused(path):
+    model = onnx.load(path, load_external_data=False)
+    tensor = next(t for t in model.graph.initializer if t.name == "w")
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    path.write_bytes(model.SerializeToString())
+    assert "its location is there twice" in refusal(path)
+
+
+def test_a_path_that_became_a_link_while_it_was_opened_is_refused(path, tmp_path, monkeypatch):
+    from wrg_onnx.graph import external
+
+    (tmp_path.parent / "secret").write_bytes((tmp_path / "m.data").read_bytes())
+
+    def opened(target):
+        target.unlink()
+        target.symlink_to(tmp_path.parent / "secret")
+        return MappedFile(target)
+
+    monkeypatch.setattr(external, "MappedFile", opened)
+    assert "has changed while it was opened" in refusal(path)

@@ -22,8 +22,8 @@ import platformdirs
 from numpy.typing import NDArray
 
 from wrg_onnx.errors import OutputError, UnreadableError, UsageError
-from wrg_onnx.files import renamed
-from wrg_onnx.tsod.pictures import reading
+from wrg_onnx.files import read_ordinary, renamed
+from wrg_onnx.tsod.archives import ArrayForm, open_archive
 
 LIMIT_BYTES = 2 * 2**30
 
@@ -33,6 +33,8 @@ LIMIT_VARIABLE = "WRG_ONNX_CACHE_LIMIT"
 KEY_LENGTH, NAME_LENGTH = 64, 32
 """Hexadecimal digits of a file's key, and how many of them its name begins with."""
 
+_KEY_FORM = ArrayForm((), np.dtype(f"<U{KEY_LENGTH}"))
+
 LAYERS_SUFFIX = ".layers.npz"
 """How the names of files end that hold what layers read and make."""
 
@@ -41,6 +43,9 @@ LATENCY_SUFFIX = ".latency.npz"
 
 POINT_SUFFIX = ".point.json"
 """How the names of files end that hold what became of a point of a sweep."""
+
+MOST_TEXT_BYTES = 16 << 20
+"""A file of text has kilobytes; a larger one is none of ours."""
 
 _NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}((\.\d+|\.layers|\.latency)?\.npz|\.point\.json)")
 
@@ -262,8 +267,8 @@ def _is_ours(path: Path) -> bool:
 def _key_of_text(path: Path) -> str:
     """Return the key of a file of text; nothing if it is broken, gone, or none of ours."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        held = json.loads(read_ordinary(path, MOST_TEXT_BYTES))
+    except (OSError, ValueError, RecursionError):
         return ""
     return str(held.get("key", "")) if isinstance(held, dict) else ""
 
@@ -271,11 +276,9 @@ def _key_of_text(path: Path) -> str:
 def _key_of_archive(path: Path) -> str:
     """Return the key of an archive; nothing if it is broken, gone, or none of ours."""
     try:
-        # Given a path, NumPy would leave the file open where the archive is broken.
-        with reading(path), path.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile) or "key" not in archive.files:
+        with open_archive(path) as archive:
+            if "key" not in archive.members or archive.form("key") != _KEY_FORM:
                 return ""
-            return str(archive["key"])
+            return str(archive.read("key"))
     except UnreadableError:
         return ""

@@ -15,7 +15,7 @@ from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.errors import DataError
 from wrg_onnx.factors import Factor
-from wrg_onnx.tsod.pictures import load_arrays
+from wrg_onnx.tsod.archives import load_arrays
 
 FLUSH_SECONDS = 10.0
 """How much work a run that is killed may lose."""

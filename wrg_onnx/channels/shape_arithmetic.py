@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrg_onnx.channels.sizes import Place, Sizes
+from wrg_onnx.channels.sizes import MOST_COMPUTED, Place, Sizes
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.graph import Node
 
@@ -28,6 +28,8 @@ def compute_sizes(
     known = [sizes for sizes in operands if sizes is not None]
     if rule is None or not known or len(known) < len(operands):
         return None
+    if sum(sizes.size for sizes in known) > MOST_COMPUTED:
+        return None  # no sizes: lists that are joined again and again, say
     return rule.evaluate(node, known)
 
 

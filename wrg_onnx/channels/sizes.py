@@ -29,6 +29,9 @@ MOST_ELEMENTS = 64
 MOST_INTEGERS = 4096
 """A Split may name the sizes of very many parts."""
 
+MOST_COMPUTED = 4 * MOST_INTEGERS
+"""How many numbers a node of shape arithmetic may compute with, or give."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Size:
@@ -145,6 +148,8 @@ def by_element(
 
     def evaluate(_node: Node, operands: Sequence[Sizes]) -> Sizes | None:
         if len(operands) != count:
+            return None
+        if math.prod(np.broadcast_shapes(*(sizes.shape for sizes in operands))) > MOST_COMPUTED:
             return None
         met = np.broadcast_arrays(*operands)
         parts = zip(*(sizes.reshape(-1) for sizes in met), strict=True)

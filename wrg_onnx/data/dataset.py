@@ -18,13 +18,13 @@ import numpy as np
 from wrg_onnx.channels.feeds import random_feeds
 from wrg_onnx.data.preprocess import Preprocessing, to_feed, to_mask
 from wrg_onnx.errors import DataError, UnreadableError, UsageError
+from wrg_onnx.tsod.archives import open_archive
 from wrg_onnx.tsod.pictures import (
     IMAGE_SUFFIXES,
     MASK_THRESHOLD,
     MOST_BROKEN,
     decode,
     list_files,
-    load_arrays,
     picture_size,
 )
 from wrg_onnx.tsod.scenes import generate
@@ -312,20 +312,21 @@ def _read_pair(image: Path, mask: Path | None, preprocessing: Preprocessing) -> 
 
 
 def _read_archive(file: Path, inputs: Sequence[Value]) -> Sample:
-    held = load_arrays(file)
-    missing = [f"'{value.name}'" for value in inputs if value.name not in held]
-    if missing:
-        names = ", ".join(f"'{name}'" for name in sorted(held))
-        raise DataError(f"'{file}' lacks the input {', '.join(missing)}: it holds {names}")
-    feeds = {value.name: held[value.name] for value in inputs}
-    for value in inputs:
-        array = feeds[value.name]
-        if array.dtype != value.dtype or not _fits(array.shape, value.shape):
-            expected = "any shape" if value.shape is None else list(value.shape)
-            raise DataError(
-                f"'{file}': input '{value.name}' must be {value.dtype} of {expected}, "
-                f"got {array.dtype} of {list(array.shape)}"
-            )
+    """Read what the model is fed; other arrays are not unpacked, whatever they would be."""
+    with open_archive(file) as archive:
+        missing = [f"'{value.name}'" for value in inputs if value.name not in archive.members]
+        if missing:
+            names = ", ".join(f"'{name}'" for name in sorted(archive.members))
+            raise DataError(f"'{file}' lacks the input {', '.join(missing)}: it holds {names}")
+        for value in inputs:
+            form = archive.form(value.name)
+            if form.dtype != value.dtype or not _fits(form.shape, value.shape):
+                expected = "any shape" if value.shape is None else list(value.shape)
+                raise DataError(
+                    f"'{file}': input '{value.name}' must be {value.dtype} of {expected}, "
+                    f"got {form.dtype} of {list(form.shape)}"
+                )
+        feeds: dict[str, Array] = {value.name: archive.read(value.name) for value in inputs}
     return Sample(file.name, feeds, None)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wrg_onnx.errors import MissingPackageError, ModelError, one_line
+from wrg_onnx.files import open_ordinary
 
 _NAMED_KEYS = 3
 _DEEPEST = 3
@@ -150,9 +151,10 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 
 def _read(path: Path) -> Any:
     try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open_ordinary(path) as stream:
+            if path.suffix == ".safetensors":
+                return _read_safetensors(path)
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"'{path}': cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrg_onnx.errors import DataError, MissingPackageError, OutputError, UsageError, one_line
-from wrg_onnx.files import check_output, renamed
+from wrg_onnx.files import check_output, read_ordinary, renamed
 from wrg_onnx.finetune.options import CheckpointFile
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def check_checkpoint(file: CheckpointFile | None, others: Mapping[str, Path] | N
         raise OutputError(
             f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
         )
-    check_output(file.path, force=True)
+    check_output(file.path, force=True, option="--checkpoint")
     folder = next(parent for parent in file.path.absolute().parents if parent.exists())
     try:
         tempfile.TemporaryFile(dir=folder).close()  # rights alone do not tell
@@ -115,7 +115,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any], *, anew: str = _ANE
     """
     package = _safetensors()
     try:
-        data = path.read_bytes()
+        data = read_ordinary(path)
         tensors = package.load(data)
         size = int.from_bytes(data[:8], "little")
         texts = json.loads(data[8 : 8 + size]).get("__metadata__", {})

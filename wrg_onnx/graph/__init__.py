@@ -24,7 +24,7 @@ from wrg_onnx.graph.rewire import Narrowed
 from wrg_onnx.graph.run import divide, run_once
 from wrg_onnx.graph.save import check_model_output, check_sources, file_bytes, save
 from wrg_onnx.graph.session import Session, open_session, resolve_provider, runtime
-from wrg_onnx.graph.shapes import fixed_sizes, infer_shapes, partial_shapes
+from wrg_onnx.graph.shapes import check_run, fixed_sizes, infer_shapes, partial_shapes
 from wrg_onnx.graph.side_by_side import AHEAD_BYTES, run_side_by_side
 from wrg_onnx.graph.subgraphs import Flat, flatten, subgraphs
 from wrg_onnx.graph.threads import one_blas_thread, usable_cores
@@ -59,6 +59,7 @@ __all__ = [
     "as_written",
     "bind_sizes",
     "check_model_output",
+    "check_run",
     "check_sources",
     "checker_problem",
     "contradictions",

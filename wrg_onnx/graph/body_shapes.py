@@ -21,6 +21,7 @@ from wrg_onnx.graph.message import NUMBERS, fill
 from wrg_onnx.graph.model import Array, Graph, Node, Shape, captured, read_outside
 from wrg_onnx.graph.passages import Passage, passages
 from wrg_onnx.graph.records import LARGE_COUNT, Source
+from wrg_onnx.graph.run_limits import EndlessRunError
 from wrg_onnx.graph.session import Session, open_session, start_session
 from wrg_onnx.graph.subgraphs import Path, Subgraph, subgraphs
 
@@ -83,6 +84,8 @@ def observe_bodies(
     if wanted:
         try:
             values |= open_session(graph, outputs=wanted, exact=True).run(values)
+        except EndlessRunError:
+            raise
         except (ModelError, DataError):
             return {}
     return _look_into(bodies, main, {**_constants(main, bodies.needed(main)), **values})
@@ -105,6 +108,8 @@ def _look_into(bodies: _Bodies, outer: Subgraph, values: Values) -> dict[str, Sh
     for node, inner in bodies.of(outer):
         try:
             found.update(_run_body(bodies, node, inner, values))
+        except EndlessRunError:
+            raise
         except (ModelError, DataError):
             continue  # it is not for these sizes
     return found

@@ -6,6 +6,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from wrg_onnx.errors import one_line
+from wrg_onnx.graph.inference import infer_plainly
 from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, all_nodes
@@ -38,7 +39,7 @@ def checker_problem(graph: Graph, *, as_read: bool = False) -> str | None:
     _fill_in_shapes(whole)
     try:
         onnx.checker.check_model(whole)
-        onnx.shape_inference.infer_shapes(declared, check_type=True, strict_mode=True)
+        infer_plainly(declared, strict=True)
     except (
         onnx.checker.ValidationError,
         onnx.shape_inference.InferenceError,

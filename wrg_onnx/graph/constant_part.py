@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import WrgError
 from wrg_onnx.graph.edit import INPUTS_FROM_IR, body
+from wrg_onnx.graph.inference import infer_plainly
 from wrg_onnx.graph.message import NUMBERS, declare_inputs, fill
 from wrg_onnx.graph.model import Array, Graph, Node, Shape
 from wrg_onnx.graph.records import LARGE_COUNT, Source
@@ -101,7 +102,7 @@ def _forms(graph: Graph, part: ConstantPart) -> dict[str, Form | None]:
     declare_inputs(model, absent)
     found: dict[str, Form | None] = dict.fromkeys(part.makers)
     try:
-        inferred = shape_inference.infer_shapes(model)
+        inferred = infer_plainly(model)
     except (shape_inference.InferenceError, DecodeError):
         return found  # a branch that is never taken may contradict itself
     kinds = set(helper.get_all_tensor_dtypes()) - {onnx.TensorProto.STRING}

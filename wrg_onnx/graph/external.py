@@ -13,6 +13,15 @@ from wrg_onnx.graph.wire import Payload
 
 CHUNK_BYTES = 1 << 24
 
+KEYS = ("location", "offset", "length", "checksum", "basepath")
+"""What may be said of data outside; the last one is for programs, and says nothing in a file."""
+
+PREPACKED = "prepacked"
+"""How the further keys begin that ONNX Runtime writes."""
+
+ADDRESS = "_MEM_ADDR_"
+"""In a location it tells ONNX Runtime that the offset is an address in its memory."""
+
 
 class ExternalData:
     """Finds the external data of one model; each file is opened once."""
@@ -50,7 +59,7 @@ class ExternalData:
             ModelError: If the file is not there, lies outside of the model's folder, is shorter
                 than the tensor needs, or is not the one that its checksum tells of.
         """
-        entries = {entry.key: entry.value for entry in tensor.external_data}
+        entries = self._entries(tensor)
         location = entries.get("location", "")
         file = self._open(location, tensor.name)
         try:
@@ -70,6 +79,17 @@ class ExternalData:
         self._places.add((location, payload))
         return file, payload
 
+    def _entries(self, tensor: onnx.TensorProto) -> dict[str, str]:
+        """Return what a tensor says of its data by key, each of which it may say once."""
+        entries: dict[str, str] = {}
+        for entry in tensor.external_data:
+            if entry.key not in KEYS and not entry.key.startswith(PREPACKED):
+                raise self._refusal(tensor.name, f"'{entry.key[:60]}' says nothing of data outside")
+            if entry.key in entries:
+                raise self._refusal(tensor.name, f"its {entry.key} is there twice")
+            entries[entry.key] = entry.value
+        return entries
+
     def _open(self, location: str, tensor: str) -> MappedFile:
         if location in self._opened:
             return self._opened[location]
@@ -80,11 +100,22 @@ class ExternalData:
             )
         if not _is_inside(location, self._folder):
             raise self._refusal(tensor, f"'{location}' is not a path inside the model's folder")
+        if ADDRESS in location:
+            raise self._refusal(tensor, f"'{location}' is an address in memory, and no file")
         try:
             found = MappedFile(self._folder / location)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise self._refusal(tensor, f"'{location}': {why}") from error
+        # The path may have become a link in between, and a second name may be outside.
+        if not _is_inside(location, self._folder) or not found.is_at(self._folder / location):
+            raise self._refusal(tensor, f"'{location}' has changed while it was opened")
+        if found.names > 1:
+            raise self._refusal(
+                tensor,
+                f"'{location}' is a hard link: the same file has {found.names} names, and another "
+                "may be outside of the model's folder; copy it",
+            )
         self._opened[location] = found
         return found
 

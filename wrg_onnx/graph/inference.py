@@ -1,16 +1,38 @@
-"""ONNX shape inference with data propagation, kept from propagating what is no size."""
+"""ONNX shape inference with data propagation, kept from propagating what is no size.
+
+To follow the numbers in lists of sizes onnx keeps a record for each element, and takes every row of
+numbers for such a list that an operator of shape arithmetic reads: an addition to one of 2^36
+values is enough. How long such rows are is found out first, where nothing can be as long.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import onnx
-from onnx import numpy_helper, shape_inference
+from onnx import shape_inference
 
-from wrg_onnx.graph.wire import key_of
+from wrg_onnx.errors import one_line
+from wrg_onnx.graph.backward import backward_slices, full_axes, hold, made_by
 
-MOST_PROPAGATED = 1 << 20
-"""A list of sizes has not so many elements: onnx keeps each as a record of 80 bytes."""
+MOST_PROPAGATED = 1 << 21
+"""How many elements are followed: a record has 140 bytes."""
+
+FOLLOWED = frozenset(
+    schema.name
+    for schema in onnx.defs.get_all_schemas()
+    if schema.has_data_propagation_function and not schema.domain
+)
+"""The operators through which onnx follows the numbers in lists of sizes."""
+
+_LONGEST_SHAPE = 64
+"""How many numbers a Shape gives at most; no tensor has so many axes."""
+
+_MOST_ROUNDS = 16
+"""How often it is tried to know more of the axes of Slices that go backwards."""
+
+_UNKNOWN = "\0unknown"
+"""The name of a tensor that no model has."""
 
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -20,32 +42,139 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         model: The message; it stays as it is.
 
     Returns:
-        A copy with types.
+        A copy with types. Computed sizes are not followed where rows of numbers are longer than any
+        list of sizes.
 
     Raises:
         onnx.shape_inference.InferenceError: If shapes contradict each other.
         google.protobuf.message.DecodeError: If the message cannot be read again.
     """
-    # A tensor that is filled or numbered up to a number in the file may be of any length.
-    return shape_inference.infer_shapes(model, data_prop=not any(_long_lists(model.graph)))
+    plain = infer_plainly(model)
+    rows = _Rows(model.graph, plain.graph)
+    if rows.length > MOST_PROPAGATED or _joined_length(model.graph) > MOST_PROPAGATED:
+        return plain
+    if rows.is_open:
+        # Sizes are followed, and what they make is not read by what follows them.
+        cut = onnx.ModelProto()
+        cut.CopyFrom(model)
+        _cut(cut.graph, frozenset())
+        found = infer_plainly(cut, data_prop=True)
+        if _Rows(model.graph, found.graph).length > MOST_PROPAGATED:
+            return plain
+    return infer_plainly(model, data_prop=True)
 
 
-def _long_lists(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names of tensors that a number in the file makes longer than any list of sizes."""
-    numbers: dict[str, onnx.TensorProto] = {t.name: t for t in graph.initializer}
+def infer_plainly(
+    model: onnx.ModelProto, *, data_prop: bool = False, strict: bool = False
+) -> onnx.ModelProto:
+    """Infer shapes and types as onnx does.
+
+    Args:
+        model: The message; it stays as it is.
+        data_prop: Whether the sizes that it computes are followed, however many there are.
+        strict: Whether types are checked, and a node that does not infer is an error.
+
+    Returns:
+        A copy with types.
+
+    Raises:
+        onnx.shape_inference.InferenceError: If shapes contradict each other, or a node is not as
+            its operator has it.
+        google.protobuf.message.DecodeError: If the message cannot be read again.
+    """
+    held = {made_by(node) for node in backward_slices(model.graph)}
+    if not held:
+        return _call(model, data_prop=data_prop, strict=strict)
+    # One may make what the next one reads: each says how far it goes once that is known.
+    for _ in range(_MOST_ROUNDS):
+        let_go = held & full_axes(model, _call(hold(model, held), data_prop=data_prop))
+        held -= let_go
+        if not held or not let_go:
+            break
+    return _call(hold(model, held) if held else model, data_prop=data_prop, strict=strict)
+
+
+def _call(
+    model: onnx.ModelProto, *, data_prop: bool = False, strict: bool = False
+) -> onnx.ModelProto:
+    try:
+        return shape_inference.infer_shapes(
+            model, check_type=strict, strict_mode=strict, data_prop=data_prop
+        )
+    except (ValueError, IndexError) as error:  # of what it reads of a node
+        raise shape_inference.InferenceError(one_line(error)) from error
+
+
+class _Rows:
+    """The rows of numbers that operators of shape arithmetic read.
+
+    Attributes:
+        length: How many numbers they have together.
+        is_open: Whether the length of one is not known.
+    """
+
+    def __init__(self, graph: onnx.GraphProto, inferred: onnx.GraphProto) -> None:
+        self.length = 0
+        self.is_open = False
+        self._add(graph, inferred, {})
+
+    def _add(
+        self, graph: onnx.GraphProto, inferred: onnx.GraphProto, around: Mapping[str, int]
+    ) -> None:
+        known = {**around, **dict(_lengths(inferred))}
+        for node, same in zip(graph.node, inferred.node, strict=True):
+            if node.op_type in FOLLOWED and not node.domain:
+                read = [known.get(name) for name in {*node.input} if name]
+                self.length += sum(length for length in read if length)
+                self.is_open |= None in read
+            for attribute, inside in zip(node.attribute, same.attribute, strict=True):
+                if attribute.type == onnx.AttributeProto.GRAPH:
+                    self._add(attribute.g, inside.g, known)
+
+
+def _lengths(graph: onnx.GraphProto) -> Iterator[tuple[str, int]]:
+    """Yield the lengths of a graph's rows of numbers, 0 for tensors that are none."""
+    for tensor in graph.initializer:
+        yield tensor.name, tensor.dims[0] if len(tensor.dims) == 1 else 0
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        shape = info.type.tensor_type.shape
+        if len(shape.dim) != 1:
+            if info.type.tensor_type.HasField("shape"):
+                yield info.name, 0
+        elif shape.dim[0].HasField("dim_value"):
+            yield info.name, shape.dim[0].dim_value
+
+
+def _cut(graph: onnx.GraphProto, around: frozenset[str]) -> None:
+    """Have operators that follow sizes read nothing but what others of them made, in place."""
+    kept = set(around)
+    kept.update(tensor.name for tensor in graph.initializer)
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _long_lists(attribute.g)
-            elif node.op_type == "Constant" and attribute.name == "value":
-                numbers[node.output[0]] = attribute.t
-        if node.op_type in ("Range", "ConstantOfShape") and not node.domain:
-            found = (numbers[name] for name in node.input if name in numbers)
-            if any(_is_large(tensor) for tensor in found):
-                yield node.output[0]
+                _cut(attribute.g, frozenset(kept))
+        if node.op_type == "Constant" and not node.domain:
+            kept.update(node.output)
+        elif node.op_type in FOLLOWED and not node.domain:
+            if node.op_type not in ("Shape", "Size"):
+                node.input[:] = [name if name in kept else _UNKNOWN for name in node.input]
+            kept.update(node.output)
 
 
-def _is_large(tensor: onnx.TensorProto) -> bool:
-    if tensor.data_type not in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
-        return False
-    return key_of(tensor) is None and bool((numpy_helper.to_array(tensor) > MOST_PROPAGATED).any())
+def _joined_length(graph: onnx.GraphProto, around: Mapping[str, int] | None = None) -> int:
+    """Return how long a list becomes at most that is joined of others, again and again."""
+    lengths = dict(around or {})
+    longest = 0
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                longest = max(longest, _joined_length(attribute.g, lengths))
+        if node.domain or node.op_type not in FOLLOWED or not node.output:
+            continue
+        own = [lengths.get(name, 0) for name in node.input]
+        length = sum(own) if node.op_type == "Concat" else max(own, default=0)
+        if node.op_type == "Shape":
+            length = _LONGEST_SHAPE
+        lengths[node.output[0]] = length
+        longest = max(longest, length)
+    return longest

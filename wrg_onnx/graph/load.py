@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper, inliner, numpy_helper
+from onnx import helper, numpy_helper
 
 from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.external import ExternalData
+from wrg_onnx.graph.functions import inline
 from wrg_onnx.graph.mapped import Bytes, HeldBytes, MappedFile, Stored
 from wrg_onnx.graph.message import infer_outputs
 from wrg_onnx.graph.model import Graph, captured
@@ -23,9 +25,10 @@ from wrg_onnx.graph.records import (
     read_graph,
     tensors,
 )
-from wrg_onnx.graph.settle import check_texts, densify, settle
+from wrg_onnx.graph.screen import screen
+from wrg_onnx.graph.settle import densify, settle
 from wrg_onnx.graph.weights import Entry, held
-from wrg_onnx.graph.wire import Payload, key_of, refer, take_payloads
+from wrg_onnx.graph.wire import ExcessError, Payload, key_of, refer, take_payloads
 
 OLDEST_OPSET = 7
 
@@ -135,19 +138,11 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
         places[key] = payload
         return key
 
-    try:
-        model = take_payloads(content.read(0, content.size).data, place)
-    except DecodeError as error:
-        raise ModelError(
-            f"'{name}': not an ONNX model, or a truncated one ({content.size} bytes do not parse); "
-            "export or copy it again"
-        ) from error
-    if not model.ir_version or not model.opset_import or not model.graph.node:
-        raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
-    check_texts(model, name)
+    model = _parsed(content, place, name)
     settle(model)
     _check_opset(model, name)
-    model = _inlined(model, name)
+    screen(model, name)
+    model = inline(model, name)
     sort_nodes(model, name)
     external = ExternalData(folder, name)
     densify(model.graph, external, name)
@@ -174,6 +169,22 @@ def _read(content: Bytes, *, name: str, folder: Path | None) -> Graph:
     return graph
 
 
+def _parsed(content: Bytes, place: Callable[[Payload], str], name: str) -> onnx.ModelProto:
+    """Parse a message without the payloads of its large tensors."""
+    try:
+        model = take_payloads(content.read(0, content.size).data, place)
+    except ExcessError as error:
+        raise ModelError(f"'{name}': not a sound model: {error}") from error
+    except DecodeError as error:
+        raise ModelError(
+            f"'{name}': not an ONNX model, or a truncated one ({content.size} bytes do not parse); "
+            "export or copy it again"
+        ) from error
+    if not model.ir_version or not model.opset_import or not model.graph.node:
+        raise ModelError(f"'{name}': not an ONNX model (no IR version, opset or node in it)")
+    return model
+
+
 def _check_opset(model: onnx.ModelProto, name: str) -> None:
     for one in model.opset_import:
         if not one.domain and one.version < OLDEST_OPSET:
@@ -181,17 +192,6 @@ def _check_opset(model: onnx.ModelProto, name: str) -> None:
                 f"'{name}': opset {one.version} is older than {OLDEST_OPSET}, the oldest "
                 "supported; convert it with onnx.version_converter"
             )
-
-
-def _inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    if not model.functions:
-        return model
-    try:
-        return inliner.inline_local_functions(model)
-    except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"'{name}': its local functions cannot be inlined ({one_line(error)})"
-        ) from error
 
 
 def _count(tensor: onnx.TensorProto) -> int:

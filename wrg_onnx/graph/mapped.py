@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
-import stat
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wrg_onnx.errors import ModelError
+from wrg_onnx.files import open_descriptor
 from wrg_onnx.graph.weights import BLOCK_BYTES, Array, Shape, Shaped
 
 
@@ -81,15 +80,8 @@ class MappedFile:
             OSError: If it cannot be opened, or is no ordinary file.
         """
         self.path = path
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        self._handle = os.open(path, flags)
+        self._handle = open_descriptor(path)
         self._close = weakref.finalize(self, os.close, self._handle)
-        mode = os.fstat(self._handle).st_mode
-        if not stat.S_ISREG(mode):
-            self._close()
-            if stat.S_ISDIR(mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            raise OSError(errno.EINVAL, "not an ordinary file")
         self._state = self._now()
         self.size = self._state[0]
         self._map: mmap.mmap | None = None
@@ -141,6 +133,11 @@ class MappedFile:
         """
         if self._now() != self._state:
             raise ModelError(f"'{self.path}': has changed while it was read; start again")
+
+    @property
+    def names(self) -> int:
+        """How many names the file has: hard links count, symbolic ones do not."""
+        return os.fstat(self._handle).st_nlink
 
     def is_at(self, path: Path) -> bool:
         """Tell whether this is the file at a path."""

@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
-from wrg_onnx.graph.inference import infer
+from wrg_onnx.graph.inference import infer, infer_plainly
 from wrg_onnx.graph.mapped import Place
 from wrg_onnx.graph.model import Graph
 from wrg_onnx.graph.records import Source, as_array, tensors
@@ -247,7 +247,7 @@ def element_types(graph: Graph) -> dict[str, np.dtype[Any]]:
     light, absent = without_weights(graph)
     declare_inputs(light, {name: graph.constants.forms[name] for name in absent})
     try:
-        found = onnx.shape_inference.infer_shapes(light)
+        found = infer_plainly(light)
     except (onnx.shape_inference.InferenceError, DecodeError):
         return {}
     kinds = {

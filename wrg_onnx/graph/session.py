@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,14 @@ from wrg_onnx.graph.mapped import Stored
 from wrg_onnx.graph.message import declare_external, declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph
 from wrg_onnx.graph.returned import lay_out
+from wrg_onnx.graph.run_limits import (
+    SECONDS_VARIABLE,
+    EndlessRunError,
+    RunLimits,
+    Watch,
+    limits_of,
+    watched,
+)
 from wrg_onnx.graph.weights import Entry, aligned
 from wrg_onnx.graph.widen import widen_arrays, widen_entry, widen_message
 
@@ -120,6 +127,7 @@ class Session:
         label: What messages call the model.
         held: Weights that ONNX Runtime reads where they are: they live as long as the session.
         widened: Whether it computes in float32 what the model does in bfloat16.
+        limits: What a run may take; None where nothing in it goes round.
     """
 
     outputs: tuple[str, ...]
@@ -128,6 +136,7 @@ class Session:
     label: str
     held: Sequence[object] = ()
     widened: bool = False
+    limits: RunLimits | None = None
 
     @property
     def is_on_cpu(self) -> bool:
@@ -152,11 +161,12 @@ class Session:
             The outputs by name; sequences and maps in arrays, as ``lay_out`` does.
 
         Raises:
-            DataError: If ONNX Runtime refuses the feeds, fails on them, or takes too long.
+            DataError: If ONNX Runtime refuses the feeds, fails on them, or takes longer than
+                ``seconds``.
+            EndlessRunError: If it takes more than ``limits``.
         """
         wanted = self.outputs if names is None else tuple(names)
-        options = None if seconds is None else runtime().RunOptions()
-        with self._named_failures(feeds), _ended_after(seconds, options):
+        with self._run(feeds, seconds) as options:
             values = self.engine.run(list(wanted), self._fed(feeds), options)
         return lay_out(wanted, values)
 
@@ -172,17 +182,18 @@ class Session:
 
         Raises:
             DataError: If ONNX Runtime refuses the feeds, or fails on them.
+            EndlessRunError: If it takes more than ``limits``.
         """
         device = "cpu" if self.is_on_cpu else "cuda"
         binding = self.engine.io_binding()
         # The run reads their memory, so copies must live as long. A scalar stays one.
         lent = {name: np.asarray(a, order="C") for name, a in self._fed(feeds).items()}
-        with self._named_failures(feeds):
+        with self._run(feeds, None) as options:
             for name, array in lent.items():
                 binding.bind_cpu_input(name, array)
             for name in names:
                 binding.bind_output(name, device)
-            self.engine.run_with_iobinding(binding)
+            self.engine.run_with_iobinding(binding, options)
             binding.synchronize_outputs()
         return dict(zip(names, binding.get_outputs(), strict=True))
 
@@ -191,35 +202,31 @@ class Session:
         return {**own, **self.weights}
 
     @contextmanager
-    def _named_failures(self, feeds: Mapping[str, Array]) -> Iterator[None]:
+    def _run(
+        self, feeds: Mapping[str, Array], seconds: float | None
+    ) -> Iterator[onnxruntime.RunOptions | None]:
+        """Give the options of a run that ends in time, and name what it fails on."""
+        most = self.limits
+        if seconds is not None:
+            most = RunLimits(seconds) if most is None else most.within(seconds)
+        options = None if most is None else runtime().RunOptions()
+        fed = sum(array.nbytes for array in feeds.values())
+        watch = Watch()
         try:
-            yield
+            with nullcontext() if most is None else watched(watch, options, most, fed):
+                yield options
         except Exception as error:
             if not _is_runtime_error(error):
                 raise
+            if watch.ended and most is not None and most.loop:
+                raise EndlessRunError(
+                    f"'{self.label}': a run takes more than {watch.ended}, and its {most.loop} may "
+                    f"go round for ever; {SECONDS_VARIABLE}=60 gives it a minute"
+                ) from error
             shapes = ", ".join(f"{k} {list(v.shape)}" for k, v in feeds.items())
             raise DataError(
                 f"'{self.label}': ONNX Runtime fails on the inputs {shapes}: {one_line(error)}"
             ) from error
-
-
-@contextmanager
-def _ended_after(seconds: float | None, options: onnxruntime.RunOptions | None) -> Iterator[None]:
-    """Tell ONNX Runtime after a while to give a run up."""
-    if seconds is None or options is None:
-        yield
-        return
-
-    def end() -> None:
-        options.terminate = True
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def open_session(
@@ -345,7 +352,8 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         if not _is_runtime_error(error):
             raise
         raise ModelError(f"'{label}': ONNX Runtime refuses it: {one_line(error)}") from error
-    return Session(outputs, engine, fed, label, held, widened)
+    limits = limits_of(model.graph, weights)
+    return Session(outputs, engine, fed, label, held, widened, limits)
 
 
 def _declare_weights(

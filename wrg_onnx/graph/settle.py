@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,26 +13,16 @@ from wrg_onnx.errors import ModelError, one_line
 from wrg_onnx.graph.external import ExternalData
 
 DENSE_COUNT = 1 << 28
-"""How many values a sparse initializer may stand for."""
+"""How many values sparse initializers may stand for, all of a model together."""
+
+LEAST_DENSE_COUNT = 1 << 24
+THINNEST = 256
+"""As many they may always stand for, and for so many times those that they hold."""
 
 
-def check_texts(model: onnx.ModelProto, name: str) -> None:
-    """Refuse names that are no text: protobuf hands them out as bytes."""
-    for part in _graphs(model):
-        names = [part.name, *(t.name for t in part.initializer)]
-        names += [info.name for side in (part.input, part.output) for info in side]
-        for tensor in part.initializer:
-            names += [text for e in tensor.external_data for text in (e.key, e.value)]
-        for node in part.node:
-            names += (node.op_type, node.domain, node.name, *node.input, *node.output)
-            names += [attribute.name for attribute in node.attribute]
-        if not all(isinstance(text, str) for text in names):
-            raise ModelError(f"'{name}': not an ONNX model (a name in it is no UTF-8)")
-
-
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """Yield the graph and the bodies in it."""
-    found: list[Any] = [model.graph]
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and the bodies in it."""
+    found = [graph]
     for part in found:  # grows while it is walked
         found += [a.g for node in part.node for a in node.attribute if a.HasField("g")]
     yield from found
@@ -49,7 +38,7 @@ def settle(model: onnx.ModelProto) -> None:
         for one in imports:
             if one.domain == "ai.onnx":
                 one.domain = ""
-    for part in (*_graphs(model), *model.functions):
+    for part in (*_graphs(model.graph), *model.functions):
         for node in part.node:
             if node.domain == "ai.onnx":
                 node.domain = ""
@@ -73,26 +62,31 @@ def _type_of(attribute: onnx.AttributeProto) -> int:
     return next((kind for name, kind in _KINDS.items() if name in held), 0)
 
 
-def densify(part: onnx.GraphProto, external: ExternalData, name: str) -> None:
-    """Write sparse initializers as what they stand for."""
-    for sparse in part.sparse_initializer:
+def densify(graph: onnx.GraphProto, external: ExternalData, name: str) -> None:
+    """Write sparse initializers of a graph and of its bodies as what they stand for.
+
+    Raises:
+        ModelError: If one does not describe its values, or they stand for far more than they hold.
+    """
+    held = [(part, sparse) for part in _graphs(graph) for sparse in part.sparse_initializer]
+    most = LEAST_DENSE_COUNT + THINNEST * sum(math.prod(s.values.dims) for _, s in held)
+    total = 0
+    for part, sparse in held:
         for tensor in (sparse.values, sparse.indices):
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
                 file, payload = external.find(tensor)
                 tensor.ClearField("external_data")
                 tensor.ClearField("data_location")
                 tensor.raw_data = file.read(payload.offset, payload.length).tobytes()
+        total += math.prod(sparse.dims)
+        if total > min(most, DENSE_COUNT):
+            raise _vague(sparse, name, "they are too many to be written out")
         part.initializer.append(_dense(sparse, name))
-    del part.sparse_initializer[:]
-    for node in part.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                densify(attribute.g, external, name)
+    for part, _ in held:
+        del part.sparse_initializer[:]
 
 
 def _dense(sparse: onnx.SparseTensorProto, name: str) -> onnx.TensorProto:
-    if math.prod(sparse.dims) >= DENSE_COUNT:
-        raise _vague(sparse, name, "they are too many to be written out")
     try:
         values, indices = map(numpy_helper.to_array, (sparse.values, sparse.indices))
         dense = np.zeros(tuple(sparse.dims), values.dtype)

@@ -12,12 +12,14 @@ from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
 from wrg_onnx.graph.body_shapes import observe_bodies
+from wrg_onnx.graph.capacity import check_room, check_values
 from wrg_onnx.graph.edit import body
 from wrg_onnx.graph.inference import infer
 from wrg_onnx.graph.inputs import draw_feeds
 from wrg_onnx.graph.message import declare_inputs, without_weights
 from wrg_onnx.graph.model import Array, Graph, Shape
 from wrg_onnx.graph.records import LARGE_COUNT
+from wrg_onnx.graph.run_limits import EndlessRunError
 from wrg_onnx.graph.session import open_session
 from wrg_onnx.graph.subgraphs import Subgraph, subgraphs
 from wrg_onnx.graph.weights import Weights
@@ -42,7 +44,8 @@ def infer_shapes(
         maps have none.
 
     Raises:
-        ModelError: If shapes contradict each other, or a tensor's shape cannot be found.
+        ModelError: If shapes contradict each other, a tensor's shape cannot be found, or one would
+            have more values than memory holds.
     """
     shapes: dict[str, Shape] = {name: form.shape for name, form in graph.constants.forms.items()}
     shapes.update(input_shapes)
@@ -51,6 +54,7 @@ def infer_shapes(
     _bind(model.graph, input_shapes)
     inferred = _inferred(model, graph.name)
     shapes = {**_static_shapes(inferred.graph), **shapes}
+    check_values(shapes, graph.name)
     others = _no_tensors(inferred.graph)
     missing = [n for node in graph.nodes for n in node.outputs if n and n not in shapes]
     missing = [name for name in missing if name not in others]
@@ -58,13 +62,45 @@ def infer_shapes(
     def draw() -> dict[str, Array]:
         return draw_feeds(graph, input_shapes, np.random.default_rng(0), bounds)
 
-    if missing:
-        shapes.update(_observed_shapes(graph, missing, draw()))
     _, *bodies = subgraphs(graph)
+    if missing:
+        _check_room(inferred, bodies, shapes, graph.name)
+        shapes.update(_observed_shapes(graph, missing, draw()))
     if bodies:
         shapes = {**_shapes_in_bodies(inferred, bodies, shapes), **shapes}
+        check_room(shapes, graph.name)
         shapes.update(observe_bodies(graph, shapes, draw))
     return shapes
+
+
+def check_run(graph: Graph, input_shapes: Mapping[str, Shape]) -> None:
+    """Refuse to run a model at sizes where a tensor is known to be larger than memory.
+
+    Args:
+        graph: The model.
+        input_shapes: A concrete shape per graph input.
+
+    Raises:
+        ModelError: If one is.
+    """
+    model, absent = without_weights(graph)
+    declare_inputs(model, {name: graph.constants.forms[name] for name in absent})
+    _bind(model.graph, input_shapes)
+    try:
+        inferred = infer(model)
+    except (shape_inference.InferenceError, DecodeError):
+        return  # they do not fit, and the run says why
+    _, *bodies = subgraphs(graph)
+    shapes = {name: form.shape for name, form in graph.constants.forms.items()}
+    shapes |= {**_static_shapes(inferred.graph), **input_shapes}
+    _check_room(inferred, bodies, shapes, graph.name)
+
+
+def _check_room(
+    inferred: onnx.ModelProto, bodies: Sequence[Subgraph], known: Mapping[str, Shape], name: str
+) -> None:
+    inside = _shapes_in_bodies(inferred, bodies, known) if bodies else {}
+    check_room({**inside, **known}, name)
 
 
 def partial_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -218,7 +254,7 @@ def _static_shape(info: onnx.ValueInfoProto) -> Shape | None:
         return None
     sizes = []
     for dim in info.type.tensor_type.shape.dim:
-        if not dim.HasField("dim_value"):
+        if not dim.HasField("dim_value") or dim.dim_value < 0:  # below 0 where it is too large
             return None
         sizes.append(dim.dim_value)
     return tuple(sizes)
@@ -231,6 +267,8 @@ def _observed_shapes(
     session = open_session(graph, outputs=names, exact=True)
     try:
         values: dict[str, Any] = session.run(feeds)
+    except EndlessRunError:
+        raise
     except WrgError as error:
         raise ModelError(str(error)) from error
     return {name: np.shape(values[name]) for name in names if name in values}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from wrg_onnx.graph.model import Graph, Node
 from wrg_onnx.graph.passages import Passage, passages
 from wrg_onnx.graph.weights import Entry
+
+_LONGEST = 200
+"""How many characters of the name of a node stand before the names in its bodies."""
 
 Path: TypeAlias = tuple[tuple[int, str], ...]
 """From the main graph inwards: the index of each control-flow node, and the body's attribute."""
@@ -75,16 +78,17 @@ class Flat:
 def subgraphs(graph: Graph) -> tuple[Subgraph, ...]:
     """List a model's graphs, the main one first, and a body behind those around it."""
     found = [Subgraph(graph, (), "", 0, {})]
-    taken = _own_names(graph)
+    taken, tried = _own_names(graph), dict[str, int]()
     for outer in found:  # grows while it is walked
         for node in outer.graph.nodes:
             for attribute, body in node.attributes.items():
                 if not isinstance(body, Graph):
                     continue
-                prefix = f"{outer.prefix}{node.name}.{attribute}/"
+                # Each name inside gets it: what is long must not become longer in every body.
+                prefix = f"{outer.prefix}{node.name[:_LONGEST]}.{attribute[:_LONGEST]}/"
                 names = dict(outer.names)
                 for name in sorted(_own_names(body)):
-                    names[name] = _free(prefix + name, taken)
+                    names[name] = _free(prefix + name, taken, tried)
                     taken.add(names[name])
                 # Behind the highest index so far: the indices of all graphs are then different.
                 last = found[-1]
@@ -99,10 +103,13 @@ def _own_names(graph: Graph) -> set[str]:
     return made | set(graph.constants) | {value.name for value in graph.inputs}
 
 
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "'"
-    return name
+def _free(name: str, taken: Collection[str], tried: dict[str, int]) -> str:
+    """Return a name that is not taken: this one, with one mark or two, or with a number."""
+    found = name
+    while found in taken:
+        number = tried[name] = tried.get(name, 0) + 1
+        found = f"{name}'{number}" if number > 2 else name + "'" * number
+    return found
 
 
 def flatten(graph: Graph) -> Flat:
@@ -121,16 +128,19 @@ def flatten(graph: Graph) -> Flat:
         constants.update({subgraph.unique(name): entry for name, entry in own.items()})
     nodes = tuple(_laid(main, {subgraph.path: subgraph for subgraph in inner}))
     parts = {part.path: part for part in (main, *inner)}
-    entries = {k: v for part in inner for k, v in _entries(part, parts[part.path[:-1]]).items()}
+    runners = {(p.path, node.index): node for p in parts.values() for node in p.graph.nodes}
+    entries: dict[str, Entrance] = {}
+    for part in inner:
+        outer = parts[part.path[:-1]]
+        entries |= _entries(part, outer, runners[outer.path, part.path[-1][0]])
     inside = frozenset(s.unique(name) for s in inner for name in _own_names(s.graph))
     flat = replace(graph, nodes=nodes, constants=graph.constants.changed(constants))
     return Flat(graph, flat, entries, inside)
 
 
-def _entries(inner: Subgraph, outer: Subgraph) -> dict[str, Entrance]:
+def _entries(inner: Subgraph, outer: Subgraph, node: Node) -> dict[str, Entrance]:
     """Say where what a body is fed comes from."""
     index, _ = inner.path[-1]
-    (node,) = (node for node in outer.graph.nodes if node.index == index)
     names = [inner.unique(value.name) for value in inner.graph.inputs]
     found = {name: Entrance(outer.first + index) for name in names}
     for passage in passages(node, len(node.inputs)) if names else ():

@@ -25,7 +25,18 @@ LEAST_BYTES = 4096
 DEEPEST = 100
 """How deep messages may be nested; protobuf's own parser stops there, too."""
 
+MOST_FIELDS = 1 << 20
+"""How many nodes, weights and the like a graph may have: two bytes of a file may be a record of a
+hundred in memory."""
+
+_MOST_OF_TENSOR = 1 << 12
+"""How many fields are looked through in a tensor; writers need a dozen."""
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+class ExcessError(DecodeError):  # type: ignore[misc]
+    """A message is one, and is nested deeper or has more parts than any model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,7 @@ _INSIDE: dict[Descriptor, dict[int, Descriptor]] = {
     onnx.NodeProto.DESCRIPTOR: _numbers(onnx.NodeProto, "attribute"),
     onnx.AttributeProto.DESCRIPTOR: _numbers(onnx.AttributeProto, "t", "g"),
 }
+_ATTRIBUTE = onnx.AttributeProto.DESCRIPTOR
 _TENSOR = onnx.TensorProto.DESCRIPTOR
 _OF_TENSOR = {name: field.number for name, field in _TENSOR.fields_by_name.items()}
 _PACKED = {
@@ -99,6 +111,7 @@ def take_payloads(data: memoryview, keys: Callable[[Payload], str]) -> onnx.Mode
         The message. Tensors whose data are external in the file are left as they are.
 
     Raises:
+        ExcessError: If it is nested too deep, or has too many parts.
         DecodeError: If it is no message.
     """
 
@@ -114,7 +127,12 @@ def take_payloads(data: memoryview, keys: Callable[[Payload], str]) -> onnx.Mode
     walk = _Walk(data, strip, lambda start, end: end - start >= LEAST_BYTES)
     light = b"".join(piece for piece in walk.pieces() if not isinstance(piece, _Hole))
     model = onnx.ModelProto()
-    model.ParseFromString(light)
+    try:
+        model.ParseFromString(light)
+    except DecodeError:
+        # Protobuf does not say why: small messages may be nested too deep, too.
+        _Walk(data, lambda _start, _end: None, lambda _start, _end: True).pieces()
+        raise
     return model
 
 
@@ -205,13 +223,15 @@ class _Walk:
     def _of(self, start: int, end: int, kind: Descriptor, depth: int) -> Sequence[Piece] | None:
         """Return the pieces of a message; None where nothing changes in it."""
         if depth > DEEPEST:
-            raise DecodeError(f"messages are nested more than {DEEPEST} deep")
+            raise ExcessError(f"its parts are nested more than {DEEPEST} deep")
         if kind is _TENSOR:
             return self.visit(start, end)
         inside = _INSIDE[kind]
         pieces: list[Piece] = []
         done = start
-        for field in _fields(self.data, start, end):
+        for count, field in enumerate(_fields(self.data, start, end)):
+            if count > MOST_FIELDS and kind is not _ATTRIBUTE:
+                raise ExcessError(f"a graph has more than {MOST_FIELDS} parts")
             number, value = field.number, field.value
             if field.wire != _BYTES or number not in inside or not self.holds(value, field.end):
                 continue
@@ -228,7 +248,9 @@ class _Walk:
 def _payload(data: memoryview, start: int, end: int) -> tuple[Payload, set[int]] | None:
     """Find the elements of a tensor in one piece, and the fields that they replace."""
     fields: dict[int, list[Field]] = {}
-    for field in _fields(data, start, end):
+    for count, field in enumerate(_fields(data, start, end)):
+        if count > _MOST_OF_TENSOR:
+            return None  # a list of numbers one by one, which protobuf reads sooner
         fields.setdefault(field.number, []).append(field)
     # A few writers say that the data are not outside.
     where = fields.get(_OF_TENSOR["data_location"], [])

@@ -21,7 +21,7 @@ from wrg_onnx.latency.machine import machine
 from wrg_onnx.latency.measure_table import TableOptions, measure_table
 from wrg_onnx.latency.steps import ChannelSteps
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.tsod.pictures import load_arrays
+from wrg_onnx.tsod.archives import load_arrays
 from wrg_onnx.version import __version__
 
 _FORMAT = 2

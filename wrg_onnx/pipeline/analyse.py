@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,18 +22,29 @@ from wrg_onnx.channels import (
 )
 from wrg_onnx.channels.limits import named_by, names_of
 from wrg_onnx.channels.table import find_rule
-from wrg_onnx.errors import ModelError, UnsupportedOperatorError, UsageError
+from wrg_onnx.errors import (
+    ModelError,
+    UnsupportedOperatorError,
+    UsageError,
+    WrgError,
+    one_line,
+)
 from wrg_onnx.evaluate.cost import Cost, measure_cost
 from wrg_onnx.graph import (
     Array,
     Graph,
     Shape,
+    bind_sizes,
+    checker_problem,
+    draw_feeds,
     fit_to_kernels,
     flatten,
     infer_shapes,
     other_guesses,
+    run_once,
     stored_bytes,
 )
+from wrg_onnx.graph.run_limits import EndlessRunError
 from wrg_onnx.latency import CostTable
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
@@ -123,7 +134,39 @@ def analyse(
         UsageError: If a limit matches nothing.
     """
     graph = fit_to_kernels(read_for(source, options.values))
-    _check_limits(graph, limits or Limits())
+    with _unsound(graph):
+        return _analyse(graph, options, limits or Limits(), strict=strict)
+
+
+@contextmanager
+def _unsound(graph: Graph) -> Iterator[None]:
+    """Say what is wrong with a model that the analysis stumbles over.
+
+    Rules trust nodes to be as their operators have them. Where the checker finds nothing, and ONNX
+    Runtime runs the model, the fault is ours.
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        problem = checker_problem(graph) or _run_problem(graph)
+        if problem is None:
+            raise
+        raise ModelError(f"'{graph.name}': not a sound model: {problem}") from error
+
+
+def _run_problem(graph: Graph) -> str | None:
+    """Run a model once; return why ONNX Runtime does not, in one line."""
+    try:
+        shapes = bind_sizes(graph.inputs)
+        feeds = draw_feeds(graph, shapes, np.random.default_rng(0))
+        run_once(graph, feeds, [value.name for value in graph.outputs])
+    except WrgError as error:
+        return one_line(str(error).removeprefix(f"'{graph.name}': "))
+    return None
+
+
+def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool) -> Model:
+    _check_limits(graph, limits)
     if strict:
         for node in flatten(graph).graph.nodes:
             if find_rule(node) is None:
@@ -156,8 +199,12 @@ def _elsewhere(
 ) -> tuple[dict[str, Shape] | None, dict[str, Shape] | None]:
     """Find other sizes of the inputs, and every tensor's shape there; None where none do."""
     for others in other_guesses(told_inputs(graph), shapes):
-        with suppress(ModelError):  # not all of its open sizes are free
+        try:
             return others, infer_shapes(graph, others, index_bounds(graph))
+        except EndlessRunError:
+            break
+        except ModelError:
+            continue  # not all of its open sizes are free
     return None, None  # every open axis is then held to vary
 
 

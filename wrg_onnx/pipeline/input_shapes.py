@@ -20,6 +20,7 @@ from wrg_onnx.graph import (
     Shape,
     Value,
     bind_sizes,
+    check_run,
     contradictions,
     divide,
     draw_feeds,
@@ -30,6 +31,7 @@ from wrg_onnx.graph import (
     partial_shapes,
     run_once,
 )
+from wrg_onnx.graph.capacity import check_fed
 from wrg_onnx.graph.guess import Role, axis_key, axis_roles
 from wrg_onnx.pipeline.config import DataOptions
 
@@ -66,7 +68,8 @@ def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
         options: Tells sizes and shapes that the file leaves open.
 
     Raises:
-        ModelError: If an input is no tensor, or has no rank; or if no guess runs.
+        ModelError: If an input is no tensor, has no rank, or has more values than memory is set
+            aside for; if no guess runs, or a run does not end.
         UsageError: If an option contradicts the model's inputs.
     """
     for value in graph.inputs:
@@ -77,8 +80,10 @@ def concrete_shapes(graph: Graph, options: DataOptions) -> dict[str, Shape]:
             )
     question = _question(graph, options)
     first = bind_sizes(question.inputs, sizes=question.sizes, given=question.given)
+    check_fed(first, graph.name)
     if not is_guessed(question.inputs, question.given) or _is_plain(question, first):
         return first
+    check_run(graph, first)
     try:
         run = _runner(graph)
     except (MissingPackageError, ModelError):

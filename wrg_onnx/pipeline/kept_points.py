@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from wrg_onnx.calibrate import Cache
-from wrg_onnx.calibrate.cache import NAME_LENGTH, POINT_SUFFIX
+from wrg_onnx.calibrate.cache import MOST_TEXT_BYTES, NAME_LENGTH, POINT_SUFFIX
 from wrg_onnx.calibrate.kept_rows import digest_of
+from wrg_onnx.files import read_ordinary
 from wrg_onnx.graph import Graph, fingerprint
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.pipeline.commands import options_of
@@ -71,7 +72,7 @@ class KeptPoints:
             found = _read(path, key)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             self.problems += (f"'{path}' does not hold the point of a sweep; it is made anew",)
             return None
         if output is not None and not _is_there(output, found):
@@ -108,7 +109,7 @@ def _read(path: Path, key: str) -> SweepCut:
         OSError: If the file cannot be read.
         ValueError: If it holds something else.
     """
-    held = json.loads(path.read_text(encoding="utf-8"))
+    held = json.loads(read_ordinary(path, MOST_TEXT_BYTES))
     if not isinstance(held, dict) or held.get("key") != key:
         raise ValueError("another key")
     return from_plain(SweepCut, held.get("cut"))

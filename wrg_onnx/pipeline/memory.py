@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Graph, flatten, is_bfloat16
+from wrg_onnx.graph.capacity import free_bytes
 
 SESSION_COPIES = 1
 """How often a run holds a model's weights at least where ONNX Runtime computes as deployed: it
@@ -46,25 +45,3 @@ def run_bytes(graph: Graph) -> int:
     forms = flatten(graph).graph.constants.forms.values()
     doubled = sum(form.nbytes for form in forms if is_bfloat16(form.dtype)) if graph.widened else 0
     return doubled + sum(form.nbytes for form in forms)
-
-
-def free_bytes() -> int | None:
-    """Return how much memory a process may still take; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        table = dict(line.split(":", 1) for line in lines if ":" in line)
-        free = int(table["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-    # Of a container the least counts: what the machine has, or what the container may take.
-    try:
-        group = Path("/sys/fs/cgroup")
-        most = int((group / "memory.max").read_text(encoding="ascii"))
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-        stat = {name: int(count) for name, count in (line.split() for line in lines)}
-    except (OSError, ValueError):  # no container, or no limit
-        return free
-    # Pages of files that were read count as used, and go when memory is asked for.
-    used -= max(0, stat.get("file", 0) - stat.get("shmem", 0))
-    return max(0, min(free, most - used))

@@ -17,6 +17,7 @@ from wrg_onnx.calibrate.cache import LAYERS_SUFFIX, LIMIT_VARIABLE, NAME_LENGTH
 from wrg_onnx.calibrate.kept_rows import digest_of
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import UnreadableError
+from wrg_onnx.files import open_ordinary
 from wrg_onnx.graph import Graph, fingerprint
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.progress import Progress, silent
@@ -147,7 +148,7 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     with ExitStack() as held:
         with reading(path):
             # Given a path, NumPy would leave the file open where the archive is broken.
-            archive = np.load(held.enter_context(path.open("rb")), allow_pickle=False)
+            archive = np.load(held.enter_context(open_ordinary(path)), allow_pickle=False)
         # What is packed may unfold to more than the machine holds.
         if not isinstance(archive, np.lib.npyio.NpzFile) or any(
             entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()

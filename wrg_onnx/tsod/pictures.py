@@ -16,10 +16,7 @@ import numpy as np
 from PIL import Image
 
 from wrg_onnx.errors import DataError, UnreadableError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-from typing import TYPE_CHECKING
+from wrg_onnx.files import NOT_ORDINARY, is_special, open_ordinary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,15 +46,23 @@ _UNREADABLE = (
 
 
 def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """List a folder's files of some kinds by name, without hidden ones."""
+    """List a folder's files of some kinds by name, without hidden ones.
+
+    Raises:
+        UnreadableError: If the folder cannot be read, or one of them is a pipe or a device.
+    """
     if not folder.is_dir():
         return []
     with reading(folder):
-        return sorted(
+        found = sorted(
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in suffixes and not file.name.startswith(".")
         )
+        special = next(filter(is_special, found), None)
+        if special is not None:
+            raise UnreadableError(f"cannot read '{special}': {NOT_ORDINARY}")
+        return [file for file in found if file.is_file()]
 
 
 @contextmanager
@@ -68,12 +73,13 @@ def reading(file: Path) -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except _UNREADABLE as error:
-        raise UnreadableError(f"cannot read '{file}': {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise UnreadableError(f"cannot read '{file}': {why}") from error
 
 
 def picture_size(file: Path) -> tuple[int, int]:
     """Return width and height from a file's header, in pixels."""
-    with reading(file), Image.open(file) as picture:
+    with reading(file), open_ordinary(file) as stream, Image.open(stream) as picture:
         return picture.size
 
 
@@ -88,7 +94,7 @@ def decode(file: Path, mode: str) -> NDArray[np.uint8]:
         UnreadableError: If it cannot be read.
         DataError: If it has more than 8 bits a channel.
     """
-    with reading(file), Image.open(file) as picture:
+    with reading(file), open_ordinary(file) as stream, Image.open(stream) as picture:
         if picture.mode.startswith(("I", "F")):
             raise DataError(f"'{file}' has pixels of mode '{picture.mode}': convert it to 8 bits")
         # Pillow warns where a palette's transparency would be lost on the way to RGB.
@@ -102,17 +108,3 @@ def write_png(pixels: NDArray[np.uint8], file: Path) -> None:
     The same pixels give the same bytes as long as Pillow and its zlib are the same.
     """
     Image.fromarray(pixels).save(file, "PNG", optimize=False, compress_level=3)
-
-
-def load_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
-    """Read all arrays of an ``.npz`` file, never a pickled object.
-
-    Raises:
-        UnreadableError: If it cannot be read.
-    """
-    # Given a path, NumPy would leave the file open where the archive is broken.
-    with reading(file), file.open("rb") as stream:
-        archive = np.load(stream, allow_pickle=False)
-        if isinstance(archive, np.lib.npyio.NpzFile):
-            return {name: archive[name] for name in archive.files}
-    raise UnreadableError(f"cannot read '{file}': not an .npz archive")

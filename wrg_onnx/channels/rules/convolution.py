@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from wrg_onnx.channels.answers import Coupling, Freeze, Tie, freeze_axes, tie_rows
+from wrg_onnx.channels.answers import (
+    Coupling,
+    Freeze,
+    ShapeConflictError,
+    Tie,
+    freeze_axes,
+    tie_rows,
+)
 from wrg_onnx.channels.axes import WHOLE_GROUPS, Axes, Call
 from wrg_onnx.channels.heads import heads_in_block
 from wrg_onnx.channels.ids import Alive, IdArray
@@ -34,8 +41,12 @@ def couple_conv(call: Call) -> Coupling:
     Source: https://onnx.ai/onnx/operators/onnx__Conv.html
     """
     w = call.axes(1)
-    groups = call.node.int("group", 1)
+    groups = _groups(call, w.shape[0])
     filters, channels = w.at(0), call.axes(0).at(1)
+    if len(channels) != groups * w.shape[1]:
+        raise ShapeConflictError(
+            f"{groups} groups of {w.shape[1]} channels, of an input that has {len(channels)}"
+        )
     if _loses_groups(call, w.shape[1], groups):
         ties = _tie_groups(channels, filters, groups)
         made = _make_channels(call, filters, ties, None).also(frozen=freeze_axes(w, [1], ""))
@@ -82,7 +93,7 @@ def couple_conv_transpose(call: Call) -> Coupling:
     Source: https://onnx.ai/onnx/operators/onnx__ConvTranspose.html
     """
     w = call.axes(1)
-    groups = call.node.int("group", 1)
+    groups = _groups(call, w.shape[0])
     inputs = w.shape[0] // groups
     ties = [Tie(call.axes(0).at(1), w.at(0))]
     if _loses_groups(call, inputs, groups):
@@ -95,6 +106,14 @@ def couple_conv_transpose(call: Call) -> Coupling:
         ties += tie_rows(w.at(0), groups)
         made = _make_channels(call, np.tile(w.at(1), groups), ties, w.at(0))
     return _tell_form(call, made, inputs, groups)
+
+
+def _groups(call: Call, length: int) -> int:
+    """Return into how many groups the weight's first axis is divided."""
+    groups = call.node.int("group", 1)
+    if groups < 1 or length % groups:
+        raise ShapeConflictError(f"{groups} groups, and a weight of {length} rows")
+    return groups
 
 
 def _loses_groups(call: Call, inputs_per_group: int, groups: int) -> bool:

@@ -120,7 +120,7 @@ def _reduced_axes(call: Call, rank: int) -> tuple[int, ...] | None:
 
 def _reduce(call: Call, axes: tuple[int, ...]) -> Coupling:
     x, shape = call.axes(), call.output_shapes[0]
-    if call.node.int("keepdims", 1):
+    if call.node.int("keepdims", 1) == 1:
         ids = tuple(None if axis in axes else x.ids[axis] for axis in range(x.rank))
     else:
         ids = tuple(x.ids[axis] for axis in range(x.rank) if axis not in axes)

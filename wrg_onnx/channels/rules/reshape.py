@@ -9,6 +9,7 @@ import numpy as np
 
 from wrg_onnx.channels.answers import Coupling, Demand, Freeze, broadcast, freeze_axes, tie_rows
 from wrg_onnx.channels.axes import Axes, Call
+from wrg_onnx.channels.couplings import freeze_whole
 from wrg_onnx.channels.ids import Alive, IdArray
 from wrg_onnx.channels.made_axes import made_axis
 from wrg_onnx.channels.regroup import regroup
@@ -86,6 +87,8 @@ def couple_squeeze(call: Call) -> Coupling:
     """
     x = call.axes()
     axes = _axes(call, x.rank)
+    if axes is None and len(call.inputs) > 1 and call.inputs[1] is not None:
+        return freeze_whole(call, "leaves out axes that are computed at run time")
     if axes is None:
         axes = tuple(axis for axis, size in enumerate(x.shape) if size == 1)
     ids = tuple(i for axis, i in enumerate(x.ids) if axis not in axes)

@@ -73,13 +73,28 @@ def read_cache_folder(cache: AnyPath | bool) -> Path | None:
     """Take a folder, True for the user's cache folder, or False for none.
 
     Raises:
-        UsageError: If it is something else.
+        UsageError: If it is something else, or what is there is no folder.
     """
     if cache is True:
         from wrg_onnx.calibrate import cache_folder
 
         return cache_folder()
-    return None if cache is False else read_path("cache", cache)
+    return None if cache is False else _folder(read_path("cache", cache))
+
+
+def read_optional_folder(name: str, path: AnyPath | None) -> Path | None:
+    """Take the path of a folder, which need not be there, or None.
+
+    Raises:
+        UsageError: If it is something else.
+    """
+    return None if path is None else _folder(read_path(name, path), name)
+
+
+def _folder(path: Path, name: str = "cache") -> Path:
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{name} '{path}' is no folder")
+    return path
 
 
 def read_choice(name: str, kind: type[Kind], value: Kind | str) -> Kind:

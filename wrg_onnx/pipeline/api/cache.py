@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wrg_onnx.pipeline.api.arguments import AnyPath, read_flag, read_optional_path
+from wrg_onnx.pipeline.api.arguments import AnyPath, read_flag, read_optional_folder
 
 if TYPE_CHECKING:
     from wrg_onnx.calibrate import CacheReport
@@ -40,5 +40,5 @@ def cache(*, clear: bool = False, cache: AnyPath | None = None) -> Result[CacheR
     from wrg_onnx.calibrate import Cache, cache_folder, cache_limit
     from wrg_onnx.pipeline.result import Result
 
-    kept = Cache(read_optional_path("cache", cache) or cache_folder(), cache_limit())
+    kept = Cache(read_optional_folder("cache", cache) or cache_folder(), cache_limit())
     return Result(kept.report(kept.clear() if read_flag("clear", clear) else ()))

@@ -1,0 +1,218 @@
+"""What no model says, refused before anything else reads it.
+
+Parsers in C++ believe much of what a message says: how many operands a node has, which attribute is
+a list, where the bytes of a tensor are. So it is held against the schemas of the operators first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, TypeAlias
+
+import onnx
+
+from wrg_onnx.errors import ModelError
+
+LONGEST_NAME = 1 << 16
+"""How many characters a name may have. Those of exporters, which are paths through modules, have a
+few hundred."""
+
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+"""The operators of the standard that run bodies."""
+
+_SHOWN = 60
+
+_REQUIRED = onnx.defs.OpSchema.FormalParameterOption.Single
+
+_Part: TypeAlias = "onnx.GraphProto | onnx.FunctionProto"
+
+
+def screen(model: onnx.ModelProto, name: str) -> None:
+    """Refuse a model that cannot be one.
+
+    Args:
+        model: The message as it was parsed; its large weights may be outside.
+        name: What messages call it.
+
+    Raises:
+        ModelError: If a text is no UTF-8 or longer than ``LONGEST_NAME``; a tensor, an input or an
+            output has no name, or two have the same one; nothing is returned; a node does not have
+            the operands, attributes or bodies that its operator has; or a tensor that nothing here
+            reads has its bytes outside of the file.
+    """
+    if not model.graph.output:
+        raise _refusal(name, "its graph returns nothing")
+    _check_model_texts(model, name)
+    imports = {one.domain: one.version for one in model.opset_import}
+    for part in _graphs(model.graph):
+        _check_names(part, name)
+        _check_nodes(part, imports, name)
+    for function in model.functions:
+        own = {**imports, **{one.domain: one.version for one in function.opset_import}}
+        _check_texts((function.domain, function.name, *function.input, *function.output), name)
+        _check_nodes(function, own, name)
+        for node in function.node:
+            for part in _bodies(node):
+                for inner in _graphs(part):
+                    _check_names(inner, name)
+                    _check_nodes(inner, own, name)
+    for info in model.training_info:
+        for part in (info.initialization, info.algorithm):
+            if any(map(_is_outside, part.initializer)):
+                raise _refusal(name, "what it is trained with has its bytes outside of the file")
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and the bodies in it."""
+    found = [graph]
+    for part in found:  # grows while it is walked
+        for node in part.node:
+            found += _bodies(node)
+    yield from found
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+
+
+def _check_model_texts(model: onnx.ModelProto, name: str) -> None:
+    texts = [model.producer_name, model.producer_version, model.domain]
+    texts += [one.domain for one in model.opset_import]
+    texts += [entry.key for entry in model.metadata_props]
+    _check_texts(texts, name)
+    # What a file notes may be long.
+    _check_texts([entry.value for entry in model.metadata_props], name, longest=None)
+
+
+def _check_texts(texts: Iterable[Any], name: str, longest: int | None = LONGEST_NAME) -> None:
+    """Refuse texts that protobuf hands out as bytes, because they are none, and endless names."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise ModelError(f"'{name}': not an ONNX model (a name in it is no UTF-8)")
+        if longest is not None and len(text) > longest:
+            raise _refusal(
+                name,
+                f"the name {_cut(text)} has {len(text)} characters, and {longest} are the most",
+            )
+
+
+def _check_names(part: onnx.GraphProto, name: str) -> None:
+    """Look at the names of a graph's tensors; those of its nodes' are looked at with them."""
+    weights = [tensor.name for tensor in part.initializer]
+    weights += [tensor.values.name for tensor in part.sparse_initializer]
+    inputs = [info.name for info in part.input]
+    outputs = [info.name for info in part.output]
+    infos = (*part.input, *part.output, *part.value_info)
+    dims = {dim.dim_param for info in infos for dim in info.type.tensor_type.shape.dim}
+    known = [info.name for info in part.value_info]
+    _check_texts((part.name, *weights, *inputs, *outputs, *known, *dims), name)
+    for kind, names in (("weight", weights), ("input", inputs), ("output", outputs)):
+        if "" in names:
+            raise _refusal(name, f"a {kind} of its graph has no name")
+        if len(set(names)) < len(names) and kind != "output":
+            twice, _ = Counter(names).most_common(1)[0]
+            raise _refusal(name, f"two {kind}s are called {_cut(twice)}")
+    for tensor in part.initializer:
+        _check_texts(
+            (t for e in tensor.external_data for t in (e.key, e.value)), name, longest=None
+        )
+
+
+def _fits(tensor: onnx.TensorProto, declared: onnx.TypeProto.Tensor) -> bool:
+    """Tell whether a weight is what the file declares it as; an open size may be any."""
+    if declared.elem_type and declared.elem_type != tensor.data_type:
+        return False
+    if not declared.HasField("shape"):
+        return True
+    sizes = [d.dim_value if d.HasField("dim_value") else None for d in declared.shape.dim]
+    pairs = zip(tensor.dims, sizes, strict=False)
+    return len(sizes) == len(tensor.dims) and all(b is None or b <= 0 or a == b for a, b in pairs)
+
+
+def _check_nodes(part: _Part, imports: dict[str, int], name: str) -> None:
+    for node in part.node:
+        _check_texts((node.op_type, node.domain, node.name, *node.input, *node.output), name)
+        schema = _schema(node.op_type, node.domain, imports.get(node.domain, 0))
+        if schema is not None:
+            _check_form(node, schema, name)
+        for attribute in node.attribute:
+            _check_attribute(node, attribute, schema, name)
+
+
+@cache
+def _schema(op: str, domain: str, version: int) -> Any:
+    """Return what the standard says of an operator; None for those of others."""
+    # Like ONNX Runtime we run operators that a version lacks, and versions that onnx does not know.
+    known = version > 0 and onnx.defs.has(op, version, domain)
+    return onnx.defs.get_schema(op, version, domain) if known else None
+
+
+def _check_form(node: onnx.NodeProto, schema: Any, name: str) -> None:
+    # A Constant that makes nothing is none; a few files have it.
+    least_outputs = 0 if node.op_type == "Constant" else schema.min_output
+    counts = (
+        ("inputs", len(node.input), schema.min_input, schema.max_input),
+        ("outputs", len(node.output), least_outputs, schema.max_output),
+    )
+    for what, count, least, most in counts:
+        if not least <= count <= most:
+            asked = f"{least} or more" if count < least else f"at most {most}"
+            raise _refusal(name, f"{_named(node)} has {count} {what}, and takes {asked}")
+    needed = zip(node.input, schema.inputs, strict=False)
+    if any(not given and formal.option == _REQUIRED for given, formal in needed):
+        raise _refusal(name, f"{_named(node)} lacks an input that it must have")
+    held = {attribute.name for attribute in node.attribute}
+    lacking = [key for key, one in schema.attributes.items() if one.required and key not in held]
+    if lacking:
+        raise _refusal(name, f"{_named(node)} lacks the attribute {_cut(lacking[0])}")
+
+
+def _check_attribute(
+    node: onnx.NodeProto, attribute: onnx.AttributeProto, schema: Any, name: str
+) -> None:
+    _check_texts((attribute.name, attribute.ref_attr_name), name)
+    where = f"attribute {_cut(attribute.name)} of {_named(node)}"
+    kind = attribute.type
+    if kind not in _KINDS:
+        raise _refusal(name, f"{where} is of the unknown type {kind}")
+    known = None if schema is None else schema.attributes.get(attribute.name)
+    if kind and known is not None and int(known.type.value) != kind:
+        raise _refusal(
+            name, f"{where} is of the type {_KINDS[kind]}, and must be {known.type.name}"
+        )
+    if attribute.HasField("g"):
+        if kind and kind != onnx.AttributeProto.GRAPH:
+            raise _refusal(name, f"{where} holds a graph, and is none")
+        if not node.domain and node.op_type not in CONTROL_FLOW:
+            raise _refusal(name, f"{where} is a graph, and {node.op_type} runs none")
+        given = {tensor.name for tensor in attribute.g.initializer}
+        both = sorted(given.intersection(info.name for info in attribute.g.input))
+        if both:
+            raise _refusal(name, f"{where} is fed {_cut(both[0])}, which it holds, too")
+    others = [*attribute.tensors]
+    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+        others += (sparse.values, sparse.indices)
+    if attribute.graphs or any(map(_is_outside, others)):
+        raise _refusal(name, f"{where} holds what nothing here reads")
+
+
+_KINDS = {number: kind for kind, number in onnx.AttributeProto.AttributeType.items()}
+
+
+def _is_outside(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
+
+
+def _named(node: onnx.NodeProto) -> str:
+    return f"{_cut(node.op_type, quoted=False)} {_cut(node.name or next(iter(node.output), ''))}"
+
+
+def _cut(text: str, *, quoted: bool = True) -> str:
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"'{shown}'" if quoted else shown
+
+
+def _refusal(name: str, why: str) -> ModelError:
+    return ModelError(f"'{name}': not a sound model: {why}")
