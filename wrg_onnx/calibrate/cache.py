@@ -11,18 +11,17 @@ import json
 import os
 import re
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from wrg_onnx.calibrate.kept_arrays import write_arrays
 from wrg_onnx.errors import OutputError, UnreadableError, UsageError
-from wrg_onnx.files import read_ordinary, renamed
+from wrg_onnx.files import read_ordinary, remove_leftovers, renamed
 from wrg_onnx.tsod.archives import ArrayForm, open_archive
 
 LIMIT_BYTES = 2 * 2**30
@@ -160,11 +159,9 @@ class Cache:
             OSError: If it cannot be written, or a file cannot be removed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path) as part, zipfile.ZipFile(part, "w") as archive:
-            for name, array in chain([("key", np.array(key))], arrays):
-                # As `np.savez` writes it, which wants all arrays at once.
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                    np.save(stream, array, allow_pickle=False)
+        # Kept arrays are sealed: after a loss of power they are measured anew at worst.
+        with renamed(path, lasting=False) as part:
+            write_arrays(part, key, arrays)
         self.touch(path)
         self.shrink(key)
 
@@ -180,7 +177,7 @@ class Cache:
             OSError: If it cannot be written, or a file cannot be removed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path) as part:
+        with renamed(path, lasting=False) as part:
             part.write_text(text, encoding="utf-8")
         self.touch(path)
         self.shrink(key)
@@ -214,7 +211,7 @@ class Cache:
                 size -= file.size
 
     def clear(self) -> tuple[KeptFile, ...]:
-        """Remove the files that are ours, and nothing else.
+        """Remove the files that are ours, and what killed runs left of them; nothing else.
 
         Returns:
             What was removed.
@@ -222,6 +219,7 @@ class Cache:
         Raises:
             OutputError: If a file cannot be removed.
         """
+        remove_leftovers(self.folder)
         found = self.files()
         for file in found:
             try:

@@ -1,0 +1,35 @@
+"""Input files that are ordinary ones; outputs that appear whole or not at all."""
+
+from wrg_onnx.files.check import check_output
+from wrg_onnx.files.exchange import exchange
+from wrg_onnx.files.held import remove_leftovers
+from wrg_onnx.files.kept import read_kept
+from wrg_onnx.files.ordinary import (
+    NOT_ORDINARY,
+    is_special,
+    open_descriptor,
+    open_ordinary,
+    read_ordinary,
+)
+from wrg_onnx.files.parts import flush_folder, old_beside, part_folder, remove_old, renamed
+from wrg_onnx.files.room import check_room
+from wrg_onnx.files.scratch import scratch_folder
+
+__all__ = [
+    "NOT_ORDINARY",
+    "check_output",
+    "check_room",
+    "exchange",
+    "flush_folder",
+    "is_special",
+    "old_beside",
+    "open_descriptor",
+    "open_ordinary",
+    "part_folder",
+    "read_kept",
+    "read_ordinary",
+    "remove_leftovers",
+    "remove_old",
+    "renamed",
+    "scratch_folder",
+]
