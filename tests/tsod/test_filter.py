@@ -249,6 +249,7 @@ def test_links_that_lead_elsewhere_are_followed(make_data, tmp_path):
 def test_the_sheet_never_lies_in_the_data_set(make_data, tmp_path, place):
     root = make_data()
     (root / "images" / "n0.jpg").rename(root / "images" / "n0.png")
+    (tmp_path / "elsewhere.png").touch()
     (root / "link.png").symlink_to(tmp_path / "elsewhere.png")
     (tmp_path / "way").symlink_to(root)
     before = contents(tmp_path)

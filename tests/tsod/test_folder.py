@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from wrg_onnx.errors import OutputError, UsageError
+from wrg_onnx.files import exchange
+from wrg_onnx.tsod import folder
 from wrg_onnx.tsod.folder import check_folder, check_sheet, whole_folder
 
 
@@ -35,11 +37,28 @@ def test_the_folder_has_the_rights_of_any_new_one(tmp_path):
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_an_old_folder_gives_way_at_the_end(tmp_path):
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_an_old_folder_gives_way_at_the_end(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr(folder, "exchange", lambda *_: False)
     fill(tmp_path / "out", "old")
     fill(tmp_path / "out", "new")
     assert (tmp_path / "out" / "index.csv").read_text(encoding="utf-8") == "new"
     assert names(tmp_path) == ["out"]
+
+
+def test_at_no_moment_is_there_no_folder_where_the_system_lets_two_change_places(
+    tmp_path, monkeypatch
+):
+    fill(tmp_path / "out", "old")
+    (tmp_path / "other").mkdir()
+    if not exchange(tmp_path / "out", tmp_path / "other"):
+        pytest.skip("this file system does not let folders change places")
+    exchange(tmp_path / "out", tmp_path / "other")
+    monkeypatch.setattr(Path, "rename", None)  # it is not moved away first
+    fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "index.csv").read_text(encoding="utf-8") == "new"
+    assert sorted(names(tmp_path)) == ["other", "out"]
 
 
 def test_where_a_link_leads_is_replaced_and_the_link_stays(tmp_path):
@@ -60,6 +79,7 @@ def test_an_old_folder_stays_if_the_new_one_cannot_take_its_place(tmp_path, monk
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(folder, "exchange", lambda *_: False)  # as on a system that has none
     with pytest.raises(OutputError, match="cannot be written: Operation not permitted"):
         fill(tmp_path / "out", "new")
     assert (tmp_path / "out" / "index.csv").read_text(encoding="utf-8") == "old"

@@ -8,7 +8,6 @@ activations uint8, since the range of most begins at zero behind a Relu.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from wrg_onnx.deploy.check import check_converted
 from wrg_onnx.deploy.converted import Converted, Left
 from wrg_onnx.deploy.message import converting, message_of, read_answer
 from wrg_onnx.errors import ModelError, one_line
+from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import Array, Graph, element_types, flatten
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.progress import Progress, silent
@@ -64,10 +64,10 @@ def to_int8(graph: Graph, data: DataSet, *, progress: Progress = silent) -> Conv
 
     operators = frozenset(QLinearOpsRegistry)
     with (
-        tempfile.TemporaryDirectory(prefix="wrg-onnx-") as folder,
+        scratch_folder() as folder,
         converting(graph, Precision.INT8),
     ):
-        plain, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        plain, target = folder / "float32.onnx", folder / "int8.onnx"
         onnx.save(message_of(graph, Precision.INT8), plain)
         size = plain.stat().st_size
         quantization.quantize_static(

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import inspect
 import logging
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +35,8 @@ from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.export.parity import compare_outputs, random_sample, run_module
 from wrg_onnx.export.state_dict import load_weights
 from wrg_onnx.export.warned import told_warnings
-from wrg_onnx.files import check_output
+from wrg_onnx.files import check_output, part_folder
+from wrg_onnx.graph.pair import take_places
 from wrg_onnx.graph.save import ONE_FILE_BYTES
 from wrg_onnx.graph.session import runtime
 
@@ -138,19 +138,18 @@ def export_module(
         with (
             _inference(module),
             told_warnings() as warned,
-            tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+            part_folder(output) as folder,
         ):
             # The final name inside a temporary folder: external data is found by its file's name.
-            part = Path(folder, output.name)
+            part = folder / output.name
             runs = run_module(module, options.shapes, _batches(options))
             _write(module, part, options)
             opset = _finish(part, options)
             difference = compare_outputs(part, runs, _advice(options))
-            files = sorted(Path(folder).iterdir(), reverse=True)  # the weights come first
+            files = sorted(folder.iterdir())
             for file in files:
                 check_output(output.with_name(file.name), force=force)
-            for file in files:
-                file.replace(output.with_name(file.name))
+            take_places(files, output)
     except OSError as error:
         raise OutputError(f"'{output}': cannot be written: {error.strerror or error}") from error
     parameters = sum(p.numel() for p in module.parameters())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from wrg_onnx.choices import Provider
 from wrg_onnx.errors import DataError
+from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph.message import without_weights
 from wrg_onnx.graph.model import Array, Graph
 from wrg_onnx.graph.session import Session, start_session
@@ -91,10 +91,10 @@ def profiled_session(graph: Graph, provider: Provider) -> Iterator[ProfiledSessi
         node.name = next((name for name in node.output if name), node.name)
     weights = {name: graph.constants.entries[name] for name in absent}
     outputs = tuple(value.name for value in graph.outputs)
-    with tempfile.TemporaryDirectory(prefix="wrg-onnx-") as folder:
+    with scratch_folder() as folder:
         session = start_session(
             model, weights, outputs, graph.name, provider=provider, widened=graph.widened,
-            profile=Path(folder) / "profile",
+            profile=folder / "profile",
         )  # fmt: skip
         yield ProfiledSession(session)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 
 from wrg_onnx.errors import OutputError, UsageError
-from wrg_onnx.files import check_output, renamed
+from wrg_onnx.files import check_output, remove_old, renamed
 from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.message import payload, to_write
 from wrg_onnx.graph.model import Graph
+from wrg_onnx.graph.pair import renamed_pair
 from wrg_onnx.graph.records import Source, as_array, tensors
 from wrg_onnx.graph.weights import Entry, blocks
 from wrg_onnx.graph.wire import key_of, put_payloads
@@ -69,7 +70,14 @@ def check_sources(graph: Graph, path: Path, *, external_data: bool) -> None:
             raise OutputError(f"'{target}' holds weights of the model: name another output")
 
 
-def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool = False) -> int:
+def save(
+    graph: Graph,
+    path: Path,
+    *,
+    external_data: bool = False,
+    force: bool = False,
+    ready: Callable[[Path], None] = lambda _: None,
+) -> int:
     """Write a graph as an ONNX file, after the checker with full shape inference passed.
 
     Weights are read, or made, one after another as they are written. The file is written under a
@@ -81,6 +89,7 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
         external_data: Whether weights go to ``NAME.data`` beside the file although they fit into
             it.
         force: Whether an existing file may be replaced.
+        ready: Told the temporary path of the model, once it is whole and before it takes its place.
 
     Returns:
         The size of the model's files in bytes, its weights included.
@@ -108,11 +117,14 @@ def save(graph: Graph, path: Path, *, external_data: bool = False, force: bool =
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if outside:
-            return _save_both(source, path, model, inside, outside)
+            return _save_both(source, path, model, outside, ready)
         with renamed(path) as part:
-            return _write_model(part, model, inside, source)
+            size = _write_model(part, model, inside, source)
+            ready(part)
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
+    remove_old(data_path(path))
+    return size
 
 
 def file_bytes(graph: Graph, *, external_data: bool = False) -> int:
@@ -144,15 +156,15 @@ def _save_both(
     source: Source,
     path: Path,
     model: onnx.ModelProto,
-    inside: dict[str, int],
     outside: list[onnx.TensorProto],
+    ready: Callable[[Path], None],
 ) -> int:
-    # The weights take their place first: a model file that is there is complete.
-    with renamed(path) as part, renamed(data_path(path)) as data_part:
-        for tensor in outside:
-            inside.pop(key_of(tensor) or "", None)
-        size = _write_data(data_part, outside, source.weights, data_path(path).name)
-        return size + _write_model(part, model, inside, source)
+    data = data_path(path)
+    with renamed_pair(path, data) as (part, data_part):
+        size = _write_data(data_part, outside, source.weights, data.name)
+        size += _write_model(part, model, {}, source)
+        ready(part)
+    return size
 
 
 def _write_model(

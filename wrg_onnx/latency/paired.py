@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from wrg_onnx.choices import Provider
+from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import Array, Graph, save
 from wrg_onnx.latency.fresh import (
     Start,
@@ -65,8 +64,7 @@ def paired_latency(
     """
     place = find_places(provider.value)[-1]  # of the CPU and CUDA the latter
     shapes = {name: array.shape for name, array in feeds.items()}
-    with tempfile.TemporaryDirectory(prefix="wrg-onnx-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         write_feeds(folder / "feeds.npz", feeds)
         threads = check_threads(None)
         tasks: list[Task] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from google.protobuf.message import EncodeError
 
 from wrg_onnx.channels import node_macs, random_feeds
 from wrg_onnx.errors import ModelError, UsageError
+from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
 from wrg_onnx.latency import Ratio, compare_medians, find_noise
 from wrg_onnx.latency.fresh import (
@@ -82,15 +82,15 @@ def bench(
             f"profile is for provider {PROFILED}: on {config.provider} ONNX Runtime's profiler "
             "does not tell what each layer takes"
         )
-    with tempfile.TemporaryDirectory(prefix="wrg-onnx-bench-") as name:
-        models = _read(sources, options, Path(name))
+    with scratch_folder() as folder:
+        models = _read(sources, options, folder)
         first = models[0].graph
         shapes = concrete_shapes(first, options)
         batches = [*batches_of(first.inputs, shapes, options.shapes, config.batches)]
         reports = []
         for place in places:
             for batch in batches:
-                bench_one = _Bench(models, place, threads, batch, config, Path(name))
+                bench_one = _Bench(models, place, threads, batch, config, folder)
                 reports.append(bench_one.report())
     return Result(BenchReports(tuple(reports)))
 
@@ -185,8 +185,8 @@ class _Bench:
         self, tasks: Sequence[Task], rng: np.random.Generator
     ) -> Iterator[tuple[str, SideBySide]]:
         """Yield each model but the first beside that; a single one by itself."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as name:
-            found = profile_models(tasks, Path(name), self.config.timing, rng)
+        with scratch_folder() as folder:
+            found = profile_models(tasks, folder, self.config.timing, rng)
         files = {model.label: _anatomy(model.graph, self.batch.shapes) for model in self.models}
         first, *others = found
         if not others:

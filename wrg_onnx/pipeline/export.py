@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from wrg_onnx.errors import UsageError, needs_torch
 from wrg_onnx.export.options import ExportOptions
+from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import load
 from wrg_onnx.pipeline.result import ModelResult
 from wrg_onnx.report.records import ExportReport
@@ -42,9 +42,9 @@ def export(
     """
     if output is None:
         # torch writes a file in any case.
-        with tempfile.TemporaryDirectory(prefix="wrg-onnx-") as folder:
-            report = _write(factory, Path(folder, "model.onnx"), options, weights, force=force)
-            return ModelResult(replace(report, output=None), load(Path(folder, "model.onnx")))
+        with scratch_folder() as folder:
+            report = _write(factory, folder / "model.onnx", options, weights, force=force)
+            return ModelResult(replace(report, output=None), load(folder / "model.onnx"))
     return ModelResult(_write(factory, output, options, weights, force=force), output)
 
 

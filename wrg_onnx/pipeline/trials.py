@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.evaluate.judge import Judgement, judge_images
 from wrg_onnx.evaluate.reference import Reference
+from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import open_session, resolve_provider
 from wrg_onnx.pipeline.aim import Aim
 from wrg_onnx.pipeline.attempts import Attempts
@@ -32,8 +31,8 @@ def with_cache(config: PruneConfig) -> Iterator[PruneConfig]:
     if config.cache is not None:
         yield config
         return
-    with TemporaryDirectory(prefix="wrg-onnx-") as folder:
-        yield replace(config, cache=Path(folder))
+    with scratch_folder() as folder:
+        yield replace(config, cache=folder)
 
 
 class Trials:

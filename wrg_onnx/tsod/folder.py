@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wrg_onnx.errors import OutputError, UsageError
-from wrg_onnx.files import check_output, renamed
+from wrg_onnx.files import check_output, exchange, part_folder, renamed
 from wrg_onnx.progress import Progress
 from wrg_onnx.tsod.sheet import Tile, write_sheet
 
@@ -87,7 +87,7 @@ def check_sheet(sheet: Path | None, output: Path, *, force: bool) -> None:
         raise UsageError(f"sheet '{sheet}' lies in the output; without --sheet, {SHEET} does")
     if sheet.exists() and not sheet.is_dir() and not force:
         raise OutputError(f"'{sheet}' exists; --force replaces it, --sheet names another file")
-    check_output(sheet, force=True)
+    check_output(sheet, force=True, option="--sheet")
 
 
 def check_apart(output: Path, sheet: Path | None, sources: Iterable[Path]) -> None:
@@ -131,8 +131,7 @@ def whole_folder(path: Path, sheet: Path | None) -> Iterator[tuple[Path, Path]]:
     try:
         target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-        try:
+        with part_folder(target) as part:
             for name in (IMAGES, MASKS):
                 (part / name).mkdir()
             if sheet is None:
@@ -142,19 +141,16 @@ def whole_folder(path: Path, sheet: Path | None) -> Iterator[tuple[Path, Path]]:
                 with renamed(sheet) as sheet_part:
                     yield part, sheet_part
             _take_place(part, target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror or error}") from error
 
 
 def _take_place(part: Path, target: Path) -> None:
     """Move a finished folder to where another may be, which goes last."""
-    umask = os.umask(0)
-    os.umask(umask)
-    part.chmod(0o777 & ~umask)
     if not target.exists():
         part.rename(target)
+        return
+    if exchange(part, target):  # what was there goes with the temporary folder
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
     try:
