@@ -11,18 +11,17 @@ import json
 import os
 import re
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from wrg_onnx.calibrate.kept_arrays import write_arrays
 from wrg_onnx.errors import OutputError, UnreadableError, UsageError
-from wrg_onnx.files import renamed
+from wrg_onnx.files import read_kept, remove_leftovers, renamed
 from wrg_onnx.tsod.pictures import reading
 
 LIMIT_BYTES = 2 * 2**30
@@ -155,11 +154,9 @@ class Cache:
             OSError: If it cannot be written, or a file cannot be removed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path) as part, zipfile.ZipFile(part, "w") as archive:
-            for name, array in chain([("key", np.array(key))], arrays):
-                # As `np.savez` writes it, which wants all arrays at once.
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                    np.save(stream, array, allow_pickle=False)
+        # Kept arrays are sealed: after a loss of power they are measured anew at worst.
+        with renamed(path, lasting=False) as part:
+            write_arrays(part, key, arrays)
         self.touch(path)
         self.shrink(key)
 
@@ -175,7 +172,7 @@ class Cache:
             OSError: If it cannot be written, or a file cannot be removed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path) as part:
+        with renamed(path, lasting=False) as part:
             part.write_text(text, encoding="utf-8")
         self.touch(path)
         self.shrink(key)
@@ -209,7 +206,7 @@ class Cache:
                 size -= file.size
 
     def clear(self) -> tuple[KeptFile, ...]:
-        """Remove the files that are ours, and nothing else.
+        """Remove the files that are ours, and what killed runs left of them; nothing else.
 
         Returns:
             What was removed.
@@ -217,6 +214,7 @@ class Cache:
         Raises:
             OutputError: If a file cannot be removed.
         """
+        remove_leftovers(self.folder)
         found = self.files()
         for file in found:
             try:
@@ -263,7 +261,7 @@ def _key_of_text(path: Path) -> str:
     """Return the key of a file of text; nothing if it is broken, gone, or none of ours."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ""
     return str(held.get("key", "")) if isinstance(held, dict) else ""
 
@@ -272,7 +270,7 @@ def _key_of_archive(path: Path) -> str:
     """Return the key of an archive; nothing if it is broken, gone, or none of ours."""
     try:
         # Given a path, NumPy would leave the file open where the archive is broken.
-        with reading(path), path.open("rb") as stream:
+        with reading(path), read_kept(path) as stream:
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile) or "key" not in archive.files:
                 return ""

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.calibrate.cache import NAME_LENGTH, Cache
+from wrg_onnx.calibrate.kept_arrays import KeptArrays, UnsoundError, opened
 from wrg_onnx.calibrate.measurements import Row
 from wrg_onnx.data.dataset import Sample
-from wrg_onnx.errors import DataError
+from wrg_onnx.errors import UnreadableError
 from wrg_onnx.factors import Factor
-from wrg_onnx.tsod.pictures import load_arrays
 
 FLUSH_SECONDS = 10.0
 """How much work a run that is killed may lose."""
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Store:
@@ -90,40 +91,47 @@ class Store:
         try:
             self._cache.write(self.path, self._key, arrays.items())
         except OSError as error:
-            self.problem = f"cannot keep statistics in '{self.path}': {error.strerror}"
+            self._tell(f"cannot keep statistics in '{self.path}': {error.strerror}")
 
     def _read(self, path: Path) -> None:
         try:
-            arrays = load_arrays(path)
-        except DataError as error:
-            if path.exists():  # another run may have removed it since it was listed
-                self.problem = f"{error}; the statistics are taken anew"
+            with opened(path, self._key) as archive:
+                found = self._rows_of(archive)
+        except UnreadableError as error:
+            if os.path.lexists(path):  # another run may have removed it since it was listed
+                self._tell(f"{error}; the statistics are taken anew")
             return
-        if not self._is_ours(arrays):
-            self.problem = f"'{path}' does not hold statistics of this model; they are taken anew"
+        except UnsoundError:
+            self._tell(f"'{path}' does not hold statistics of this model; they are taken anew")
             return
         self._cache.touch(path)
-        for number, digest in enumerate(arrays["images"]):
-            self._rows[str(digest)] = {
-                factor: np.array(arrays[array][number]) for factor, array in self._arrays.items()
-            }
+        self._rows |= found
 
-    def _is_ours(self, arrays: Mapping[str, NDArray[np.generic]]) -> bool:
-        if set(arrays) != {"key", "images", *self._arrays.values()}:
-            return False
-        key, images = arrays["key"], arrays["images"]
-        if key.shape != () or str(key) != self._key or images.ndim != 1 or images.dtype.kind != "U":
-            return False
-        return all(
-            self._is_sound(arrays[array], factor, len(images))
-            for factor, array in self._arrays.items()
-        )
+    def _rows_of(self, archive: KeptArrays) -> dict[str, Row]:
+        """Return what an archive holds, by image.
 
-    def _is_sound(self, rows: NDArray[np.generic], factor: Factor, images: int) -> bool:
-        if rows.dtype != np.float64 or rows.shape != (images, self._channels):
-            return False
-        values = rows.astype(np.float64, copy=False)
-        return bool(((values >= 0) & (values <= factor.most)).all())
+        Raises:
+            UnreadableError: If it is broken.
+            UnsoundError: If it holds something else.
+        """
+        images = archive.texts("images", (None,))
+        if len(set(images)) != len(images):
+            raise UnsoundError
+        values = {}
+        for factor, array in self._arrays.items():
+            rows = archive.take(array, "<f8", (len(images), self._channels)).astype(np.float64)
+            if not ((rows >= 0) & (rows <= factor.most)).all():
+                raise UnsoundError
+            values[factor] = rows
+        return {
+            image: {factor: np.array(rows[number]) for factor, rows in values.items()}
+            for number, image in enumerate(images)
+        }
+
+    def _tell(self, problem: str) -> None:
+        """Note a problem beside those of other files."""
+        if problem not in self.problem:
+            self.problem += f"; {problem}" if self.problem else problem
 
 
 def digest_of(sample: Sample) -> str:

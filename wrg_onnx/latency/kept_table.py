@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.cache import LATENCY_SUFFIX, NAME_LENGTH
+from wrg_onnx.calibrate.kept_arrays import KeptArrays, UnsoundError, opened
 from wrg_onnx.channels import Units
 from wrg_onnx.errors import UnreadableError
 from wrg_onnx.graph import Graph, Shape, digest
@@ -21,10 +23,9 @@ from wrg_onnx.latency.machine import machine
 from wrg_onnx.latency.measure_table import TableOptions, measure_table
 from wrg_onnx.latency.steps import ChannelSteps
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.tsod.pictures import load_arrays
 from wrg_onnx.version import __version__
 
-_FORMAT = 2
+_FORMAT = 3
 
 _FACTS = 6
 """How many numbers a table has beside its rates."""
@@ -80,23 +81,25 @@ def find_or_measure_table(  # noqa: PLR0913 - those of the measurement, and wher
     key = _key(layers, shapes, steps, options)
     path = cache.folder / f"{key[:NAME_LENGTH]}{LATENCY_SUFFIX}"
     problem = ""
-    if path.exists():
-        try:
-            table = _from_arrays(load_arrays(path), key, layers, steps)
-        except UnreadableError as error:
+    try:
+        with opened(path, key) as archive:
+            table = _from_arrays(archive, layers, steps, options)
+    except UnreadableError as error:
+        if os.path.lexists(path):
             problem = f"{error}; the cost table is measured anew"
-        else:
-            if table is not None:
-                cache.touch(path)
-                return Found(table, kept=True)
-            problem = f"'{path}' holds no cost table of this model; it is measured anew"
+    except UnsoundError:
+        problem = f"'{path}' holds no cost table of this model; it is measured anew"
+    else:
+        cache.touch(path)
+        return Found(table, kept=True)
     table = measure_table(graph, units, shapes, steps, options, progress=progress)
     if table.is_noisy:
         return Found(table, problem=problem)  # another run may find the machine quiet
     try:
         cache.write(path, key, _to_arrays(table, layers))
     except OSError as error:
-        problem = f"cannot keep the cost table in '{path}': {error.strerror}"
+        failed = f"cannot keep the cost table in '{path}': {error.strerror}"
+        problem = "; ".join(filter(None, (problem, failed)))
     return Found(table, problem=problem)
 
 
@@ -125,26 +128,28 @@ def _to_arrays(table: CostTable, layers: TimedLayers) -> Iterator[tuple[str, NDA
 
 
 def _from_arrays(
-    arrays: Mapping[str, NDArray[np.generic]], key: str, layers: TimedLayers, steps: ChannelSteps
-) -> CostTable | None:
-    """Read a table; None if it is none of this model."""
+    archive: KeptArrays, layers: TimedLayers, steps: ChannelSteps, options: TableOptions
+) -> CostTable:
+    """Read a table.
+
+    Raises:
+        UnreadableError: If it is broken.
+        UnsoundError: If it is none of this model, or none that would have been kept.
+    """
     sizes = [len(layer.features) for layer in layers.layers]
-    if set(arrays) != {"key", "rates", "facts"} or str(arrays["key"]) != key:
-        return None
-    expected = {"rates": sum(sizes), "facts": _FACTS}
-    for name, size in expected.items():
-        if arrays[name].dtype != np.float64 or arrays[name].shape != (size,):
-            return None
-    rates, facts = (arrays[name].astype(np.float64) for name in expected)
-    for array in (rates, facts):
-        if not (np.isfinite(array) & (array >= 0)).all():
-            return None
+    rates = archive.take("rates", "<f8", (sum(sizes),)).astype(np.float64)
+    facts = archive.take("facts", "<f8", (_FACTS,)).astype(np.float64)
+    if (rates < 0).any() or (facts < 0).any():
+        raise UnsoundError
     bounds = np.cumsum([0, *sizes])
     by_layer = {
         layer.name: np.asarray(rates[a:b], np.float64)
         for layer, (a, b) in zip(layers.layers, pairwise(bounds), strict=True)
     }
     constant, whole, spread, error, widths, seconds = map(float, facts)
-    if whole <= 0:
-        return None
-    return CostTable(steps, by_layer, constant, whole, spread, error, round(widths), seconds)
+    if whole <= 0 or widths not in range(1, options.most + 1):
+        raise UnsoundError
+    table = CostTable(steps, by_layer, constant, whole, spread, error, round(widths), seconds)
+    if table.is_noisy:
+        raise UnsoundError
+    return table

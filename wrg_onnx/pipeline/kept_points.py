@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.cache import NAME_LENGTH, POINT_SUFFIX
+from wrg_onnx.calibrate.kept_arrays import UnsoundError
 from wrg_onnx.calibrate.kept_rows import digest_of
+from wrg_onnx.files import read_kept
 from wrg_onnx.graph import Graph, fingerprint
+from wrg_onnx.graph.save import data_path
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.pipeline.commands import options_of
 from wrg_onnx.pipeline.config import PruneConfig
@@ -23,14 +29,21 @@ from wrg_onnx.report.from_plain import from_plain
 from wrg_onnx.report.sweep import SweepCut
 from wrg_onnx.version import __version__
 
-_FORMAT = 1
+_FORMAT = 2
+
+_MOST_BYTES = 2**22
+"""A point takes some kilobytes; what is larger is none, and is not read."""
+
+_BROKEN = (ValueError, RecursionError, OverflowError, UnsoundError)
+"""What reading a damaged point raises."""
 
 
 class KeptPoints:
     """What was found of points before, each in a file of its own.
 
     A point is known again by the model, all samples, all options of its cut, the metric, versions,
-    and the machine, whose latency it holds.
+    and the machine, whose latency it holds. It is taken only as it was written, and where its model
+    was written, only while that is there as it was.
 
     Args:
         cache: The folder; None keeps nothing.
@@ -62,22 +75,54 @@ class KeptPoints:
             output: The file that must hold its model; None for no file.
 
         Returns:
-            What became of it; None if it was not made, or its file is not there any more.
+            What became of it; None if it was not made, or its file is not there as it was.
         """
         if self._cache is None:
             return None
         path, key = self._place(config, output)
         try:
-            found = _read(path, key)
+            found, model = _read(path, key)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except OSError as error:
+            why = error.strerror or str(error)
+            self.problems += (
+                f"'{path}' does not hold the point of a sweep ({why}); it is made anew",
+            )
+            return None
+        except _BROKEN:
             self.problems += (f"'{path}' does not hold the point of a sweep; it is made anew",)
             return None
-        if output is not None and not _is_there(output, found):
+        if found is None or (
+            output is not None
+            and (found.output != str(output) or not _holds(_files(output), model))
+        ):
             return None
         self._cache.touch(path)
         return found
+
+    def begin(self, config: PruneConfig, output: Path, part: Path) -> None:
+        """Note that the model of a point, which is whole by now, is about to take its place.
+
+        Args:
+            config: What makes the point.
+            output: Where it goes.
+            part: Where it is.
+        """
+        if self._cache is not None:
+            path, key = self._place(config, output)
+            self._write(path, {"key": key, "model": _digest([part]), "cut": None})
+
+    def has_begun(self, config: PruneConfig, output: Path) -> bool:
+        """Tell whether a file is there because a sweep was stopped before it kept the point."""
+        if self._cache is None:
+            return False
+        path, key = self._place(config, output)
+        try:
+            _, model = _read(path, key)
+        except (OSError, *_BROKEN):  # `find` has told of it
+            return False
+        return model is not None and _holds([output], model)
 
     def keep(self, config: PruneConfig, output: Path | None, cut: SweepCut) -> None:
         """Keep what was found of a point. A folder that cannot be written to is a problem."""
@@ -85,7 +130,23 @@ class KeptPoints:
             return
         path, key = self._place(config, output)
         try:
-            self._cache.write_text(path, key, json.dumps({"key": key, "cut": asdict(cut)}))
+            plain = asdict(cut)
+            _check_numbers(plain)
+            model = None if output is None else _digest(_files(output))
+        except OSError as error:
+            self.problems += (f"cannot keep a point: '{output}': {error.strerror}",)
+        except UnsoundError:
+            self.problems += (
+                f"the point at ratio {config.ratio:g} is not kept: it has numbers that are none",
+            )
+        else:
+            self._write(path, {"key": key, "model": model, "cut": plain})
+
+    def _write(self, path: Path, held: Mapping[str, Any]) -> None:
+        assert self._cache is not None
+        text = json.dumps({**held, "seal": _seal(held)})
+        try:
+            self._cache.write_text(path, held["key"], text)
         except OSError as error:
             self.problems += (f"cannot keep a point in '{path}': {error.strerror}",)
 
@@ -100,23 +161,88 @@ class KeptPoints:
         return self._cache.folder / f"{key[:NAME_LENGTH]}{POINT_SUFFIX}", key
 
 
-def _read(path: Path, key: str) -> SweepCut:
-    """Read what was kept.
+def _seal(held: Mapping[str, Any]) -> str:
+    """Return a hash of what a file of a point holds beside it."""
+    written = json.dumps(held, sort_keys=True)
+    return hashlib.sha256(written.encode()).hexdigest()
+
+
+def _read(path: Path, key: str) -> tuple[SweepCut | None, str | None]:
+    """Read what was kept: the point, None if it was only begun, and the digest of its model's file.
 
     Raises:
-        OSError: If the file cannot be read.
+        OSError: If the file cannot be read, or is none.
         ValueError: If it holds something else.
+        RecursionError: Likewise.
+        OverflowError: Likewise.
+        UnsoundError: Likewise.
     """
-    held = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(held, dict) or held.get("key") != key:
-        raise ValueError("another key")
-    return from_plain(SweepCut, held.get("cut"))
+    with read_kept(path) as stream:
+        text = stream.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise UnsoundError
+    held = json.loads(text.decode("utf-8"))
+    if not isinstance(held, dict) or set(held) != {"key", "model", "cut", "seal"}:
+        raise UnsoundError
+    seal, model = held.pop("seal"), held["model"]
+    if held["key"] != key or seal != _seal(held):
+        raise UnsoundError
+    if not (model is None or isinstance(model, str)):
+        raise UnsoundError
+    if held["cut"] is None:
+        return None, model
+    _check_numbers(held["cut"])
+    return from_plain(SweepCut, held["cut"]), model
 
 
-def _is_there(output: Path, cut: SweepCut) -> bool:
-    """Tell whether the file of a point's model is where it is wanted, as large as it was."""
-    return (
-        cut.output == str(output)
-        and output.is_file()
-        and output.stat().st_size == cut.cost.file_bytes
-    )
+_SIGNED = ("change", "reached")
+"""What may be below zero: how a metric changed, and a share whose count rose by added biases."""
+
+_ENDLESS = ("change", "high", "relative_error")
+"""What may be infinite: an interval of a single turn, an error beside nothing."""
+
+
+def _check_numbers(plain: Any, names: tuple[str, ...] = ()) -> None:
+    """Refuse numbers that nothing that is counted or measured can have.
+
+    Raises:
+        UnsoundError: If there is one.
+    """
+    if isinstance(plain, dict):
+        for name, value in plain.items():
+            _check_numbers(value, (*names, name))
+    elif isinstance(plain, list):
+        for value in plain:
+            _check_numbers(value, names)
+    elif isinstance(plain, (int, float)):
+        below = plain < 0 and not set(names) & {*_SIGNED}
+        endless = plain in (math.inf, -math.inf) and not set(names) & {*_ENDLESS}
+        large = isinstance(plain, int) and plain >= 2**63
+        if below or endless or large or plain != plain:  # noqa: PLR0124 - NaN alone differs from itself
+            raise UnsoundError
+
+
+def _holds(files: Sequence[Path], model: str | None) -> bool:
+    """Tell whether the files of a point's model are where they are wanted, as they were written."""
+    try:
+        return _digest(files) == model
+    except OSError:  # gone, or no files any more
+        return False
+
+
+def _files(output: Path) -> list[Path]:
+    """Return the file of a model, and that of its weights if they are beside it."""
+    return [path for path in (output, data_path(output)) if path == output or path.exists()]
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Return a hash of files.
+
+    Raises:
+        OSError: If one cannot be read, or is none.
+    """
+    found = hashlib.sha256()
+    for file in files:
+        with read_kept(file) as stream:
+            found.update(hashlib.file_digest(stream, "sha256").digest())
+    return found.hexdigest()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.cache import LAYERS_SUFFIX, LIMIT_VARIABLE, NAME_LENGTH
+from wrg_onnx.calibrate.kept_arrays import UnsoundError, opened
 from wrg_onnx.calibrate.kept_rows import digest_of
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import UnreadableError
@@ -22,11 +20,10 @@ from wrg_onnx.graph.session import runtime
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.measure import VERSION, MeasureOptions, measure_layers
 from wrg_onnx.recover.measured import Measured
-from wrg_onnx.recover.measured_arrays import UnsoundError, from_arrays, size_of, to_arrays
-from wrg_onnx.tsod.pictures import reading
+from wrg_onnx.recover.measured_arrays import from_arrays, size_of, to_arrays
 from wrg_onnx.version import __version__
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +68,7 @@ def find_or_measure(
     try:
         found = _read(path, key, graph, len(data), 2 if options.halves else 1)
     except UnreadableError as error:
-        if path.exists():  # another run may have removed it meanwhile
+        if os.path.lexists(path):  # another run may have removed it meanwhile
             problem = f"{error}; the layers are measured anew"
     except UnsoundError:
         problem = f"'{path}' does not hold what layers of this model make; they are measured anew"
@@ -79,7 +76,8 @@ def find_or_measure(
         cache.touch(path)
         return Kept(found)
     measured = measure_layers(graph, data, options, progress=progress)
-    return Kept(measured, _keep(measured, path, key, cache) or problem)
+    problems = (problem, _keep(measured, path, key, cache))
+    return Kept(measured, "; ".join(filter(None, problems)))
 
 
 def _key(graph: Graph, data: DataSet, options: MeasureOptions) -> str:
@@ -116,50 +114,7 @@ def _read(path: Path, key: str, graph: Graph, samples: int, parts: int) -> Measu
         UnreadableError: If the file is not there, or broken.
         UnsoundError: If it holds something else.
     """
-    with _opened(path) as archive:
-        asked = {"key"}
-
-        def take(name: str, kind: str, size: int) -> NDArray[np.generic]:
-            asked.add(name)
-            array = _array(path, archive, name)
-            fits = array.dtype.kind == "u" if kind == "u" else array.dtype.str == kind
-            if not fits or array.shape != (size,):
-                raise UnsoundError
-            if size and array.dtype.kind == "f":
-                with np.errstate(invalid="ignore"):
-                    ends = np.array([array.min(), array.max()])
-                if not np.isfinite(ends).all():
-                    raise UnsoundError
-            return array
-
-        own = _array(path, archive, "key")
-        if own.shape != () or str(own) != key:
-            raise UnsoundError
-        found = from_arrays(graph, samples, parts, take)
-        if asked != set(archive.files):
-            raise UnsoundError
-        return found
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    """Open an archive of arrays."""
-    with ExitStack() as held:
-        with reading(path):
-            # Given a path, NumPy would leave the file open where the archive is broken.
-            archive = np.load(held.enter_context(path.open("rb")), allow_pickle=False)
-        # What is packed may unfold to more than the machine holds.
-        if not isinstance(archive, np.lib.npyio.NpzFile) or any(
-            entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()
-        ):
-            raise UnsoundError
-        yield archive
-
-
-def _array(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> NDArray[np.generic]:
-    """Read one array, never a pickled object; its checksum is looked at on the way."""
-    if name not in archive.files:
-        raise UnsoundError
-    with reading(path):
-        found: NDArray[np.generic] = archive[name]
-    return found
+    with opened(path, key) as archive:
+        return from_arrays(
+            graph, samples, parts, lambda name, kind, size: archive.take(name, kind, (size,))
+        )

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wrg_onnx.calibrate.kept_arrays import UnsoundError
 from wrg_onnx.factors import BoolArray, Float64Array, IntArray
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.recover.gram_sums import GramSums, Origin
@@ -38,10 +39,6 @@ class Take(Protocol):
             kind: Its type, such as ``"<f4"``; ``"u"`` for unsigned integers of any width.
             size: Its length.
         """
-
-
-class UnsoundError(Exception):
-    """Arrays are not what could have been measured of a model."""
 
 
 def to_arrays(measured: Measured) -> Iterator[tuple[str, NDArray[np.generic]]]:
@@ -95,6 +92,8 @@ def from_arrays(graph: Graph, samples: int, parts: int, take: Take) -> Measured:
     for number, (members, own) in enumerate(zip(problems, sums, strict=True)):
         whole = own[0].joined(own[1]) if len(own) > 1 else next(iter(own), None)
         seen = places[number * samples : (number + 1) * samples]
+        if sum(part.rows for part in own) > sum(math.prod(shape) for shape, _ in seen):
+            raise UnsoundError  # a place gives one row at most
         for layer in members:
             one = MeasuredLayer.of(graph, layer)
             one.sums, one.halves = whole, own if len(own) > 1 else ()
