@@ -28,7 +28,7 @@ PUBLIC = {
     "ReconstructOptions Reconstruction Removal RowOptions check_samples compensate consumers_of "
     "find_or_measure measure_layers reconstruct",
     "finetune": "BatchNormUse Between CheckpointFile Device EpochResult Finetuned "
-    "FinetuneOptions TrainingData check_checkpoint check_teacher",
+    "FinetuneOptions TrainingData check_checkpoint check_teacher checkpoint_bytes",
     "rewrite": "Equivalence KeptChannels Plan Reference Survivors TOLERANCE apply_plan "
     "check_folding combine compare_with compose decide_branches find_kept_channels fold "
     "has_branches mask_consumers plan_slices prove read_note run_masked validate_translation "

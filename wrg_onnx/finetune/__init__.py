@@ -1,7 +1,7 @@
 """Train and distil an ONNX file through its torch twin."""
 
 from wrg_onnx.choices import BatchNormUse, Device
-from wrg_onnx.finetune.checkpoint import check_checkpoint
+from wrg_onnx.finetune.checkpoint import check_checkpoint, checkpoint_bytes
 from wrg_onnx.finetune.options import (
     Between,
     CheckpointFile,
@@ -23,4 +23,5 @@ __all__ = [
     "TrainingData",
     "check_checkpoint",
     "check_teacher",
+    "checkpoint_bytes",
 ]

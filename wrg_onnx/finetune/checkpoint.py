@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrg_onnx.errors import DataError, MissingPackageError, OutputError, UsageError, one_line
-from wrg_onnx.files import check_output, renamed
+from wrg_onnx.files import check_output, read_kept, renamed
 from wrg_onnx.finetune.options import CheckpointFile
+from wrg_onnx.graph import Graph, flatten
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-_FORMAT = "wrg-onnx checkpoint 2"
+_NAME = "wrg-onnx checkpoint"
+_FORMAT = f"{_NAME} 3"
+
+_COPIES = 6
+"""How often a checkpoint holds the weights: those that the gradient moves, their average, those
+from before training, those of the best epoch, and two moments."""
+
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError)
+"""What reading a broken file raises, beside errors of safetensors itself."""
 
 _ANEW = "start anew with --force and without --resume"
 
@@ -56,22 +65,30 @@ def check_checkpoint(file: CheckpointFile | None, others: Mapping[str, Path] | N
     for what, path in (others or {}).items():
         if path.resolve() == file.path.resolve():
             raise UsageError(f"checkpoint '{file.path}' is {what} of this run; name another file")
+    if file.path.is_symlink():
+        raise OutputError(
+            f"checkpoint '{file.path}' is a link, which the first one written would replace: name "
+            f"'{file.path.readlink()}' itself"
+        )
     if file.path.is_dir():
         raise OutputError(
             f"checkpoint '{file.path}' is a folder; name a file, such as "
             f"'{file.path / 'run.safetensors'}'"
         )
-    if file.path.exists() and not (file.resume or file.force):
+    if os.path.lexists(file.path) and not (file.resume or file.force):
         raise OutputError(
             f"checkpoint '{file.path}' exists; --resume goes on from it, --force replaces it"
         )
-    check_output(file.path, force=True)
-    folder = next(parent for parent in file.path.absolute().parents if parent.exists())
-    try:
-        tempfile.TemporaryFile(dir=folder).close()  # rights alone do not tell
-    except OSError as error:
-        raise _unwritable(file.path, error) from error
+    check_output(file.path, force=True, option="--checkpoint")
     _safetensors()
+
+
+def checkpoint_bytes(graph: Graph) -> int:
+    """Return about how many bytes a checkpoint of the training of a model has."""
+    forms = flatten(graph).graph.constants.forms.values()
+    return _COPIES * sum(
+        form.size * max(form.dtype.itemsize, 4) for form in forms if form.dtype.kind == "f"
+    )
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -86,13 +103,12 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "state": json.dumps(checkpoint.state),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    texts["seal"] = _seal(texts, tensors)
     data = _safetensors().save(tensors, metadata=texts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with renamed(path) as part, part.open("wb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())  # else a crash may leave the name, and not what it names
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -110,31 +126,26 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any], *, anew: str = _ANE
         anew: What to do to start anew, in words.
 
     Raises:
-        DataError: If the file cannot be read, or is no checkpoint.
+        DataError: If the file cannot be read, is no checkpoint, or not as it was written.
         UsageError: If it is of another model, teacher or data, or of other options.
     """
-    package = _safetensors()
+    texts, tensors = _read(path, anew)
+    known = str(texts.get("format"))
+    if known != _FORMAT:
+        what = "a checkpoint of another version" if known.startswith(_NAME) else "not a checkpoint"
+        raise DataError(f"'{path}': {what} of wrg-onnx; {anew}, or name another file")
+    damaged = damage(path, "it is not as it was written", anew)
+    if set(texts) != {"format", "identity", "state", "seal"}:
+        raise damaged
+    seal = texts.pop("seal")
+    if seal != _seal(texts, tensors):
+        raise damaged
     try:
-        data = path.read_bytes()
-        tensors = package.load(data)
-        size = int.from_bytes(data[:8], "little")
-        texts = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-        known = texts.get("format") == _FORMAT
-        found = json.loads(texts["identity"]) if known else {}
-        state = json.loads(texts["state"]) if known else {}
-    except OSError as error:
-        raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error
-    except Exception as error:
-        if type(error).__module__.startswith("safetensors") or isinstance(
-            error, (ValueError, KeyError)
-        ):
-            raise DataError(
-                f"'{path}': no checkpoint, or a truncated one ({one_line(error)}); {anew}, or "
-                "name another file"
-            ) from error
-        raise
-    if not known:
-        raise DataError(f"'{path}': not a checkpoint of wrg-onnx; name another file")
+        found, state = json.loads(texts["identity"]), json.loads(texts["state"])
+    except (ValueError, RecursionError) as error:
+        raise damaged from error
+    if not (isinstance(found, dict) and isinstance(state, dict)):
+        raise damaged
     for name, value in json.loads(json.dumps(identity)).items():
         if found.get(name) != value:
             raise UsageError(
@@ -143,6 +154,62 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any], *, anew: str = _ANE
                 "file"
             )
     return Checkpoint(found, state, tensors)
+
+
+def _read(path: Path, anew: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read the texts and the tensors of a file.
+
+    Raises:
+        DataError: If it cannot be read, or is not such a file.
+    """
+    package = _safetensors()
+    try:
+        with read_kept(path) as stream:
+            data = stream.read()
+    except OSError as error:
+        raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error
+    try:
+        tensors = package.load(data)
+        size = int.from_bytes(data[:8], "little")
+        texts = json.loads(data[8 : 8 + size]).get("__metadata__") or {}
+    except Exception as error:
+        if not (type(error).__module__.startswith("safetensors") or isinstance(error, _BROKEN)):
+            raise
+        raise DataError(
+            f"'{path}': no checkpoint, or a truncated one ({one_line(error)}); {anew}, or "
+            "name another file"
+        ) from error
+    return texts, tensors
+
+
+def damage(path: Path, what: str, anew: str = _ANEW) -> DataError:
+    """Return the error of a checkpoint that cannot be gone on from.
+
+    Args:
+        path: The file.
+        what: What is wrong with it.
+        anew: What to do to start anew, in words.
+    """
+    return DataError(f"'{path}': a damaged checkpoint: {what}; {anew}, or name another file")
+
+
+def _seal(texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """Return a hash of all that a checkpoint holds beside it: texts, and tensors on the CPU."""
+    import torch
+
+    found = hashlib.sha256()
+    for name in sorted(texts):
+        found.update(f"{name} {len(texts[name])} {texts[name]}".encode("utf-8", "surrogatepass"))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(
+            f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode("utf-8", "surrogatepass")
+        )
+        flat = tensor.reshape(-1)
+        if flat.numel() < 2:  # whose stride may be anything, and a view wants 1
+            flat = flat.clone(memory_format=torch.contiguous_format)
+        found.update(flat.view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def with_part_names(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from wrg_onnx.finetune.channel_levels import correct_levels
@@ -77,8 +78,8 @@ def finetune(
             run = {}
             if file is not None:
                 run = describe_run(setting, teacher, trainer.describe_samples())
-            if file is not None and file.resume and file.path.exists():
-                restore(state, file, run)
+            if file is not None and file.resume and os.path.lexists(file.path):
+                restore(state, setting, file, run)
             else:
                 trainer.judge()
                 _set_levels(trainer)

@@ -7,9 +7,10 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wrg_onnx.finetune.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from wrg_onnx.finetune.checkpoint import Checkpoint, damage, read_checkpoint, write_checkpoint
 from wrg_onnx.finetune.options import CheckpointFile, FinetuneOptions
 from wrg_onnx.finetune.prepare import Setting
+from wrg_onnx.finetune.sound import UnsoundStateError, check_sound
 from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.graph import Graph, digest, fingerprint
 from wrg_onnx.rewrite.kept_channels import KeptChannels
@@ -59,19 +60,26 @@ def store(state: TrainingState, file: CheckpointFile, run: Mapping[str, Any]) ->
     write_checkpoint(file.path, Checkpoint(run, state.values(), state.tensors()))
 
 
-def restore(state: TrainingState, file: CheckpointFile, run: Mapping[str, Any]) -> None:
+def restore(
+    state: TrainingState, setting: Setting, file: CheckpointFile, run: Mapping[str, Any]
+) -> None:
     """Bring a state to where a checkpoint was written.
 
     Args:
-        state: Changed in place.
+        state: Changed in place, once all that is read is known to be sound.
+        setting: What is trained, and how.
         file: Where from.
         run: From ``describe_run``, of the run that goes on.
 
     Raises:
-        DataError: If the file cannot be read, or is no checkpoint.
+        DataError: If the file cannot be read, is no checkpoint, or a damaged one.
         UsageError: If it is of another run.
     """
     found = read_checkpoint(file.path, run)
+    try:
+        check_sound(state, setting, found.tensors, found.state)
+    except UnsoundStateError as error:
+        raise damage(file.path, str(error)) from error
     state.load(found.tensors, found.state)
 
 
