@@ -339,3 +339,68 @@ def test_amp_is_for_criteria_with_gradients_alone(tiny_unet, monkeypatch):
     with pytest.raises(BudgetError):
         sweep(tiny_unet, config(0.5, criteria=(Criterion.L1, Criterion.G), cut=both))
     assert seen == [("l1", False), ("g", True)]
+
+
+# --- models that are written ----------------------------------------------------------------------
+
+
+def stopped_behind(monkeypatch, name):
+    """Stop a sweep where a point's model is written and the point is not kept yet."""
+    from wrg_onnx.pipeline.kept_points import KeptPoints
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KeptPoints, name, stop)
+
+
+def test_a_sweep_that_was_stopped_behind_the_writing_of_a_model_goes_on(
+    tiny_unet, kept, tmp_path, monkeypatch
+):
+    asked = config(0.3, cut=kept, out_dir=tmp_path / "cuts")
+    with monkeypatch.context() as patch:
+        stopped_behind(patch, "keep")
+        with pytest.raises(KeyboardInterrupt):
+            sweep(tiny_unet, asked)
+    path = tmp_path / "cuts" / "tiny_unet.l1.0.3.onnx"
+    before = path.read_bytes()
+    report = sweep(tiny_unet, asked).report  # without --force: the file is known
+    assert not report.points[0].kept
+    assert path.read_bytes() == before
+    assert sweep(tiny_unet, asked).report.points[0].kept
+
+
+def test_a_file_that_somebody_else_put_there_needs_force(tiny_unet, kept, tmp_path, monkeypatch):
+    asked = config(0.3, cut=kept, out_dir=tmp_path / "cuts")
+    with monkeypatch.context() as patch:
+        stopped_behind(patch, "keep")
+        with pytest.raises(KeyboardInterrupt):
+            sweep(tiny_unet, asked)
+    path = tmp_path / "cuts" / "tiny_unet.l1.0.3.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(OutputError, match="exists; --force replaces it"):
+        sweep(tiny_unet, asked)
+
+
+def test_a_point_whose_model_was_changed_is_not_taken(tiny_unet, kept, tmp_path):
+    asked = config(0.3, cut=kept, out_dir=tmp_path / "cuts")
+    first = sweep(tiny_unet, asked).report
+    path = tmp_path / "cuts" / "tiny_unet.l1.0.3.onnx"
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(OutputError, match="exists; --force replaces it"):
+        sweep(tiny_unet, asked)
+    again = sweep(tiny_unet, replace(asked, force=True)).report
+    assert not again.points[0].kept
+    assert again.points[0].cut.cost == first.points[0].cut.cost
+
+
+def test_a_damaged_point_is_named_where_its_model_is_in_the_way(tiny_unet, kept, tmp_path):
+    asked = config(0.3, cut=kept, out_dir=tmp_path / "cuts")
+    sweep(tiny_unet, asked)
+    (file,) = (tmp_path / "kept").glob("*.point.json")
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"--force replaces it.*does not hold the point of a"):
+        sweep(tiny_unet, asked)
+    assert not sweep(tiny_unet, replace(asked, force=True)).report.points[0].kept

@@ -12,6 +12,7 @@ from wrg_onnx.data.dataset import DataSet, split
 from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
+from wrg_onnx.files import check_room
 from wrg_onnx.finetune import Finetuned, TrainingData, check_checkpoint, check_teacher
 from wrg_onnx.finetune.check import allowed_error, check_twin
 from wrg_onnx.graph import (
@@ -28,6 +29,7 @@ from wrg_onnx.pipeline.config import FinetuneConfig
 from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.memory import TRAINING_COPIES, check_memory
 from wrg_onnx.pipeline.result import ModelResult
+from wrg_onnx.pipeline.room import needs_of_training
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source, read_for
 from wrg_onnx.progress import Progress, silent
@@ -98,6 +100,8 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         if output is not None:
             check_sources(student, output, external_data=external_data)
         check_memory(student, TRAINING_COPIES, "training")
+        file = config.options.checkpoint if not config.options.workers.index else None
+        check_room(needs_of_training(student, output, file, external=external_data))
     with clock.stage("data"):
         samples = open_samples(
             student,

@@ -8,6 +8,7 @@ from pathlib import Path
 from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
+from wrg_onnx.files import check_room
 from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
 from wrg_onnx.pipeline.aim import Aim, aim_at, asks_machine, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
@@ -30,6 +31,7 @@ from wrg_onnx.pipeline.prune_report import prune_report
 from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
+from wrg_onnx.pipeline.room import needs_of_prune
 from wrg_onnx.pipeline.rounds import choose_for_round, cut_in_rounds
 from wrg_onnx.pipeline.samples import Samples, open_samples
 from wrg_onnx.pipeline.source import Source, read_as_it_is
@@ -82,6 +84,7 @@ def prune(
     model, config = aim.model, aim.config
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
+        check_room(needs_of_prune(model, config, output))
     earlier = read_note(model.graph)
     samples = open_run_samples(model, config, clock)
     search: SearchReport | None = None

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from wrg_onnx.calibrate import Cache, cache_limit
-from wrg_onnx.errors import UnfinishedError, UsageError, WrgError, one_line
+from wrg_onnx.errors import OutputError, UnfinishedError, UsageError, WrgError, one_line
 from wrg_onnx.evaluate.bootstrap import FEWEST_IMAGES, measure_change
 from wrg_onnx.evaluate.metrics import Metric, suited_metric
-from wrg_onnx.files import check_output
+from wrg_onnx.files import check_output, check_room
 from wrg_onnx.graph import check_model_output, check_sources, save
 from wrg_onnx.latency import Speed
 from wrg_onnx.pipeline.aim import Aim, aim_at
-from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.commands import prune_command
@@ -26,6 +25,7 @@ from wrg_onnx.pipeline.kept_points import KeptPoints
 from wrg_onnx.pipeline.prune import check_ratio, open_model, open_run_samples
 from wrg_onnx.pipeline.prune_report import what_went
 from wrg_onnx.pipeline.result import Result
+from wrg_onnx.pipeline.room import least_bytes
 from wrg_onnx.pipeline.rounds import Rounds
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.pipeline.source import Source
@@ -97,7 +97,7 @@ def sweep(
     """
     clock = Clock(progress)
     if config.plot is not None:
-        check_output(config.plot, force=config.force)
+        check_output(config.plot, force=config.force, option="--plot")
     cut = replace(config.cut, ratio=0.0, evaluate=True, criterion=_dearest(config.criteria))
     aim = open_model(source, cut, clock)
     model = aim.model
@@ -160,16 +160,32 @@ class _Sweep:
         # All files are looked at before the first of them takes its time.
         outputs = [self._output(one) for one in asked]
         found = [self._kept.find(one, path) for one, path in zip(asked, outputs, strict=True)]
-        for path, held in zip(outputs, found, strict=True):
-            if path is not None and held is None:
-                check_model_output(path, external_data=False, force=self._config.force)
-                check_sources(self._trials.aim.model.graph, path, external_data=False)
+        missing = [
+            (one, path)
+            for one, path, held in zip(asked, outputs, found, strict=True)
+            if path is not None and held is None
+        ]
+        for one, target in missing:
+            self._check(one, target)
+        model = self._trials.aim.model
+        needs = {target: least_bytes(model, one) for one, target in missing}
+        check_room(needs, "--out-dir")
         points = []
         for number, (one, path, held) in enumerate(zip(asked, outputs, found, strict=True)):
             self._trials.clock.progress("sweep", number, len(asked))
             points.append(self._point(one, path, held))
         self._trials.let_go()
         return points
+
+    def _check(self, config: PruneConfig, path: Path) -> None:
+        """Refuse a path early; what a sweep that was stopped has just written may be replaced."""
+        force = self._config.force or self._kept.has_begun(config, path)
+        try:
+            check_model_output(path, external_data=False, force=force)
+        except OutputError as error:
+            told = "".join(f"; {problem}" for problem in self._kept.problems)
+            raise OutputError(f"{error}{told}") from error
+        check_sources(self._trials.aim.model.graph, path, external_data=False)
 
     def _output(self, config: PruneConfig) -> Path | None:
         folder = self._config.out_dir
@@ -218,9 +234,7 @@ class _Sweep:
                 )  # fmt: skip
         if path is not None:
             with clock.stage("save"):
-                cost = replace(
-                    cost, file_bytes=_save(model, rounds, path, force=self._config.force)
-                )
+                cost = replace(cost, file_bytes=self._save(aim, rounds, path))
         return SweepCut(
             reached=budget.share,
             cost=cost,
@@ -235,12 +249,17 @@ class _Sweep:
             output=None if path is None else str(path),
         )
 
-
-def _save(model: Model, rounds: Rounds, path: Path, *, force: bool) -> int:
-    """Write the model of a point as ``prune`` does; return its size in bytes."""
-    earlier = read_note(model.graph)
-    kept = compose(earlier, rounds.kept) if earlier else rounds.kept
-    return save(with_note(rounds.written, kept), path, force=force, external_data=False)
+    def _save(self, aim: Aim, rounds: Rounds, path: Path) -> int:
+        """Write the model of a point as `prune` does; return its size in bytes."""
+        earlier = read_note(aim.model.graph)
+        kept = compose(earlier, rounds.kept) if earlier else rounds.kept
+        config = aim.config
+        return save(
+            with_note(rounds.written, kept),
+            path,
+            force=self._config.force or self._kept.has_begun(config, path),
+            ready=lambda part: self._kept.begin(config, path, part),
+        )
 
 
 def _with_knees(points: Sequence[SweepPoint], metric: Metric) -> tuple[SweepPoint, ...]:
