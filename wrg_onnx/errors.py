@@ -8,6 +8,7 @@
     ├── OutputError             the result cannot be written
     ├── DataError               images, masks or arrays are missing or do not fit
     ├── StatisticsError         a statistic is not a finite number
+    ├── OutOfMemoryError        a stage needs more memory than there is; it says what needs less
     ├── BudgetError             the asked ratio cannot be reached
     ├── UnsupportedOperatorError   an operator has no differentiable twin
     ├── MissingPackageError     an optional package is not installed
@@ -75,6 +76,10 @@ class UnreadableError(DataError):
 
 class StatisticsError(WrgError):
     """A statistic cannot be taken: it is not finite, or its shape changed between batches."""
+
+
+class OutOfMemoryError(WrgError):
+    """A stage of a run needs more memory than there is."""
 
 
 class WorkerError(WrgError):

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from wrg_onnx.errors import DataError, ModelError, OutOfMemoryError, UnreadableError
+from wrg_onnx.pipeline.out_of_memory import is_lack_of_memory, out_of_memory
 from wrg_onnx.progress import Progress
+
+_TOLD = (OutOfMemoryError, UnreadableError)
+"""Errors that say already what is to be done."""
 
 
 @dataclass(slots=True)
@@ -27,11 +32,20 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
+        """Time what is done inside.
+
+        Raises:
+            OutOfMemoryError: If it needs more memory than there is.
+        """
         self.progress(name, 0, 0)
         start, cpu_start = time.perf_counter(), time.process_time()
         try:
             yield
+        except (MemoryError, RuntimeError, DataError, ModelError) as error:
+            # A file that promises more than the machine holds is broken, and says so.
+            if is_lack_of_memory(error) and not isinstance(error, _TOLD):
+                raise out_of_memory(name, error) from error
+            raise
         finally:  # of a stage that fails, too
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
             spent = time.process_time() - cpu_start
