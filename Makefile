@@ -12,7 +12,7 @@ WEB := tests/deploy/web
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
+.PHONY: help demo test check faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ web:  ## install what the test in a browser needs: Chromium (by apt, as root) an
 strace:  ## install what the test of sockets and files needs: strace (by apt, as root)
 	command -v strace >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends strace; }
+
+faults: $(VENV)/.stamp  ## kill KILLS (100) runs at random moments, and hold what is left against what is promised
+	$(BIN)/python tools/faults.py --kills $(or $(KILLS),100)
 
 fuzz: fuzz-networks fuzz-files  ## both of these, one after the other
 
