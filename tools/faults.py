@@ -34,9 +34,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
-from wrg_onnx.graph import fingerprint, load
+from wrg_onnx.graph import fingerprint, load, runtime
 
 ROOT = Path(__file__).parent.parent
 NET = """<ir_version: 8, opset_import: ["" : 17]>
@@ -188,7 +187,7 @@ def whole(path: Path) -> str:
     """
     try:
         onnx.checker.check_model(str(path), full_check=True)
-        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        runtime().InferenceSession(path, providers=["CPUExecutionProvider"])
         return fingerprint(load(path))
     except Exception as error:  # each library has kinds of its own
         raise BrokenPromiseError(f"'{path.name}' is no whole model: {error}") from error

@@ -65,7 +65,7 @@ def test_what_is_half_written_is_found_wherever_it_is(tmp_path):
 def test_a_kill_of_each_case_breaks_no_promise(case, tmp_path):
     faults.make_model(tmp_path / "net.onnx")
     known = faults.learn(case, faults.place(tmp_path, case, "first"))
-    rng, seen = random.Random(0), Counter()  # noqa: S311 - no secret
+    rng, seen = random.Random(0), Counter()
     while seen.total() < 2:
         folder = faults.place(tmp_path, case, "kill")
         what, _ = faults.kill_one(case, known, folder, rng, known.seconds / 2)

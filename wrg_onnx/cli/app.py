@@ -109,6 +109,6 @@ def main() -> None:
     """Remove whole channels from a trained ONNX model, and prove it.
 
     Results go to stdout, progress to stderr. Exit codes: 0 done, 1 error, 2 usage, 3 validation
-    failed, 4 written and proven, but a later stage failed, 70 a fault of wrg-onnx, 130 interrupted.
-    Output files appear whole or not at all.
+    failed, 4 written and proven, but a later stage failed, 70 a fault of wrg-onnx, 130 interrupted,
+    143 ended by SIGTERM. Output files appear whole or not at all.
     """

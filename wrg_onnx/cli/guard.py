@@ -19,8 +19,11 @@ from wrg_onnx.errors import WrgError, spoken
 FAULT = 70
 """The exit code of what nobody expected: EX_SOFTWARE of sysexits.h."""
 
-INTERRUPTED = 130
-"""That of a program that Ctrl-C ended, as shells count."""
+SIGNALLED = 128
+"""What shells add to the number of a signal that ended a program."""
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""What asks a program to end: a batch system, a container, a terminal that was closed."""
 
 COMPLETION = "_WRG_ONNX_COMPLETE"
 """The environment variable by which a shell asks how a line may go on."""
@@ -33,7 +36,8 @@ def run() -> int:
     """Run the command line in this process.
 
     Returns:
-        The exit code: that of the command or of its error, 70 for a fault, 130 for Ctrl-C.
+        The exit code: that of the command or of its error, 70 for a fault; 128 and the number of
+        the signal that ended it, 130 for Ctrl-C.
     """
     interrupts, code = _Interrupts(), FAULT
     try:
@@ -41,7 +45,7 @@ def run() -> int:
         take_streams()
         code = _run_command()
     except KeyboardInterrupt:
-        interrupts.came = True
+        interrupts.came = interrupts.came or signal.SIGINT
     except BaseException as error:  # noqa: BLE001 - what is not told here is told nowhere
         interrupts.stop()
         if not interrupts.came:
@@ -49,8 +53,8 @@ def run() -> int:
     interrupts.stop()
     if interrupts.came and code:
         # Also where a library made another error of it.
-        code = INTERRUPTED
-        sys.stderr.write("Interrupted.\n")
+        code = SIGNALLED + interrupts.came
+        sys.stderr.write(f"{interrupts.name}.\n")
     sys.stdout = sys.stderr  # what modules of the user print at their end is no result
     return code
 
@@ -93,40 +97,51 @@ def _tell(error: BaseException) -> int:
 
 
 class _Interrupts:
-    """Ctrl-C, remembered: where libraries catch what it raises, it is not lost.
+    """Ctrl-C and what else ends a program, remembered: if libraries catch it, it is not lost.
+
+    All of them raise what Ctrl-C does, so that what is half written is removed on the way out.
 
     Attributes:
-        came: Whether there was one.
+        came: The signal that came; 0 for none.
     """
 
     def __init__(self) -> None:
-        self.came = False
+        self.came = 0
         self._waits = 0
+        self._heard: tuple[signal.Signals, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What ended the program, in words."""
+        known = signal.Signals(self.came)
+        return "Interrupted" if known is signal.SIGINT else f"Ended by {known.name}"
 
     def listen(self) -> None:
-        """Hear it from now on, unless whoever started the program has it ignored."""
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._raise)
+        """Hear them from now on, unless whoever started the program has them ignored."""
+        usual = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(ENDING, signal.SIG_DFL)}
+        self._heard = tuple(one for one, how in usual.items() if signal.getsignal(one) is how)
+        for one in self._heard:
+            signal.signal(one, self._raise)
         sys.unraisablehook = self._take_up
 
     def stop(self) -> None:
         """Let another one end the program at once: there is nothing left to put away."""
-        if signal.getsignal(signal.SIGINT) == self._raise:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for one in self._heard:
+            signal.signal(one, signal.SIG_DFL)
 
-    def _raise(self, _: int, frame: FrameType | None) -> None:
-        self.came = True
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self.came = self.came or number
         if self._waits < MOST_WAITS and _is_loading(frame):
             # Some of them crash if anything is raised while they set themselves up.
             self._waits += 1
-            _thread.start_new_thread(_interrupt_soon, ())
+            _thread.start_new_thread(_interrupt_soon, (signal.Signals(number),))
             return
         raise KeyboardInterrupt
 
     def _take_up(self, lost: sys.UnraisableHookArgs) -> None:
         """Take up what was raised where Python cannot, such as in a finaliser."""
         if isinstance(lost.exc_value, KeyboardInterrupt):
-            _thread.start_new_thread(_interrupt_soon, ())
+            _thread.start_new_thread(_interrupt_soon, (signal.Signals(self.came or signal.SIGINT),))
         elif lost.exc_value is not None:
             from wrg_onnx.cli.faults import note_line
 
@@ -142,7 +157,7 @@ def _is_loading(frame: FrameType | None) -> bool:
     return False
 
 
-def _interrupt_soon() -> None:
+def _interrupt_soon(number: signal.Signals) -> None:
     """Raise it once more, where the program is by then."""
     time.sleep(WAIT_S)
-    _thread.interrupt_main()
+    _thread.interrupt_main(number)
