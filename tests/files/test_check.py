@@ -116,11 +116,15 @@ def test_a_file_system_that_takes_no_file_is_named():
         check_output(check_module.Path("/proc/m.onnx"), force=False)
 
 
-def test_what_killed_runs_left_is_removed_before_there_is_a_look_at_the_disk(tmp_path):
-    left = tmp_path / held.marked(".m.onnx.", ".part")
-    left.touch()
+def test_what_killed_runs_left_is_removed_before_there_is_a_look_at_the_disk(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(check_module.tempfile, "tempdir", str(temporary))
+    left = (tmp_path / held.marked(".m.onnx.", ".part"), temporary / held.marked())
+    for path in left:
+        path.touch()
     check_output(tmp_path / "m.onnx", force=False)
-    assert not left.exists()
+    assert not any(path.exists() for path in left)
 
 
 # --- room on the disk -----------------------------------------------------------------------------

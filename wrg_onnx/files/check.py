@@ -14,7 +14,7 @@ from wrg_onnx.files.held import longest_name, remove_leftovers
 def check_output(path: Path, *, force: bool, option: str = "--output") -> None:
     """Refuse an output path early, before the work is done.
 
-    What killed runs have left in its folder is removed.
+    What killed runs have left in its folder, and in that for temporary files, is removed.
 
     Args:
         path: Where something is going to be written.
@@ -29,7 +29,8 @@ def check_output(path: Path, *, force: bool, option: str = "--output") -> None:
         folder = nearest_folder(path)
         _check_names(path, folder, option)
         _check_place(path, force=force, option=option)
-        remove_leftovers(folder)
+        for place in (folder, Path(tempfile.gettempdir())):
+            remove_leftovers(place)
     except (OSError, ValueError) as error:  # the latter of a name with a zero in it
         why = getattr(error, "strerror", None) or error
         raise OutputError(f"'{path}': cannot be written: {why}") from error
