@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -294,6 +295,7 @@ def main() -> None:
     """Kill runs of each case in turn."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100, help="of all cases together")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end earlier than that")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "faults")
     options = parser.parse_args()
@@ -305,6 +307,7 @@ def main() -> None:
     seen: dict[str, Counter[str]] = {case.name: Counter() for case in CASES}
     within = {case.name: known[case.name].seconds for case in CASES}
     slowest, number = 0.0, 0
+    end = time.monotonic() + 60 * options.minutes
     for tried in itertools.count():
         case = CASES[number % len(CASES)]
         folder = place(options.folder, case, f"kill{tried}")
@@ -318,13 +321,13 @@ def main() -> None:
         number, slowest = number + 1, max(slowest, took)
         seen[case.name][what] += 1
         print(f"{number} of {options.kills}: {case.name}: {what}", flush=True)
-        if number == options.kills:
+        if number == options.kills or time.monotonic() > end:
             break
     for case in CASES:
         print(f"{case.name} (undisturbed {known[case.name].seconds:.1f} s)")
         for what, count in sorted(seen[case.name].items()):
             print(f"  {count:3} {what}")
-    print(f"{options.kills} kills, no promise broken; the slowest took {slowest:.1f} s to end")
+    print(f"{number} kills, no promise broken; the slowest took {slowest:.1f} s to end")
 
 
 def place(folder: Path, case: Case, name: str) -> Path:
