@@ -7,7 +7,8 @@ a list, where the bytes of a tensor are. So it is held against the schemas of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -23,8 +24,6 @@ CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 """The operators of the standard that run bodies."""
 
 _SHOWN = 60
-
-_REQUIRED = onnx.defs.OpSchema.FormalParameterOption.Single
 
 _Part: TypeAlias = "onnx.GraphProto | onnx.FunctionProto"
 
@@ -132,70 +131,106 @@ def _fits(tensor: onnx.TensorProto, declared: onnx.TypeProto.Tensor) -> bool:
 
 
 def _check_nodes(part: _Part, imports: dict[str, int], name: str) -> None:
+    texts: list[Any] = []
     for node in part.node:
-        _check_texts((node.op_type, node.domain, node.name, *node.input, *node.output), name)
-        schema = _schema(node.op_type, node.domain, imports.get(node.domain, 0))
-        if schema is not None:
-            _check_form(node, schema, name)
+        texts += (node.op_type, node.domain, node.name, *node.input, *node.output)
+        texts += [text for a in node.attribute for text in (a.name, a.ref_attr_name)]
+    _check_texts(texts, name)
+    for node in part.node:
+        form = _form(node.op_type, node.domain, imports.get(node.domain, 0))
+        if form is not None:
+            _check_form(node, form, name)
         for attribute in node.attribute:
-            _check_attribute(node, attribute, schema, name)
+            _check_attribute(node, attribute, form, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What the standard says of an operator.
+
+    Attributes:
+        inputs: How many it takes, at least and at most.
+        outputs: The same of what it makes.
+        given: The places of inputs that must be given.
+        kinds: The type of each attribute.
+        needed: The attributes that must be there.
+    """
+
+    inputs: tuple[int, int]
+    outputs: tuple[int, int]
+    given: tuple[int, ...]
+    kinds: Mapping[str, int]
+    needed: tuple[str, ...]
 
 
 @cache
-def _schema(op: str, domain: str, version: int) -> Any:
-    """Return what the standard says of an operator; None for those of others."""
+def _form(op: str, domain: str, version: int) -> _Form | None:
+    """Look an operator up; None for those of others."""
     # Like ONNX Runtime we run operators that a version lacks, and versions that onnx does not know.
-    known = version > 0 and onnx.defs.has(op, version, domain)
-    return onnx.defs.get_schema(op, version, domain) if known else None
-
-
-def _check_form(node: onnx.NodeProto, schema: Any, name: str) -> None:
+    if version <= 0 or not onnx.defs.has(op, version, domain):
+        return None
+    schema: Any = onnx.defs.get_schema(op, version, domain)
     # A Constant that makes nothing is none; a few files have it.
-    least_outputs = 0 if node.op_type == "Constant" else schema.min_output
-    counts = (
-        ("inputs", len(node.input), schema.min_input, schema.max_input),
-        ("outputs", len(node.output), least_outputs, schema.max_output),
+    least = 0 if op == "Constant" else schema.min_output
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    return _Form(
+        inputs=(schema.min_input, schema.max_input),
+        outputs=(least, schema.max_output),
+        given=tuple(k for k, formal in enumerate(schema.inputs) if formal.option == single),
+        kinds={key: int(one.type.value) for key, one in schema.attributes.items()},
+        needed=tuple(key for key, one in schema.attributes.items() if one.required),
     )
+
+
+def _check_form(node: onnx.NodeProto, form: _Form, name: str) -> None:
+    counts = (
+        ("inputs", len(node.input), *form.inputs), ("outputs", len(node.output), *form.outputs)
+    )  # fmt: skip
     for what, count, least, most in counts:
         if not least <= count <= most:
             asked = f"{least} or more" if count < least else f"at most {most}"
             raise _refusal(name, f"{_named(node)} has {count} {what}, and takes {asked}")
-    needed = zip(node.input, schema.inputs, strict=False)
-    if any(not given and formal.option == _REQUIRED for given, formal in needed):
+    if any(place < len(node.input) and not node.input[place] for place in form.given):
         raise _refusal(name, f"{_named(node)} lacks an input that it must have")
-    held = {attribute.name for attribute in node.attribute}
-    lacking = [key for key, one in schema.attributes.items() if one.required and key not in held]
-    if lacking:
-        raise _refusal(name, f"{_named(node)} lacks the attribute {_cut(lacking[0])}")
+    if form.needed:
+        lacking = set(form.needed).difference(attribute.name for attribute in node.attribute)
+        if lacking:
+            raise _refusal(name, f"{_named(node)} lacks the attribute {_cut(min(lacking))}")
 
 
 def _check_attribute(
-    node: onnx.NodeProto, attribute: onnx.AttributeProto, schema: Any, name: str
+    node: onnx.NodeProto, attribute: onnx.AttributeProto, form: _Form | None, name: str
 ) -> None:
-    _check_texts((attribute.name, attribute.ref_attr_name), name)
-    where = f"attribute {_cut(attribute.name)} of {_named(node)}"
     kind = attribute.type
-    if kind not in _KINDS:
-        raise _refusal(name, f"{where} is of the unknown type {kind}")
-    known = None if schema is None else schema.attributes.get(attribute.name)
-    if kind and known is not None and int(known.type.value) != kind:
+    wanted = kind if form is None else form.kinds.get(attribute.name, kind)
+    if kind and wanted != kind:
         raise _refusal(
-            name, f"{where} is of the type {_KINDS[kind]}, and must be {known.type.name}"
+            name, f"{_place(attribute, node)} is of type {_KINDS[kind]}, not {_KINDS[wanted]}"
         )
     if attribute.HasField("g"):
-        if kind and kind != onnx.AttributeProto.GRAPH:
-            raise _refusal(name, f"{where} holds a graph, and is none")
-        if not node.domain and node.op_type not in CONTROL_FLOW:
-            raise _refusal(name, f"{where} is a graph, and {node.op_type} runs none")
-        given = {tensor.name for tensor in attribute.g.initializer}
-        both = sorted(given.intersection(info.name for info in attribute.g.input))
-        if both:
-            raise _refusal(name, f"{where} is fed {_cut(both[0])}, which it holds, too")
+        _check_body(node, attribute, name)
     others = [*attribute.tensors]
-    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-        others += (sparse.values, sparse.indices)
+    sparse = [*attribute.sparse_tensors]
+    if attribute.HasField("sparse_tensor"):
+        sparse.append(attribute.sparse_tensor)
+    others += [tensor for one in sparse for tensor in (one.values, one.indices)]
     if attribute.graphs or any(map(_is_outside, others)):
-        raise _refusal(name, f"{where} holds what nothing here reads")
+        raise _refusal(name, f"{_place(attribute, node)} holds what nothing here reads")
+
+
+def _check_body(node: onnx.NodeProto, attribute: onnx.AttributeProto, name: str) -> None:
+    if attribute.type and attribute.type != onnx.AttributeProto.GRAPH:
+        raise _refusal(name, f"{_place(attribute, node)} holds a graph, and is none")
+    if not node.domain and node.op_type not in CONTROL_FLOW:
+        raise _refusal(
+            name, f"{_place(attribute, node)} is a graph, and {_cut(node.op_type)} runs none"
+        )
+    given = {tensor.name for tensor in attribute.g.initializer}
+    both = sorted(given.intersection(info.name for info in attribute.g.input))
+    if both:
+        raise _refusal(
+            name, f"{_place(attribute, node)} is fed {_cut(both[0])}, which it holds, too"
+        )
 
 
 _KINDS = {number: kind for kind, number in onnx.AttributeProto.AttributeType.items()}
@@ -203,6 +238,10 @@ _KINDS = {number: kind for kind, number in onnx.AttributeProto.AttributeType.ite
 
 def _is_outside(tensor: onnx.TensorProto) -> bool:
     return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
+
+
+def _place(attribute: onnx.AttributeProto, node: onnx.NodeProto) -> str:
+    return f"attribute {_cut(attribute.name)} of {_named(node)}"
 
 
 def _named(node: onnx.NodeProto) -> str:
