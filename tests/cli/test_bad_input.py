@@ -397,7 +397,7 @@ def test_a_failed_validation_exits_with_3_and_writes_nothing(refused, model, mon
     def differ(*_, **__):
         raise ValidationError("'map' differs; nothing was written", error=1, tolerance=0)
 
-    monkeypatch.setattr(cut, "compare_with", differ)
+    monkeypatch.setattr(cut, "prove", differ)
     assert refused("prune", model, *L1, code=3) == "'map' differs; nothing was written"
 
 
