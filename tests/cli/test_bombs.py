@@ -81,9 +81,15 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("computed", COMPUTED)
-@pytest.mark.parametrize("made", MADE)
+CASES = [
+    *((made, computed, "graph") for made in MADE for computed in COMPUTED),
+    *((made, "", "branch") for made in MADE),
+    *(("Expand", computed, "branch") for computed in COMPUTED if computed),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("made", "computed", "place"), CASES)
 def test_tensors_of_2_to_the_36_values_are_refused_before_they_are_made(made, computed, place):
     making = f"{COMPUTED[computed]}  {MADE[made]}"
     text = f"""net (float[1,3,8,8] x) => (float[1,8,8,8] y) {{

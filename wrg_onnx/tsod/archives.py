@@ -94,11 +94,6 @@ class Archive:
             stream.read()  # to its end, where the checksum is held against it
             return found
 
-    @property
-    def is_packed(self) -> bool:
-        """Whether an array has fewer bytes in the file than in memory."""
-        return any(m.compress_type != zipfile.ZIP_STORED for m in self.members.values())
-
     def _form(self, name: str, stream: IO[bytes]) -> ArrayForm:
         version = _read_magic(stream)
         if version not in _HEADERS:
@@ -141,15 +136,3 @@ def open_archive(path: Path) -> Iterator[Archive]:
                 raise UnreadableError(f"cannot read '{path}': packed as NumPy packs nothing")
             members = {entry.filename.removesuffix(_SUFFIX): entry for entry in entries}
             yield Archive(path, members, held)
-
-
-def load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read all arrays of an archive that nobody has packed, as those of the cache are.
-
-    Raises:
-        UnreadableError: If it cannot be read, or is packed.
-    """
-    with open_archive(path) as archive:
-        if archive.is_packed:
-            raise UnreadableError(f"cannot read '{path}': its arrays are packed")
-        return {name: archive.read(name) for name in archive.members}
