@@ -117,7 +117,7 @@ STRANGE = (
 )
 
 
-@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize("name", STRANGE, ids=range(len(STRANGE)))  # their names are drawn
 def test_strangers_stay(tmp_path, name):
     (tmp_path / name).write_text("mine", encoding="utf-8")
     remove_leftovers(tmp_path)

@@ -41,9 +41,7 @@ def test_it_is_not_read(special):
 @pytest.mark.parametrize("force", [False, True])
 def test_no_file_takes_its_place(special, force):
     kind = stat.S_IFMT(special.stat().st_mode)
-    with pytest.raises(
-        OutputError, match="is a device or a pipe, not a file; --report names another"
-    ):
+    with pytest.raises(OutputError, match="is a device or a pipe, not a file; --report"):
         check_output(special, force=force, option="--report")
     assert stat.S_IFMT(special.stat().st_mode) == kind
 
