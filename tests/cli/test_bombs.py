@@ -134,7 +134,7 @@ BOMB = {"trips": np.int64(1 << 62), "on": np.bool_(True), "threshold": np.float3
 def test_a_loop_that_goes_round_for_ever_is_ended(body):
     write(LOOP.format(scanned="", made="", body=BODIES[body]), BOMB)
     line = refusal("prune", "m.onnx", *L1)
-    assert "'m.onnx': a run takes more than 6 s, and its Loop 'l' may go round for ever" in line
+    assert "'m.onnx': a run takes more than 5 s, and its Loop 'l' may go round for ever" in line
     assert "WRG_ONNX_LOOP_SECONDS=60" in line
 
 

@@ -115,7 +115,7 @@ def test_a_caller_that_waits_longer_than_the_limit_gets_the_limit(loop, monkeypa
 
 
 def test_the_sooner_of_two_times_counts():
-    limits = RunLimits(6.0, 100, "Loop 'l'")
+    limits = RunLimits(5.0, 100, "Loop 'l'")
     assert limits.within(60) is limits
     assert limits.within(2) == RunLimits(2, 100)
 

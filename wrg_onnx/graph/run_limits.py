@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-SECONDS = 6.0
+SECONDS = 5.0
 """After this a run with a loop is given up; weights add a second per ``BYTES_PER_SECOND``."""
 
 BYTES_PER_SECOND = 50 << 20
