@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -26,9 +27,16 @@ def run_program(*arguments, before="", redirected="", **options):
 
 
 def start_program(*arguments, before="", redirected="", **options):
-    """Start a command; its stdout and stderr are pipes."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(line_of(arguments, before, redirected), **{**streams, **options})
+    """Start a command; its stdout and stderr are pipes, and it hears Ctrl-C."""
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if os.name == "posix":
+        usual["preexec_fn"] = hear_interrupts
+    return subprocess.Popen(line_of(arguments, before, redirected), **{**usual, **options})
+
+
+def hear_interrupts():
+    """Undo what shells do to whatever they start in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def line_of(arguments, before="", redirected=""):

@@ -36,7 +36,8 @@ GROWN_BYTES = 1 << 29
 
 TIMES_WEIGHTS, TIMES_FED = 4, 64
 
-LOOPS = ("Loop", "Scan")
+BODY = "body"
+"""The attribute of operators that go round; branches are called otherwise."""
 
 _POLL_SECONDS = 0.02
 
@@ -79,13 +80,17 @@ def limits_of(graph: onnx.GraphProto, weights: Mapping[str, Form]) -> RunLimits 
     Raises:
         UsageError: If the environment says no number of seconds.
     """
-    loop = next((n for n in all_nodes(graph) if n.op_type in LOOPS and not n.domain), None)
+    loop = next((n for n in all_nodes(graph) if _goes_round(n)), None)
     if loop is None:
         return None
     held = sum(form.nbytes for form in weights.values()) + graph.ByteSize()
     seconds = _asked_seconds() or SECONDS + held / BYTES_PER_SECOND
     name = loop.name or next(iter(loop.output), "")
     return RunLimits(seconds, GROWN_BYTES + TIMES_WEIGHTS * held, f"{loop.op_type} '{name}'")
+
+
+def _goes_round(node: onnx.NodeProto) -> bool:
+    return any(one.name == BODY and one.HasField("g") for one in node.attribute)
 
 
 def _asked_seconds() -> float | None:

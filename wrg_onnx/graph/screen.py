@@ -20,9 +20,6 @@ LONGEST_NAME = 1 << 16
 """How many characters a name may have. Those of exporters, which are paths through modules, have a
 few hundred."""
 
-CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
-"""The operators of the standard that run bodies."""
-
 _SHOWN = 60
 
 _Part: TypeAlias = "onnx.GraphProto | onnx.FunctionProto"
@@ -208,7 +205,7 @@ def _check_attribute(
             name, f"{_place(attribute, node)} is of type {_KINDS[kind]}, not {_KINDS[wanted]}"
         )
     if attribute.HasField("g"):
-        _check_body(node, attribute, name)
+        _check_body(node, attribute, form, name)
     others = [*attribute.tensors]
     sparse = [*attribute.sparse_tensors]
     if attribute.HasField("sparse_tensor"):
@@ -218,10 +215,12 @@ def _check_attribute(
         raise _refusal(name, f"{_place(attribute, node)} holds what nothing here reads")
 
 
-def _check_body(node: onnx.NodeProto, attribute: onnx.AttributeProto, name: str) -> None:
+def _check_body(
+    node: onnx.NodeProto, attribute: onnx.AttributeProto, form: _Form | None, name: str
+) -> None:
     if attribute.type and attribute.type != onnx.AttributeProto.GRAPH:
         raise _refusal(name, f"{_place(attribute, node)} holds a graph, and is none")
-    if not node.domain and node.op_type not in CONTROL_FLOW:
+    if form is not None and onnx.AttributeProto.GRAPH not in form.kinds.values():
         raise _refusal(
             name, f"{_place(attribute, node)} is a graph, and {_cut(node.op_type)} runs none"
         )

@@ -75,6 +75,7 @@ class _Bench:
         self._reference = reference
         self._masked, self._pruned = PartSessions(reference.masked()), PartSessions(pruned)
         self._alive = alive_ids(reference.plan.units, reference.plan.alive)
+        self._read = {name: {*node.inputs} for node in pruned.nodes for name in node.outputs}
         self._copied = {index for index, _ in reference.plan.copies}
         self._types = {value.name: value.dtype for value in graph.inputs} | element_types(graph)
 
@@ -89,6 +90,8 @@ class _Bench:
             return None
         types = {name: array.dtype for name, array in fed.items()}
         names = [name for name in node.node.outputs if name]
+        if any(not fed.keys() <= self._read.get(name, set()) for name in names):
+            return None  # the pruned node reads another tensor there, such as zeros of its own
         try:
             values = self._masked.open(types, names, exact=True).run(fed)
         except (ModelError, DataError):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 import files
 from files import Ended, Fuzzer, problems
+
+FILES = Path(files.__file__)
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
@@ -58,20 +63,33 @@ def test_what_is_left_behind_is_a_find(tmp_path):
     assert any(each.startswith("an output that does not load") for each in said)
 
 
+def fuzz(folder, *options):
+    """Run the fuzzer; what pytest makes of warnings would be finds."""
+    line = [sys.executable, str(FILES), "--seed", "5", "--keep", str(folder / "finds"), *options]
+    return subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
+
+
 @pytest.mark.slow
-def test_cases_follow_from_the_seed_and_finds_can_be_run_again(tmp_path, monkeypatch):
-    files.import_all()
-    ends = []
-    for name in ("first", "second"):
-        fuzzer = Fuzzer(tmp_path / name, tmp_path / f"{name} finds", seed=5)
-        for number in range(6):
-            fuzzer.one(number)
-        ends.append(fuzzer.ends)
-    assert ends[0] == ends[1]
-    assert ends[0].total() == 6
-    monkeypatch.setattr(files, "problems", lambda *_: ["something"])
-    fuzzer.one(6)
-    (kind,) = fuzzer.finds
-    assert "something" in kind
-    told = (tmp_path / "second finds" / "1" / "find.txt").read_text(encoding="utf-8")
-    assert told.startswith(f"{kind}\n\nwrg-onnx ")
+def test_cases_follow_from_the_seed_alone(tmp_path):
+    first, second = (fuzz(tmp_path, "--cases", "6") for _ in range(2))
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout == second.stdout
+    assert first.stdout.startswith("6 files\n")
+
+
+def test_a_find_is_kept_with_its_command_and_what_it_said(tmp_path):
+    fuzzer = Fuzzer.__new__(Fuzzer)
+    fuzzer._folder, fuzzer._keep, fuzzer.finds = tmp_path, tmp_path / "finds", Counter()
+    for name in ("case", "run/tmp"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "case" / "model.onnx").write_bytes(b"changed")
+    (tmp_path / "run" / "tmp" / f"{files.FAULT}1.txt").write_text("Traceback ...\n")
+    for _ in range(2):
+        fuzzer._keep_find("model, inspect: exit code 70", tmp_path / "case", ["inspect"], ended(70))
+    (kept,) = (tmp_path / "finds").iterdir()
+    assert (kept / "model.onnx").read_bytes() == b"changed"
+    told = (kept / "find.txt").read_text(encoding="utf-8")
+    assert told.startswith("model, inspect: exit code 70\n\nwrg-onnx inspect\n\nexit code 70\n")
+    assert "Error: 'm.onnx': no" in told
+    assert "Traceback ..." in told
+    assert fuzzer.finds.total() == 2
