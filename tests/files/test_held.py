@@ -141,6 +141,7 @@ def test_a_folder_that_is_not_there_has_none(tmp_path):
     remove_leftovers(tmp_path / "none")
     (tmp_path / "file").touch()
     remove_leftovers(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
