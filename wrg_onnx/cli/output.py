@@ -117,10 +117,12 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
             nonlocal task, current
             stage = printable(stage)
             # The epochs of one run share a bar, so that the time left is that of the run.
-            if stage.partition(" ")[0] != current.partition(" ")[0]:
+            is_new = stage.partition(" ")[0] != current.partition(" ")[0]
+            if is_new:
                 bar.remove_task(task)
                 task = bar.add_task(stage, total=total or None)
             current = stage
-            bar.update(task, description=stage, completed=done, total=total or None)
+            # A new stage is seen at once, however soon it is over.
+            bar.update(task, description=stage, completed=done, total=total or None, refresh=is_new)
 
         yield show
