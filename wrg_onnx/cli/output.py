@@ -117,12 +117,12 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
             nonlocal task, current
             stage = printable(stage)
             # The epochs of one run share a bar, so that the time left is that of the run.
-            is_new = stage.partition(" ")[0] != current.partition(" ")[0]
-            if is_new:
+            if stage.partition(" ")[0] != current.partition(" ")[0]:
                 bar.remove_task(task)
                 task = bar.add_task(stage, total=total or None)
+            # A new stage, or epoch, is seen at once, however soon it is over.
+            is_new = stage.split()[:2] != current.split()[:2]
             current = stage
-            # A new stage is seen at once, however soon it is over.
             bar.update(task, description=stage, completed=done, total=total or None, refresh=is_new)
 
         yield show
