@@ -96,6 +96,7 @@ class _Bench:
         self._masked, self._pruned = PartSessions(reference.masked()), PartSessions(pruned)
         self._alive = alive_ids(reference.plan.units, reference.plan.alive)
         self._read = {name: {*node.inputs} for node in pruned.nodes for name in node.outputs}
+        self._counting = {index for index, _ in reference.plan.operands}
         self._copied = {index for index, _ in reference.plan.copies}
         self._types = {value.name: value.dtype for value in graph.inputs} | element_types(graph)
         self._sizes = {name: form.nbytes for name, form in graph.constants.forms.items()}
@@ -120,9 +121,8 @@ class _Bench:
     def _task(self, node: CutNode) -> _Task | None:
         names = [name for name in node.node.outputs if name]
         axes = self._reference.plan.units.axes
-        if not any(
-            map(self._loses, [*node.reads.values(), *(axes[n] for n in names if n in axes)])
-        ):
+        carried = [*node.reads.values(), *(axes[name] for name in names if name in axes)]
+        if node.node.index in self._counting and not any(map(self._loses, carried)):
             return None  # what it makes are sizes, and those of the pruned model are others
         fed = self._draw(node)
         # The pruned node may read another tensor there, such as zeros of its own.
