@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from wrg_onnx.graph.mapped import MappedFile
 from wrg_onnx.graph.model import Attribute, Graph
-from wrg_onnx.graph.weights import Entry, blocks
+from wrg_onnx.graph.records import Source
+from wrg_onnx.graph.weights import BLOCK_BYTES, Entry, blocks
 
 
 def fingerprint(graph: Graph) -> str:
@@ -20,6 +22,28 @@ def fingerprint(graph: Graph) -> str:
     found = hashlib.sha256()
     for part in _of_graph(graph):
         found.update(part)
+    return found.hexdigest()
+
+
+def file_digests(*graphs: Graph) -> dict[str, str]:
+    """Return the SHA-256 of each file that graphs were read from, by its path.
+
+    Graphs that were in memory have none; one that was edited has those of what it came from.
+
+    Raises:
+        ModelError: If a file has changed since.
+    """
+    sources: list[Source] = [graph.source for graph in graphs]
+    files = {str(file.path): file for source in sources for file in source.files}
+    return {path: _digest_of_file(file) for path, file in files.items()}
+
+
+def _digest_of_file(file: MappedFile) -> str:
+    found, buffer = hashlib.sha256(), np.empty(min(BLOCK_BYTES, file.size), np.uint8)
+    for start in range(0, file.size, BLOCK_BYTES):
+        part = buffer[: file.size - start]
+        file.read_into(start, part)
+        found.update(part.data)
     return found.hexdigest()
 
 

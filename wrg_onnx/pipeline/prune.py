@@ -9,7 +9,13 @@ from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
-from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
+from wrg_onnx.graph import (
+    check_model_output,
+    check_sources,
+    file_digests,
+    fill_inputs,
+    save,
+)
 from wrg_onnx.pipeline.aim import Aim, aim_at, asks_machine, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
@@ -85,6 +91,8 @@ def prune(
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
         check_room(needs_of_prune(model, config, output))
+    with clock.stage("analyse"):
+        sha256 = file_digests(model.graph)
     earlier = read_note(model.graph)
     samples = open_run_samples(model, config, clock)
     search: SearchReport | None = None
@@ -117,6 +125,7 @@ def prune(
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
         search=search,
+        sha256=sha256,
     )
     return ModelResult(report, pruned)
 
