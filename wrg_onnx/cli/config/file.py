@@ -23,11 +23,17 @@ OWN_FILE, PROJECT_FILE = "wrg.toml", "pyproject.toml"
 PROJECT_TABLE = "wrg-onnx"
 """Below ``tool``."""
 
+_OURS = (b"wrg-onnx", b"wrg_onnx")
+"""What a project's file that speaks of this program holds."""
+
 MOST_BYTES = 2**20
 """Of a file in TOML, which people write."""
 
-MOST_RUN_BYTES = 2**26
-"""Of a report in JSON, which has a line for each layer."""
+MOST_RUN_BYTES = 2**24
+"""Of a report in JSON, which has some lines for each layer."""
+
+MOST_DOTS = 200
+"""Of a line in TOML: what Python's reader takes for a key of many parts grows with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,8 @@ def find_config(named: Path | None, command: str) -> ConfigFile | None:
 
 def _read(path: Path, command: str, *, is_named: bool) -> ConfigFile | None:
     content = _content(path)
+    if not is_named and path.name == PROJECT_FILE and not any(name in content for name in _OURS):
+        return None  # whatever is wrong with it, it is none of ours
     try:
         # Some programs of Windows put a mark before what they write.
         text = content.decode("utf-8-sig")
@@ -96,6 +104,8 @@ def _read(path: Path, command: str, *, is_named: bool) -> ConfigFile | None:
         return ConfigFile(path, _nested(command, run.config), is_named, Path(), run)
     if len(content) > MOST_BYTES:
         raise _too_large(path, MOST_BYTES)
+    if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
+        raise UsageError(f"'{path}': a line of it has more than {MOST_DOTS} dots")
     try:
         tables: Mapping[str, Any] | None = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -117,8 +127,6 @@ def _content(path: Path) -> bytes:
         raise UsageError(
             f"'{path}': cannot be read: {one_line(error.strerror or error)}"
         ) from error
-    except ValueError as error:  # a zero in it
-        raise UsageError(f"{str(path)!r}: no path ({error})") from error
 
 
 def _too_large(path: Path, most: int) -> UsageError:

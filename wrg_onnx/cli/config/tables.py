@@ -61,7 +61,8 @@ def read_options(command: click.Command, name: str, config: ConfigFile) -> dict[
     own: dict[str, Given] = {}
     above: dict[str, Any] = {}
     for word, value in config.tables.items():
-        if word not in COMMANDS:
+        # ``cache`` is a command, and an option of others.
+        if word not in COMMANDS or (word in SHARED and not isinstance(value, Mapping)):
             above[word] = value
             continue
         for table_name, table in _tables(word, value, config):
@@ -113,7 +114,7 @@ def _read_table(
         key, where = _key(written), f"{name.replace(' ', '.')}.{written}"
         if key in CODE and key in options and not config.is_named:
             raise config.refusal(
-                f"'{where}' runs code, and this file was found, not named: give --{key} on the "
+                f"'{where}' runs code, and this file was found, not named: give it on the "
                 f"command line, or --config {config.path}"
             )
         if key not in options:

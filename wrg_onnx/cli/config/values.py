@@ -51,8 +51,9 @@ def read_value(option: click.Parameter, value: Any, folder: Path) -> Any:
     read = _READERS[type(option.type)]
     if not several:
         return _converted(option, read(value))
-    # A single text stands for itself, and so do sizes of a single input.
-    parts = value if isinstance(value, list) and not _is_sizes(value) else [value]
+    # What is single stands for itself: a text, or the sizes of one input.
+    is_single = not isinstance(value, list) or (read is _sizes and _is_sizes(value))
+    parts = [value] if is_single else value
     return tuple(_converted(option, read(one)) for one in parts)
 
 
@@ -74,6 +75,8 @@ def _converted(option: click.Parameter, value: Any) -> Any:
         return option.type.convert(value, option, None)
     except click.BadParameter as error:
         raise UnfitError(f"is refused: {one_line(error.message)}") from error
+    except ValueError as error:  # a path with a zero in it
+        raise UnfitError(f"is refused: {one_line(error)}") from error
 
 
 def _flag(value: Any) -> bool:
