@@ -81,9 +81,8 @@ def prove(
         for reference in references:  # what is said of it must hold everywhere
             seen.add(run_again(reference, look=Look.EVERYWHERE).spans)
     tried = 0
-    for feeds in _tries(first, others, seed):
-        if not any(map(seen.is_quiet, nodes)):
-            break
+    others = _tries(first, others, seed)
+    while any(map(seen.is_quiet, nodes)) and (feeds := next(others, None)) is not None:
         with suppress(DataError):  # it need not run on any input
             again = run_again(replace(first, feeds=feeds, branch=None), look=Look.EVERYWHERE)
             error = compare_with(again, pruned)
