@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -36,6 +38,29 @@ def file_digests(*graphs: Graph) -> dict[str, str]:
     sources: list[Source] = [graph.source for graph in graphs]
     files = {str(file.path): file for source in sources for file in source.files}
     return {path: _digest_of_file(file) for path, file in files.items()}
+
+
+def begin_digests(*graphs: Graph) -> Callable[[], dict[str, str]]:
+    """Take ``file_digests`` beside what is done next: of large files it takes a second for a GiB.
+
+    Returns:
+        What waits for them, and raises what they raise.
+    """
+    sources: list[Source] = [graph.source for graph in graphs]
+    found: Future[dict[str, str]] = Future()
+
+    def work() -> None:
+        try:
+            found.set_result(file_digests(*graphs))
+        except BaseException as error:  # noqa: BLE001 - it is raised where they are asked for
+            found.set_exception(error)
+
+    if sum(file.size for source in sources for file in source.files) <= BLOCK_BYTES:
+        work()
+    else:
+        # A daemon: whoever is interrupted does not wait for it.
+        threading.Thread(target=work, daemon=True).start()
+    return found.result
 
 
 def _digest_of_file(file: MappedFile) -> str:

@@ -10,9 +10,9 @@ from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
 from wrg_onnx.graph import (
+    begin_digests,
     check_model_output,
     check_sources,
-    file_digests,
     fill_inputs,
     save,
 )
@@ -91,8 +91,7 @@ def prune(
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
         check_room(needs_of_prune(model, config, output))
-    with clock.stage("analyse"):
-        sha256 = file_digests(model.graph)
+    hashing = begin_digests(model.graph)
     earlier = read_note(model.graph)
     samples = open_run_samples(model, config, clock)
     search: SearchReport | None = None
@@ -112,6 +111,7 @@ def prune(
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
     pruned = with_note(rounds.written, kept)
     file_bytes: int | None = None
+    sha256 = hashing()  # before anything is written: they fail if the model's file has changed
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
