@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-from wrg_onnx.cli.app import COMMANDS
 from wrg_onnx.cli.config.file import PROJECT_FILE, ConfigFile
 from wrg_onnx.cli.config.values import UnfitError, read_value
 
@@ -32,10 +31,10 @@ TYPED_ALONE = frozenset({"force", "dry_run", "clear", "config", "no_config", "he
 CODE = frozenset({"loss", "factory"})
 """What names code to run, which a file says only if the command line names the file."""
 
-OTHER_KEYS = {"as_json": "json"}
+OTHER_KEYS: Mapping[str, str] = {"as_json": "json"}
 """Parameters whose option, and key, has another name."""
 
-SAID_BY_OTHERS = {"no_cache": "cache", "out": "output"}
+SAID_BY_OTHERS: Mapping[str, str] = {"no_cache": "cache", "out": "output"}
 """Parameters that say by another word what the value of a key says."""
 
 
@@ -52,31 +51,37 @@ class Given:
     value: Any
 
 
-def read_options(command: click.Command, name: str, config: ConfigFile) -> dict[str, Given]:
+def read_options(program: click.Group, name: str, config: ConfigFile) -> dict[str, Given]:
     """Read the whole file, so that a mistake is told by whatever command meets it first.
 
+    Args:
+        program: The group of all commands.
+        name: The words of the command whose options are wanted.
+        config: The file.
+
     Returns:
-        What it says of the options of one command, by key.
+        What it says of these options, by key.
+
+    Raises:
+        UsageError: If it says what no command takes.
     """
     own: dict[str, Given] = {}
     above: dict[str, Any] = {}
     for word, value in config.tables.items():
         # ``cache`` is a command, and an option of others.
-        if word not in COMMANDS or (word in SHARED and not isinstance(value, Mapping)):
+        is_command = word in program.list_commands(click.Context(program))
+        if not is_command or (word in SHARED and not isinstance(value, Mapping)):
             above[word] = value
             continue
-        for table_name, table in _tables(word, value, config):
-            found = command if table_name == name else _command(table_name)
-            read = _read_table(found, table_name, table, config)
+        for table_name, table in _tables(program, word, value, config):
+            read = _read_table(_command(program, table_name), table_name, table, config)
             own = read if table_name == name else own
-    return _read_shared(command, name, above, config) | own
+    return _read_shared(program, name, above, config) | own
 
 
-def _command(name: str) -> click.Command:
-    """Import a command by its words."""
-    from wrg_onnx.cli.app import main
-
-    found: click.Command | None = main
+def _command(program: click.Group, name: str) -> click.Command:
+    """Find a command by its words."""
+    found: click.Command | None = program
     for word in name.split():
         assert isinstance(found, click.Group)
         found = found.get_command(click.Context(found), word)
@@ -84,13 +89,15 @@ def _command(name: str) -> click.Command:
     return found
 
 
-def _tables(word: str, value: Any, config: ConfigFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _tables(
+    program: click.Group, word: str, value: Any, config: ConfigFile
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the name of each command below a word, and its table."""
     if not isinstance(value, Mapping):
         raise config.refusal(
             f"'{word}' is a command, and must be a table: {config.table_name(word)}"
         )
-    group = _command(word)
+    group = _command(program, word)
     if not isinstance(group, click.Group):
         yield word, value
         return
@@ -124,14 +131,14 @@ def _read_table(
 
 
 def _read_shared(
-    command: click.Command, name: str, above: Mapping[str, Any], config: ConfigFile
+    program: click.Group, name: str, above: Mapping[str, Any], config: ConfigFile
 ) -> dict[str, Given]:
     """Read what stands above the tables, as far as a command has such options."""
-    options, found = _by_key(command), dict[str, Given]()
+    options, found = _by_key(_command(program, name)), dict[str, Given]()
     for written, value in above.items():
         key = _key(written)
         if key not in SHARED:
-            raise config.refusal(_unshared(written, config))
+            raise config.refusal(_unshared(program, written, config))
         if key in options and (key == "json" or name not in APART):
             read = _read(options[key], key, written, value, config)
             _add(found, key, written, read, config)
@@ -180,15 +187,16 @@ def _unknown(where: str, written: str, known: Collection[str]) -> str:
     return f"unknown key '{where}'" + (f": did you mean '{meant}'?" if near else "")
 
 
-def _unshared(written: str, config: ConfigFile) -> str:
+def _unshared(program: click.Group, written: str, config: ConfigFile) -> str:
     """Say why something cannot stand above the tables."""
     key = _key(written)
     if written == "tool" and config.path.name != PROJECT_FILE:
         return "[tool.wrg-onnx] is for pyproject.toml: leave it out, as in [prune]"
-    having = [name for name in COMMANDS if key in _by_key(_command(name))]
+    names = program.list_commands(click.Context(program))
+    having = [name for name in names if key in _by_key(_command(program, name))]
     if having and key not in TYPED_ALONE:
         return (
             f"'{written}' does not mean the same to all commands: write it below "
             f"{config.table_name(having[0])}"
         )
-    return _unknown(written, written, [*SHARED, *COMMANDS])
+    return _unknown(written, written, [*SHARED, *names])

@@ -54,7 +54,9 @@ def take_config(ctx: click.Context, args: list[str]) -> None:
     Raises:
         UsageError: If there is such a file and something is wrong with it.
     """
-    command, name = ctx.command, _name(ctx)
+    command, name, program = ctx.command, _name(ctx), ctx.find_root().command
+    if not isinstance(program, click.Group):
+        return  # the command stands for itself, and belongs to no program that has a file
     probe = click.Context(
         command, parent=ctx.parent, info_name=ctx.info_name, resilient_parsing=True
     )
@@ -76,7 +78,7 @@ def take_config(ctx: click.Context, args: list[str]) -> None:
     config = find_config(named, name)
     if config is None:
         return
-    given = read_options(command, name, config)
+    given = read_options(program, name, config)
     for key in _left_out(typed, probe.params):
         given.pop(key, None)
     if not typed & MODELS:
