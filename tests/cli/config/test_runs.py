@@ -20,7 +20,10 @@ WAYS = {
     "largest cut": ("--max-drop", 0.3, "--metric", "relative error", "--data", "data",
                     "--size", 32, "--samples", 3, "--criterion", "l1", "--recover", "bias"),
 }  # fmt: skip
-each_way = pytest.mark.parametrize("way", WAYS)
+each_way = pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, marks=[pytest.mark.slow] * (way == "largest cut")) for way in WAYS],
+)
 
 
 @pytest.fixture
