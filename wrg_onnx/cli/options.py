@@ -72,6 +72,33 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(int(part) for part in parts)
 
 
+class Shape(click.ParamType[tuple[int, ...]]):
+    """``1x3x224x224``."""
+
+    name = "NxCxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split("x")
+        if not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"expected a shape such as 1x3x224x224, got '{value}'", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class Ratios(click.ParamType[str]):
+    """Numbers and ranges with commas between, as the API reads them."""
+
+    name = "A:B:STEP"
+
+
+class Names(click.ParamType[str]):
+    """Names with commas between, as the API reads them."""
+
+    name = "A,B"
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """``state=2x1x128``: the shape of one input."""
 
@@ -79,6 +106,8 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
         name, _, sizes = str(value).rpartition("=")
         parts = sizes.split("x")
         if not name or not all(part.isdecimal() and int(part) for part in parts):
@@ -93,6 +122,8 @@ class InputNumber(click.ParamType[tuple[str, float]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
         name, _, number = str(value).rpartition("=")
         try:
             found = float(number)

@@ -12,7 +12,15 @@ from google.protobuf.message import EncodeError
 from wrg_onnx.channels import node_macs, random_feeds
 from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.files import scratch_folder
-from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
+from wrg_onnx.graph import (
+    Graph,
+    Shape,
+    file_digests,
+    fill_inputs,
+    fit_to_kernels,
+    runtime,
+    save,
+)
 from wrg_onnx.latency import Ratio, compare_medians, find_noise
 from wrg_onnx.latency.fresh import (
     Measured,
@@ -84,6 +92,7 @@ def bench(
         )
     with scratch_folder() as folder:
         models = _read(sources, options, folder)
+        sha256 = file_digests(*(model.graph for model in models))
         first = models[0].graph
         shapes = concrete_shapes(first, options)
         batches = [*batches_of(first.inputs, shapes, options.shapes, config.batches)]
@@ -92,7 +101,7 @@ def bench(
             for batch in batches:
                 bench_one = _Bench(models, place, threads, batch, config, folder)
                 reports.append(bench_one.report())
-    return Result(BenchReports(tuple(reports)))
+    return Result(BenchReports(tuple(reports), sha256=sha256))
 
 
 def _read(sources: Sequence[Source], options: DataOptions, folder: Path) -> list[_Model]:

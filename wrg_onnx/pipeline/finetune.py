@@ -19,6 +19,7 @@ from wrg_onnx.graph import (
     Graph,
     check_model_output,
     check_sources,
+    file_digests,
     open_session,
     resolve_provider,
     save,
@@ -97,6 +98,7 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         if other is not None:
             check_teacher(student, other)
         models = _Models(student, other)
+        sha256 = file_digests(student, models.reference)
         if output is not None:
             check_sources(student, output, external_data=external_data)
         check_memory(student, TRAINING_COPIES, "training")
@@ -153,6 +155,7 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         notes=(*tuned.notes, *_notes(samples, config, error, allowed_error(tuned))),
         seconds=clock.seconds,
         unfinished=attempts.failed,
+        sha256=sha256,
     )
     return ModelResult(report, tuned.graph)
 

@@ -9,7 +9,13 @@ from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
-from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
+from wrg_onnx.graph import (
+    begin_digests,
+    check_model_output,
+    check_sources,
+    fill_inputs,
+    save,
+)
 from wrg_onnx.pipeline.aim import Aim, aim_at, asks_machine, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
@@ -85,6 +91,7 @@ def prune(
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
         check_room(needs_of_prune(model, config, output))
+    hashing = begin_digests(model.graph)
     earlier = read_note(model.graph)
     samples = open_run_samples(model, config, clock)
     search: SearchReport | None = None
@@ -104,6 +111,7 @@ def prune(
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
     pruned = with_note(rounds.written, kept)
     file_bytes: int | None = None
+    sha256 = hashing()  # before anything is written: they fail if the model's file has changed
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
@@ -117,6 +125,7 @@ def prune(
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
         search=search,
+        sha256=sha256,
     )
     return ModelResult(report, pruned)
 

@@ -14,7 +14,7 @@ from wrg_onnx.errors import OutputError, UnfinishedError, UsageError, WrgError, 
 from wrg_onnx.evaluate.bootstrap import FEWEST_IMAGES, measure_change
 from wrg_onnx.evaluate.metrics import Metric, suited_metric
 from wrg_onnx.files import check_output, check_room
-from wrg_onnx.graph import check_model_output, check_sources, save
+from wrg_onnx.graph import check_model_output, check_sources, file_digests, save
 from wrg_onnx.latency import Speed
 from wrg_onnx.pipeline.aim import Aim, aim_at
 from wrg_onnx.pipeline.attempts import Attempts
@@ -101,6 +101,8 @@ def sweep(
     cut = replace(config.cut, ratio=0.0, evaluate=True, criterion=_dearest(config.criteria))
     aim = open_model(source, cut, clock)
     model = aim.model
+    with clock.stage("analyse"):
+        sha256 = file_digests(model.graph)
     samples = open_run_samples(model, cut, clock)
     assert samples is not None  # it is judged
     cut = replace(cut, recover=chosen_recovery(samples, cut))
@@ -128,6 +130,7 @@ def sweep(
         notes=(*aim.notes, *kept.problems, *_notes(points, samples, cut)),
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
+        sha256=sha256,
     )
     if config.plot is not None:
         report = replace(report, plot=str(config.plot))

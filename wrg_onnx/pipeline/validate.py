@@ -13,6 +13,7 @@ from wrg_onnx.graph import (
     Value,
     as_written,
     checker_problem,
+    file_digests,
     flatten,
     without_additions,
 )
@@ -110,6 +111,7 @@ def validate(
             notes=tuple(notes),
             exported=exported,
             narrowed=narrowed,
+            sha256=file_digests(first.graph, second.graph),
         )
     )
 

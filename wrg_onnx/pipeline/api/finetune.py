@@ -21,6 +21,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_optional_path,
     read_text,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ GENERATED = 256
 """How many images the built-in generator makes for training."""
 
 
+@recorded
 def finetune(
     model: AnyModel,
     output: AnyPath | None = None,

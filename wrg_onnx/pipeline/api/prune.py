@@ -22,6 +22,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_number,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.pipeline.api.target import read_max_drop, read_target
 from wrg_onnx.progress import Progress, silent
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from wrg_onnx.select import Criterion, Scope
 
 
+@recorded
 def prune(
     model: AnyModel,
     output: AnyPath | None = None,

@@ -24,6 +24,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_optional_path,
     read_text,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ MOST_POINTS = 100
 """Of one criterion; a finer grid is a slip of the pen."""
 
 
+@recorded
 def sweep(
     model: AnyModel,
     *,

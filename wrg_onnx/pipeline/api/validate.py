@@ -17,6 +17,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_model,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wrg_onnx.report.records import ValidateReport
 
 
+@recorded
 def validate(
     original: AnyModel,
     pruned: AnyModel,
