@@ -13,9 +13,9 @@ from wrg_onnx.files import (
     exchange,
     held,
     old_beside,
+    open_kept,
     part_folder,
     parts,
-    read_kept,
     remove_old,
     renamed,
     scratch,
@@ -68,6 +68,18 @@ def test_a_file_has_the_rights_of_any_new_one(tmp_path):
         part.touch()
     (tmp_path / "plain").touch()
     assert (tmp_path / "m").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("rights", [0o600, 0o640, 0o666])
+def test_a_file_may_be_for_fewer_also_while_it_is_written(tmp_path, rights):
+    before = os.umask(0)
+    try:
+        with renamed(tmp_path / "m", rights=rights) as part:
+            assert part.stat().st_mode & 0o777 == rights
+            part.write_text("whole", encoding="utf-8")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "m").stat().st_mode & 0o777 == rights
 
 
 def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
@@ -162,22 +174,22 @@ def test_a_place_for_temporary_files_that_is_gone_is_named(place):
 
 def test_a_file_is_opened_and_what_is_none_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"kept")
-    with read_kept(tmp_path / "file") as stream:
+    with open_kept(tmp_path / "file") as stream:
         assert stream.read() == b"kept"
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("gone")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name, words in (
-        ("link", "it is a link"),
-        ("dangling", "it is a link"),
-        ("folder", "it is a folder"),
-        ("pipe", "it is a device or a pipe"),
+        ("link", "a link, not a file"),
+        ("dangling", "a link, not a file"),
+        ("folder", "Is a directory"),
+        ("pipe", "not an ordinary file"),
     ):
         with pytest.raises(OSError, match=words):
-            read_kept(tmp_path / name)
+            open_kept(tmp_path / name)
     with pytest.raises(FileNotFoundError):
-        read_kept(tmp_path / "gone")
+        open_kept(tmp_path / "gone")
 
 
 def test_old_names_are_none_that_are_removed_for_being_left(tmp_path):

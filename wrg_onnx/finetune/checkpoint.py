@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrg_onnx.errors import DataError, MissingPackageError, OutputError, UsageError, one_line
-from wrg_onnx.files import check_output, read_kept, renamed
+from wrg_onnx.files import check_output, open_kept, renamed
 from wrg_onnx.finetune.options import CheckpointFile
 from wrg_onnx.graph import Graph, flatten
 
@@ -92,7 +92,7 @@ def checkpoint_bytes(graph: Graph) -> int:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in the place of the one before, in one move.
+    """Write a checkpoint in the place of the one before, in one move, for this user alone.
 
     Raises:
         OutputError: If it cannot be written; the one before is still there.
@@ -107,7 +107,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     data = _safetensors().save(tensors, metadata=texts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path) as part, part.open("wb") as stream:
+        with renamed(path, rights=0o600) as part, part.open("wb") as stream:
             stream.write(data)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -164,7 +164,7 @@ def _read(path: Path, anew: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """
     package = _safetensors()
     try:
-        with read_kept(path) as stream:
+        with open_kept(path) as stream:
             data = stream.read()
     except OSError as error:
         raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error
