@@ -12,6 +12,7 @@
     ├── BudgetError             the asked ratio cannot be reached
     ├── UnsupportedOperatorError   an operator has no differentiable twin
     ├── MissingPackageError     an optional package is not installed
+    ├── ExtensionError          an installed package of others brings what cannot be used
     ├── ValidationError         3: the pruned graph does not compute what the masked original does
     └── UnfinishedError         4: the model is proven and written, but a stage after that failed
 
@@ -155,6 +156,10 @@ def needs_torch(purpose: str, *, otherwise: str = "") -> Iterator[None]:
         raise MissingPackageError(
             "torch", purpose=purpose, extra="torch", otherwise=otherwise
         ) from error
+
+
+class ExtensionError(WrgError):
+    """What an installed package brings cannot be used: it fails, or its name is taken."""
 
 
 class ValidationError(WrgError):

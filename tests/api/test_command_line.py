@@ -22,6 +22,7 @@ from wrg_onnx.cli.options import (
     InputNumber,
     InputShape,
     Numbers,
+    Place,
 )
 
 CONTEXT = click.Context(main)
@@ -59,6 +60,7 @@ def other_value(option):
         Counts: ("1,8", (1, 8)), InputShape: ("x=1x2", ("x", (1, 2))),
         Amount: ("1.5M", 1.5e6), Alignment: ("8", 8),
         InputNumber: ("x=3.5", ("x", 3.5)), click.Path: ("some.onnx", Path("some.onnx")),
+        Place: ("some:x//y", "some:x//y"),
     }  # fmt: skip
     if type(kind) in known:
         return known[type(kind)]

@@ -156,6 +156,10 @@ class Amount(click.ParamType[float]):
         return float(found[1]) * _SCALES[found[2]]
 
 
+class Place(click.Path):
+    """A folder, or ``NAME:WHERE`` of a data source: a text, since a path would change that."""
+
+
 class Alignment(click.ParamType[int | str]):
     """``auto`` or a number of channels."""
 
@@ -181,6 +185,8 @@ MODEL = click.Path(path_type=Path)
 """Existence is checked by the loader, whose message says more."""
 
 PATH = click.Path(path_type=Path)
+
+PLACE = Place()
 
 
 def beside(model: Path, suffix: str) -> Path | None:
@@ -232,8 +238,9 @@ def data_options(function: Function) -> Function:
     """Add the options that say where samples come from, and how they are fed."""
     options = (
         click.option(
-            "--data", type=PATH,
-            help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
+            "--data", type=PLACE,
+            help="Folder with images/ and maybe masks/, or with .npz files; or SOURCE:WHERE, if an "
+            "installed package brings that source. [built-in generator]",
         ),
         click.option(
             "--samples", type=click.IntRange(min=1), default=32, show_default=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.data.dataset import DataSet, split
+from wrg_onnx.data.dataset import split
 from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
@@ -191,13 +191,9 @@ def training_data(samples: Samples, *, seed: int) -> TrainingData:
     training, held_out = split(len(whole), HELD_OUT, seed)
     image = samples.preprocessing
     # Archives hold what the model is fed, which need not be an image at all.
-    if image is not None and (image.dtype == np.uint8 or not _are_images(whole)):
+    if image is not None and (image.dtype == np.uint8 or not whole.are_images):
         image = None
     return TrainingData(whole.take(training), whole.take(held_out), samples.saliency, image)
-
-
-def _are_images(data: DataSet) -> bool:
-    return not data[0].name.endswith(".npz")
 
 
 def _judge(

@@ -131,7 +131,8 @@ def prune(
         sparsify: Passes over ``data`` before the cut, in which what is going to die fades while the
             rest of the model learns to do without; 0 for none. It needs ``data`` and torch.
         data: A folder with ``images/`` and maybe ``masks/`` of the same names, or with ``.npz``
-            files of inputs by name. None takes generated images of tiny objects, or random inputs
+            files of inputs by name; or ``"source:where"`` of a data source of others
+            (docs/extending.md). None takes generated images of tiny objects, or random inputs
             where the model takes no image.
         samples: How many samples statistics are taken from, at most.
         size: (height, width) in pixels of every image input that leaves them open, or one number
