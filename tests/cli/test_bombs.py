@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 
@@ -210,6 +211,16 @@ def test_a_sparse_weight_of_next_to_nothing_is_not_written_out():
     )
     onnx.save(model, "m.onnx")
     assert "too many to be written out" in refusal("inspect", "m.onnx")
+
+
+def test_a_note_that_keeps_64_times_2_to_the_24_channels_is_broken():
+    text = "net (float[1,3,8,8] x) => (float[1,4,8,8] y) { h = Conv(x, w)  y = Conv(h, v) }"
+    write(text, {"v": normal(4, 8, 1, 1)})
+    model = onnx.load("m.onnx")
+    note = json.dumps({f"t{k}": [0, 1 << 24, [0, 1 << 24]] for k in range(64)})
+    onnx.helper.set_model_props(model, {"wrg_onnx.kept": note})
+    onnx.save(model, "m.onnx")
+    assert "is broken (it keeps 1073741824 channels in all" in refusal("prune", "m.onnx", *L1)
 
 
 @pytest.fixture
