@@ -122,6 +122,27 @@ def test_a_list_that_is_joined_with_itself_36_times_is_not_followed():
     assert "'m.onnx'" in refusal("inspect", "m.onnx")
 
 
+LONG = {
+    "Expand": "m = ReduceMax<keepdims = 0>(x)  r = Expand(m, ns)",
+    "Tile": "r = Tile(h, ts)",
+    "Concat": "  ".join(f"h{k + 1} = Concat<axis = 1>(h{k}, h{k})" for k in range(20))
+    .replace("h0", "h").replace("h20", "r"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("making", LONG)
+def test_axes_of_2_to_the_23_positions_and_more_are_not_told_apart(making):
+    write(
+        f"""net (float[1,3,1,1] x) => (float[1,4,1,1] y, float s) {{ h = Conv(x, w)
+        {LONG[making]}  s = ReduceMax<keepdims = 0>(r)  y = Conv(h, v) }}""",
+        {"v": normal(4, 8, 1, 1), "ns": np.int64([1 << 26]), "ts": np.int64([1, 1 << 22, 1, 1])},
+    )
+    ended = run_measured("inspect", "m.onnx")
+    assert (ended.code, ended.lines) == (0, [])
+    assert ended.peak_bytes < 1 << 30
+    assert ended.cpu_seconds < 20
+
+
 LOOP = """net (float[1,3,8,8] x) => (float y) {{
   h = Conv(x, w)
   l{scanned} = Loop(trips, on, h) <body = b (int64 i, bool c, float[1,8,8,8] v)
