@@ -54,7 +54,7 @@ def test_how_many_there_may_be_depends_on_how_many_the_file_has(monkeypatch):
     grows = model_of(f"h0 = Neg(x)  {called}  y = Neg(h4)", *doubling)
     assert len(inline(grows, "m").graph.node) == 18  # of a file of 11
     monkeypatch.setattr(functions, "TIMES_NODES", 1)
-    with pytest.raises(ModelError, match="become 18 nodes of .* and 11 nodes .* for this file"):
+    with pytest.raises(ModelError, match=r"become 18 nodes of .* and 11 nodes .* for this file"):
         inline(grows, "m")
 
 

@@ -140,11 +140,7 @@ def read_note(graph: Graph) -> dict[str, KeptChannels]:
         return {}
     try:
         table = json.loads(graph.metadata[NOTE])
-        entries = {str(name): _read(*entry) for name, entry in table.items()}
-        count = sum(entry.count for entry in entries.values())
-        if count > MOST_CHANNELS:
-            raise ValueError(f"it keeps {count} channels in all, {MOST_CHANNELS} are the most")
-        return {name: entry.laid_out() for name, entry in entries.items()}
+        return _laid_out({str(name): _read(*entry) for name, entry in table.items()})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"'{graph.name}': the note '{NOTE}' in its metadata is broken ({error}); prune the "
@@ -177,6 +173,13 @@ class _Entry:
         parts = [np.arange(first, first + length) for first, length in self.runs]
         positions = np.concatenate([np.empty(0, np.int64), *parts])
         return KeptChannels(self.axis, positions, self.total)
+
+
+def _laid_out(entries: Mapping[str, _Entry]) -> dict[str, KeptChannels]:
+    count = sum(entry.count for entry in entries.values())
+    if count > MOST_CHANNELS:
+        raise ValueError(f"it keeps {count} channels in all, {MOST_CHANNELS} are the most")
+    return {name: entry.laid_out() for name, entry in entries.items()}
 
 
 def _read(axis: int, total: int, *runs: tuple[int, int]) -> _Entry:
