@@ -102,6 +102,23 @@ def test_a_variance_below_0_is_refused_where_its_root_is_no_number():
         assert wrg_onnx.prune(build(NORMED, normed("v", 2, number)), **L1).report.removed > 0
 
 
+@pytest.mark.parametrize(("scale", "fits"), [(0.1, True), (np.nan, False)], ids=["fits", "NaN"])
+def test_so_is_the_single_scale_of_a_layer_of_integers(scale, fits):
+    text = """net (float[1,3,4,4] x) => (float[1,4,4,4] y) {
+      i = QuantizeLinear(x, q, z)  a = QLinearConv(i, q, z, w, s, z, q, z)
+      r = DequantizeLinear(a, q, z)  y = Conv(r, v) }"""
+    whole = np.random.default_rng(0).integers(-9, 9, (8, 3, 1, 1)).astype(np.int8)
+    weights = {
+        "q": np.float32(0.1), "z": np.int8(0), "s": np.float32(scale), "w": whole,
+        "v": normal(4, 8, 1, 1),
+    }  # fmt: skip
+    if fits:
+        assert wrg_onnx.prune(build(text, weights), **L1).report.removed > 0
+        return
+    with pytest.raises(ModelError, match="weight 's' holds 1 NaN of 1 numbers"):
+        wrg_onnx.prune(build(text, weights), **L1)
+
+
 @pytest.mark.parametrize("name", ["b1", "b", "add"])
 def test_a_bias_that_rules_a_channel_out_is_left_alone(name):
     report = wrg_onnx.prune(build(NORMED, normed(name, 2, -np.inf)), **L1).report

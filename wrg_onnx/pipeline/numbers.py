@@ -98,7 +98,10 @@ def _holes(constants: Weights, name: str, *, infinite: bool) -> str:
         infinite: Whether infinity is none.
     """
     nans = infinities = 0
-    for _, block in constants.blocks(name):
+    # A single number has no axis to be read along.
+    is_scalar = not constants.forms[name].shape
+    blocks = [(0, constants[name])] if is_scalar else constants.blocks(name)
+    for _, block in blocks:
         if not _may_hold(block):
             continue
         nans += int(np.isnan(block).sum())
