@@ -130,6 +130,38 @@ LONG = {
 }  # fmt: skip
 
 
+TOGETHER = {
+    "of constants": "  ".join(f"c{k} = ConstantOfShape(ns)" for k in range(12)),
+    "of what is fed": "m = ReduceMax<keepdims = 0>(x)  "
+    + "  ".join(f"c{k} = Expand(m, ns)" for k in range(12)),
+}
+
+
+@pytest.mark.parametrize("making", TOGETHER)
+def test_a_dozen_tensors_that_one_node_reads_are_added_up(making):
+    write(
+        f"""net (float[1,3,8,8] x) => (float[1,4,8,8] y, float s) {{ h = Conv(x, w)
+        {TOGETHER[making]}  r = Sum({", ".join(f"c{k}" for k in range(12))})
+        s = ReduceMax<keepdims = 0>(r)  y = Conv(h, v) }}""",
+        {"v": normal(4, 8, 1, 1), "ns": np.int64([1 << 26])},
+    )
+    assert "GiB are in memory at the same time" in refusal("prune", "m.onnx", *L1)
+    ended = run_measured("inspect", "m.onnx")
+    assert (ended.code, ended.lines) == (0, [])
+    assert ended.peak_bytes < 1 << 30
+
+
+def test_strings_that_are_joined_with_themselves_36_times_are_not_made():
+    joined = "  ".join(f"s{k + 1} = StringConcat(s{k}, s{k})" for k in range(36))
+    write(
+        f"""net (float[1,3,8,8] x) => (float[1,4,8,8] y, string[1] s36) {{
+        h = Conv(x, w)  {joined}  y = Conv(h, v) }}""",
+        {"v": normal(4, 8, 1, 1), "s0": np.array([b"a" * 16], object)},
+        opset=20,
+    )
+    assert "at StringConcat 'StringConcat_36', 3072.0 GiB are" in refusal("prune", "m.onnx", *L1)
+
+
 @pytest.mark.parametrize("making", LONG)
 def test_axes_of_2_to_the_23_positions_and_more_are_not_told_apart(making):
     write(

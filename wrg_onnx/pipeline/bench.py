@@ -12,7 +12,7 @@ from google.protobuf.message import EncodeError
 from wrg_onnx.channels import node_macs, random_feeds
 from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.files import scratch_folder
-from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
+from wrg_onnx.graph import Graph, Shape, check_run, fill_inputs, fit_to_kernels, runtime, save
 from wrg_onnx.latency import Ratio, compare_medians, find_noise
 from wrg_onnx.latency.fresh import (
     Measured,
@@ -87,6 +87,9 @@ def bench(
         first = models[0].graph
         shapes = concrete_shapes(first, options)
         batches = [*batches_of(first.inputs, shapes, options.shapes, config.batches)]
+        for model in models:
+            for batch in batches:
+                check_run(model.graph, batch.shapes)
         reports = []
         for place in places:
             for batch in batches:

@@ -9,7 +9,7 @@ from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
-from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
+from wrg_onnx.graph import check_model_output, check_run, check_sources, fill_inputs, save
 from wrg_onnx.pipeline.aim import Aim, aim_at, asks_machine, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
@@ -161,6 +161,7 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
         check_numbers(model.units)
+        check_run(model.graph, model.input_shapes)
         if config.precision is not None:
             check_is_float32(model.graph, config.precision)
         aim = None if asks else take_aim(model, config, clock.progress)
