@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
-from wrg_onnx.graph.alive import check_alive, item_bytes_of
+from wrg_onnx.graph.alive import check_alive
 from wrg_onnx.graph.body_shapes import observe_bodies
 from wrg_onnx.graph.capacity import check_room, check_values
 from wrg_onnx.graph.edit import body
@@ -70,7 +70,8 @@ def infer_shapes(
     if bodies:
         shapes = {**_shapes_in_bodies(inferred, bodies, shapes), **shapes}
         check_room(shapes, graph.name)
-        check_alive(graph, shapes, item_bytes_of(inferred.graph), graph.name)
+        if not missing:  # else that was looked at before the run
+            check_alive(graph, shapes, inferred.graph, graph.name)
         shapes.update(observe_bodies(graph, shapes, draw))
     return shapes
 
@@ -107,7 +108,7 @@ def _check_room(
     inside = _shapes_in_bodies(inferred, bodies, known) if bodies else {}
     shapes = {**inside, **known}
     check_room(shapes, graph.name)
-    check_alive(graph, shapes, item_bytes_of(inferred.graph), graph.name)
+    check_alive(graph, shapes, inferred.graph, graph.name)
 
 
 def partial_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:
