@@ -208,6 +208,16 @@ def spoken(error: BaseException) -> str:
     """
     if isinstance(error, SystemExit):
         code = 0 if error.code is None else error.code
-        return f"it would end this program (SystemExit: {one_line(str(code))})"
-    said = one_line(error)
+        return f"it would end this program (SystemExit: {_text(code)})"
+    said = _text(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _text(said: object) -> str:
+    """Return what an object of others says of itself, on one line; their code says it."""
+    try:
+        return one_line(str(said))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - theirs, and of no more interest than the first
+        return f"its text cannot be read ({type(error).__name__})"

@@ -108,6 +108,9 @@ class Traits:
         sizes: How it computes with sizes.
         per_channel: Positions of inputs that hold one number per channel and contract nothing:
             biases, scales, statistics.
+        never_infinite: Positions of inputs that no model has infinity in: what a normalisation
+            multiplies by, subtracts or divides by. A bias may be, so that a class is never chosen.
+        variance: The input position of a variance.
         scale_and_bias: Whether inputs 1 and 2 are a weight or scale that has the output's channels
             on its first axis, and a bias.
         layer: How its output depends on its weight, if it is a layer.
@@ -135,6 +138,8 @@ class Traits:
     reads_sizes: bool = False
     sizes: SizeRule | None = None
     per_channel: tuple[int, ...] = ()
+    never_infinite: tuple[int, ...] = ()
+    variance: int | None = None
     scale_and_bias: bool = False
     layer: LayerForm | None = None
     multiplications: Count | None = None

@@ -44,9 +44,9 @@ class OwnLoss:
         """
         try:
             loss = self.function(outputs, mask, teacher)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             shapes = ", ".join(f"'{k}' {list(v.shape)}" for k, v in outputs.items())
             raise UsageError(
                 f"loss '{self.spec}' fails on the outputs {shapes} and the mask "

@@ -15,6 +15,7 @@ from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import (
     Graph,
     Shape,
+    check_run,
     file_digests,
     fill_inputs,
     fit_to_kernels,
@@ -96,6 +97,9 @@ def bench(
         first = models[0].graph
         shapes = concrete_shapes(first, options)
         batches = [*batches_of(first.inputs, shapes, options.shapes, config.batches)]
+        for model in models:
+            for batch in batches:
+                check_run(model.graph, batch.shapes)
         reports = []
         for place in places:
             for batch in batches:

@@ -18,6 +18,7 @@ from wrg_onnx.finetune.check import allowed_error, check_twin
 from wrg_onnx.graph import (
     Graph,
     check_model_output,
+    check_run,
     check_sources,
     file_digests,
     open_session,
@@ -105,9 +106,11 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         file = config.options.checkpoint if not config.options.workers.index else None
         check_room(needs_of_training(student, output, file, external=external_data))
     with clock.stage("data"):
+        shapes = concrete_shapes(student, config.data)
+        check_run(student, shapes)
         samples = open_samples(
             student,
-            concrete_shapes(student, config.data),
+            shapes,
             config.data,
             models.reference,
             provider=config.provider,

@@ -12,6 +12,7 @@ from wrg_onnx.files import check_room
 from wrg_onnx.graph import (
     begin_digests,
     check_model_output,
+    check_run,
     check_sources,
     fill_inputs,
     save,
@@ -170,6 +171,7 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
         check_numbers(model.units)
+        check_run(model.graph, model.input_shapes)
         if config.precision is not None:
             check_is_float32(model.graph, config.precision)
         aim = None if asks else take_aim(model, config, clock.progress)

@@ -12,6 +12,7 @@ from wrg_onnx.graph import (
     Graph,
     Value,
     as_written,
+    check_run,
     checker_problem,
     file_digests,
     flatten,
@@ -75,6 +76,8 @@ def validate(
     exported: Exported | None = None
     is_widened = first.graph.widened or second.graph.widened
     if not problems:
+        for model in (first, second):
+            check_run(model.graph, model.input_shapes)
         samples = open_samples(
             first.graph,
             first.input_shapes,
