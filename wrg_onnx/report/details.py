@@ -62,7 +62,7 @@ QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class UnitValues:
+class UnitNumbers:
     """One quantity of the units of a layer.
 
     Either ``each`` is there or the quantiles, which are those at ``QUANTILES``.
@@ -109,10 +109,10 @@ class LayerDetail:
     removable: int
     parameters: int
     frozen: str = ""
-    scores: UnitValues | None = None
-    w: UnitValues | None = None
-    r: UnitValues | None = None
-    g: UnitValues | None = None
+    scores: UnitNumbers | None = None
+    w: UnitNumbers | None = None
+    r: UnitNumbers | None = None
+    g: UnitNumbers | None = None
     alive: tuple[bool, ...] = ()
 
 
