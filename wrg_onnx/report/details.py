@@ -11,6 +11,7 @@ longer is cut in its middle. As JSON the records take at most ``MOST_BYTES``, in
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 from wrg_onnx.latency.profile import SideBySide
@@ -56,6 +57,9 @@ PICTURE_SIDE = 192
 
 PICTURE_BYTES = 32_000
 """Bytes of a picture as base64; it is made smaller until it fits."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+"""How such a file begins."""
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Which quantiles stand for many numbers."""
@@ -147,11 +151,20 @@ class Picture:
         png: A PNG file in base64, without ``data:``.
         width: Pixels.
         height: Pixels.
+
+    Raises:
+        ValueError: If it is no PNG file in base64, or has no size: a file may say anything.
     """
 
     png: str
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        if not base64.b64decode(self.png, validate=True).startswith(_PNG):
+            raise ValueError("a picture is no PNG file")
+        if min(self.width, self.height) < 1:
+            raise ValueError(f"a picture of {self.width}x{self.height} pixels")
 
 
 @dataclass(frozen=True, slots=True)

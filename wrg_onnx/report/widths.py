@@ -54,8 +54,10 @@ def widths_in_order(units: Units) -> tuple[Width, ...]:
     last = len(units.flat.graph.nodes)
     readers = units.flat.graph.consumers
 
-    def place(width: Width) -> int:
-        return min((node.index for node in readers.get(width.name, ())), default=last)
+    def place(width: Width) -> tuple[int, bool]:
+        first = min((node.index for node in readers.get(width.name, ())), default=last)
+        is_made = any(units.is_filter[slot.offset] for slot in width.slots)
+        return first, is_made  # what a weight reads comes before what it makes
 
     return tuple(sorted(filter(partial(_has_channels, units), find_widths(units)), key=place))
 
