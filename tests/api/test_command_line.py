@@ -33,7 +33,7 @@ DISPLAY = {"as_json"}
 ANOTHER_WORD = {"out": "output", "dry_run": "output", "no_cache": "cache"}
 """Options that say by another word what a parameter says."""
 
-OF_PYTHON_ALONE = {"progress", "workers"}
+OF_PYTHON_ALONE = {"details", "progress", "workers"}
 
 
 def command_of(name):
