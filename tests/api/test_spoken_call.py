@@ -31,7 +31,8 @@ def test_what_is_the_default_is_left_out():
 @pytest.mark.parametrize(
     ("value", "spoken"),
     [
-        (0.25, "0.25"), (True, "True"), (0, "0"), ([1, 2], "[1, 2]"), ({"x": (1, 2)}, "{'x': (1, 2)}"),
+        (0.25, "0.25"), (True, "True"), (0, "0"), ([1, 2], "[1, 2]"),
+        ({"x": (1, 2)}, "{'x': (1, 2)}"),
         (Path("a") / "b", "'a/b'"), (Shade.DARK, "'dark'"), (b"12345", "<5 bytes>"),
         (onnx.ModelProto(), "<ModelProto>"), (wrg_onnx.Criterion.SEL, "'sel'"),
         (np.zeros(3), "<ndarray>"), (print, "<builtin_function_or_method>"), ("'", '"\'"'),
