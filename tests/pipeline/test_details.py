@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,14 +21,13 @@ from wrg_onnx.pipeline.config import DataOptions, MaxDrop, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.report import to_json, to_plain, to_text
 from wrg_onnx.report.details import Details
-from wrg_onnx.report.environment import with_command
 from wrg_onnx.report.from_plain import from_plain
 from wrg_onnx.select import Criterion, Scope, per_unit
 from wrg_onnx.tsod.scenes import generate
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 
-CALL = "wrg_onnx.prune('m.onnx', ratio=0.4, details=True)"
+CALL = ("wrg_onnx.prune('m.onnx', ratio=0.4, details=True)",)
 
 
 def config(criterion=Criterion.L1, ratio=0.4, **fields):
@@ -82,7 +80,7 @@ def test_a_run_on_weights_alone_has_its_layers_and_where_it_ran(tiny_unet):
         assert sum(row.alive) == row.kept
         assert (row.w, row.r, row.g) == (None, None, None)
     assert (found.spectra, found.examples, found.latency) == ((), None, None)
-    assert (found.environment.data, found.environment.command) == (None, (CALL,))
+    assert (found.environment.data, found.environment.command) == (None, CALL)
     assert "details" in report.seconds
     assert "profile" not in report.seconds
     assert to_text(report)
@@ -286,11 +284,3 @@ def test_the_model_is_the_same_with_and_without_details(tiny_unet, tmp_path):
         prune(tiny_unet, tmp_path / f"{name}.onnx", config(Criterion.R), details=call)
     first, second = (tmp_path / f"{name}.onnx" for name in ("with", "without"))
     assert first.read_bytes() == second.read_bytes()
-
-
-def test_the_command_line_takes_the_place_of_the_call(tiny_unet):
-    report = detailed(tiny_unet, config())
-    told = with_command(report, ["wrg-onnx", "prune", "m.onnx"])
-    assert told.details.environment.command == ("wrg-onnx", "prune", "m.onnx")
-    plain = replace(report, details=None)
-    assert with_command(plain, ["wrg-onnx"]) is plain

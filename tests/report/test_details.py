@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -31,7 +31,7 @@ from wrg_onnx.report.details import (
     Structure,
     WidthEdge,
 )
-from wrg_onnx.report.environment import LONGEST_WORD, MOST_WORDS, _kept_words, environment_of
+from wrg_onnx.report.environment import LONGEST_WORD, MOST_WORDS, environment_of
 from wrg_onnx.report.from_plain import from_plain
 from wrg_onnx.report.layer_details import Choice, layer_details
 from wrg_onnx.report.layer_times import small_times
@@ -108,8 +108,7 @@ def largest(units):
     )
     row = LayerTime(HOSTILE, HOSTILE, 9, *[1.23456789] * 4, 123_456_789, 123_456_789, HOSTILE)
     times, timed_left = small_times(SideBySide((row,) * (MOST_TIMED + 1), 1.0, 2.0))
-    words = _kept_words([HOSTILE] * (MOST_WORDS + 1))
-    environment = replace(environment_of(Provider.CPU, 0, "call", None), command=words)
+    environment = environment_of(Provider.CPU, 0, [HOSTILE] * (MOST_WORDS + 1), None)
     return Details(
         rows, environment, Structure(structure.nodes, edges, 5),
         tuple(small_spectrum(spectrum, layers[0], 2) for _ in range(MOST_SPECTRA)),
@@ -136,6 +135,6 @@ def test_details_are_the_same_once_read_from_json(largest):
 
 
 def test_small_parts_are_empty_or_none():
-    found = Details((), environment_of(Provider.CPU, 0, "call", None))
+    found = Details((), environment_of(Provider.CPU, 0, ["call"], None))
     assert from_plain(Details, json.loads(to_json(found))) == found
     assert (found.spectra, found.examples, found.latency, found.structure) == ((), None, None, None)

@@ -17,8 +17,8 @@ from wrg_onnx.version import __version__
 SOURCE = DataSource("photos", "", 32, 8, "0" * 64)
 
 
-def made(call="wrg_onnx.prune('m.onnx')"):
-    return environment_of(Provider.CPU, 7, call, SOURCE)
+def made(words=("wrg_onnx.prune('m.onnx')",)):
+    return environment_of(Provider.CPU, 7, words, SOURCE)
 
 
 def versions_of(found):
@@ -56,8 +56,8 @@ def test_the_rest_is_what_was_said_and_what_the_machine_is():
 
 
 def test_a_long_command_keeps_its_beginning_and_says_that_there_was_more():
-    words = made().command * (module.MOST_WORDS + 5)
-    kept = module._kept_words([*words[:-1], "x" * 100_000])
-    assert (len(kept), kept[-1]) == (module.MOST_WORDS, "...")
-    assert module._kept_words(["x" * 100_000])[0].startswith("xxx")
-    assert len(module._kept_words(["x" * 100_000])[0]) <= module.LONGEST_WORD
+    kept = made(["word"] * (module.MOST_WORDS + 5)).command
+    assert (len(kept), kept[0], kept[-1]) == (module.MOST_WORDS, "word", "...")
+    (word,) = made(["x" * 100_000]).command
+    assert word.startswith("xxx")
+    assert len(word) <= module.LONGEST_WORD
