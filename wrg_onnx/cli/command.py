@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,9 +18,13 @@ import click
 
 from wrg_onnx.cli.config import CONFIG_OPTIONS, take_config
 from wrg_onnx.errors import one_line
+from wrg_onnx.pipeline.api.spoken_call import COMMAND_LINE
 
 _STDOUT = f"{__name__}.stdout"
 """Under which key the context holds the stream of the result."""
+
+_WORDS = f"{__name__}.words"
+"""Under which key it holds the words of the command line."""
 
 OF_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning)
 """Warnings that whoever runs a command can do nothing about."""
@@ -51,6 +55,7 @@ class Command(click.Command):
         ctx.meta[_STDOUT] = sys.stdout
         with (
             redirect_stdout(sys.stderr),
+            _told_words(ctx),
             _warnings_as_notes(),
             _silent_logs(),
             _torch_folder_removed(),
@@ -62,6 +67,21 @@ def results() -> AbstractContextManager[TextIO]:
     """Let what is printed inside be the result of the command that runs."""
     stream: TextIO = click.get_current_context().meta[_STDOUT]
     return redirect_stdout(stream)
+
+
+def keep_words(ctx: click.Context, words: Sequence[str]) -> None:
+    """Keep the words behind the program's name, as they were typed."""
+    ctx.meta[_WORDS] = ("wrg-onnx", *words)
+
+
+@contextmanager
+def _told_words(ctx: click.Context) -> Iterator[None]:
+    """Let functions of the API know that a command calls them, and which."""
+    before = COMMAND_LINE.set(ctx.meta.get(_WORDS, ()))
+    try:
+        yield
+    finally:
+        COMMAND_LINE.reset(before)
 
 
 @contextmanager

@@ -167,7 +167,7 @@ class _Search:
         """Time a cut that was judged."""
         if judgement is None:
             return Judged()
-        trials, judged = self._trials, Judged(judgement.accuracy)
+        trials, judged = self._trials, Judged(judgement)
         if trials.aim.model.graph.widened:
             return judged
         with trials.clock.stage("evaluate"), attempts.stage("latency"):

@@ -14,6 +14,7 @@ from wrg_onnx.latency import Latency, Noise, Ratio, Speed
 from wrg_onnx.latency.profile import SideBySide
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report.budget import BudgetReport
+from wrg_onnx.report.details import Details
 from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.search import SearchReport
 from wrg_onnx.report.unfinished import Unfinished
@@ -215,6 +216,7 @@ class PruneReport:
         config: Every option of the run by its name in Python, defaults included, as it was given.
         origin: What made this report.
         sha256: That of each file of the model, by its path.
+        details: What a page shows beyond this; None unless it was asked for.
     """
 
     model: str
@@ -248,6 +250,7 @@ class PruneReport:
     config: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    details: Details | None = None
 
 
 @dataclass(frozen=True, slots=True)
