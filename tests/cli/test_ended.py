@@ -85,6 +85,21 @@ def test_what_a_killed_command_left_goes_with_the_next_one(writing, folder, run,
     assert everything(folder / "tmp") == []
 
 
+def test_the_folder_of_torch_that_a_killed_command_left_goes_too(model, folder, run, monkeypatch):
+    (folder / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code = (
+        "import os\nfrom wrg_onnx.cli.command import _torch_folder_removed\n"
+        "with _torch_folder_removed():\n"
+        "    os.mkdir(os.environ['TORCHINDUCTOR_CACHE_DIR'])\n    os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert len(everything(folder / "tmp")) == 1
+    assert run("prune", model, "other.onnx", *L1).exit_code == 0
+    assert everything(folder / "tmp") == []
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
     ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     sends = "import os; os.kill(os.getpid(), signal.SIGHUP); "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -114,13 +113,16 @@ def _silent_logs() -> Iterator[None]:
 def _torch_folder_removed() -> Iterator[None]:
     """Remove the folder for compiled code that torch makes where it is imported, and leaves empty.
 
-    One that the user has named is left alone.
+    One that the user has named is left alone. That of a killed run goes with the next one, by its
+    name; so does that of a living run, perhaps, which has no use for it.
     """
+    from wrg_onnx.files import marked
+
     variable = "TORCHINDUCTOR_CACHE_DIR"
     if variable in os.environ:
         yield
         return
-    folder = Path(tempfile.gettempdir(), f"wrg-onnx-torch-{secrets.token_hex(8)}")
+    folder = Path(tempfile.gettempdir(), marked())
     os.environ[variable] = str(folder)
     try:
         yield

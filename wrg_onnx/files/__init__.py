@@ -2,7 +2,7 @@
 
 from wrg_onnx.files.check import check_output
 from wrg_onnx.files.exchange import exchange
-from wrg_onnx.files.held import remove_leftovers
+from wrg_onnx.files.held import marked, remove_leftovers
 from wrg_onnx.files.lock import locked
 from wrg_onnx.files.ordinary import (
     NOT_ORDINARY,
@@ -26,6 +26,7 @@ __all__ = [
     "give_rights",
     "is_special",
     "locked",
+    "marked",
     "old_beside",
     "open_descriptor",
     "open_kept",
