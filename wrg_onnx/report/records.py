@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.evaluate.polygraphy import Exported
@@ -208,6 +209,8 @@ class PruneReport:
         conversion: In which numbers the model was written; None if in those of the original.
         search: How the ratio was found; None if it was asked for.
         details: What a page shows beyond this; None unless it was asked for.
+        changes: How each metric changed on the images that were judged, or the outputs' relative
+            error without masks, and how certain that is; empty if nothing was judged.
     """
 
     model: str
@@ -239,6 +242,7 @@ class PruneReport:
     conversion: ConversionReport | None = None
     search: SearchReport | None = None
     details: Details | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
