@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from wrg_onnx.cli.command import keep_words
 from wrg_onnx.errors import ShareDone, WrgError
 from wrg_onnx.printable import printable
 from wrg_onnx.version import __version__
@@ -85,6 +86,7 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command."""
+        keep_words(ctx, args)
         with _printable_usage():
             return super().parse_args(ctx, args)
 

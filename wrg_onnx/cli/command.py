@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,6 +20,9 @@ from wrg_onnx.errors import one_line
 
 _STDOUT = f"{__name__}.stdout"
 """Under which key the context holds the stream of the result."""
+
+_WORDS = f"{__name__}.words"
+"""Under which key it holds the words of the command line."""
 
 OF_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning)
 """Warnings that whoever runs a command can do nothing about."""
@@ -48,6 +51,17 @@ def results() -> AbstractContextManager[TextIO]:
     """Let what is printed inside be the result of the command that runs."""
     stream: TextIO = click.get_current_context().meta[_STDOUT]
     return redirect_stdout(stream)
+
+
+def keep_words(ctx: click.Context, words: Sequence[str]) -> None:
+    """Keep the words behind the program's name, as they were typed."""
+    ctx.meta[_WORDS] = ("wrg-onnx", *words)
+
+
+def command_words() -> tuple[str, ...]:
+    """Return the words of the command line that runs, the program's name first."""
+    words: tuple[str, ...] = click.get_current_context().meta[_WORDS]
+    return words
 
 
 @contextmanager

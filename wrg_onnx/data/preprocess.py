@@ -206,6 +206,29 @@ def to_feed(image: NDArray[np.uint8], preprocessing: Preprocessing) -> Array:
     return np.ascontiguousarray(np.broadcast_to(pixels, (preprocessing.batch, *pixels.shape)))
 
 
+def to_pixels(feed: Array, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Turn what a model is fed into the picture that it was made of, at the model's resolution.
+
+    Args:
+        feed: (B, C, H, W) or (B, H, W, C), as ``to_feed`` gives it; of the batch the first counts.
+        preprocessing: What the model wants.
+
+    Returns:
+        (H, W, 3) uint8, RGB, or (H, W) of a gray picture. What no picture gives, such as an array
+        of another range, is black or white.
+    """
+    pixels = feed[0].astype(np.float32)
+    if preprocessing.layout == "NCHW":
+        pixels = pixels.transpose(1, 2, 0)
+    if preprocessing.dtype != np.uint8:
+        std, mean = (np.array(one, np.float32) for one in (preprocessing.std, preprocessing.mean))
+        pixels = (pixels * std + mean) / np.float32(preprocessing.scale)
+    whole = np.rint(np.clip(np.nan_to_num(pixels), 0, 255)).astype(np.uint8)
+    if preprocessing.order == "bgr":
+        whole = whole[..., ::-1]
+    return np.ascontiguousarray(whole[..., 0] if preprocessing.channels == 1 else whole)
+
+
 def to_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.bool_]:
     """Bring a mask to the model's resolution: bilinear, then a pixel counts from 128 up.
 

@@ -52,6 +52,7 @@ TYPES: Mapping[str, Any] = {
     "external_data": bool,
     "provider": str,
     "seed": int,
+    "details": bool,
 }
 """The options that the pass has, and their types in JSON."""
 

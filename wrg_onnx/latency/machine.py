@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
+
+from wrg_onnx.graph import usable_cores
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def machine() -> str:
     """Name the machine: its processor, and how many cores this process may use."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()} {_processor()} {allowed}"
+    return f"{platform.system()} {platform.machine()} {processor()} {usable_cores()}"
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the model of the processor; Linux tells it in a file, others through Python."""
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()

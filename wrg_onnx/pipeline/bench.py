@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import EncodeError
 
-from wrg_onnx.channels import node_macs, random_feeds
+from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.files import scratch_folder
-from wrg_onnx.graph import Graph, Shape, fill_inputs, fit_to_kernels, runtime, save
+from wrg_onnx.graph import Graph, fill_inputs, fit_to_kernels, runtime, save
 from wrg_onnx.latency import Ratio, compare_medians, find_noise
 from wrg_onnx.latency.fresh import (
     Measured,
@@ -23,18 +23,15 @@ from wrg_onnx.latency.fresh import (
     time_fresh,
     write_feeds,
 )
-from wrg_onnx.latency.profile import Anatomy, SideBySide, alone, profile_models, side_by_side
+from wrg_onnx.latency.profile import SideBySide, alone, profile_models, side_by_side
 from wrg_onnx.pipeline.analyse import analyse_graph
 from wrg_onnx.pipeline.batches import Batch, batches_of
 from wrg_onnx.pipeline.config import BenchConfig, DataOptions
 from wrg_onnx.pipeline.input_shapes import concrete_shapes
+from wrg_onnx.pipeline.layer_times import PROFILED, anatomy_of
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.source import Source, read_source
 from wrg_onnx.report.records import BenchReport, BenchReports
-
-PROFILED = "cpu"
-"""Where a profile is taken: elsewhere ONNX Runtime tells when work was asked for, not when it was
-done, or compiles several layers to one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,7 +184,10 @@ class _Bench:
         """Yield each model but the first beside that; a single one by itself."""
         with scratch_folder() as folder:
             found = profile_models(tasks, folder, self.config.timing, rng)
-        files = {model.label: _anatomy(model.graph, self.batch.shapes) for model in self.models}
+        files = {
+            model.label: anatomy_of(analyse_graph(fit_to_kernels(model.graph), self.batch.shapes))
+            for model in self.models
+        }
         first, *others = found
         if not others:
             yield first, alone(found[first], files[first])
@@ -199,16 +199,6 @@ def _ratios(found: Mapping[str, Measured], rng: np.random.Generator) -> Iterator
     first, *others = found
     for other in others:
         yield other, compare_medians(found[first].times, found[other].times, rng)
-
-
-def _anatomy(graph: Graph, shapes: Mapping[str, Shape]) -> Anatomy:
-    """Say what a file tells of its nodes at the shapes that it is timed at."""
-    model = analyse_graph(fit_to_kernels(graph), shapes)
-    return Anatomy(
-        nodes=model.graph.nodes,
-        macs=node_macs(model.units),
-        shapes={name: axes.shape for name, axes in model.units.axes.items()},
-    )
 
 
 def _free_name(name: str, taken: Container[str]) -> str:

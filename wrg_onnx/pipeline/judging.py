@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrg_onnx.evaluate.judge import Accuracy, judge
+from wrg_onnx.data.dataset import DataSet
+from wrg_onnx.evaluate.bootstrap import PerImage
+from wrg_onnx.evaluate.judge import Accuracy, Judgement, judge_images
+from wrg_onnx.evaluate.reference import Reference
 from wrg_onnx.graph import Session, open_session
 from wrg_onnx.latency import Speed
 from wrg_onnx.pipeline.analyse import Model
@@ -16,12 +19,21 @@ from wrg_onnx.pipeline.speed import Pair, measure_speed, open_pair
 from wrg_onnx.progress import Progress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """How good the result is, and how fast; empty where that is not known."""
+    """How good the result is, and how fast; empty where that is not known.
+
+    Attributes:
+        accuracy: Over all images.
+        speed: By provider.
+        per_image: How good the original and the result are on each of them.
+        data: The images.
+    """
 
     accuracy: Accuracy | None = None
     speed: tuple[Speed, ...] = ()
+    per_image: PerImage | None = None
+    data: DataSet | None = None
 
 
 def judge_result(
@@ -46,23 +58,25 @@ def judge_result(
         attempts: Notes what fails.
     """
     pair: Pair | None = None
-    accuracy: Accuracy | None = None
+    found: Judgement | None = None
     speed: tuple[Speed, ...] = ()
     with attempts.stage("accuracy", "latency"):
         pair = open_pair(model.graph, rounds.written, config.provider)
     if pair is not None:
         with attempts.stage("accuracy"):
-            accuracy = _accuracy(pair, rounds, samples, progress)
+            found = _judge(pair, rounds, samples, progress)
     if pair is not None and not model.graph.widened:
         with attempts.stage("latency"):
             speed = measure_speed(
                 model, rounds.written, config.provider, config.timing, pair, seed=config.seed,
                 float32=None if rounds.converted is None else rounds.final,
             )  # fmt: skip
-    return Judged(accuracy, speed)
+    if found is None:
+        return Judged(speed=speed)
+    return Judged(found.accuracy, speed, found.per_image, samples.validation)
 
 
-def _accuracy(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Accuracy:
+def _judge(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Judgement:
     """Judge the original, the result, and what it was on the way: cut, and in float32."""
     cut: Session | None = None
     float32: Session | None = None
@@ -70,12 +84,5 @@ def _accuracy(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) 
         cut = open_session(rounds.last.graph, provider=pair.provider)
     if rounds.converted is not None:
         float32 = open_session(rounds.final, provider=pair.provider)
-    return judge(
-        pair.original,
-        pair.pruned,
-        samples.validation,
-        samples.saliency,
-        cut=cut,
-        float32=float32,
-        progress=progress,
-    )
+    reference = Reference(pair.original, samples.validation, samples.saliency)
+    return judge_images(reference, pair.pruned, cut=cut, float32=float32, progress=progress)

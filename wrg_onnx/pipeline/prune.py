@@ -16,6 +16,7 @@ from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.convert import convert
+from wrg_onnx.pipeline.details import Run, collect_details
 from wrg_onnx.pipeline.judging import Judged, judge_result
 from wrg_onnx.pipeline.max_drop import Found, find_largest_cut, metric_for
 from wrg_onnx.pipeline.measuring import Measuring
@@ -39,6 +40,7 @@ from wrg_onnx.pipeline.sparsify import check_sparsify
 from wrg_onnx.pipeline.trials import Trials, with_cache
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.budget import QUANTITY_WORDS
+from wrg_onnx.report.details import Details
 from wrg_onnx.report.frozen import main_reason, spoken
 from wrg_onnx.report.records import PruneReport
 from wrg_onnx.report.search import SearchReport
@@ -49,13 +51,14 @@ ALMOST_ALL = 0.99
 """A ratio that no limit of the units allows, or hardly."""
 
 
-def prune(
+def prune(  # noqa: PLR0913 - what is asked for, and what is done with the result
     source: Source,
     output: Path | None,
     config: PruneConfig,
     *,
     external_data: bool = False,
     force: bool = False,
+    details: str | None = None,
     progress: Progress = silent,
 ) -> ModelResult[PruneReport]:
     """Remove whole channels from a model, prove it, recover it, and measure what is left.
@@ -66,6 +69,7 @@ def prune(
         config: What to prune, and how.
         external_data: Whether the weights go to a file beside the output.
         force: Whether an existing output may be replaced.
+        details: How Python called it, for a report with what a page shows; None for one without.
         progress: Told how far the run is.
 
     Returns:
@@ -108,6 +112,9 @@ def prune(
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
     report = prune_report(aim, rounds, samples, attempts)
+    more: Details | None = None
+    if details is not None:
+        more = collect_details(Run(aim, rounds, samples, judged, details), clock, attempts)
     report = replace(
         report,
         output=None if output is None else str(output),
@@ -117,6 +124,8 @@ def prune(
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
         search=search,
+        unfinished=attempts.failed,
+        details=more,
     )
     return ModelResult(report, pruned)
 

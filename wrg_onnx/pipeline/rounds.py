@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wrg_onnx.channels import BoolArray, count_parameters
+from wrg_onnx.channels import BoolArray, IdArray, count_parameters
 from wrg_onnx.deploy import Converted
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Graph, checker_problem
@@ -33,6 +33,8 @@ class Rounds:
     Attributes:
         last: The last cut.
         alive: (units of the original,) bool, those that are left.
+        origin: (units of the last round's model,) int64, which unit of the original each is, or
+            negative.
         kept: Which channels of the original are left.
         recovered: What was recovered after the last cut; None if nothing was.
         done: How many rounds were proven.
@@ -48,6 +50,7 @@ class Rounds:
 
     last: Cut
     alive: BoolArray
+    origin: IdArray
     kept: Mapping[str, KeptChannels]
     recovered: Recovered | None
     done: int
@@ -150,9 +153,8 @@ def cut_in_rounds(
     assert cut is not None
     assert equivalence is not None
     return Rounds(
-        cut, survivors.alive, kept, recovered, number, removed, added, budget_left,
-        equivalence, tuple(said),
-        sparsified,
+        cut, survivors.alive, survivors.origin, kept, recovered, number, removed, added,
+        budget_left, equivalence, tuple(said), sparsified,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ longer is cut in its middle. As JSON the records take at most ``MOST_BYTES``, in
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 from wrg_onnx.latency.profile import SideBySide
@@ -57,12 +58,15 @@ PICTURE_SIDE = 192
 PICTURE_BYTES = 32_000
 """Bytes of a picture as base64; it is made smaller until it fits."""
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+"""How such a file begins."""
+
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Which quantiles stand for many numbers."""
 
 
 @dataclass(frozen=True, slots=True)
-class UnitValues:
+class UnitNumbers:
     """One quantity of the units of a layer.
 
     Either ``each`` is there or the quantiles, which are those at ``QUANTILES``.
@@ -93,12 +97,13 @@ class LayerDetail:
         removable: How many of its units could go.
         parameters: What one of its units holds in the original.
         frozen: Why units of it stay, for most of those that must; empty if all could go.
-        scores: What each unit was worth to the criterion: higher stays, compared within the
-            criterion's scope only. None where the layer has no numbers.
-        w: W, the factor ``weight``; None where it was not measured. No unit, not negative.
-        r: R, the factor ``rank``: the mean rank of feature maps over the most it could be, in
-            [0, 1]; None where it was not measured.
-        g: G, the factor ``gradient``, not negative; None where it was not measured.
+        scores: What each unit was worth to the criterion, higher stays: of ``repair`` its place in
+            the order of removal, of others the product of their factors. None where the layer has
+            no numbers.
+        w: W, the factor ``weight``, as the criterion multiplies it: over its geometric mean in the
+            layer, so that 1 is what is usual there; not negative. None where it was not measured.
+        r: R, the factor ``rank``, likewise.
+        g: G, the factor ``gradient``, likewise.
         alive: Whether each unit stayed; empty where units are not listed.
     """
 
@@ -108,10 +113,10 @@ class LayerDetail:
     removable: int
     parameters: int
     frozen: str = ""
-    scores: UnitValues | None = None
-    w: UnitValues | None = None
-    r: UnitValues | None = None
-    g: UnitValues | None = None
+    scores: UnitNumbers | None = None
+    w: UnitNumbers | None = None
+    r: UnitNumbers | None = None
+    g: UnitNumbers | None = None
     alive: tuple[bool, ...] = ()
 
 
@@ -120,7 +125,7 @@ class Spectrum:
     """The singular values of a layer's feature maps.
 
     Attributes:
-        layer: The tensor.
+        layer: The tensor that was looked at.
         values: Singular values over the largest one of the same map, falling from 1, in [0, 1]:
             means over maps. Of a map with more than ``SPECTRUM_POINTS`` so many at even distances,
             the first and the last included.
@@ -146,11 +151,20 @@ class Picture:
         png: A PNG file in base64, without ``data:``.
         width: Pixels.
         height: Pixels.
+
+    Raises:
+        ValueError: If it is no PNG file in base64, or has no size: a file may say anything.
     """
 
     png: str
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        if not base64.b64decode(self.png, validate=True).startswith(_PNG):
+            raise ValueError("a picture is no PNG file")
+        if min(self.width, self.height) < 1:
+            raise ValueError(f"a picture of {self.width}x{self.height} pixels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +175,13 @@ class Example:
         place: ``best``, ``median`` or ``worst``.
         name: Of the image, as the data set calls it.
         score: What the place is by: how much its own largest F-measure fell, in [-1, 1], or without
-            masks the relative error of the pruned model's output, from 0.
+            masks ``error``.
         max_f_before: The original's largest F-measure on it, in [0, 1]; None without a mask.
         max_f_after: The pruned model's.
         mae_before: The original's mean absolute error on it, in [0, 1]; None without a mask.
         mae_after: The pruned model's.
-        error: The largest relative error of the pruned model's outputs on it.
+        error: The largest relative error of the pruned model's outputs on it; None where that is no
+            number, since one of them gives infinity or NaN where the other does not.
         input: The image, as the model gets it but for the normalisation.
         mask: What is salient; None without a mask.
         original: The original's saliency map, black for 0 and white for 1.
@@ -178,12 +193,12 @@ class Example:
 
     place: str
     name: str
-    score: float
+    score: float | None
     max_f_before: float | None
     max_f_after: float | None
     mae_before: float | None
     mae_after: float | None
-    error: float
+    error: float | None
     input: Picture
     mask: Picture | None
     original: Picture
@@ -272,8 +287,8 @@ class DataSource:
         made: What was made, with its seed, where no data was given; empty otherwise.
         samples: How many samples statistics and recovery could look at.
         held_out: How many judged.
-        sha256: Over the names and sizes of the files of both, in the order of their names; empty
-            where samples were made.
+        sha256: Over the names and sizes of all images, masks or archives of the folder, in their
+            order; empty where samples were made.
     """
 
     path: str | None

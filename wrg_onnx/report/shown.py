@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from wrg_onnx.printable import printable
+from wrg_onnx.report.details import Picture
 
 Value = TypeVar("Value")
 
@@ -26,7 +27,7 @@ def shown(value: Value) -> Value:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, Enum):
+    if isinstance(value, (Enum, Picture)):  # base64 has no character that does anything
         return value
     if isinstance(value, str):
         text = printable(value)

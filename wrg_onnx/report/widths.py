@@ -3,11 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from wrg_onnx.channels import BoolArray, CostTerm, Units
+from wrg_onnx.channels import BoolArray, CostTerm, IdArray, Slot, Units
 from wrg_onnx.report.records import GroupReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Width:
+    """A layer width: a group of units.
+
+    Attributes:
+        group: Its number.
+        name: The first weight that makes it, or else the first constant whose axis it is.
+        members: (n,) int64, its units.
+        slots: The axes of constants that have some of them, in the order of the file.
+    """
+
+    group: int
+    name: str
+    members: IdArray
+    slots: tuple[Slot, ...]
+
+
+def find_widths(units: Units) -> tuple[Width, ...]:
+    """List all groups of units that constants have, in the order of the file's constants."""
+    order = np.argsort(units.group, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(units.group))[:-1])
+    slots: dict[int, list[Slot]] = {}
+    makers: dict[int, str] = {}
+    for slot in units.slots:
+        for group in np.unique(units.group[units.slot_units(slot)]):
+            slots.setdefault(int(group), []).append(slot)
+            if units.is_filter[slot.offset]:
+                makers.setdefault(int(group), slot.name)
+    return tuple(
+        Width(group, makers.get(group, slots[group][0].name), members[group], tuple(slots[group]))
+        for group in sorted(slots, key=lambda g: int(members[g][0]))
+    )
+
+
+def widths_in_order(units: Units) -> tuple[Width, ...]:
+    """List the widths of channels in the order in which the model computes with them.
+
+    Groups of other positions, such as the rows of a kernel, are not among them.
+    """
+    last = len(units.flat.graph.nodes)
+    readers = units.flat.graph.consumers
+
+    def place(width: Width) -> tuple[int, bool]:
+        first = min((node.index for node in readers.get(width.name, ())), default=last)
+        is_made = any(units.is_filter[slot.offset] for slot in width.slots)
+        return first, is_made  # what a weight reads comes before what it makes
+
+    return tuple(sorted(filter(partial(_has_channels, units), find_widths(units)), key=place))
+
+
+def _has_channels(units: Units, width: Width) -> bool:
+    reasons = units.reason[width.members]
+    # Positions that are no channels stay for a reason without words.
+    return any(reason < 0 or units.reasons[reason].text for reason in np.unique(reasons))
 
 
 def group_reports(
@@ -20,33 +78,22 @@ def group_reports(
         parameters: The terms of the parameter count.
         alive: (units,) bool, those that are left.
     """
-    held = _parameters_per_unit(units, parameters)
-    first = {int(g): int(u) for u, g in reversed(list(enumerate(units.group)))}
-    slots: dict[int, list[str]] = {}
-    makers: dict[int, str] = {}
-    for slot in units.slots:
-        for group in np.unique(units.group[units.slot_units(slot)]):
-            slots.setdefault(int(group), []).append(slot.name)
-            if units.is_filter[slot.offset]:
-                makers.setdefault(int(group), slot.name)
-    sizes = np.bincount(units.group)
-    kept = np.bincount(units.group, weights=alive)
-    free = np.bincount(units.group, weights=units.removable)
+    held = parameters_per_unit(units, parameters)
     return tuple(
         GroupReport(
-            name=makers.get(group, slots[group][0]),
-            units=int(sizes[group]),
-            kept=int(kept[group]),
-            removable=int(free[group]),
-            parameters=round(held[first[group]]),
-            members=len(slots[group]),
+            name=width.name,
+            units=len(width.members),
+            kept=int(alive[width.members].sum()),
+            removable=int(units.removable[width.members].sum()),
+            parameters=round(held[width.members[0]]),
+            members=len(width.slots),
         )
-        for group in sorted(slots, key=lambda g: first[g])
-        if free[group]
+        for width in find_widths(units)
+        if units.removable[width.members].any()
     )
 
 
-def _parameters_per_unit(units: Units, parameters: Sequence[CostTerm]) -> np.ndarray:
+def parameters_per_unit(units: Units, parameters: Sequence[CostTerm]) -> np.ndarray:
     """Count the parameters in the rows and columns of each unit; overlaps count for each."""
     held = np.zeros(units.count)
     for term in parameters:

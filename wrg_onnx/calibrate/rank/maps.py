@@ -125,7 +125,7 @@ class MapProbe:
     ) -> None:
         """Add what the maps of one sample say, tap by tap."""
         for tap in part:
-            maps = _maps(tap, arrays.pop(tap.tensor))
+            maps = tapped_maps(tap, arrays.pop(tap.tensor))
             for factor in self.factors:
                 values = measure_maps(factor, maps, tap.tensor)
                 if not np.isfinite(values).all():
@@ -151,6 +151,7 @@ def not_finite(tap: Tap, sample: Sample) -> StatisticsError:
     )
 
 
-def _maps(tap: Tap, array: Array) -> Array:
+def tapped_maps(tap: Tap, array: Array) -> Array:
+    """View a tapped array as ``channels_first`` does, integers as what they stand for."""
     maps = channels_first(tap, array)
     return maps.astype(np.float32) - tap.zero_point if maps.dtype.kind in "iu" else maps

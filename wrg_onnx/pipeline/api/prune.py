@@ -22,6 +22,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_number,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.spoken_call import spoken_call
 from wrg_onnx.pipeline.api.target import read_max_drop, read_target
 from wrg_onnx.progress import Progress, silent
 
@@ -78,6 +79,7 @@ def prune(
     force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
+    details: bool = False,
     progress: Progress | None = None,
     workers: Workers | None = None,
 ) -> ModelResult[PruneReport]:
@@ -173,6 +175,9 @@ def prune(
         force: Whether an existing ``output`` may be replaced.
         provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of everything random, at least 0. The same seed gives the same model.
+        details: Whether the report has what a page of it shows: the numbers behind the choice, some
+            pictures, each layer's time, where and how the run was made (``report.details``). It
+            takes a few more runs of the model, and where latency is measured as long as that again.
         progress: Called with a stage's name, how much of it is done, and how much there is (0 where
             that is unknown).
         workers: The processes that share the measuring, from ``wrg_onnx.join_workers()`` under
@@ -208,6 +213,7 @@ def prune(
         (659017, 263578)
         >>> bytes_written = result.save("build/tiny_unet.pruned.onnx", force=True)
     """
+    arguments = dict(locals())
     from wrg_onnx.data.workers import Alone
     from wrg_onnx.pipeline import prune as stages
     from wrg_onnx.pipeline.config import PruneConfig
@@ -265,6 +271,7 @@ def prune(
         config,
         external_data=config.external_data,
         force=read_flag("force", force),
+        details=spoken_call(prune, arguments) if read_flag("details", details) else None,
         progress=progress or silent,
     )
 

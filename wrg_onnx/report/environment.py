@@ -1,0 +1,80 @@
+"""Where and how a run was made."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+
+from wrg_onnx.graph import Provider, runtime, usable_cores
+from wrg_onnx.latency.machine import processor
+from wrg_onnx.report.details import DataSource, Environment, Version
+from wrg_onnx.report.records import PruneReport
+from wrg_onnx.report.small import short_text
+from wrg_onnx.version import __version__
+
+MOST_WORDS = 200
+"""Words of a command that are kept."""
+
+LONGEST_WORD = 500
+"""Bytes of one of them in JSON."""
+
+
+def environment_of(
+    provider: Provider, seed: int, call: str, data: DataSource | None
+) -> Environment:
+    """Say where this process runs, and what it was asked for.
+
+    Args:
+        provider: Where ONNX Runtime computed.
+        seed: Of all that was drawn.
+        call: How Python called it.
+        data: What it looked at.
+    """
+    return Environment(
+        versions=(
+            Version("wrg-onnx", __version__),
+            Version("python", platform.python_version()),
+            Version("onnx", _version("onnx")),
+            Version("onnxruntime", runtime().__version__),
+            Version("numpy", _version("numpy")),
+            Version("torch", _version("torch")),
+        ),
+        platform=short_text(platform.platform()),
+        processor=short_text(processor()),
+        cores=usable_cores(),
+        provider=provider.value,
+        seed=seed,
+        command=_kept_words([call]),
+        data=data,
+        date=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def with_command(report: PruneReport, words: Sequence[str]) -> PruneReport:
+    """Return a report that says by which command line it was made, if it has details.
+
+    Args:
+        report: Of a call from Python, which is what the command makes.
+        words: Of the command line, the program's name first.
+    """
+    details = report.details
+    if details is None:
+        return report
+    environment = replace(details.environment, command=_kept_words(words))
+    return replace(report, details=replace(details, environment=environment))
+
+
+def _kept_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Keep as many words as fit; three dots stand for the others."""
+    kept = [short_text(word, LONGEST_WORD) for word in words]
+    return tuple(kept if len(kept) <= MOST_WORDS else [*kept[: MOST_WORDS - 1], "..."])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
