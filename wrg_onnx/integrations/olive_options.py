@@ -53,6 +53,7 @@ TYPES: Mapping[str, Any] = {
     "provider": str,
     "seed": int,
     "details": bool,
+    "report": Path | str,
 }
 """The options that the pass has, and their types in JSON."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
+from wrg_onnx.evaluate.bootstrap import Change, measure_changes
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
 from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
@@ -42,6 +43,7 @@ from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.details import Details
 from wrg_onnx.report.frozen import main_reason, spoken
+from wrg_onnx.report.page import check_page, write_page
 from wrg_onnx.report.records import PruneReport
 from wrg_onnx.report.search import SearchReport
 from wrg_onnx.rewrite import check_folding, compose, read_note, with_note
@@ -59,6 +61,7 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     external_data: bool = False,
     force: bool = False,
     details: str | None = None,
+    page: Path | None = None,
     progress: Progress = silent,
 ) -> ModelResult[PruneReport]:
     """Remove whole channels from a model, prove it, recover it, and measure what is left.
@@ -70,12 +73,13 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         external_data: Whether the weights go to a file beside the output.
         force: Whether an existing output may be replaced.
         details: How Python called it, for a report with what a page shows; None for one without.
+        page: Where to write the report as a page; None for nowhere.
         progress: Told how far the run is.
 
     Returns:
-        The pruned model and the report. The file is complete by then. An error once a cut is proven
-        ends its stage alone: the model is the last one that is proven, and the report says what is
-        missing (``unfinished``).
+        The pruned model and the report. The files are complete by then. An error once a cut is
+        proven ends its stage alone: the model is the last one that is proven, and the report says
+        what is missing (``unfinished``).
 
     Raises:
         WrgError: One of its kinds; then no file was written.
@@ -84,6 +88,8 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     config = replace(config, external_data=external_data)
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
+    if page is not None:
+        check_page(page, force=force)
     aim = open_model(source, config, clock)
     model, config = aim.model, aim.config
     if output is not None:
@@ -124,10 +130,29 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
         search=search,
-        unfinished=attempts.failed,
         details=more,
+        changes=_changes(judged, config, attempts),
     )
+    report = replace(report, unfinished=attempts.failed)
+    if page is not None:
+        report = _with_page(report, page, attempts)
     return ModelResult(report, pruned)
+
+
+def _changes(judged: Judged, config: PruneConfig, attempts: Attempts) -> tuple[Change, ...]:
+    """Return how each metric changed, and how certain that is, as far as that works."""
+    if judged.per_image is not None:
+        with attempts.stage("accuracy"):
+            return measure_changes(judged.per_image, config.seed)
+    return ()
+
+
+def _with_page(report: PruneReport, page: Path, attempts: Attempts) -> PruneReport:
+    """Write the page of a report, and let the report tell of it."""
+    with attempts.stage("page"):
+        write_page(report, page)
+        return replace(report, page=str(page))
+    return replace(report, unfinished=attempts.failed)
 
 
 def share_calibration(source: Source, config: PruneConfig, *, progress: Progress = silent) -> None:

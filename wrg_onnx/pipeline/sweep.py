@@ -33,6 +33,7 @@ from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.pipeline.trials import Trials, with_cache
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
+from wrg_onnx.report.page import check_page, write_page
 from wrg_onnx.report.plot import write_plot
 from wrg_onnx.report.sweep import SweepCut, SweepPoint, SweepReport
 from wrg_onnx.rewrite import compose, read_note, with_note
@@ -52,6 +53,7 @@ class SweepConfig:
             without.
         out_dir: Where every point's model is written; None writes none.
         plot: The SVG file to write; None for none.
+        page: The HTML page to write; None for none.
         force: Whether files that are there may be replaced.
     """
 
@@ -61,6 +63,7 @@ class SweepConfig:
     metric: str | None = None
     out_dir: Path | None = None
     plot: Path | None = None
+    page: Path | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -98,6 +101,8 @@ def sweep(
     clock = Clock(progress)
     if config.plot is not None:
         check_output(config.plot, force=config.force, option="--plot")
+    if config.page is not None:
+        check_page(config.page, force=config.force)
     cut = replace(config.cut, ratio=0.0, evaluate=True, criterion=_dearest(config.criteria))
     aim = open_model(source, cut, clock)
     model = aim.model
@@ -132,6 +137,9 @@ def sweep(
     if config.plot is not None:
         report = replace(report, plot=str(config.plot))
         write_plot(report, config.plot)
+    if config.page is not None:
+        report = replace(report, page=str(config.page))
+        write_page(report, config.page)
     return Result(report)
 
 

@@ -211,6 +211,7 @@ class PruneReport:
         details: What a page shows beyond this; None unless it was asked for.
         changes: How each metric changed on the images that were judged, or the outputs' relative
             error without masks, and how certain that is; empty if nothing was judged.
+        page: The HTML page that was written; None if none was.
     """
 
     model: str
@@ -243,6 +244,7 @@ class PruneReport:
     search: SearchReport | None = None
     details: Details | None = None
     changes: tuple[Change, ...] = ()
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,7 @@ class ValidateReport:
         exported: What was written for Polygraphy; None if nothing was.
         narrowed: Why operators and weights were not compared: the pruned model is quantised or in
             half precision, and the original is not. Empty if they were.
+        page: The HTML page that was written; None if none was.
     """
 
     original: str
@@ -313,6 +316,7 @@ class ValidateReport:
     notes: tuple[str, ...] = ()
     exported: Exported | None = None
     narrowed: str = ""
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class SweepReport:
         notes: What a user should know.
         seconds: Time by stage.
         cpu_seconds: CPU time by stage.
+        page: The HTML page that was written; None if none was.
     """
 
     model: str
@@ -107,6 +108,7 @@ class SweepReport:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    page: str | None = None
 
 
 def sweep_text(report: SweepReport) -> RenderableType:
@@ -122,6 +124,8 @@ def sweep_text(report: SweepReport) -> RenderableType:
     ]
     if report.plot is not None:
         lines.append(Text(f"Plot: {report.plot}"))
+    if report.page is not None:
+        lines.append(Text(f"Page: {report.page}"))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 

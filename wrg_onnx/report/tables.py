@@ -68,9 +68,15 @@ def prune_text(report: PruneReport) -> RenderableType:
         lines.append(Text(recovery_text(report.recovery)))
     if report.conversion is not None:
         lines.append(Text(conversion_text(report.conversion)))
+    lines += _written(report.page)
     lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
+
+
+def _written(page: str | None) -> list[Text]:
+    """Say where the page is."""
+    return [] if page is None else [Text(f"Page: {page}")]
 
 
 def validate_text(report: ValidateReport) -> RenderableType:
@@ -83,6 +89,7 @@ def validate_text(report: ValidateReport) -> RenderableType:
         lines.append(Text(structure_text(report)))
     if report.exported is not None:
         lines.append(Text(exported_line(report.exported, report.pruned)))
+    lines += _written(report.page)
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 

@@ -80,6 +80,7 @@ def prune(
     provider: Provider | str = "auto",
     seed: int = 0,
     details: bool = False,
+    report: AnyPath | None = None,
     progress: Progress | None = None,
     workers: Workers | None = None,
 ) -> ModelResult[PruneReport]:
@@ -178,6 +179,8 @@ def prune(
         details: Whether the report has what a page of it shows: the numbers behind the choice, some
             pictures, each layer's time, where and how the run was made (``report.details``). It
             takes a few more runs of the model, and where latency is measured as long as that again.
+        report: An HTML file to write the report to, as one page with these details; None writes
+            none. ``result.to_html()`` gives the same page.
         progress: Called with a stage's name, how much of it is done, and how much there is (0 where
             that is unknown).
         workers: The processes that share the measuring, from ``wrg_onnx.join_workers()`` under
@@ -220,7 +223,8 @@ def prune(
     from wrg_onnx.select import Scope
 
     source = read_model("model", model)
-    target = read_optional_path("output", output)
+    target, page = read_optional_path("output", output), read_optional_path("report", report)
+    with_details = read_flag("details", details)
     aim = read_target(
         ratio,
         budget,
@@ -271,7 +275,8 @@ def prune(
         config,
         external_data=config.external_data,
         force=read_flag("force", force),
-        details=spoken_call(prune, arguments) if read_flag("details", details) else None,
+        details=spoken_call(prune, arguments) if with_details or page is not None else None,
+        page=page,
         progress=progress or silent,
     )
 

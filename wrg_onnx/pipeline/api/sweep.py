@@ -69,6 +69,7 @@ def sweep(
     strict: bool = False,
     out_dir: AnyPath | None = None,
     plot: AnyPath | None = None,
+    report: AnyPath | None = None,
     force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
@@ -127,6 +128,7 @@ def sweep(
         out_dir: A folder where every point's model is written, as ``MODEL.CRITERION.RATIO.onnx``;
             None writes none.
         plot: An SVG file to draw the curves in; None for none.
+        report: An HTML file to write the report to, as one page; None for none.
         force: Whether files that are there may be replaced.
         provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of everything random, at least 0.
@@ -192,6 +194,7 @@ def sweep(
         metric=None if metric is None else read_text("metric", metric),
         out_dir=read_optional_path("out_dir", out_dir),
         plot=read_optional_path("plot", plot),
+        page=read_optional_path("report", report),
         force=read_flag("force", force),
     )
     return stages.sweep(source, config, progress=progress or silent)

@@ -39,6 +39,7 @@ def validate(
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
     export_inputs: AnyPath | None = None,
+    report: AnyPath | None = None,
     force: bool = False,
     strict: bool = False,
     provider: Provider | str = "auto",
@@ -69,6 +70,7 @@ def validate(
         export_inputs: A file, ending in ``.json``, for what the pruned model is fed in the first 16
             samples that judge; what it gives for them goes to ``NAME.outputs.json`` beside it.
             NVIDIA's Polygraphy reads both, and repeats the check on TensorRT.
+        report: An HTML file to write the report to, as one page; None for none.
         force: Whether these files may be replaced where they are there.
         strict: Whether an output of the original that is the same everywhere on all samples, which
             tells nothing, is among the problems; else it is noted.
@@ -109,6 +111,7 @@ def validate(
         read_model("pruned", pruned),
         config,
         export_inputs=read_optional_path("export_inputs", export_inputs),
+        page=read_optional_path("report", report),
         force=read_flag("force", force),
         progress=progress or silent,
     )

@@ -1,5 +1,6 @@
 """A report as one HTML page, which loads nothing and needs no script to be read."""
 
 from wrg_onnx.report.page.of_report import to_html
+from wrg_onnx.report.page.write import check_page, write_page
 
-__all__ = ["to_html"]
+__all__ = ["check_page", "to_html", "write_page"]

@@ -91,7 +91,13 @@ def layer_points(columns: Columns, tones: Mapping[str, str], title: str) -> Mark
 
 
 def curves(
-    columns: Columns, x: str, y: str, told: Mapping[str, str], *, has_ends: bool = False
+    columns: Columns,
+    x: str,
+    y: str,
+    told: Mapping[str, str],
+    *,
+    has_ends: bool = False,
+    is_log: bool = False,
 ) -> Markup:
     """Return curves with their points.
 
@@ -101,8 +107,9 @@ def curves(
         y: That of the upright one.
         told: What else is told where one points: column and title.
         has_ends: Whether there are whiskers.
+        is_log: Whether the upright axis is of logarithms.
     """
-    sides = {"x": _measured("x", x), "y": _measured("y", y, is_from_zero=False)}
+    sides = {"x": _measured("x", x), "y": _measured("y", y, is_log=is_log, is_from_zero=False)}
     colour = {"field": "curve", "type": "nominal", "title": None}
     layers: list[dict[str, Any]] = []
     if has_ends:
@@ -144,6 +151,16 @@ def _tones(field: str, tones: Mapping[str, str]) -> dict[str, Any]:
 
 def _told(**titles: str) -> list[dict[str, str]]:
     return [{"field": field, "title": title} for field, title in titles.items()]
+
+
+def own_names(names: Sequence[str]) -> list[str]:
+    """Return names that tell rows apart: those that are there again are numbered."""
+    counts: dict[str, int] = {}
+    found = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        found.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+    return found
 
 
 def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Columns:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, TypeVar
 
 from markupsafe import Markup
 
 from wrg_onnx.report.details import Picture
-from wrg_onnx.report.rows import Row
 
 Cell: TypeAlias = str | Markup
 """A text, which is escaped, or a drawing."""
 
-MOST_ROWS = 60
-"""Rows of a table of layers; JSON has all."""
+Thing = TypeVar("Thing")
+
+MOST_ROWS = 40
+"""Rows of a table of layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The title of a column of drawings, with the axis that they share."""
+
+    word: str
+    axis: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ class Table:
     """
 
     caption: str
-    titles: tuple[Cell, ...]
+    titles: tuple[str | Head, ...]
     rows: tuple[tuple[Cell, ...], ...]
     plots: frozenset[int] = frozenset()
     words: frozenset[int] = frozenset()
@@ -193,8 +202,13 @@ def missing(name: str, title: str, why: str) -> Section:
     return Section(name, title, (Text(why, "quiet"),))
 
 
-def first_rows(rows: Sequence[Row], what: str) -> tuple[tuple[Row, ...], str]:
-    """Return the rows that a page shows, and what it says of the others."""
-    left = len(rows) - MOST_ROWS
-    more = f"... and {left:,} more {what}; --json lists all." if left > 0 else ""
-    return tuple(rows[:MOST_ROWS]), more
+def most_of(things: Sequence[Thing], weights: Sequence[float]) -> list[Thing]:
+    """Return the things that a page shows: those of most weight, in their own order."""
+    ordered = sorted(range(len(things)), key=lambda place: -weights[place])
+    return [things[place] for place in sorted(ordered[:MOST_ROWS])]
+
+
+def left_out(count: int, what: str) -> str:
+    """Say how many of some things a page does not show; nothing where it shows all."""
+    left = count - MOST_ROWS
+    return f"{left:,} more {what} are not shown; --json --details lists them." if left > 0 else ""

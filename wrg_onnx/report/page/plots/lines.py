@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from wrg_onnx.report.page.markup import tag
-from wrg_onnx.report.scale import Scale
+from wrg_onnx.report.scale import LogScale, Scale
 
 FOOT = 34
 """Pixels below the plane, for the axis and its title."""
 
 HEAD = 26
 """Pixels above it, for the title of the other axis."""
+
+GUTTER = 46
+"""Pixels left of it, for the ticks of that: the style sheet keeps them free."""
+
+AnyScale = Scale | LogScale
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,18 @@ class Axis:
         low: Its least value.
         high: Its largest one.
         shown: How a tick is written.
+        is_log: Whether it is of logarithms.
     """
 
     title: str
     low: float
     high: float
     shown: Callable[[float], str]
+    is_log: bool = False
+
+    def scale(self, start: float, end: float) -> AnyScale:
+        """Return where its values are between two places."""
+        return (LogScale if self.is_log else Scale)(self.low, self.high, start, end)
 
 
 def plane(
@@ -83,9 +94,8 @@ def plane(
         height: Pixels of the plane.
         reference: A value of ``y`` with a dashed line; None for none.
     """
-    across = Scale(x.low, x.high, 1.0, 98.0)
-    up = Scale(y.low, y.high, HEAD + height, HEAD)
-    parts = [tag("text", y.title, x=0, y=11, class_="title")]
+    across, up = x.scale(0.5, 98.0), y.scale(HEAD + height, HEAD)
+    parts = [tag("text", y.title, x=-GUTTER, y=11, class_="title")]
     parts += _grid(across, up, x, y, HEAD + height)
     if reference is not None:
         parts.append(_level(up(reference), "reference"))
@@ -97,11 +107,11 @@ def plane(
                aria_label=label)  # fmt: skip
 
 
-def _grid(across: Scale, up: Scale, x: Axis, y: Axis, bottom: float) -> list[Markup]:
+def _grid(across: AnyScale, up: AnyScale, x: Axis, y: Axis, bottom: float) -> list[Markup]:
     parts = []
     for value in up.ticks(5):
         parts.append(_level(up(value), "grid"))
-        parts.append(tag("text", y.shown(value), x=0, y=up(value) - 3))
+        parts.append(tag("text", y.shown(value), x=-8, y=up(value) + 4, text_anchor="end"))
     for value in across.ticks(5):
         place = across(value)
         anchor = "start" if place < 4 else "end" if place > 94 else "middle"
@@ -113,7 +123,7 @@ def _level(y: float, tone: str) -> Markup:
     return tag("line", x1="0%", y1=y, x2="100%", y2=y, class_=tone)
 
 
-def _drawn(curve: Curve, across: Scale, up: Scale, height: float) -> list[Markup]:
+def _drawn(curve: Curve, across: AnyScale, up: AnyScale, height: float) -> list[Markup]:
     parts = []
     if curve.is_joined:
         way = " ".join(f"{10 * across(p.x):.0f},{up(p.y)}" for p in curve.points)

@@ -52,9 +52,15 @@ def dots(values: Iterable[tuple[float | None, str]], scale: AnyScale, label: str
     known = [(scale(value), tone) for value, tone in values if value is not None]
     places = [place for place, _ in known]
     line = _line(min(places), 9, max(places), 9, "way") if len(known) > 1 else Markup("")
-    # The last lies on top: where nothing changed, it is what counts.
-    circles = [tag("circle", cx=f"{place}%", cy=9, r=4.5, class_=tone) for place, tone in known]
-    return drawing(label, TALL, line, *circles)
+    marks = [_mark(place, tone) for place, tone in known]
+    return drawing(label, TALL, line, *marks)
+
+
+def _mark(place: float, tone: str) -> Markup:
+    # What was before is a tick: it is seen, too, where what is now lies upon it.
+    if tone == "before":
+        return _line(place, 0, place, TALL, "before post")
+    return tag("circle", cx=f"{place}%", cy=9, r=4.5, class_=tone)
 
 
 def strip(kept: Sequence[float], removed: Sequence[float], scale: AnyScale, label: str) -> Markup:
@@ -68,10 +74,11 @@ def boxes(kept: Sequence[float], removed: Sequence[float], scale: AnyScale, labe
     return drawing(label, TALL, *parts)
 
 
-def spark(values: Sequence[float], label: str) -> Markup:
-    """Return numbers in [0, 1] as one curve, without axes."""
+def spark(values: Sequence[float], scale: AnyScale, label: str) -> Markup:
+    """Return numbers as one curve, whose scale goes from 0 to 100, without axes."""
     last = max(len(values) - 1, 1)
-    way = " ".join(f"{1000 * i / last:.0f},{17 - 16 * v:.1f}" for i, v in enumerate(values))
+    up = Scale(0, 100, 17, 1)
+    way = " ".join(f"{1000 * i / last:.0f},{up(scale(v))}" for i, v in enumerate(values))
     line = tag("polyline", points=way, class_="curve curve-1", vector_effect="non-scaling-stroke")
     inner = tag("svg", line, width="100%", height=TALL, viewBox=f"0 0 1000 {TALL}",
                 preserveAspectRatio="none")  # fmt: skip

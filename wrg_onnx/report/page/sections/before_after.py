@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.report.comparison import compare
-from wrg_onnx.report.page.parts import Cell, Figure, Legend, Part, Section, Table, Text, missing
+from wrg_onnx.report.page.parts import (
+    Cell,
+    Figure,
+    Head,
+    Legend,
+    Part,
+    Section,
+    Table,
+    Text,
+    missing,
+)
 from wrg_onnx.report.page.plots.rows import axis, dots
 from wrg_onnx.report.proof import proof_text
 from wrg_onnx.report.records import PruneReport, ValidateReport
@@ -70,16 +81,31 @@ def metrics(accuracy: Accuracy | None, changes: Sequence[Change]) -> Section:
     keys = [("before", "before")]
     keys += [("cut", "after the cut")] if accuracy.cut is not None else []
     keys += [("after", "after recovery" if accuracy.cut is not None else "after")]
-    scale = Scale(0, 1, 2, 98)
-    titles: tuple[Cell, ...] = (
-        "metric", axis(scale, "{:g}".format, "metric, from 0 to 1"),
-        *(word for _, word in keys), "change", "95 % interval",
-    )  # fmt: skip
+    scale = Scale(_lowest(accuracy), 1, 2, 98)
+    head = Head("higher is better", axis(scale, "{:.2g}".format, "metric, up to 1"))
+    titles: tuple[str | Head, ...] = (
+        "metric",
+        head,
+        *(word for _, word in keys),
+        "change",
+        "95 % interval",
+    )
     rows = tuple(_metric_rows(accuracy, {one.metric: one for one in changes}, scale))
     drawn = Table("Saliency metrics", titles, rows, plots=frozenset({1}))
-    caption = "Means over the held-out images, from 0 to 1. Of MAE lower is better."
+    caption = (
+        "Means over the held-out images. The mean absolute error (MAE), of which lower is better, "
+        "is not drawn."
+    )
     figure = Figure("metrics-drawn", "How good the model is", drawn, caption, Legend(tuple(keys)))
     return Section(name, title, (figure,))
+
+
+def _lowest(accuracy: Accuracy) -> float:
+    """Return where the axis of the metrics that are drawn begins, a tenth below or less."""
+    judged = [accuracy.before, accuracy.after]
+    judged += [] if accuracy.cut is None else [accuracy.cut.scores]
+    values = [getattr(one, name) for one in judged for _, name in METRICS if "mae" not in name]
+    return min(0.9, math.floor(10 * float(min(values))) / 10)
 
 
 def _metric_rows(
@@ -91,7 +117,8 @@ def _metric_rows(
         tones = ["before", *(["cut"] if was_cut else []), "after"]
         values = [before, *was_cut, after]
         label = ", ".join(f"{tone} {value:.3f}" for tone, value in zip(tones, values, strict=True))
-        drawn = dots(zip(values, tones, strict=True), scale, label)
+        is_drawn = "mae" not in name
+        drawn = dots(zip(values, tones, strict=True), scale, label) if is_drawn else ""
         change = changes.get(title.removesuffix(" (lower is better)"))
         sure = "-" if change is None else interval(change)
         shown = (f"{value:.3f}" for value in values)

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from wrg_onnx.report.details import Details, LayerDetail, UnitValues
-from wrg_onnx.report.page.charts import columns_of, layer_ticks
-from wrg_onnx.report.page.parts import Cell, Figure, Legend, Section, Table, first_rows, missing
+from wrg_onnx.report.details import Details, LayerDetail, UnitNumbers
+from wrg_onnx.report.page.charts import columns_of, layer_ticks, own_names
+from wrg_onnx.report.page.parts import (
+    Cell,
+    Figure,
+    Head,
+    Legend,
+    Section,
+    Table,
+    left_out,
+    missing,
+    most_of,
+)
 from wrg_onnx.report.page.plots.rows import AnyScale, axis, boxes, strip
 from wrg_onnx.report.scale import LogScale, Scale
 
@@ -52,8 +62,10 @@ def factors(details: Details | None, criterion: str) -> Section:
     measured = [one for one in details.layers if any(_of(one, c.field) for c in columns)]
     if not columns or not measured:
         return missing(name, title, f"Criterion '{criterion}' gives single channels no score.")
-    rows, more = first_rows([tuple(_row(one, columns)) for one in measured], "layer widths")
-    titles: tuple[Cell, ...] = ("layer width", *(_head(column) for column in columns))
+    shown = most_of(measured, [one.units * one.parameters for one in measured])
+    rows = tuple(tuple(_row(one, columns)) for one in shown)
+    more = left_out(len(measured), "layer widths")
+    titles: tuple[str | Head, ...] = ("layer width", *(_head(column) for column in columns))
     drawn = Table(
         "Scores and factors of each layer's channels", titles, rows,
         plots=frozenset(range(1, 1 + len(columns))), more=more,
@@ -66,15 +78,16 @@ def factors(details: Details | None, criterion: str) -> Section:
     figure = Figure(
         "factors-drawn", f"Each channel by '{criterion}'", drawn,
         "A tick is a channel: those that stay above, those that went below. Wide layers have a "
-        f"line from the least to the most, a box with half of them, and the median.{said}",
+        f"line from the least to the most, a box with half of them, and the median. W, R and G are "
+        f"over their geometric mean in the layer: 1 is what is usual there.{said}",
         Legend(tuple((tone, part) for part, tone in PARTS.items())),
-        _chart(measured[: len(rows)], columns),
+        _chart(shown, columns),
     )  # fmt: skip
     return Section(name, title, (figure,))
 
 
-def _of(layer: LayerDetail, field: str) -> UnitValues | None:
-    found: UnitValues | None = getattr(layer, field)
+def _of(layer: LayerDetail, field: str) -> UnitNumbers | None:
+    found: UnitNumbers | None = getattr(layer, field)
     return found
 
 
@@ -84,8 +97,6 @@ def _column(field: str, layers: Sequence[LayerDetail]) -> _Column | None:
     if not values:
         return None
     low, high = min(values), max(values)
-    if field == "r":
-        return _Column(field, Scale(0, max(1.0, high), 1, 99))
     positive = [value for value in values if value > 0]
     if low >= 0 and positive and high > WIDE * min(positive):
         least = max(min(positive), high * LEAST)
@@ -94,15 +105,14 @@ def _column(field: str, layers: Sequence[LayerDetail]) -> _Column | None:
     return _Column(field, Scale(low, high if high > low else low + 1, 1, 99))
 
 
-def _numbers(values: UnitValues | None) -> Iterator[float]:
+def _numbers(values: UnitNumbers | None) -> Iterator[float]:
     if values is not None:
         yield from (one for one in values.each if one is not None and math.isfinite(one))
         yield from (one for one in (*values.kept, *values.removed) if math.isfinite(one))
 
 
-def _head(column: _Column) -> Markup:
-    shown = "{:.0e}".format if column.is_log else "{:.3g}".format
-    return Markup("{}{}").format(column.title, axis(column.scale, shown, column.title))
+def _head(column: _Column) -> Head:
+    return Head(column.title, axis(column.scale, "{:.3g}".format, column.title))
 
 
 def _row(layer: LayerDetail, columns: Sequence[_Column]) -> Iterator[Cell]:
@@ -120,7 +130,7 @@ def _row(layer: LayerDetail, columns: Sequence[_Column]) -> Iterator[Cell]:
             yield boxes(values.kept, values.removed, column.scale, label)
 
 
-def _divided(values: UnitValues, alive: Sequence[bool]) -> tuple[list[float], list[float]]:
+def _divided(values: UnitNumbers, alive: Sequence[bool]) -> tuple[list[float], list[float]]:
     kept: list[float] = []
     removed: list[float] = []
     for value, stays in zip(values.each, alive, strict=True):
@@ -133,12 +143,17 @@ def _chart(layers: Sequence[LayerDetail], columns: Sequence[_Column]) -> Markup 
     """Return the first quantity as a chart, which tells the others of each channel."""
     first, *others = columns
     told = {f"v{number}": one.title for number, one in enumerate(others)}
-    rows = [row for layer in layers for row in _units(layer, first, others)]
+    names = own_names([layer.name for layer in layers])
+    rows = [
+        (name, *row)
+        for name, layer in zip(names, layers, strict=True)
+        for row in _units(layer, first, others)
+    ]
     if not rows:
         return None
-    names = ("layer", "part", "value", "channel", *told)
+    titles = ("layer", "part", "value", "channel", *told)
     told = {"channel": "channel", **told}
-    found: Mapping[str, Sequence[object]] = columns_of(names, rows)
+    found: Mapping[str, Sequence[object]] = columns_of(titles, rows)
     return layer_ticks(found, PARTS, first.title, told, is_log=first.is_log)
 
 
@@ -150,8 +165,8 @@ def _units(
         if value is None or not math.isfinite(value) or (first.is_log and value <= 0):
             continue
         told = [_each(_of(layer, one.field), unit) for one in others]
-        yield (layer.name, "stays" if layer.alive[unit] else "went", value, unit, *told)
+        yield ("stays" if layer.alive[unit] else "went", value, unit, *told)
 
 
-def _each(values: UnitValues | None, unit: int) -> float | None:
+def _each(values: UnitNumbers | None, unit: int) -> float | None:
     return values.each[unit] if values is not None and unit < len(values.each) else None

@@ -85,8 +85,8 @@ def speed_tiles(speed: tuple[Speed, ...]) -> Iterator[Tile]:
         tone = "plain"
         if one.speedup.is_known and one.speedup.is_beyond_noise and not one.noise.is_much:
             tone = "good" if one.speedup.value > 1 else "bad"
-        times = f"{one.before.median_ms:.2f} → {one.after.median_ms:.2f} ms"
-        yield Tile(f"latency on {one.provider}", times, speed_text(one), tone)
+        times = f"{one.before.median_ms:.2f} → {one.after.median_ms:.2f}"
+        yield Tile(f"latency on {one.provider}, ms", times, speed_text(one), tone)
     if not speed:
         yield Tile("latency", "not measured", "the run did not time the models")
 

@@ -45,5 +45,6 @@ def _scores(example: Example) -> str:
         said.append(f"max F {short(before)} → {short(after)} ({signed(after - before)})")
     if example.mae_before is not None and example.mae_after is not None:
         said.append(f"MAE {short(example.mae_before)} → {short(example.mae_after)}")
-    said.append(f"relative error {short(example.error)}")
+    if example.error is not None:
+        said.append(f"relative error {short(example.error)}")
     return ", ".join(said)

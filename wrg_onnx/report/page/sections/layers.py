@@ -6,8 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from wrg_onnx.report.details import LayerDetail
-from wrg_onnx.report.page.charts import columns_of, layer_bars
-from wrg_onnx.report.page.parts import Cell, Figure, Legend, Section, Table, first_rows, missing
+from wrg_onnx.report.page.charts import columns_of, layer_bars, own_names
+from wrg_onnx.report.page.parts import (
+    Cell,
+    Figure,
+    Legend,
+    Section,
+    Table,
+    left_out,
+    missing,
+    most_of,
+)
 from wrg_onnx.report.page.plots.rows import stacked_bar
 from wrg_onnx.report.records import GroupReport, PruneReport
 from wrg_onnx.report.rows import short_count
@@ -27,19 +36,15 @@ def layers(report: PruneReport) -> Section:
     widths: Sequence[Width] = report.groups if details is None else details.layers
     if not widths:
         return missing(name, title, "No layer width of this model may shrink.")
-    reasons = {} if details is None else {one.name: one.frozen for one in details.layers}
     left = 0 if details is None else details.layers_left
-    rows, more = first_rows([*_rows(widths, reasons)], "layer widths")
-    if left:
-        more = f"{more} The run lists {len(widths):,} of {len(widths) + left:,}.".strip()
+    shown = most_of(widths, [one.units * one.parameters for one in widths])
+    rows, more = tuple(_rows(shown)), left_out(len(widths) + left, "layer widths")
     titles = ("layer width", "channels", "stay", "of", "gone", "a channel holds", "why some stay")
     drawn = Table("Channels of each layer", titles, rows, frozenset({1}), frozenset({6}), more)
-    chart = layer_bars(
-        columns_of(("layer", "part", "value"), _bars(widths[: len(rows)])), PARTS, "channels"
-    )
+    chart = layer_bars(columns_of(("layer", "part", "value"), _bars(shown)), PARTS, "channels")
     figure = Figure(
         "layers-drawn", "What is left of each layer", drawn,
-        "In the order of the model. A channel holds so many parameters, over all weights it is in.",
+        "In the order of the model. A channel holds so many parameters, in all weights it is in.",
         Legend(tuple((tone, part) for part, tone in PARTS.items())), chart,
     )  # fmt: skip
     return Section(name, title, (figure,))
@@ -51,21 +56,22 @@ def _parts(width: Width) -> tuple[int, int, int]:
     return width.kept - frozen, frozen, width.units - width.kept
 
 
-def _rows(widths: Sequence[Width], reasons: dict[str, str]) -> Iterator[tuple[Cell, ...]]:
+def _rows(widths: Sequence[Width]) -> Iterator[tuple[Cell, ...]]:
     for width in widths:
         counts, whole = _parts(width), max(width.units, 1)
         pieces = [(100 * count / whole, tone) for count, tone in
                   zip(counts, PARTS.values(), strict=True)]  # fmt: skip
         label = ", ".join(f"{count} {part}" for count, part in zip(counts, PARTS, strict=True))
         share = 1 - width.kept / whole
+        reason = width.frozen if isinstance(width, LayerDetail) else ""
         yield (
             width.name, stacked_bar(pieces, label), f"{width.kept:,}", f"{width.units:,}",
-            f"{share:.0%}", short_count(width.parameters), reasons.get(width.name, ""),
+            f"{share:.0%}", short_count(width.parameters), reason,
         )  # fmt: skip
 
 
 def _bars(widths: Sequence[Width]) -> Iterator[tuple[str, str, int]]:
-    for width in widths:
+    for name, width in zip(own_names([one.name for one in widths]), widths, strict=True):
         for part, count in zip(PARTS, _parts(width), strict=True):
             if count:
-                yield width.name, part, count
+                yield name, part, count

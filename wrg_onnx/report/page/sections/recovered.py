@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from markupsafe import Markup
-
 from wrg_onnx.recover import LayerFit
-from wrg_onnx.report.page.charts import columns_of, curves, layer_points
+from wrg_onnx.report.page.charts import columns_of, curves, layer_points, own_names
 from wrg_onnx.report.page.parts import (
     Cell,
     Figure,
+    Head,
     Legend,
     Part,
     Section,
     Table,
     Text,
-    first_rows,
+    left_out,
     missing,
+    most_of,
 )
 from wrg_onnx.report.page.plots.lines import Axis, Curve, Point, plane
 from wrg_onnx.report.page.plots.rows import axis, dots
@@ -50,13 +50,14 @@ def recovered(report: RecoveryReport | None) -> Section:
 
 def _fits(fits: Sequence[LayerFit]) -> Figure:
     scale = _scale(fits)
-    rows, more = first_rows([*_rows(fits, scale)], "layers")
-    head = Markup("{}{}").format("error", axis(scale, "{:.3g} %".format, "error in percent"))
-    titles: tuple[Cell, ...] = ("layer's output", head, "cut", "recovered", "rows")
+    shown = most_of(fits, [fit.before or 0.0 for fit in fits])
+    rows, more = tuple(_rows(shown, scale)), left_out(len(fits), "layers")
+    head = Head("error", axis(scale, "{:.3g} %".format, "error in percent"))
+    titles = ("layer's output", head, "cut", "recovered", "rows")
     drawn = Table("Error of each layer's output", titles, rows, frozenset({1}), more=more)
     bars = [
-        (fit.layer, part, max(100 * value, 100 * LEAST))
-        for fit in fits[: len(rows)]
+        (name, part, max(100 * value, 100 * LEAST))
+        for name, fit in zip(own_names([fit.layer for fit in shown]), shown, strict=True)
         for part, value in (("before", fit.before), ("after", fit.after))
         if value is not None
     ]

@@ -6,11 +6,24 @@ from markupsafe import Markup
 
 from wrg_onnx.report.details import Details, Spectrum
 from wrg_onnx.report.page.charts import columns_of, curves
-from wrg_onnx.report.page.parts import Cell, Figure, Section, Table, first_rows, missing
+from wrg_onnx.report.page.parts import (
+    Cell,
+    Figure,
+    Legend,
+    Section,
+    Table,
+    left_out,
+    missing,
+    most_of,
+)
 from wrg_onnx.report.page.plots.lines import Axis, Curve, Point, plane
 from wrg_onnx.report.page.plots.rows import spark
+from wrg_onnx.report.scale import LogScale
 
-ACROSS, UP = "share of the singular values", "over the largest"
+ACROSS, UP = "share of the singular values", "singular value, over the largest"
+
+LEAST = 1e-4
+"""Of the largest singular value: what is smaller is drawn there."""
 
 OVERLAID = 7
 """So many spectra are drawn in one plane: from the lowest rank to the highest, evenly."""
@@ -26,27 +39,27 @@ def spectra(details: Details | None) -> Section:
             "for R.",
         )  # fmt: skip
     found = details.spectra
-    rows, more = first_rows([_row(one) for one in found], "layers")
-    if details.spectra_left:
-        more = f"{more} The run has {details.spectra_left:,} further layers with ranks.".strip()
-    titles: tuple[Cell, ...] = ("layer", "spectrum", "R", "of", "maps", "images")
+    rows = tuple(map(_row, most_of(found, [one.size for one in found])))
+    more = left_out(len(found) + details.spectra_left, "layers")
+    titles = ("layer", "spectrum", "rank", "values", "maps", "images")
     table = Table("Spectrum of each layer", titles, rows, frozenset({1}), more=more)
     shown = _chosen(found)
     figure = Figure(
         "spectra-drawn", f"Singular values of {len(shown)} layers, by their rank", _plane(shown),
-        "Means over maps. A curve that falls at once is of a layer whose maps are nearly of one "
-        "direction: such a layer carries little, and its R is low.",
-        None, _chart(found), table,
+        "Means over maps, on an axis of logarithms. A curve that falls at once is of a layer whose "
+        "maps have few directions; the rank, over the most it could be, counts those that float32 "
+        "tells from nothing.",
+        Legend(tuple((f"curve-{1 + number}", one.layer) for number, one in enumerate(shown))),
+        _chart(found), table,
     )  # fmt: skip
     return Section(name, title, (figure,))
 
 
 def _row(one: Spectrum) -> tuple[Cell, ...]:
     label = f"singular values of {one.layer}, falling from 1 to {one.values[-1]:.2g}"
-    return (
-        one.layer, spark(one.values, label), f"{one.rank:.2f}", f"{one.size:,}", f"{one.maps:,}",
-        f"{one.images:,}",
-    )  # fmt: skip
+    drawn = spark(one.values, LogScale(LEAST, 1), label)
+    counts = (f"{count:,}" for count in (one.size, one.maps, one.images))
+    return (one.layer, drawn, f"{one.rank:.2f}", *counts)
 
 
 def _chosen(found: tuple[Spectrum, ...]) -> list[Spectrum]:
@@ -62,7 +75,8 @@ def _plane(shown: list[Spectrum]) -> Markup:
         for number, one in enumerate(shown)
     ]
     label = f"Singular values over the largest, of {len(shown)} layers"
-    return plane(drawn, Axis(ACROSS, 0, 1, "{:.0%}".format), Axis(UP, 0, 1, "{:g}".format), label)
+    across = Axis(ACROSS, 0, 1, "{:.0%}".format)
+    return plane(drawn, across, Axis(UP, LEAST, 1, "{:g}".format, is_log=True), label)
 
 
 def _points(one: Spectrum) -> list[Point]:
@@ -72,6 +86,9 @@ def _points(one: Spectrum) -> list[Point]:
 
 def _chart(found: tuple[Spectrum, ...]) -> Markup:
     rows = [
-        (one.layer, round(point.x, 4), point.y, one.rank) for one in found for point in _points(one)
+        (one.layer, round(point.x, 4), max(point.y, LEAST), one.rank)
+        for one in found
+        for point in _points(one)
     ]
-    return curves(columns_of(("curve", "x", "y", "rank"), rows), ACROSS, UP, {"rank": "R"})
+    columns = columns_of(("curve", "x", "y", "rank"), rows)
+    return curves(columns, ACROSS, UP, {"rank": "rank"}, is_log=True)

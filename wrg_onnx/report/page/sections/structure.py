@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wrg_onnx.report.details import Details
-from wrg_onnx.report.page.parts import Figure, Legend, Section, Table, first_rows, missing
+from wrg_onnx.report.page.parts import Figure, Legend, Section, Table, missing
 from wrg_onnx.report.page.plots.flow import flow
 
 
@@ -16,13 +16,10 @@ def structure(details: Details | None) -> Section:
     feeds: dict[int, list[str]] = {}
     for one in found.edges:
         feeds.setdefault(one.source, []).append(found.nodes[one.target].name)
-    rows, more = first_rows(
-        [
-            (node.name, f"{node.units:,}", f"{node.kept:,}", f"{node.constants:,}",
-             ", ".join(feeds.get(number, ())))
-            for number, node in enumerate(found.nodes)
-        ],
-        "layer widths",
+    rows = tuple(
+        (node.name, f"{node.units:,}", f"{node.kept:,}", f"{node.constants:,}",
+         ", ".join(feeds.get(number, ())))
+        for number, node in enumerate(found.nodes)
     )  # fmt: skip
     left = f" {found.edges_left:,} more lines are not drawn." if found.edges_left else ""
     titles = ("layer width", "channels", "stay", "constants", "feeds")
@@ -32,6 +29,6 @@ def structure(details: Details | None) -> Section:
         "A box is one width: channels that live or die together, over all constants they are in. "
         f"A line leads to a width that is made from it.{left}",
         Legend((("kept", "stays"), ("gone", "went"))), None,
-        Table("The same as a table", titles, rows, words=frozenset({4}), more=more, folded=True),
+        Table("The same as a table", titles, rows, words=frozenset({4}), folded=True),
     )  # fmt: skip
     return Section(name, title, (figure,))
