@@ -18,52 +18,61 @@ BESIDE, BELOW = 18, 34
 EDGE = 8
 """Pixels around everything."""
 
+MOST = 5
+"""Boxes beside each other; the others of a level are below them."""
+
 LETTERS = 22
 """Of a name that fit into a box."""
 
 
 def flow(structure: Structure, label: str) -> Markup:
     """Return the boxes in levels, each below those that it depends on."""
-    rows = _rows(structure)
-    most = max(len(row) for row in rows)
+    rows = [row[at : at + MOST] for row in _levels(structure) for at in range(0, len(row), MOST)]
+    most = max(map(len, rows))
     width = 2 * EDGE + most * WIDE + (most - 1) * BESIDE
     height = 2 * EDGE + len(rows) * TALL + (len(rows) - 1) * BELOW
-    places = {}
-    for level, row in enumerate(rows):
-        start = (width - len(row) * WIDE - (len(row) - 1) * BESIDE) / 2
-        for number, node in enumerate(row):
-            places[node] = (start + number * (WIDE + BESIDE), EDGE + level * (TALL + BELOW))
+    places = {
+        node: (EDGE + number * (WIDE + BESIDE), EDGE + level * (TALL + BELOW))
+        for level, row in enumerate(rows)
+        for number, node in enumerate(row)
+    }
     lines = [_edge(places[one.source], places[one.target]) for one in structure.edges]
     boxes = [_box(structure.nodes[node], *place) for node, place in places.items()]
     return tag("svg", *lines, *boxes, class_="plot flow", width=width, height=height, role="img",
                aria_label=label)  # fmt: skip
 
 
-def _rows(structure: Structure) -> list[list[int]]:
+def _levels(structure: Structure) -> list[list[int]]:
     """Return the nodes by level: one below the deepest that it depends on.
 
-    Edges against the model's order, as of loops, move nothing. Within a level nodes are ordered by
-    where those above them are.
+    What depends on nothing is right above what is made of it. Edges against the model's order, as
+    of loops, move nothing. Within a level nodes are ordered by where those above them are.
     """
-    above: dict[int, list[int]] = {}
+    count = len(structure.nodes)
+    above: list[list[int]] = [[] for _ in range(count)]
+    below: list[list[int]] = [[] for _ in range(count)]
     for one in structure.edges:
         if one.source < one.target:
-            above.setdefault(one.target, []).append(one.source)
-    levels: list[int] = []
-    for node in range(len(structure.nodes)):
-        levels.append(1 + max((levels[other] for other in above.get(node, ())), default=-1))
-    rows: list[list[int]] = [[] for _ in range(1 + max(levels))]
-    for node, level in enumerate(levels):
-        rows[level].append(node)
+            above[one.target].append(one.source)
+            below[one.source].append(one.target)
+    level = [0] * count
+    for node in range(count):
+        level[node] = 1 + max((level[other] for other in above[node]), default=-1)
+    for node in range(count):
+        if not above[node] and below[node]:
+            level[node] = min(level[other] for other in below[node]) - 1
+    found: list[list[int]] = [[] for _ in range(1 + max(level))]
+    for node in range(count):
+        found[level[node]].append(node)
     place: dict[int, float] = {}
-    for row in rows:
-        row.sort(key=lambda node: (_mean([place[other] for other in above.get(node, ())]), node))
-        place |= {node: (number + 0.5) / len(row) for number, node in enumerate(row)}
-    return rows
+    for row in found:
+        row.sort(key=lambda node: (_mean([place[other] for other in above[node]]), node))
+        place |= {node: number for number, node in enumerate(row)}
+    return [row for row in found if row]
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.5
+    return sum(values) / len(values) if values else 0.0
 
 
 def _edge(start: tuple[float, float], end: tuple[float, float]) -> Markup:

@@ -87,7 +87,7 @@ def spark(values: Sequence[float], scale: AnyScale, label: str) -> Markup:
 
 def axis(scale: AnyScale, shown: Callable[[float], str], title: str) -> Markup:
     """Return the axis of a column, with its title in words for who sees none."""
-    ticks = scale.ticks(3)
+    ticks = scale.ticks(4)
     parts = []
     for value in ticks:
         place = scale(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from markupsafe import Markup
 
@@ -30,7 +31,10 @@ TITLES = {"scores": "score", "w": "W (weight)", "r": "R (rank)", "g": "G (gradie
 PARTS = {"stays": "kept", "went": "gone"}
 
 WIDE = 50.0
-"""So many times the least value the largest is before an axis is of logarithms."""
+"""So many times the least value the largest is before an axis is of logarithms, at least."""
+
+SKEW = 4.0
+"""And so many times the median: places in an order, say, are even, however far they reach."""
 
 LEAST = 1e-6
 """Of the largest value: what is smaller lies at the end of an axis of logarithms."""
@@ -98,7 +102,7 @@ def _column(field: str, layers: Sequence[LayerDetail]) -> _Column | None:
         return None
     low, high = min(values), max(values)
     positive = [value for value in values if value > 0]
-    if low >= 0 and positive and high > WIDE * min(positive):
+    if low >= 0 and positive and high > WIDE * min(positive) and high > SKEW * median(values):
         least = max(min(positive), high * LEAST)
         return _Column(field, LogScale(least, high, 1, 99))
     low = min(low, 0.0)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from wrg_onnx.report.details import LayerDetail
 from wrg_onnx.report.page.charts import columns_of, layer_bars, own_names
 from wrg_onnx.report.page.parts import (
+    MOST_ROWS,
     Cell,
     Figure,
     Legend,
@@ -39,15 +40,19 @@ def layers(report: PruneReport) -> Section:
     left = 0 if details is None else details.layers_left
     shown = most_of(widths, [one.units * one.parameters for one in widths])
     rows, more = tuple(_rows(shown)), left_out(len(widths) + left, "layer widths")
-    titles = ("layer width", "channels", "stay", "of", "gone", "a channel holds", "why some stay")
-    drawn = Table("Channels of each layer", titles, rows, frozenset({1}), frozenset({6}), more)
+    titles = ("layer width", "channels", "stay", "of", "gone", "a channel holds")
+    drawn = Table("Channels of each layer", titles, rows, frozenset({1}), more=more)
     chart = layer_bars(columns_of(("layer", "part", "value"), _bars(shown)), PARTS, "channels")
     figure = Figure(
         "layers-drawn", "What is left of each layer", drawn,
         "In the order of the model. A channel holds so many parameters, in all weights it is in.",
         Legend(tuple((tone, part) for part, tone in PARTS.items())), chart,
     )  # fmt: skip
-    return Section(name, title, (figure,))
+    reasons = () if details is None else tuple(_reasons(details.layers))
+    if not reasons:
+        return Section(name, title, (figure,))
+    why = Table("Why channels had to stay", ("why", "channels", "layer widths"), reasons)
+    return Section(name, title, (figure, why))
 
 
 def _parts(width: Width) -> tuple[int, int, int]:
@@ -63,11 +68,20 @@ def _rows(widths: Sequence[Width]) -> Iterator[tuple[Cell, ...]]:
                   zip(counts, PARTS.values(), strict=True)]  # fmt: skip
         label = ", ".join(f"{count} {part}" for count, part in zip(counts, PARTS, strict=True))
         share = 1 - width.kept / whole
-        reason = width.frozen if isinstance(width, LayerDetail) else ""
         yield (
             width.name, stacked_bar(pieces, label), f"{width.kept:,}", f"{width.units:,}",
-            f"{share:.0%}", short_count(width.parameters), reason,
+            f"{share:.0%}", short_count(width.parameters),
         )  # fmt: skip
+
+
+def _reasons(widths: Sequence[LayerDetail]) -> Iterator[tuple[Cell, ...]]:
+    """Yield each reason with how many channels it holds, most first."""
+    held: dict[str, list[int]] = {}
+    for width in widths:
+        if width.frozen:
+            held.setdefault(width.frozen, []).append(width.units - width.removable)
+    for reason, counts in sorted(held.items(), key=lambda pair: -sum(pair[1]))[:MOST_ROWS]:
+        yield reason, f"{sum(counts):,}", f"{len(counts):,}"
 
 
 def _bars(widths: Sequence[Width]) -> Iterator[tuple[str, str, int]]:

@@ -19,16 +19,21 @@ def provenance(report: PruneReport) -> Section:
         parts.append(Text("This run kept neither its environment nor its command.", "quiet"))
     else:
         parts.append(Code("Command:", shlex.join(environment.command)))
-    facts = [("model", report.model), ("output", report.output or "(nothing written)")]
-    facts.append(("statistics from", report.calibration))
-    if report.accuracy is not None:
-        facts.append(("judged on", report.accuracy.data))
-    if environment is not None:
-        facts += _facts(environment)
-    parts.append(Facts(tuple(facts)))
+    parts.append(Facts(tuple(facts_of(report))))
     if report.seconds:
         parts.append(stages(report.seconds, report.cpu_seconds))
     return Section("provenance", "Where this comes from", tuple(parts))
+
+
+def facts_of(report: PruneReport) -> Iterator[tuple[str, str]]:
+    """Yield what a run was made of, by name."""
+    yield "model", report.model
+    yield "output", report.output or "(nothing written)"
+    yield "statistics from", report.calibration
+    if report.accuracy is not None:
+        yield "judged on", report.accuracy.data
+    if report.details is not None:
+        yield from _facts(report.details.environment)
 
 
 def _facts(environment: Environment) -> Iterator[tuple[str, str]]:
