@@ -4,8 +4,9 @@
 what recovery repaired is ``PruneReport.recovery.fits``, the curve of a search
 ``PruneReport.search``, that of a sweep ``SweepReport.points``.
 
-All numbers have ``DIGITS`` significant digits, all texts at most ``MOST_LETTERS`` letters; what is
-longer is cut in its middle. As JSON the records take at most ``MOST_BYTES``, indented as
+All numbers that are no counts have ``DIGITS`` significant digits, all texts at most
+``MOST_LETTERS`` bytes in JSON; what is longer loses its middle. Texts may hold anything, as names
+in models may. As JSON the records take at most ``MOST_BYTES``, indented as
 ``to_json`` does it.
 """
 
@@ -23,7 +24,7 @@ DIGITS = 4
 """Significant digits of numbers."""
 
 MOST_LETTERS = 120
-"""Letters of a name or another text; words of a command are not cut so short."""
+"""Bytes of a name or another text in JSON; words of a command are not cut so short."""
 
 MOST_UNITS = 512
 """A layer of more units has quantiles instead of a number for each unit."""
@@ -34,7 +35,7 @@ MOST_LAYERS = 1500
 MOST_PLOTTED = 400
 """So many of them have numbers of their units: again those that hold most parameters."""
 
-MOST_NUMBERS = 24_000
+MOST_NUMBERS = 36_000
 """So many numbers of single units there are in all: narrow layers have theirs first."""
 
 MOST_SPECTRA = 120

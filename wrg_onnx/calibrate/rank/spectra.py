@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +14,9 @@ from wrg_onnx.calibrate.rank.ranks import matrix_view
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.factors import Float64Array
-from wrg_onnx.graph import Array, one_blas_thread
+from wrg_onnx.graph import Array, one_blas_thread, usable_cores
 
-MAPS_OF_AN_IMAGE = 8
+MAPS_OF_AN_IMAGE = 4
 """How many maps of a layer are looked at: their singular values take far longer than ranks."""
 
 
@@ -73,6 +75,8 @@ def spectra_of(maps: Array) -> Float64Array:
     count = min(MAPS_OF_AN_IMAGE, len(flat))
     chosen = flat[np.arange(count) * len(flat) // max(count, 1)].astype(np.float64)
     usable = np.isfinite(chosen).all(axis=(1, 2)) & (chosen != 0).any(axis=(1, 2))
-    with one_blas_thread():
-        values = np.linalg.svd(chosen[usable], compute_uv=False)
-    return np.asarray(values / values[:, :1])
+    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        values = [*pool.map(partial(np.linalg.svd, compute_uv=False), chosen[usable])]
+    if not values:
+        return np.empty((0, min(chosen.shape[1:])))
+    return np.stack([one / one[0] for one in values])
