@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import click
 
 from wrg_onnx.errors import one_line
+from wrg_onnx.pipeline.api.spoken_call import COMMAND_LINE
 
 _STDOUT = f"{__name__}.stdout"
 """Under which key the context holds the stream of the result."""
@@ -40,6 +41,7 @@ class Command(click.Command):
         ctx.meta[_STDOUT] = sys.stdout
         with (
             redirect_stdout(sys.stderr),
+            _told_words(ctx),
             _warnings_as_notes(),
             _silent_logs(),
             _torch_folder_removed(),
@@ -58,10 +60,14 @@ def keep_words(ctx: click.Context, words: Sequence[str]) -> None:
     ctx.meta[_WORDS] = ("wrg-onnx", *words)
 
 
-def command_words() -> tuple[str, ...]:
-    """Return the words of the command line that runs, the program's name first."""
-    words: tuple[str, ...] = click.get_current_context().meta[_WORDS]
-    return words
+@contextmanager
+def _told_words(ctx: click.Context) -> Iterator[None]:
+    """Let functions of the API know that a command calls them, and which."""
+    before = COMMAND_LINE.set(ctx.meta.get(_WORDS, ()))
+    try:
+        yield
+    finally:
+        COMMAND_LINE.reset(before)
 
 
 @contextmanager

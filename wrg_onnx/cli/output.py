@@ -6,12 +6,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wrg_onnx.cli.command import command_words, results
+from wrg_onnx.cli.command import results
 from wrg_onnx.cli.streams import StdoutError
 from wrg_onnx.errors import UnfinishedError, one_line
 from wrg_onnx.logs import logger_of
@@ -19,8 +18,7 @@ from wrg_onnx.printable import printable
 from wrg_onnx.progress import Progress
 
 if TYPE_CHECKING:
-    from wrg_onnx.pipeline.result import ModelResult, Result
-    from wrg_onnx.report.records import PruneReport
+    from wrg_onnx.pipeline.result import Result
 
 _LOG = logger_of(__name__)
 
@@ -81,15 +79,6 @@ def emit_made(result: Result[Any], *, as_json: bool) -> None:
             "report it"
         ) from error
     check_finished(result.report)
-
-
-def with_words(result: ModelResult[PruneReport]) -> ModelResult[PruneReport]:
-    """Return a result whose details, if it has some, tell the command line instead of the call."""
-    if result.report.details is None:
-        return result
-    from wrg_onnx.report.environment import with_command
-
-    return replace(result, report=with_command(result.report, command_words()))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from wrg_onnx.cli.options import (
     limit_options,
     run_options,
 )
-from wrg_onnx.cli.output import emit_made, progress_bar, with_words
+from wrg_onnx.cli.output import emit_made, progress_bar
 from wrg_onnx.errors import UsageError
 
 DEFAULTS = defaults_of(wrg_onnx.prune)
@@ -187,4 +187,4 @@ def prune_command(
             workers=workers,
             **options,
         )
-    emit_made(with_words(result), as_json=as_json)
+    emit_made(result, as_json=as_json)

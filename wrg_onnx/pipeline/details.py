@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,14 +42,14 @@ class Run:
         rounds: What became of it.
         samples: What the run looked at; None if at weights alone.
         judged: How good and how fast the result is.
-        call: How Python called it.
+        words: Of the command line, or the call from Python as a single one.
     """
 
     aim: Aim
     rounds: Rounds
     samples: Samples | None
     judged: Judged
-    call: str
+    words: Sequence[str]
 
 
 def collect_details(run: Run, clock: Clock, attempts: Attempts) -> Details | None:
@@ -97,7 +98,7 @@ def _without_runs(run: Run) -> Details:
     provider = resolve_provider(config.provider)
     return Details(
         layers=layers,
-        environment=environment_of(provider, config.seed, run.call, _data_source(run)),
+        environment=environment_of(provider, config.seed, run.words, _data_source(run)),
         structure=structure_of(model.units, rounds.alive),
         layers_left=left,
     )

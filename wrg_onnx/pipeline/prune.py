@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     *,
     external_data: bool = False,
     force: bool = False,
-    details: str | None = None,
+    details: Sequence[str] | None = None,
     page: Path | None = None,
     progress: Progress = silent,
 ) -> ModelResult[PruneReport]:
@@ -72,7 +73,8 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         config: What to prune, and how.
         external_data: Whether the weights go to a file beside the output.
         force: Whether an existing output may be replaced.
-        details: How Python called it, for a report with what a page shows; None for one without.
+        details: The words of the command line, or of the call from Python, for a report with what
+            a page shows; None for one without.
         page: Where to write the report as a page; None for nowhere.
         progress: Told how far the run is.
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 
 from wrg_onnx.graph import Provider, runtime, usable_cores
 from wrg_onnx.latency.machine import processor
 from wrg_onnx.report.details import DataSource, Environment, Version
-from wrg_onnx.report.records import PruneReport
 from wrg_onnx.report.small import short_text
 from wrg_onnx.version import __version__
 
@@ -23,14 +21,14 @@ LONGEST_WORD = 500
 
 
 def environment_of(
-    provider: Provider, seed: int, call: str, data: DataSource | None
+    provider: Provider, seed: int, words: Sequence[str], data: DataSource | None
 ) -> Environment:
     """Say where this process runs, and what it was asked for.
 
     Args:
         provider: Where ONNX Runtime computed.
         seed: Of all that was drawn.
-        call: How Python called it.
+        words: Of the command line, or the call from Python as a single one.
         data: What it looked at.
     """
     return Environment(
@@ -47,27 +45,13 @@ def environment_of(
         cores=usable_cores(),
         provider=provider.value,
         seed=seed,
-        command=_kept_words([call]),
+        command=_kept_words(words),
         data=data,
         date=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
     )
 
 
-def with_command(report: PruneReport, words: Sequence[str]) -> PruneReport:
-    """Return a report that says by which command line it was made, if it has details.
-
-    Args:
-        report: Of a call from Python, which is what the command makes.
-        words: Of the command line, the program's name first.
-    """
-    details = report.details
-    if details is None:
-        return report
-    environment = replace(details.environment, command=_kept_words(words))
-    return replace(report, details=replace(details, environment=environment))
-
-
-def _kept_words(words: Iterable[str]) -> tuple[str, ...]:
+def _kept_words(words: Sequence[str]) -> tuple[str, ...]:
     """Keep as many words as fit; three dots stand for the others."""
     kept = [short_text(word, LONGEST_WORD) for word in words]
     return tuple(kept if len(kept) <= MOST_WORDS else [*kept[: MOST_WORDS - 1], "..."])

@@ -22,7 +22,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_number,
     read_optional_path,
 )
-from wrg_onnx.pipeline.api.spoken_call import spoken_call
+from wrg_onnx.pipeline.api.spoken_call import words_of_call
 from wrg_onnx.pipeline.api.target import read_max_drop, read_target
 from wrg_onnx.progress import Progress, silent
 
@@ -275,7 +275,7 @@ def prune(
         config,
         external_data=config.external_data,
         force=read_flag("force", force),
-        details=spoken_call(prune, arguments) if with_details or page is not None else None,
+        details=words_of_call(prune, arguments) if with_details or page is not None else None,
         page=page,
         progress=progress or silent,
     )

@@ -1,4 +1,4 @@
-"""How a function of the API was called, as text."""
+"""How a function of the API was called, as words: the command line, or the call from Python."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import enum
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
+
+COMMAND_LINE: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
+"""The words of the command that runs, the program's name first; empty without one."""
 
 LONGEST = 1000
 """Characters of an argument."""
+
+
+def words_of_call(function: Callable[..., object], arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the words of the command that runs, or else the call as a single one."""
+    return COMMAND_LINE.get() or (spoken_call(function, arguments),)
 
 
 def spoken_call(function: Callable[..., object], arguments: Mapping[str, Any]) -> str:
