@@ -37,6 +37,7 @@ from wrg_onnx.report.details import (
 from wrg_onnx.report.records import GroupReport, PruneReport, RecoveryReport, ValidateReport
 from wrg_onnx.report.search import Probe, SearchReport
 from wrg_onnx.report.sweep import SweepCut, SweepPoint, SweepReport
+from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
 
 HOSTILE = (
@@ -196,6 +197,36 @@ VALIDATED = ValidateReport(
     original="m.onnx", pruned="m.pruned.onnx", problems=(), before=PRUNED.before,
     after=PRUNED.after, accuracy=PRUNED.accuracy, speed=PRUNED.speed, notes=("something",),
 )  # fmt: skip
+
+
+def hostile(text):
+    """Return a report in which every name that a model, a file or a user gives is this text."""
+    details = dataclasses.replace(
+        DETAILS,
+        layers=(layer(text, frozen=text, removable=3), layer(text)),
+        environment=dataclasses.replace(DETAILS.environment, command=("wrg-onnx", text),
+                                        processor=text),
+        structure=Structure((WidthNode(text, 1, 4, 3, (text,), 1),), ()),
+        spectra=(dataclasses.replace(DETAILS.spectra[0], layer=text),),
+        examples=dataclasses.replace(DETAILS.examples, shown=(example("best", text),)),
+        latency=SideBySide((LayerTime(text, "Conv", 0, 1.0, 1.0, why=text),), 1.0, 1.0),
+    )  # fmt: skip
+    accuracy = PRUNED.accuracy.agreement[0]
+    cut = dataclasses.replace(
+        PRUNED.accuracy.cut, agreement=(dataclasses.replace(accuracy, output=text),)
+    )
+    return dataclasses.replace(
+        PRUNED, model=text, output=text, criterion=text, calibration=text, notes=(text,),
+        details=details,
+        accuracy=dataclasses.replace(PRUNED.accuracy, data=text, cut=cut,
+                                     agreement=(dataclasses.replace(accuracy, output=text),)),
+        groups=tuple(dataclasses.replace(one, name=text) for one in PRUNED.groups),
+        recovery=dataclasses.replace(PRUNED.recovery, fits=(LayerFit(text, 0.5, 0.1, 1.0, 9, 9),),
+                                     left={text: 1}),
+        search=dataclasses.replace(PRUNED.search, command=text),
+        unfinished=(Unfinished("latency", "ModelError", text, known=True),),
+    )  # fmt: skip
+
 
 _ALONE = {"meta", "img", "br", "hr", "input", "link", "!doctype"}
 

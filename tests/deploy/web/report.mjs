@@ -58,6 +58,10 @@ async function explored(tab) {
       return { name: one.id, width: canvas.clientWidth, height: canvas.clientHeight,
                room: one.clientWidth, drawn: pixels.some((value) => value !== 0) };
     }));
+    await tab.emulateMediaType("print");
+    found.at(-1).printed = await figure.evaluate((one) =>
+      one.querySelector(".still").checkVisibility() && !one.querySelector(".stage").checkVisibility());
+    await tab.emulateMediaType("screen");
     if (pictures) await figure.screenshot({ path: `${pictures}/explored-${found.length}.png` });
     await button.click();
   }
