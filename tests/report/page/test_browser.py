@@ -128,7 +128,7 @@ def test_without_scripts_all_is_told(looked_at):
         "50.0% of the parameters are gone", "conv.weight", "3 kept, 0 frozen, 1 removed",
         "score: 3 channels that stay, 1 that went", "from 50.00% to 2.00%",
         "difference of worst: a picture.png", "Graph of 2 layer widths and 2 lines",
-        "max F of 2 cuts, by the share of parameters removed", "2.00 ms, 1.00 ms",
+        "change of max F of 2 cuts, by the share of parameters removed", "2.00 ms, 1.00 ms",
         "singular values of map, falling from 1 to 0",
     ):  # fmt: skip
         assert text in said, text

@@ -8,6 +8,7 @@ theme that is on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -90,37 +91,50 @@ def layer_points(columns: Columns, tones: Mapping[str, str], title: str) -> Mark
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One axis of a plane.
+
+    Attributes:
+        title: What it measures.
+        shown: How D3 writes its numbers; None as usual.
+        is_log: Whether it is of logarithms.
+    """
+
+    title: str
+    shown: str | None = None
+    is_log: bool = False
+
+
 def curves(
-    columns: Columns,
-    x: str,
-    y: str,
-    told: Mapping[str, str],
-    *,
-    has_ends: bool = False,
-    is_log: bool = False,
+    columns: Columns, x: Side, y: Side, told: Mapping[str, str], *, has_ends: bool = False
 ) -> Markup:
     """Return curves with their points.
 
     Args:
         columns: ``curve``, ``x`` and ``y``, and what is told; with whiskers ``low`` and ``high``.
-        x: The title of the axis below.
-        y: That of the upright one.
+        x: The axis below.
+        y: The upright one.
         told: What else is told where one points: column and title.
         has_ends: Whether there are whiskers.
-        is_log: Whether the upright axis is of logarithms.
     """
-    sides = {"x": _measured("x", x), "y": _measured("y", y, is_log=is_log, is_from_zero=False)}
-    colour = {"field": "curve", "type": "nominal", "title": None}
+    across, up = _side("x", x), _side("y", y)
+    # In the order of the rows, as the legend of the still drawing.
+    colour = {"field": "curve", "type": "nominal", "title": None, "sort": None,
+              "legend": {"orient": "top"}}  # fmt: skip
     layers: list[dict[str, Any]] = []
     if has_ends:
-        ends = {"y": {**sides["y"], "field": "low"}, "y2": {"field": "high"}}
+        ends = {"y": {**up, "field": "low"}, "y2": {"field": "high"}}
         layers.append({"mark": {"type": "rule", "opacity": 0.5}, "encoding": ends})
     line = {"type": "line", "point": {"size": 50, "filled": True}, "strokeWidth": 1.5}
-    tooltip = _told(curve="curve", x=x, y=y, **told)
-    layers.append(
-        {"mark": line, "encoding": {"y": sides["y"], "tooltip": tooltip}, "params": [ZOOM]}
-    )
-    return _chart(columns, height=320, layer=layers, encoding={"x": sides["x"], "color": colour})
+    tooltip = _told(curve="curve", x=x.title, y=y.title, **told)
+    layers.append({"mark": line, "encoding": {"y": up, "tooltip": tooltip}, "params": [ZOOM]})
+    return _chart(columns, height=320, layer=layers, encoding={"x": across, "color": colour})
+
+
+def _side(field: str, side: Side) -> dict[str, Any]:
+    found = _measured(field, side.title, is_log=side.is_log, is_from_zero=field == "x")
+    return found if side.shown is None else {**found, "axis": {"format": side.shown}}
 
 
 def _chart(columns: Columns, **spec: Any) -> Markup:

@@ -99,7 +99,8 @@ def _sweep_page(report: SweepReport) -> Page:
         change = point.cut.change
         note = f"{change.metric} {short(change.before)} → {short(change.after)}"
         tiles.append(Tile(f"knee of '{point.criterion}'", f"{point.cut.reached:.1%}", note))
-    said = "Each curve has a knee" if knees else "No curve has a knee that stands out"
+    curves = len({point.criterion for point in made})
+    said = f"{len(knees)} of {curves} curves {'has' if len(knees) == 1 else 'have'} a knee"
     return Page(
         title=Path(report.model).name or report.model,
         lead=f"{len(made)} cuts, judged on {report.judged}. {said}.",

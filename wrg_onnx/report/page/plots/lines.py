@@ -24,13 +24,14 @@ AnyScale = Scale | LogScale
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place on a curve, with the ends of its whisker, and whether it is marked."""
+    """A place on a curve, with the ends of its whisker, and whether it has a dot and a ring."""
 
     x: float
     y: float
     low: float | None = None
     high: float | None = None
     is_marked: bool = False
+    is_dotted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,12 @@ class Curve:
         points: From left to right.
         tone: A class of the style sheet.
         is_dotted: Whether each point is drawn, and not the line alone.
-        is_joined: Whether there is a line.
     """
 
     name: str
     points: tuple[Point, ...]
     tone: str
     is_dotted: bool = True
-    is_joined: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +123,14 @@ def _level(y: float, tone: str) -> Markup:
 
 
 def _drawn(curve: Curve, across: AnyScale, up: AnyScale, height: float) -> list[Markup]:
-    parts = []
-    if curve.is_joined:
-        way = " ".join(f"{10 * across(p.x):.0f},{up(p.y)}" for p in curve.points)
-        line = tag("polyline", points=way, class_=f"curve {curve.tone}",
-                   vector_effect="non-scaling-stroke")  # fmt: skip
-        parts.append(tag("svg", line, width="100%", height=height, viewBox=f"0 0 1000 {height}",
-                         preserveAspectRatio="none"))  # fmt: skip
-    for point in curve.points if curve.is_dotted else ():
+    way = " ".join(f"{10 * across(p.x):.0f},{up(p.y)}" for p in curve.points)
+    line = tag("polyline", points=way, class_=f"curve {curve.tone}",
+               vector_effect="non-scaling-stroke")  # fmt: skip
+    parts = [tag("svg", line, width="100%", height=height, viewBox=f"0 0 1000 {height}",
+                 preserveAspectRatio="none")]  # fmt: skip
+    for point in curve.points:
+        if not (curve.is_dotted and point.is_dotted):
+            continue
         place = f"{across(point.x)}%"
         if point.low is not None and point.high is not None:
             parts.append(tag("line", x1=place, y1=up(point.low), x2=place, y2=up(point.high),

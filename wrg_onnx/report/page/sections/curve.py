@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.report.budget import QUANTITY_WORDS
-from wrg_onnx.report.page.charts import columns_of, curves
+from wrg_onnx.report.page.charts import Side, columns_of, curves
 from wrg_onnx.report.page.parts import Code, Figure, Legend, Part, Section, Table, Text, missing
 from wrg_onnx.report.page.plots.lines import Axis, Curve, Point, plane
 from wrg_onnx.report.records import PruneReport
@@ -55,7 +55,7 @@ def searched(report: PruneReport) -> Section:
             "for the largest cut.",
         )  # fmt: skip
     cuts = [
-        _Cut(kind, one.reached, one.change, kind == "check" and one is search.answer)
+        _Cut(kind, one.reached, _from_zero(one.change), kind == "check" and one is search.answer)
         for kind, tried in (("probe", search.probes), ("check", search.checks))
         for one in tried
         if one.change is not None
@@ -64,9 +64,15 @@ def searched(report: PruneReport) -> Section:
     parts: list[Part] = [Text(answer_text(search, report.budget))]
     if cuts:
         removed = f"{QUANTITY_WORDS[report.budget]} removed"
-        parts.append(_figure(cuts, search.metric, removed, table, "The answer has a ring."))
+        title = f"change of {search.metric}"
+        parts.append(_figure(cuts, title, removed, table, "The answer has a ring."))
     parts += [Text(tried_text(search)), Code("The same cut again:", search.command)]
     return Section(name, title, tuple(parts))
+
+
+def _from_zero(change: Change) -> Change:
+    """Return a change alone: probes and checks are of other images, and so is their original."""
+    return replace(change, before=0.0, after=change.change)
 
 
 def swept(report: SweepReport) -> tuple[Section, Section]:
@@ -82,7 +88,11 @@ def swept(report: SweepReport) -> tuple[Section, Section]:
     knee = "A ring is the knee of a criterion." if any(cut.is_marked for cut in cuts) else ""
     parts: list[Part] = [Text(f"{made_text(report)}.")]
     parts += [_figure(cuts, report.metric, removed, table, knee)] if cuts else [table]
-    parts += [Text(LATENCY_TEXT, "quiet"), *(Text(line, "alert") for line in problem_lines(report))]
+    parts += [
+        Text(LATENCY_TEXT, "quiet"),
+        *_latency(report, removed),
+        *(Text(line, "alert") for line in problem_lines(report)),
+    ]
     commands: list[Part] = [*map(Text, knee_lines(report))]
     commands += [
         Code(f"'{point.criterion}' at {point.ratio:g}:", point.command)
@@ -107,13 +117,44 @@ def _figure(cuts: Sequence[_Cut], metric: str, removed: str, table: Table, capti
         if math.isfinite(cut.change.after)
     ]
     chart = curves(
-        columns_of(("curve", "x", "y", "low", "high"), rows), removed, metric,
+        columns_of(("curve", "x", "y", "low", "high"), rows), Side(removed, ".0%"), Side(metric),
         {"low": "low", "high": "high"} if has_ends else {}, has_ends=has_ends,
     )  # fmt: skip
     return Figure(
         "curve-drawn", f"{metric} by {removed}", _plane(cuts, tones, metric, removed),
         f"The dashed line is the original. {said}".strip(),
         Legend(tuple((tone, name) for name, tone in tones.items())), chart, table,
+    )  # fmt: skip
+
+
+def _latency(report: SweepReport, removed: str) -> Iterator[Figure]:
+    """Yield the time of each cut over the original's, where that was measured."""
+    made = [
+        (point.criterion, point.cut.reached, 1 / point.cut.speed[0].speedup.value)
+        for point in report.points
+        if point.cut is not None and point.cut.speed
+    ]
+    if not made:
+        return
+    names = list(dict.fromkeys(name for name, _, _ in made))
+    drawn = [
+        Curve(
+            name,
+            (Point(0.0, 1.0, is_dotted=False),
+             *(Point(x, y) for one, x, y in made if one == name)),
+            f"curve-{1 + number % COLOURS}",
+        )
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    title = "latency, over the original's"
+    x = Axis(removed, 0, max(0.05, *(reached for _, reached, _ in made)), "{:.0%}".format)
+    y = Axis(title, 0, 1.06 * max(1.0, *(share for *_, share in made)), "{:.2g}".format)
+    label = f"latency of {len(made)} cuts over the original's, by the share of {removed}"
+    yield Figure(
+        "latency-drawn", f"Latency by {removed}", plane(drawn, x, y, label, reference=1.0),
+        "The dashed line is the original.",
+        Legend(tuple((curve.tone, curve.name) for curve in drawn)),
+        curves(columns_of(("curve", "x", "y"), made), Side(removed, ".0%"), Side(title), {}),
     )  # fmt: skip
 
 
@@ -143,6 +184,7 @@ def _values(change: Change) -> Iterator[float]:
 
 def _points(cuts: Sequence[_Cut], name: str) -> Iterator[Point]:
     chosen = [cut for cut in cuts if cut.curve == name and math.isfinite(cut.change.after)]
+    yield Point(0.0, cuts[0].change.before, is_dotted=False)
     for cut in sorted(chosen, key=lambda cut: cut.reached):
         low, high = _ends(cut.change)
         yield Point(cut.reached, cut.change.after, low, high, cut.is_marked)

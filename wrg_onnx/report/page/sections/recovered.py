@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from wrg_onnx.recover import LayerFit
-from wrg_onnx.report.page.charts import columns_of, curves, layer_points, own_names
+from wrg_onnx.report.page.charts import Side, columns_of, curves, layer_points, own_names
 from wrg_onnx.report.page.parts import (
     Cell,
     Figure,
@@ -108,6 +108,6 @@ def _training(report: RecoveryReport) -> Figure:
     return Figure(
         "training-drawn", "Fine-tuning", plane([Curve("held out", points, "curve-1")], x, y, label),
         "Of the averaged weights, on samples held out; the best epoch has a ring.", None,
-        curves(columns_of(("curve", "x", "y"), rows), "epoch", "held-out loss", {}),
+        curves(columns_of(("curve", "x", "y"), rows), Side("epoch", "d"), Side(y.title), {}),
         Table("Each epoch", titles, cells, folded=True),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from wrg_onnx.report.details import Details, Spectrum
-from wrg_onnx.report.page.charts import columns_of, curves
+from wrg_onnx.report.page.charts import Side, columns_of, curves
 from wrg_onnx.report.page.parts import (
     Cell,
     Figure,
@@ -91,4 +91,4 @@ def _chart(found: tuple[Spectrum, ...]) -> Markup:
         for point in _points(one)
     ]
     columns = columns_of(("curve", "x", "y", "rank"), rows)
-    return curves(columns, ACROSS, UP, {"rank": "rank"}, is_log=True)
+    return curves(columns, Side(ACROSS, ".0%"), Side(UP, is_log=True), {"rank": "rank"})
