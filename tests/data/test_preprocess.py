@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wrg_onnx.data.preprocess import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    Preprocessing,
     default_preprocessing,
     to_feed,
     to_mask,
+    to_pixels,
 )
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph.model import Value
@@ -158,3 +161,34 @@ def test_a_fixed_batch_is_filled_with_the_image():
     feed = to_feed(np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8), preprocessing)
     assert feed.shape == (4, 3, 32, 48)
     assert (feed == feed[:1]).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_what_is_fed_turns_back_into_the_picture(channels, layout, order):
+    if channels == 1:
+        order = "rgb"
+    wanted = Preprocessing(
+        "image", 20, 24, channels, layout, np.dtype(np.float32), 1 / 255,
+        (0.485, 0.456, 0.406)[:channels], (0.229, 0.224, 0.225)[:channels], order, 2,
+    )  # fmt: skip
+    image = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
+    expected = image if channels == 3 else np.asarray(Image.fromarray(image).convert("L"))
+    np.testing.assert_array_equal(to_pixels(to_feed(image, wanted), wanted), expected)
+
+
+def test_raw_pixels_turn_back_as_they_are():
+    wanted = Preprocessing(
+        "image", 16, 16, 3, "NHWC", np.dtype(np.uint8), 1.0, (0.0,) * 3, (1.0,) * 3, "bgr"
+    )
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(to_pixels(to_feed(image, wanted), wanted), image)
+
+
+def test_what_no_picture_gives_turns_black_or_white():
+    wanted = Preprocessing(
+        "image", 16, 16, 1, "NCHW", np.dtype(np.float32), 1.0, (0.0,), (1.0,), "rgb"
+    )
+    feed = np.array([-1e30, 1e30, np.nan, np.inf, -np.inf, 7.4], np.float32).reshape(1, 1, 2, 3)
+    assert to_pixels(feed, wanted).tolist() == [[0, 255, 0], [255, 0, 7]]

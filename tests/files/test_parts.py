@@ -13,9 +13,9 @@ from wrg_onnx.files import (
     exchange,
     held,
     old_beside,
+    open_kept,
     part_folder,
     parts,
-    read_kept,
     remove_old,
     renamed,
     scratch,
@@ -162,22 +162,22 @@ def test_a_place_for_temporary_files_that_is_gone_is_named(place):
 
 def test_a_file_is_opened_and_what_is_none_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"kept")
-    with read_kept(tmp_path / "file") as stream:
+    with open_kept(tmp_path / "file") as stream:
         assert stream.read() == b"kept"
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("gone")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name, words in (
-        ("link", "it is a link"),
-        ("dangling", "it is a link"),
-        ("folder", "it is a folder"),
-        ("pipe", "it is a device or a pipe"),
+        ("link", "a link, not a file"),
+        ("dangling", "a link, not a file"),
+        ("folder", "Is a directory"),
+        ("pipe", "not an ordinary file"),
     ):
         with pytest.raises(OSError, match=words):
-            read_kept(tmp_path / name)
+            open_kept(tmp_path / name)
     with pytest.raises(FileNotFoundError):
-        read_kept(tmp_path / "gone")
+        open_kept(tmp_path / "gone")
 
 
 def test_old_names_are_none_that_are_removed_for_being_left(tmp_path):

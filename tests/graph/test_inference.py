@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from strategies import build
 
+from wrg_onnx.graph import inference
 from wrg_onnx.graph.inference import infer
 
 
@@ -94,3 +95,16 @@ def test_rows_of_2_to_the_36_numbers_are_not_followed(made, reader):
          "pads": np.int64([0, 1 << 36]), "root": np.int64([1 << 18])},
     )  # fmt: skip
     assert infer(model).graph.output[0].name == "out"
+
+
+def test_computed_sizes_are_not_followed_where_they_have_no_more_to_say(monkeypatch):
+    asked = []
+    plainly = inference.infer_plainly
+
+    def infer_plainly(model, **options):
+        asked.append(options)
+        return plainly(model, **options)
+
+    monkeypatch.setattr(inference, "infer_plainly", infer_plainly)
+    assert size_of(build("net (float[2,3] x) => (float[2,3] y) { h = Relu(x) y = Neg(h) }"), "h")
+    assert asked == [{}]

@@ -72,3 +72,25 @@ def test_an_absent_input_is_not_an_absent_output_of_an_earlier_node():
 def test_a_tensor_that_nothing_feeds_is_an_error(graph):
     with pytest.raises(ModelError, match="up to 'z'"):
         PartSessions(graph).open({"s": F32}, ["z"])
+
+
+def test_parts_of_one_session_read_nothing_of_each_other(graph):
+    x, y = normal(1, 3, 6, 6), normal(1, 40, 6, 6)
+    parts = [({"x": x}, ["h"]), ({"y": y}, ["s"]), ({"s": y, "y": y}, ["z"]), ({"h": y}, ["y"])]
+    sections = PartSessions(graph)
+    found = sections.run_apart(parts, exact=True)
+    assert [made.keys() for made in found] == [{"h"}, {"s"}, {"z"}, {"y"}]
+    for (fed, names), made in zip(parts, found, strict=True):
+        types = dict.fromkeys(fed, F32)
+        alone = sections.open(types, names, exact=True).run(fed)
+        np.testing.assert_array_equal(made[names[0]], alone[names[0]])
+
+
+def test_parts_keep_their_names_apart_from_those_of_weights():
+    text = "net (float[1,2] x) => (float[1,2] y) { h = Add(x, c)  y = Neg(h) }"
+    model = build(text, {"c": np.array([3, 4], np.float32)})
+    model.graph.initializer[0].name = model.graph.node[0].input[1] = "part1/h"
+    sections = PartSessions(from_proto(model, name="m"))
+    x = np.ones((1, 2), np.float32)
+    one, two = sections.run_apart([({"x": x}, ["h"]), ({"h": x}, ["y"])])
+    assert (one["h"].tolist(), two["y"].tolist()) == ([[4, 5]], [[-1, -1]])

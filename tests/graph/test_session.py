@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import builtins
 import gc
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -228,3 +230,19 @@ def test_a_path_that_is_no_text_is_read_by_us(tmp_path):
     graph = large_net(path)
     found = open_session(graph).run({"i": np.array([0, 1, 2])})["y"]
     np.testing.assert_array_equal(found, normal(2000, 700)[:3])
+
+
+def test_nodes_that_nobody_reads_run_where_the_file_has_them(tmp_path):
+    text = """net (float[1,8] x) => (float[1,8] y) {
+        a = Neg(x)  p = Abs(a)  b = Exp(a)  q = Sin(b)  y = Neg(b) }"""
+    model = build(text, {})
+    for name in ("p", "q"):
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    session = sessions.start_session(
+        model, {}, ("y", "p", "q"), "m", exact=True, profile=tmp_path / "profile"
+    )
+    session.run({"x": normal(1, 8)})
+    events = json.loads(Path(session.engine.end_profiling()).read_text(encoding="utf-8"))
+    ran = [e["args"]["op_name"] for e in events if e["name"].endswith("_kernel_time")]
+    # Last of all, they would have all kept that they read.
+    assert ran == ["Neg", "Abs", "Exp", "Sin", "Neg"]

@@ -96,7 +96,7 @@ def test_a_recovered_model_that_the_checker_refuses_is_not_written(
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("judge", ["accuracy"]), ("measure_speed", ["latency"]),
+    [("judge_images", ["accuracy"]), ("measure_speed", ["latency"]),
      ("open_pair", ["accuracy", "latency"])],
 )  # fmt: skip
 def test_a_failed_judging_leaves_the_recovered_model(tiny_unet, tmp_path, fail, name, missing):

@@ -21,7 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from wrg_onnx.errors import UnreadableError
-from wrg_onnx.files import read_kept
+from wrg_onnx.files import open_kept
 from wrg_onnx.tsod.pictures import reading
 
 KEY, SEAL = "key", "seal"
@@ -183,7 +183,7 @@ def opened(path: Path, key: str) -> Iterator[KeptArrays]:
 @contextmanager
 def _stream(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        stream = read_kept(path)
+        stream = open_kept(path)
     except OSError as error:
         raise UnreadableError(f"cannot read '{path}': {error.strerror or error}") from error
     with stream:

@@ -60,10 +60,12 @@ class Judgement:
     Attributes:
         accuracy: Over the data set.
         per_image: On each sample.
+        data: The data set.
     """
 
     accuracy: Accuracy
     per_image: PerImage
+    data: DataSet
 
 
 def judge(  # noqa: PLR0913 - two models, and those between them
@@ -149,4 +151,5 @@ def judge_images(
         judged.get("float32"),
     )
     after = None if totals[0] is None else totals[0].per_image()
-    return Judgement(accuracy, PerImage(len(data), before, after, agreements[0].per_sample()))
+    per_image = PerImage(len(data), before, after, agreements[0].per_sample())
+    return Judgement(accuracy, per_image, data)

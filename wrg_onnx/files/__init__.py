@@ -3,11 +3,11 @@
 from wrg_onnx.files.check import check_output
 from wrg_onnx.files.exchange import exchange
 from wrg_onnx.files.held import remove_leftovers
-from wrg_onnx.files.kept import read_kept
 from wrg_onnx.files.ordinary import (
     NOT_ORDINARY,
     is_special,
     open_descriptor,
+    open_kept,
     open_ordinary,
     read_ordinary,
 )
@@ -24,9 +24,9 @@ __all__ = [
     "is_special",
     "old_beside",
     "open_descriptor",
+    "open_kept",
     "open_ordinary",
     "part_folder",
-    "read_kept",
     "read_ordinary",
     "remove_leftovers",
     "remove_old",

@@ -6,23 +6,33 @@ import errno
 import os
 import stat
 import sys
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 NOT_ORDINARY = "not an ordinary file"
+LINK = "a link, not a file"
 
 
-def open_descriptor(path: Path) -> int:
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def open_descriptor(path: Path, *, follow: bool = True) -> int:
     """Open a file to read from it, by its number.
 
     A pipe that nobody writes to would be waited for, and a device may give bytes for ever: they are
     refused, whatever the path says that they are.
 
+    Args:
+        path: Where it is.
+        follow: Whether it may be a link to the file.
+
     Raises:
         OSError: If it cannot be opened, or is no ordinary file.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags)
+    if not follow and path.is_symlink():
+        raise OSError(errno.ELOOP, LINK)
+    handle = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return handle
@@ -32,13 +42,23 @@ def open_descriptor(path: Path) -> int:
     raise OSError(errno.EINVAL, NOT_ORDINARY)
 
 
-def open_ordinary(path: Path) -> BinaryIO:
+def open_ordinary(path: Path) -> BufferedReader:
     """Open an ordinary file to read from it.
 
     Raises:
         OSError: As ``open_descriptor``.
     """
     return os.fdopen(open_descriptor(path), "rb")
+
+
+def open_kept(path: Path) -> BufferedReader:
+    """Open what an earlier run has written, and nothing that a link in its place leads to.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        OSError: As ``open_descriptor``, or if it is a link.
+    """
+    return os.fdopen(open_descriptor(path, follow=False), "rb")
 
 
 def read_ordinary(path: Path, most: int = sys.maxsize) -> bytes:

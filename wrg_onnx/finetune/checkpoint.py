@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrg_onnx.errors import DataError, MissingPackageError, OutputError, UsageError, one_line
-from wrg_onnx.files import check_output, read_kept, renamed
+from wrg_onnx.files import check_output, open_kept, renamed
 from wrg_onnx.finetune.options import CheckpointFile
 from wrg_onnx.graph import Graph, flatten
 
@@ -164,7 +164,7 @@ def _read(path: Path, anew: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """
     package = _safetensors()
     try:
-        with read_kept(path) as stream:
+        with open_kept(path) as stream:
             data = stream.read()
     except OSError as error:
         raise DataError(f"'{path}': cannot be read: {error.strerror or error}") from error

@@ -50,6 +50,8 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         google.protobuf.message.DecodeError: If the message cannot be read again.
     """
     plain = infer_plainly(model)
+    if _is_known(plain.graph):
+        return plain  # computed sizes have no more to say
     rows = _Rows(model.graph, plain.graph)
     if rows.length > MOST_PROPAGATED or _joined_length(model.graph) > MOST_PROPAGATED:
         return plain
@@ -103,6 +105,21 @@ def _call(
         )
     except (ValueError, IndexError) as error:  # of what it reads of a node
         raise shape_inference.InferenceError(one_line(error)) from error
+
+
+def _is_known(graph: onnx.GraphProto) -> bool:
+    """Tell whether the size of each axis is known of all that a graph's nodes make."""
+    known = {info.name for info in (*graph.value_info, *graph.output) if _is_fixed(info)}
+    return all(
+        all(name in known for name in node.output if name)
+        and all(_is_known(part.g) for part in node.attribute if part.HasField("g"))
+        for node in graph.node
+    )
+
+
+def _is_fixed(info: onnx.ValueInfoProto) -> bool:
+    tensor = info.type.tensor_type
+    return tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
 
 
 class _Rows:

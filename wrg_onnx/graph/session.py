@@ -335,6 +335,9 @@ def start_session(  # noqa: PLR0913 - the message in parts, and each option of a
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_cpu_mem_arena = False
+        # In the order of the file. By default nodes that nobody reads, such as those that return
+        # parts of tensors, come last, and all that they read is kept until then.
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
         fed = {name: aligned(entry) for name, entry in weights.items()}
         declare_inputs(model, fed)
     elif weights:

@@ -52,15 +52,13 @@ TYPES: Mapping[str, Any] = {
     "external_data": bool,
     "provider": str,
     "seed": int,
-    "details": bool,
-    "report": Path | str,
 }
 """The options that the pass has, and their types in JSON."""
 
 SEARCHED = frozenset(name for name, kind in TYPES.items() if kind in (float, int, str, bool))
 """The options that a search of Olive may choose, where it is given a list of values."""
 
-OF_OLIVE = frozenset({"model", "output", "force", "progress", "workers"})
+OF_OLIVE = frozenset({"model", "output", "force", "details", "report", "progress", "workers"})
 """The parameters that Olive decides itself."""
 
 

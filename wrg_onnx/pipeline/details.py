@@ -142,8 +142,8 @@ def _spectra(run: Run) -> tuple[tuple[Spectrum, ...], int]:
 
 def _examples(run: Run) -> Examples | None:
     """Return images to look at; None where none was judged, or the model makes no map of one."""
-    samples, judged = run.samples, run.judged
-    if samples is None or judged.data is None or judged.per_image is None:
+    samples, found = run.samples, run.judged.judgement
+    if samples is None or found is None:
         return None
     if samples.preprocessing is None or samples.saliency is None:
         return None
@@ -152,9 +152,7 @@ def _examples(run: Run) -> Examples | None:
         open_session(graph, provider=provider)
         for graph in (run.aim.model.graph, run.rounds.written)
     )
-    return show_examples(
-        original, pruned, judged.data, judged.per_image, samples.preprocessing, samples.saliency
-    )
+    return show_examples(original, pruned, found, samples.preprocessing, samples.saliency)
 
 
 def _times_layers(run: Run) -> bool:

@@ -12,6 +12,7 @@ from wrg_onnx.data.preprocess import Preprocessing, to_pixels
 from wrg_onnx.data.saliency_map import SaliencyMap, read_saliency
 from wrg_onnx.evaluate.bootstrap import PerImage
 from wrg_onnx.evaluate.examples import Pick, largest_f, ordered_by, pick_images
+from wrg_onnx.evaluate.judge import Judgement
 from wrg_onnx.graph import Session
 from wrg_onnx.report.details import Example, Examples
 from wrg_onnx.report.pictures import gray_pixels, small_picture
@@ -35,8 +36,7 @@ class _Seen:
 def show_examples(
     original: Session,
     pruned: Session,
-    data: DataSet,
-    judged: PerImage,
+    found: Judgement,
     preprocessing: Preprocessing,
     saliency: SaliencyMap,
 ) -> Examples:
@@ -45,12 +45,12 @@ def show_examples(
     Args:
         original: The original.
         pruned: What became of it.
-        data: The images that were judged.
-        judged: What both had on each of them.
+        found: What both had on each of the images that were judged.
         preprocessing: How an image is fed.
         saliency: How to read the map of both.
     """
-    seen = [_look(original, pruned, data, pick, saliency) for pick in pick_images(judged)]
+    judged = found.per_image
+    seen = [_look(original, pruned, found.data, pick, saliency) for pick in pick_images(judged)]
     white = max(float(one.difference.max()) for one in seen) or 1.0
     shown = tuple(_example(one, judged, preprocessing, white) for one in seen)
     return Examples(ordered_by(judged), judged.images, shown)

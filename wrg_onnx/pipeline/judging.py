@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrg_onnx.data.dataset import DataSet
-from wrg_onnx.evaluate.bootstrap import PerImage
 from wrg_onnx.evaluate.judge import Accuracy, Judgement, judge_images
 from wrg_onnx.evaluate.reference import Reference
 from wrg_onnx.graph import Session, open_session
@@ -24,16 +22,17 @@ class Judged:
     """How good the result is, and how fast; empty where that is not known.
 
     Attributes:
-        accuracy: Over all images.
-        speed: By provider.
-        per_image: How good the original and the result are on each of them.
-        data: The images.
+        judgement: How good.
+        speed: How fast, by provider.
     """
 
-    accuracy: Accuracy | None = None
+    judgement: Judgement | None = None
     speed: tuple[Speed, ...] = ()
-    per_image: PerImage | None = None
-    data: DataSet | None = None
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """How good over all images."""
+        return None if self.judgement is None else self.judgement.accuracy
 
 
 def judge_result(
@@ -71,9 +70,7 @@ def judge_result(
                 model, rounds.written, config.provider, config.timing, pair, seed=config.seed,
                 float32=None if rounds.converted is None else rounds.final,
             )  # fmt: skip
-    if found is None:
-        return Judged(speed=speed)
-    return Judged(found.accuracy, speed, found.per_image, samples.validation)
+    return Judged(found, speed)
 
 
 def _judge(pair: Pair, rounds: Rounds, samples: Samples, progress: Progress) -> Judgement:

@@ -18,7 +18,7 @@ from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.cache import NAME_LENGTH, POINT_SUFFIX
 from wrg_onnx.calibrate.kept_arrays import UnsoundError
 from wrg_onnx.calibrate.kept_rows import digest_of
-from wrg_onnx.files import read_kept
+from wrg_onnx.files import open_kept
 from wrg_onnx.graph import Graph, fingerprint
 from wrg_onnx.graph.save import data_path
 from wrg_onnx.graph.session import runtime
@@ -178,7 +178,7 @@ def _read(path: Path, key: str) -> tuple[SweepCut | None, str | None]:
         OverflowError: Likewise.
         UnsoundError: Likewise.
     """
-    with read_kept(path) as stream:
+    with open_kept(path) as stream:
         text = stream.read(_MOST_BYTES + 1)
     if len(text) > _MOST_BYTES:
         raise UnsoundError
@@ -244,6 +244,6 @@ def _digest(files: Sequence[Path]) -> str:
     """
     found = hashlib.sha256()
     for file in files:
-        with read_kept(file) as stream:
+        with open_kept(file) as stream:
             found.update(hashlib.file_digest(stream, "sha256").digest())
     return found.hexdigest()

@@ -106,7 +106,6 @@ def find_largest_cut(trials: Trials, config: PruneConfig, most: float) -> Found:
                 prune_command(trials.aim.model.graph.name, _recovering(trials.samples, asked)),
             )  # fmt: skip
             judged = search.time(rounds, judgement, asked, attempts)
-            judged = replace(judged, data=None if judgement is None else check_data)
             return Found(aim_at(trials.aim, asked), rounds, judged, report, attempts)
     raise _nothing_holds(trials, metric, allowed, [*probes, *checks])
 
@@ -168,7 +167,7 @@ class _Search:
         """Time a cut that was judged."""
         if judgement is None:
             return Judged()
-        trials, judged = self._trials, Judged(judgement.accuracy, per_image=judgement.per_image)
+        trials, judged = self._trials, Judged(judgement)
         if trials.aim.model.graph.widened:
             return judged
         with trials.clock.stage("evaluate"), attempts.stage("latency"):

@@ -143,9 +143,9 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
 
 def _changes(judged: Judged, config: PruneConfig, attempts: Attempts) -> tuple[Change, ...]:
     """Return how each metric changed, and how certain that is, as far as that works."""
-    if judged.per_image is not None:
+    if judged.judgement is not None:
         with attempts.stage("accuracy"):
-            return measure_changes(judged.per_image, config.seed)
+            return measure_changes(judged.judgement.per_image, config.seed)
     return ()
 
 

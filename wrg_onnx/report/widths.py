@@ -55,9 +55,10 @@ def widths_in_order(units: Units) -> tuple[Width, ...]:
     readers = units.flat.graph.consumers
 
     def place(width: Width) -> tuple[int, bool]:
-        first = min((node.index for node in readers.get(width.name, ())), default=last)
-        is_made = any(units.is_filter[slot.offset] for slot in width.slots)
-        return first, is_made  # what a weight reads comes before what it makes
+        makers = [slot.name for slot in width.slots if units.is_filter[slot.offset]]
+        names = makers or [slot.name for slot in width.slots]
+        first = min((node.index for name in names for node in readers.get(name, ())), default=last)
+        return first, bool(makers)  # what a weight reads comes before what it makes
 
     return tuple(sorted(filter(partial(_has_channels, units), find_widths(units)), key=place))
 

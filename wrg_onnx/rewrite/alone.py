@@ -1,13 +1,14 @@
 """Nodes compared by themselves, on values drawn for what they read.
 
 What a node does to its input does not depend on where that comes from: if the pruned node and the
-masked original's agree on any values, they agree on those of the model.
+masked original's agree on any values, they agree on those of the model. A run of the whole model
+shows less: behind what is zero, or saturated, a wrong weight makes no difference, or a small one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from wrg_onnx.channels import Axes, alive_ids, traits_of
 from wrg_onnx.errors import DataError, ModelError, WrgError
-from wrg_onnx.graph import Array, Graph, PartSessions, Shape, element_types
+from wrg_onnx.graph import Array, Graph, Node, PartSessions, Shape, element_types
 from wrg_onnx.rewrite.readings import CutNode
 from wrg_onnx.rewrite.reference import Reference, tells
 from wrg_onnx.rewrite.tolerance import difference_of, failure, tolerance_of
@@ -58,13 +59,32 @@ def compare_alone(reference: Reference, pruned: Graph, nodes: Sequence[CutNode])
     original = replace(reference, bypassed={}, given={}, branch=None)
     bench = _Bench(original, pruned)
     compared, errors, tensors = set(), [0.0], 0
-    for node in nodes:
-        found = bench.compare(node)
-        if found is not None:
-            compared.add(node.node.index)
-            errors.append(found[0])
-            tensors += found[1]
+    for batch in bench.batches(nodes):
+        for task, error, telling in bench.compare(batch):
+            compared.add(task.node.index)
+            errors.append(error)
+            tensors += telling
     return Alone(frozenset(compared), max(errors), tensors)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """A node to compare, and what it reads.
+
+    Attributes:
+        node: The node.
+        fed: What was drawn, by name.
+        names: The outputs to compare.
+    """
+
+    node: Node
+    fed: dict[str, Array]
+    names: list[str]
+
+    @property
+    def nbytes(self) -> int:
+        """How much was drawn."""
+        return sum(array.nbytes for array in self.fed.values())
 
 
 class _Bench:
@@ -76,47 +96,64 @@ class _Bench:
         self._masked, self._pruned = PartSessions(reference.masked()), PartSessions(pruned)
         self._alive = alive_ids(reference.plan.units, reference.plan.alive)
         self._read = {name: {*node.inputs} for node in pruned.nodes for name in node.outputs}
+        self._counting = {index for index, _ in reference.plan.operands}
         self._copied = {index for index, _ in reference.plan.copies}
         self._types = {value.name: value.dtype for value in graph.inputs} | element_types(graph)
+        self._sizes = {name: form.nbytes for name, form in graph.constants.forms.items()}
 
-    def compare(self, node: CutNode) -> tuple[float, int] | None:
-        """Return the difference of a node's outputs, and how many say something; None if it cannot.
+    def batches(self, nodes: Sequence[CutNode]) -> Iterator[list[_Task]]:
+        """Yield the nodes that can be compared, as many at once as have room."""
+        batch: list[_Task] = []
+        held = 0
+        for node in nodes:
+            task = self._task(node)
+            if task is None:
+                continue
+            size = task.nbytes + sum(self._sizes.get(name, 0) for name in node.node.inputs)
+            if batch and held + size > MOST_DRAWN_BYTES:
+                yield batch
+                batch, held = [], 0
+            batch.append(task)
+            held += size
+        if batch:
+            yield batch
+
+    def _task(self, node: CutNode) -> _Task | None:
+        names = [name for name in node.node.outputs if name]
+        axes = self._reference.plan.units.axes
+        carried = [*node.reads.values(), *(axes[name] for name in names if name in axes)]
+        if node.node.index in self._counting and not any(map(self._loses, carried)):
+            return None  # what it makes are sizes, and those of the pruned model are others
+        fed = self._draw(node)
+        # The pruned node may read another tensor there, such as zeros of its own.
+        if fed is None or any(not fed.keys() <= self._read.get(name, set()) for name in names):
+            return None
+        return _Task(node.node, fed, names)
+
+    def _loses(self, axes: Axes) -> bool:
+        return not all(self._alive(axes.at(axis)).all() for axis in axes.live())
+
+    def compare(self, batch: Sequence[_Task]) -> Iterator[tuple[_Task, float, int]]:
+        """Yield nodes, the difference of their outputs, and how many of these say something.
 
         Raises:
             ValidationError: As ``compare_alone``.
         """
-        fed = self._draw(node)
-        if fed is None:
-            return None
-        types = {name: array.dtype for name, array in fed.items()}
-        names = [name for name in node.node.outputs if name]
-        if any(not fed.keys() <= self._read.get(name, set()) for name in names):
-            return None  # the pruned node reads another tensor there, such as zeros of its own
-        try:
-            values = self._masked.open(types, names, exact=True).run(fed)
-        except (ModelError, DataError):
-            return None  # it reads more than was drawn, or not what was
-        wanted = self._reference.kept(values)
-        telling = [name for name, array in wanted.items() if np.isfinite(_numbers(array)).any()]
-        if wanted.keys() != set(names) or not telling:
-            return None
-        try:
-            found = self._pruned.open(types, names, exact=True).run(self._reference.kept(fed))
-        except WrgError as cause:
-            raise failure(f"{node.node} of the pruned model does not run: {cause}", math.inf) from (
-                cause
-            )
-        worst = 0.0
-        for name, array in wanted.items():
-            error = difference_of(name, array, found[name])
-            if not error <= tolerance_of(array):
+        wanted: list[tuple[_Task, dict[str, Array]]] = []
+        ran = _run(self._masked, [(task.fed, task.names) for task in batch])
+        for task, made in zip(batch, ran, strict=True):
+            if not isinstance(made, WrgError) and made.keys() == set(task.names):
+                kept = self._reference.kept(made)
+                if any(np.isfinite(_numbers(array)).any() for array in kept.values()):
+                    wanted.append((task, kept))
+            # Else it reads more than was drawn, or not what was.
+        parts = [(self._reference.kept(task.fed), task.names) for task, _ in wanted]
+        for (task, kept), found in zip(wanted, _run(self._pruned, parts), strict=True):
+            if isinstance(found, WrgError):
                 raise failure(
-                    f"'{name}' differs by {error:.2g} from the masked original where {node.node} "
-                    f"by itself reads drawn values (tolerance {tolerance_of(array):g})",
-                    error,
-                )
-            worst = max(worst, error)
-        return worst, sum(tells(wanted[name]) for name in telling)
+                    f"{task.node} of the pruned model does not run: {found}", math.inf
+                ) from found
+            yield task, *_held_against(task, kept, found)
 
     def _draw(self, node: CutNode) -> dict[str, Array] | None:
         """Draw what a node reads, zero in channels that are gone; None if that is not possible."""
@@ -139,6 +176,37 @@ class _Bench:
         return fed
 
 
+def _run(
+    sessions: PartSessions, parts: Sequence[tuple[Mapping[str, Array], Sequence[str]]]
+) -> list[dict[str, Array] | WrgError]:
+    """Run parts at once; where one cannot, each by itself, and say which and why."""
+    if not parts:
+        return []
+    try:
+        return [*sessions.run_apart(parts, exact=True)]
+    except (ModelError, DataError) as error:
+        if len(parts) == 1:
+            return [error]
+    return [found for part in parts for found in _run(sessions, [part])]
+
+
+def _held_against(
+    task: _Task, wanted: Mapping[str, Array], found: Mapping[str, Array]
+) -> tuple[float, int]:
+    """Return how far what the pruned node makes is from the original's, and how much tells it."""
+    worst = 0.0
+    for name, array in wanted.items():
+        error = difference_of(name, array, found[name])
+        if not error <= tolerance_of(array):
+            raise failure(
+                f"'{name}' differs by {error:.2g} from the masked original where {task.node} "
+                f"by itself reads drawn values (tolerance {tolerance_of(array):g})",
+                error,
+            )
+        worst = max(worst, error)
+    return worst, sum(map(tells, wanted.values()))
+
+
 def _numbers(array: Array) -> Array:
     return array if array.dtype.kind == "f" else np.zeros(array.shape)
 
@@ -147,7 +215,7 @@ def _drawn(shape: Shape, dtype: np.dtype[Any], bound: int, rng: np.random.Genera
     if dtype.kind == "b":
         return np.asarray(rng.random(shape) > 0.5)
     if dtype.kind not in "iu":
-        return np.asarray(rng.standard_normal(shape)).astype(dtype)
+        return np.asarray(rng.standard_normal(shape, np.float32)).astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     low, high = (0, bound) if bound else (max(limits.min, -128), min(limits.max, 127) + 1)
     return np.asarray(rng.integers(low, high, shape)).astype(dtype)
@@ -178,6 +246,13 @@ def _shapes(node: CutNode) -> dict[int, Shape]:
     inert = [axis for axis in range(axes.rank) if axis not in axes.live()]
     if traits.is_pointwise:
         least = {axis: FEW for axis in inert if not any(_spans(x, axes, axis) for x in others)}
+    elif traits.gain is not None and traits.layer is None:
+        least = dict.fromkeys(inert, FEW)  # it scales and shifts each channel
+    elif traits.layer is not None and others[:1] and others[0].rank == 2:
+        # Rows of a matrix product; an axis as long as one of the weight's may be summed over.
+        weight, *further = others
+        rows = [axis for axis in inert if axes.shape[axis] not in weight.shape]
+        least = {axis: FEW for axis in rows if not any(_spans(x, axes, axis) for x in further)}
     elif traits.layer is not None and others[:1] and others[0].rank == axes.rank > 2:
         # A window and a step more, of a layer whose weight is (M, C, kernel...).
         steps = node.node.ints("dilations", (1,) * (axes.rank - 2))
