@@ -89,6 +89,7 @@ def test_the_report_of_another_version_is_told_by_its_fields(held):
         ({"units": "many"}, "PruneReport.units holds str"),
         ({"reached": True}, "PruneReport.reached holds bool"),
         ({"notes": [1]}, "PruneReport.notes holds int"),
+        ({"reached": 10**400}, "int too large"),
         ({"seconds": {"analyse": "long"}}, "PruneReport.seconds holds str"),
         ({"seconds": [1]}, "PruneReport.seconds holds list"),
         ({"speed": [{"provider": "cpu"}]}, "PruneReport.speed has other fields than Speed"),

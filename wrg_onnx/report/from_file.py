@@ -60,7 +60,7 @@ def read_report(path: Path) -> Paged:
         )
     try:
         return from_plain(kind, plain, lost=math.nan)
-    except (ValueError, UsageError, RecursionError) as error:
+    except (ValueError, OverflowError, UsageError, RecursionError) as error:
         raise DataError(
             f"'{path}' does not hold what `wrg-onnx {command}` of this version prints ({error}); "
             f"{again}"
