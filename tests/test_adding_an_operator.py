@@ -38,8 +38,8 @@ def load(path):
 
 @pytest.fixture
 def empty_tables(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", rules._Table())
-    monkeypatch.setattr(rules, "_DERIVATIONS", rules._Table())
+    monkeypatch.setattr(rules, "_RULES", rules._Table("rule", rules.Coupling))
+    monkeypatch.setattr(rules, "_DERIVATIONS", rules._Table("derivation", rules.Derived))
     monkeypatch.setattr(traits, "_TRAITS", {})
     monkeypatch.setattr(twins, "_TABLE", {})
 

@@ -94,6 +94,13 @@ def test_what_another_library_says_is_printable():
     assert one_line(ValueError("a\x1b[2Jb\n\u202ec")) == r"a\x1b[2Jb \u202ec"
 
 
+class Mute(Exception):  # noqa: N818 - it stands for what people write
+    """Whoever asks it for its text is told off."""
+
+    def __str__(self):
+        raise GeneratorExit
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -102,7 +109,13 @@ def test_what_another_library_says_is_printable():
         (SystemExit(3), "it would end this program (SystemExit: 3)"),
         (SystemExit(), "it would end this program (SystemExit: 0)"),
         (SystemExit("bad \x1b[1m"), r"it would end this program (SystemExit: bad \x1b[1m)"),
+        (Mute(), "Mute: its text cannot be read (GeneratorExit)"),
+        (
+            SystemExit(Mute()),
+            "it would end this program (SystemExit: its text cannot be read (GeneratorExit))",
+        ),
     ],
+    ids=lambda given: type(given).__name__,
 )
 def test_what_code_of_others_raised_is_said(error, said):
     assert spoken(error) == said

@@ -31,6 +31,7 @@ from wrg_onnx.choices import BatchNormUse, BudgetKind, Device, Exporter, Provide
 from wrg_onnx.errors import (
     BudgetError,
     DataError,
+    ExtensionError,
     MissingPackageError,
     ModelError,
     OutOfMemoryError,
@@ -85,6 +86,7 @@ __all__ = [
     "Device",
     "ExportReport",
     "Exporter",
+    "ExtensionError",
     "FilterReport",
     "FinetuneReport",
     "InspectReport",

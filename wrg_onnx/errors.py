@@ -12,6 +12,7 @@
     ├── BudgetError             the asked ratio cannot be reached
     ├── UnsupportedOperatorError   an operator has no differentiable twin
     ├── MissingPackageError     an optional package is not installed
+    ├── ExtensionError          an installed package of others brings what cannot be used
     ├── ValidationError         3: the pruned graph does not compute what the masked original does
     └── UnfinishedError         4: the model is proven and written, but a stage after that failed
 
@@ -157,6 +158,10 @@ def needs_torch(purpose: str, *, otherwise: str = "") -> Iterator[None]:
         ) from error
 
 
+class ExtensionError(WrgError):
+    """What an installed package brings cannot be used: it fails, or its name is taken."""
+
+
 class ValidationError(WrgError):
     """The pruned graph does not compute what the masked original computes.
 
@@ -203,6 +208,16 @@ def spoken(error: BaseException) -> str:
     """
     if isinstance(error, SystemExit):
         code = 0 if error.code is None else error.code
-        return f"it would end this program (SystemExit: {one_line(str(code))})"
-    said = one_line(error)
+        return f"it would end this program (SystemExit: {_text(code)})"
+    said = _text(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _text(said: object) -> str:
+    """Return what an object of others says of itself, on one line; their code says it."""
+    try:
+        return one_line(str(said))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - theirs, and of no more interest than the first
+        return f"its text cannot be read ({type(error).__name__})"

@@ -22,6 +22,7 @@ from wrg_onnx.cli.options import (
     InputNumber,
     InputShape,
     Numbers,
+    Place,
 )
 
 CONTEXT = click.Context(main)
@@ -30,6 +31,9 @@ FUNCTIONS |= {"tsod make": "tsod_make", "tsod filter": "tsod_filter"}
 each_command = pytest.mark.parametrize("command", FUNCTIONS)
 
 DISPLAY = {"as_json"}
+OF_FILES = {"config", "no_config"}
+"""Options that say where other options are."""
+
 ANOTHER_WORD = {"out": "output", "dry_run": "output", "no_cache": "cache"}
 """Options that say by another word what a parameter says."""
 
@@ -56,6 +60,7 @@ def other_value(option):
         Counts: ("1,8", (1, 8)), InputShape: ("x=1x2", ("x", (1, 2))),
         Amount: ("1.5M", 1.5e6), Alignment: ("8", 8),
         InputNumber: ("x=3.5", ("x", 3.5)), click.Path: ("some.onnx", Path("some.onnx")),
+        Place: ("some:x//y", "some:x//y"),
     }  # fmt: skip
     if type(kind) in known:
         return known[type(kind)]
@@ -72,7 +77,7 @@ def typed_and_expected(command, without=()):
     """Return every option with another value than its default, and what the function gets."""
     typed, expected = [], {}
     for option in command.params:
-        if option.name in DISPLAY or option.name in without:
+        if option.name in DISPLAY | OF_FILES or option.name in without:
             continue
         if isinstance(option, click.Option) and option.is_flag:
             off = option.secondary_opts
@@ -113,7 +118,7 @@ def test_each_option_arrives_under_its_own_name(monkeypatch, command):
 
 @each_command
 def test_options_and_parameters_have_the_same_names(command):
-    options = {option.name for option in command_of(command).params} - DISPLAY
+    options = {option.name for option in command_of(command).params} - DISPLAY - OF_FILES
     parameters = {*signature_of(command).parameters} - OF_PYTHON_ALONE
     assert {ANOTHER_WORD.get(name, name) for name in options} == parameters
 

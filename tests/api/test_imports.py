@@ -31,6 +31,14 @@ def test_looking_at_the_functions_loads_nothing_heavy():
     assert loaded_by("import wrg_onnx as w; w.prune, w.finetune, w.validate, dir(w)") == set()
 
 
+def test_the_face_for_others_loads_numpy_alone():
+    assert loaded_by("import wrg_onnx.extend as e; dir(e)") == {"numpy"}
+
+
+def test_a_rule_of_others_is_registered_without_torch():
+    assert "torch" not in loaded_by("from wrg_onnx.extend import loss, op_rule, data_source")
+
+
 HELP = "from wrg_onnx.cli import main; main({}, standalone_mode=False)"
 
 

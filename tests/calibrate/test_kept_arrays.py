@@ -100,16 +100,24 @@ def test_an_array_of_another_name_type_or_shape_is_refused(path, name, kind, sha
         archive.take(name, kind, shape)
 
 
-def test_a_head_that_promises_more_than_there_is_takes_no_memory(path, monkeypatch):
-    """Its checksum fits, and so does its seal: whoever made it meant harm."""
-    head = np.lib.format.magic(1, 0)
-    text = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3), }\n"
-    false = head + len(text).to_bytes(2, "little") + text.encode()
+def write_head(path, shape, held=b""):
+    """Write rows of another shape, to which checksum and seal fit: whoever did it means harm."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n"
+    head = np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text.encode()
     with zipfile.ZipFile(path, "w") as archive:
         kept_arrays._write(archive, "key", np.array(KEY))
-        archive.writestr("rows.npy", false)
+        archive.writestr("rows.npy", head + held)
         kept_arrays._write(archive, "names", NAMES)
         kept_arrays._write(archive, "seal", np.array(kept_arrays.seal_of(archive)))
+
+
+def test_a_head_that_gives_a_truth_value_as_a_size_is_refused(path):
+    write_head(path, "(True, 3)", bytes(24))
+    assert is_refused(path)
+
+
+def test_a_head_that_promises_more_than_there_is_takes_no_memory(path, monkeypatch):
+    write_head(path, "(1000000000000, 3)")
     monkeypatch.setattr(kept_arrays.npy, "read_array", read_array := Counted(npy.read_array))
     assert is_refused(path)
     assert read_array.shapes == [(), ()]  # the key and the seal

@@ -10,12 +10,20 @@ from wrg_onnx.channels.table import Derived, derivation, find_rule, op_rule
 from wrg_onnx.channels.table import registered as registered_rules
 from wrg_onnx.graph import Node
 
+OURS = {"__name__": "wrg_onnx.channels.rules.mine", "op_rule": op_rule, "derivation": derivation}
 
-def test_registering_a_rule_twice_is_an_error():
-    with pytest.raises(ValueError, match=r"'\.Relu' since 1 is registered twice"):
-        op_rule("Relu", since=1)(lambda _: None)
-    with pytest.raises(ValueError, match=r"'\.Conv' since 1 is registered twice"):
-        derivation("Conv", since=1)(lambda *_: Derived())
+
+@pytest.mark.parametrize(("register", "op"), [("op_rule", "Relu"), ("derivation", "Conv")])
+def test_registering_a_rule_twice_is_an_error(register, op):
+    with pytest.raises(ValueError, match=rf"'\.{op}' since 1 is registered twice"):
+        exec(f"{register}('{op}', since=1)(lambda *_: None)", dict(OURS))  # noqa: S102
+
+
+def test_an_operator_of_ours_is_nobody_elses():
+    with pytest.raises(ValueError, match="there is a rule 'Relu' already, of 'wrg-onnx'"):
+        op_rule("Relu", since=99)(lambda _: None)
+    with pytest.raises(ValueError, match="there is a rule 'Conv' already, of 'wrg-onnx'"):
+        derivation("Conv", since=99)(lambda *_: Derived())
 
 
 def test_latest_rule_that_fits_the_opset_is_found():

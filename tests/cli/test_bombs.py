@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 
@@ -47,12 +48,16 @@ def doubling(count):
     return onnx.parser.parse_model(text)
 
 
-@pytest.mark.parametrize("command", [("inspect",), ("prune", *L1)], ids=lambda given: given[0])
-def test_functions_that_double_25_times_are_counted_and_not_laid_in(command):
-    onnx.save(doubling(25), "m.onnx")
+@pytest.mark.parametrize(
+    ("count", "command"), [(25, ("inspect",)), (25, ("prune", *L1)), (17, ("prune", *L1))],
+    ids=lambda given: given if isinstance(given, int) else given[0],
+)  # fmt: skip
+def test_functions_that_double_many_times_are_counted_and_not_laid_in(count, command):
+    onnx.save(doubling(count), "m.onnx")
     line = refusal(command[0], "m.onnx", *command[1:])
     assert (
-        "'m.onnx': its local functions cannot be inlined: they would become 33554432 nodes" in line
+        f"'m.onnx': its local functions cannot be inlined: they would become {1 << count} nodes"
+        in line
     )
 
 
@@ -115,6 +120,59 @@ def test_a_list_that_is_joined_with_itself_36_times_is_not_followed():
         {joined}  f = Cast<to = 1>(l36)  s = ReduceSum<keepdims = 0>(f)  y = Add(h, s) }}"""
     )
     assert "'m.onnx'" in refusal("inspect", "m.onnx")
+
+
+LONG = {
+    "Expand": "m = ReduceMax<keepdims = 0>(x)  r = Expand(m, ns)",
+    "Tile": "r = Tile(h, ts)",
+    "Concat": "  ".join(f"h{k + 1} = Concat<axis = 1>(h{k}, h{k})" for k in range(20))
+    .replace("h0", "h").replace("h20", "r"),
+}  # fmt: skip
+
+
+TOGETHER = {
+    "of constants": "  ".join(f"c{k} = ConstantOfShape(ns)" for k in range(12)),
+    "of what is fed": "m = ReduceMax<keepdims = 0>(x)  "
+    + "  ".join(f"c{k} = Expand(m, ns)" for k in range(12)),
+}
+
+
+@pytest.mark.parametrize("making", TOGETHER)
+def test_a_dozen_tensors_that_one_node_reads_are_added_up(making):
+    write(
+        f"""net (float[1,3,8,8] x) => (float[1,4,8,8] y, float s) {{ h = Conv(x, w)
+        {TOGETHER[making]}  r = Sum({", ".join(f"c{k}" for k in range(12))})
+        s = ReduceMax<keepdims = 0>(r)  y = Conv(h, v) }}""",
+        {"v": normal(4, 8, 1, 1), "ns": np.int64([1 << 26])},
+    )
+    assert "GiB are in memory at the same time" in refusal("prune", "m.onnx", *L1)
+    ended = run_measured("inspect", "m.onnx")
+    assert (ended.code, ended.lines) == (0, [])
+    assert ended.peak_bytes < 1 << 30
+
+
+def test_strings_that_are_joined_with_themselves_36_times_are_not_made():
+    joined = "  ".join(f"s{k + 1} = StringConcat(s{k}, s{k})" for k in range(36))
+    write(
+        f"""net (float[1,3,8,8] x) => (float[1,4,8,8] y, string[1] s36) {{
+        h = Conv(x, w)  {joined}  y = Conv(h, v) }}""",
+        {"v": normal(4, 8, 1, 1), "s0": np.array([b"a" * 16], object)},
+        opset=20,
+    )
+    assert "at StringConcat 'StringConcat_36', 3072.0 GiB are" in refusal("prune", "m.onnx", *L1)
+
+
+@pytest.mark.parametrize("making", LONG)
+def test_axes_of_2_to_the_23_positions_and_more_are_not_told_apart(making):
+    write(
+        f"""net (float[1,3,1,1] x) => (float[1,4,1,1] y, float s) {{ h = Conv(x, w)
+        {LONG[making]}  s = ReduceMax<keepdims = 0>(r)  y = Conv(h, v) }}""",
+        {"v": normal(4, 8, 1, 1), "ns": np.int64([1 << 26]), "ts": np.int64([1, 1 << 22, 1, 1])},
+    )
+    ended = run_measured("inspect", "m.onnx")
+    assert (ended.code, ended.lines) == (0, [])
+    assert ended.peak_bytes < 1 << 30
+    assert ended.cpu_seconds < 20
 
 
 LOOP = """net (float[1,3,8,8] x) => (float y) {{
@@ -206,6 +264,16 @@ def test_a_sparse_weight_of_next_to_nothing_is_not_written_out():
     )
     onnx.save(model, "m.onnx")
     assert "too many to be written out" in refusal("inspect", "m.onnx")
+
+
+def test_a_note_that_keeps_64_times_2_to_the_24_channels_is_broken():
+    text = "net (float[1,3,8,8] x) => (float[1,4,8,8] y) { h = Conv(x, w)  y = Conv(h, v) }"
+    write(text, {"v": normal(4, 8, 1, 1)})
+    model = onnx.load("m.onnx")
+    note = json.dumps({f"t{k}": [0, 1 << 24, [0, 1 << 24]] for k in range(64)})
+    onnx.helper.set_model_props(model, {"wrg_onnx.kept": note})
+    onnx.save(model, "m.onnx")
+    assert "is broken (it keeps 1073741824 channels in all" in refusal("prune", "m.onnx", *L1)
 
 
 @pytest.fixture

@@ -111,6 +111,45 @@ def test_a_loss_that_ends_the_program_is_a_usage_error_with_its_code(run, model,
     assert not Path("out.onnx").exists()
 
 
+OWN = """
+class Mute(Exception):
+    def __str__(self): raise RuntimeError("no text")
+class Own(BaseException): pass
+"""
+ODD = {
+    "raise Mute": "Mute: its text cannot be read (RuntimeError)",
+    "raise GeneratorExit('stop')": "GeneratorExit: stop",
+    "raise Own('a\\nb')": "Own: a b",
+}
+
+
+@pytest.mark.parametrize(("end", "said"), ODD.items(), ids=ODD)
+def test_a_loss_that_raises_what_nobody_raises_is_a_usage_error(run, model, end, said):
+    name = f"odd{list(ODD).index(end)}"
+    Path(f"{name}.py").write_text(OWN + LOSS.format(body=end))
+    done = run("finetune", model, "--loss", f"{name}:mine", *TRAIN)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: loss '{name}:mine' fails on the outputs ")
+    assert done.stderr.endswith(f": {said}\n")
+    assert not Path("out.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "code"), [("top", 2), ("call", 2), ("forward", 1)], ids=lambda given: given
+)
+def test_a_factory_or_module_that_raises_what_nobody_raises_is_an_error(
+    refused, export, where, code
+):
+    line = refused_beside_caches(refused, export(**{where: "raise GeneratorExit('stop')"}), code)
+    assert line.endswith("GeneratorExit: stop")
+
+
+def test_ctrl_c_within_a_loss_is_no_error_of_the_loss(run, model):
+    Path("halted.py").write_text(LOSS.format(body="raise KeyboardInterrupt"))
+    done = run("finetune", model, "--loss", "halted:mine", *TRAIN)
+    assert done.stderr.strip() == "Aborted!"  # click's word for it, within one process
+
+
 def test_what_a_loss_prints_is_not_in_the_json(model):
     Path("loud.py").write_text(LOSS.format(body="print('loss')"))
     done = run_program("finetune", model, "--loss", "loud:mine", *TRAIN, "--json")

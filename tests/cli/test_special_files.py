@@ -96,6 +96,15 @@ def test_it_is_no_checkpoint(refused, model, data, special, option):
     assert "is a device or a pipe, not a file" in line or "exists" in line
 
 
+@pytest.mark.parametrize("name", ["wrg.toml", "pyproject.toml", "named.toml", "run.json"])
+def test_it_is_no_file_of_options(run, model, special, name):
+    Path(name).symlink_to(special.absolute())
+    named = ("--config", name) if name in ("named.toml", "run.json") else ()
+    done = run("prune", model, *L1, *named)
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: '{name}': cannot be read: not an ordinary file\n"
+
+
 def test_no_model_takes_the_place_of_a_pipe(refused, model):
     os.mkfifo("out.onnx")
     line = refused("prune", model, *L1, "-o", "out.onnx", "--force")

@@ -45,6 +45,19 @@ def test_nodes_are_counted_before_they_are_there(monkeypatch):
         inline(model_of("y = own.f0(x)", *bodies), "m")
 
 
+def test_how_many_there_may_be_depends_on_how_many_the_file_has(monkeypatch):
+    monkeypatch.setattr(functions, "FEWEST_NODES", 6)
+    monkeypatch.setattr(functions, "TIMES_NODES", 2)
+    doubling = ("t = own.f1(a)  b = own.f1(t)", "t = own.f2(a)  b = own.f2(t)", "b = Relu(a)")
+    assert len(inline(model_of("y = own.f0(x)", *doubling), "m").graph.node) == 4
+    called = "  ".join(f"h{k + 1} = own.f0(h{k})" for k in range(4))
+    grows = model_of(f"h0 = Neg(x)  {called}  y = Neg(h4)", *doubling)
+    assert len(inline(grows, "m").graph.node) == 18  # of a file of 11
+    monkeypatch.setattr(functions, "TIMES_NODES", 1)
+    with pytest.raises(ModelError, match=r"become 18 nodes of .* and 11 nodes .* for this file"):
+        inline(grows, "m")
+
+
 def test_their_bytes_are_counted(monkeypatch):
     monkeypatch.setattr(functions, "MOST_BYTES", 2000)
     long = f"t = Neg(a)  {'n' * 700} = Neg(t)  b = Abs({'n' * 700})"

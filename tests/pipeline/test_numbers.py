@@ -65,6 +65,90 @@ def test_a_mask_of_minus_infinity_is_left_alone():
     assert wrg_onnx.prune(build(text, weights), **L1).report.removed > 0
 
 
+NORMED = """net (float[1,3,4,4] x) => (float[1,4,4,4] y) {
+  a = Conv(x, w1, b1)  n = BatchNormalization(a, s, b, m, v)  r = Relu(n)  t = Add(r, add)
+  y = Conv(t, w2) }"""
+
+
+def normed(name="", place=0, number=0.0, dtype=np.float32):
+    """The constants of ``NORMED``, with one number of one of them replaced."""
+    weights = {
+        "w1": normal(8, 3, 1, 1), "b1": normal(8), "s": np.ones(8), "b": np.zeros(8),
+        "m": np.zeros(8), "v": np.ones(8), "w2": normal(4, 8, 1, 1), "add": np.ones((8, 1, 1)),
+    }  # fmt: skip
+    weights = {key: array.astype(dtype) for key, array in weights.items()}
+    if name:
+        weights[name].reshape(-1)[place] = number
+    return weights
+
+
+HOLES = [("b1", np.nan), ("add", np.nan), *((name, np.nan) for name in "sbmv"),
+         *((name, number) for name in "smv" for number in (np.inf,)), ("s", -np.inf)]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16], ids=["float32", "float16"])
+@pytest.mark.parametrize(("name", "number"), HOLES, ids=[f"{n} {h}" for n, h in HOLES])
+def test_so_are_those_of_biases_and_normalisations(name, number, dtype):
+    text = NORMED if dtype == np.float32 else NORMED.replace("float[", "float16[")
+    what = "NaN" if np.isnan(number) else "infinite"
+    with pytest.raises(ModelError, match=f"weight '{name}' holds 1 {what} of 8 numbers"):
+        wrg_onnx.prune(build(text, normed(name, 2, number, dtype)), **L1)
+
+
+def test_a_variance_below_0_is_refused_where_its_root_is_no_number():
+    with pytest.raises(ModelError, match=r"'v' of BatchNorm.* holds 1 below 0 of 8 numbers"):
+        wrg_onnx.prune(build(NORMED, normed("v", 2, -1)), **L1)
+    for number in (0, -1e-6):  # beside an epsilon of 1e-5
+        assert wrg_onnx.prune(build(NORMED, normed("v", 2, number)), **L1).report.removed > 0
+
+
+@pytest.mark.parametrize(("scale", "fits"), [(0.1, True), (np.nan, False)], ids=["fits", "NaN"])
+def test_so_is_the_single_scale_of_a_layer_of_integers(scale, fits):
+    text = """net (float[1,3,4,4] x) => (float[1,4,4,4] y) {
+      i = QuantizeLinear(x, q, z)  a = QLinearConv(i, q, z, w, s, z, q, z)
+      r = DequantizeLinear(a, q, z)  y = Conv(r, v) }"""
+    whole = np.random.default_rng(0).integers(-9, 9, (8, 3, 1, 1)).astype(np.int8)
+    weights = {
+        "q": np.float32(0.1), "z": np.int8(0), "s": np.float32(scale), "w": whole,
+        "v": normal(4, 8, 1, 1),
+    }  # fmt: skip
+    if fits:
+        assert wrg_onnx.prune(build(text, weights), **L1).report.removed > 0
+        return
+    with pytest.raises(ModelError, match="weight 's' holds 1 NaN of 1 numbers"):
+        wrg_onnx.prune(build(text, weights), **L1)
+
+
+@pytest.mark.parametrize("name", ["b1", "b", "add"])
+def test_a_bias_that_rules_a_channel_out_is_left_alone(name):
+    report = wrg_onnx.prune(build(NORMED, normed(name, 2, -np.inf)), **L1).report
+    assert report.removed > 0
+
+
+def test_what_is_chosen_or_compared_may_be_none():
+    text = """net (float[1,3,4,4] x) => (float[1,4,4,4] y) {
+      a = Conv(x, w1)  c = Clip(a, low, high)  k = Greater(c, low)  s = Where(k, c, none)
+      i = IsNaN(s)  t = Where(i, c, s)  m = Add(t, one)  u = Where(k, c, m)  y = Conv(u, w2) }"""
+    weights = {
+        "w1": normal(8, 3, 1, 1), "w2": normal(4, 8, 1, 1), "low": np.float32(-np.inf),
+        "high": np.float32(np.inf), "one": np.float32([np.nan]),
+        "none": np.full((1, 8, 1, 1), np.nan, np.float32),
+    }  # fmt: skip
+    assert wrg_onnx.prune(build(text, weights), **L1).report.removed > 0
+
+
+OVERFLOWS = SALIENCY_NET.replace("y = Sigmoid(z)", "l = Log(none)  y = Add(z, l)")
+
+
+def test_an_output_that_is_nowhere_finite_is_refused_by_a_strict_run_alone(tmp_path):
+    model = build(OVERFLOWS, {**SALIENCY_WEIGHTS, "none": -np.ones(1, np.float32)})
+    assert wrg_onnx.prune(model, **L1).report.equivalence.infinite == ("y",)
+    with pytest.raises(ValidationError, match="makes no finite number in 'y'") as caught:
+        wrg_onnx.prune(model, tmp_path / "m.onnx", strict=True, **L1)
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "m.onnx").exists()
+
+
 ZEROS = {name: np.zeros_like(array) for name, array in SALIENCY_WEIGHTS.items()}
 
 

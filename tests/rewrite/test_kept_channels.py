@@ -7,7 +7,7 @@ from strategies import normal
 
 from wrg_onnx.errors import ModelError
 from wrg_onnx.graph import Edit, edited, load, save
-from wrg_onnx.rewrite import KeptChannels, compose, read_note, with_note
+from wrg_onnx.rewrite import KeptChannels, compose, kept_channels, read_note, with_note
 from wrg_onnx.rewrite.kept_channels import NOTE
 
 
@@ -77,12 +77,24 @@ def test_a_file_without_a_note_says_nothing():
      json.dumps({"a": [1, 1 << 40, [0, 1 << 40]]}), "[" * 100_000, '{"a": [1, -4]}',
      '{"a": [true, 4, [2, 1]]}', json.dumps({"a": [10**22, 4, [2, 1]]}),
      json.dumps({"a": [1, 4, [2, 1], [2, 1]]}), json.dumps({"a": [1, 4, ["2", 1]]}),
-     json.dumps({"a": [1, 4, [2]]}), json.dumps({"a": [1.5, 4, [2, 1]]})],
+     json.dumps({"a": [1, 4, [2]]}), json.dumps({"a": [1.5, 4, [2, 1]]}),
+     json.dumps({f"t{k}": [0, 1 << 24, [0, 1 << 24]] for k in range(64)})],
 )  # fmt: skip
 def test_a_broken_note_is_an_error(note):
     graph = edited(two_layers([0]).before, Edit(metadata={NOTE: note}))
     with pytest.raises(ModelError, match=r"the note 'wrg_onnx\.kept' .* is broken"):
         read_note(graph)
+
+
+def test_many_tensors_may_keep_much_but_not_all_together(monkeypatch):
+    monkeypatch.setattr(kept_channels, "MOST_CHANNELS", 12)
+    graph = two_layers([0]).before
+    table = {"a": [1, 8, [0, 7]], "y": [1, 5, [0, 2], [3, 2]]}
+    read = read_note(edited(graph, Edit(metadata={NOTE: json.dumps(table)})))
+    assert [len(one.positions) for one in read.values()] == [7, 4]
+    table["z"] = [0, 2, [0, 2]]
+    with pytest.raises(ModelError, match="keeps 13 channels in all, 12 are the most"):
+        read_note(edited(graph, Edit(metadata={NOTE: json.dumps(table)})))
 
 
 def test_other_notes_of_a_file_stay():

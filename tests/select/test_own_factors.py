@@ -14,7 +14,7 @@ from wrg_onnx.calibrate import map_factor, of_filters, weights_factor
 from wrg_onnx.cli import main
 from wrg_onnx.pipeline.config import DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.prune import prune
-from wrg_onnx.select import Criterion, register_criterion
+from wrg_onnx.select import register_criterion
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -107,15 +107,6 @@ def test_the_command_line_takes_what_was_registered_before_it_runs(register, mod
     )
 
 
-def test_the_example_of_the_documentation_works():
-    text = (ROOT / "docs" / "calibration.md").read_text("utf-8")
-    example = text.partition("## Factors of your own")[2].partition("```python")[2]
-    exec(example.partition("```")[0], {})  # noqa: S102 - our own documentation
-    found = Criterion("we")
-    assert [factor.name for factor in found.factors] == ["weight", "energy"]
-    assert found.needs_maps
-
-
 def test_what_was_not_registered_is_refused(model):
     done = CliRunner().invoke(
         main, ["prune", str(model), "--ratio", "0.2", "--criterion", "energy"]
@@ -125,8 +116,8 @@ def test_what_was_not_registered_is_refused(model):
 
 
 @pytest.mark.skipif(not TINY_UNET.exists(), reason="models/tiny_unet.onnx is not there")
-def test_the_committed_model_is_pruned_by_own_factors_and_their_rows_are_kept(
-    register, tmp_path, monkeypatch
+def test_the_committed_model_is_pruned_by_own_factors_and_their_rows_are_not_kept(
+    register, tmp_path
 ):
     criterion, output = register("spread", "energy"), tmp_path / "pruned.onnx"
     config = PruneConfig(
@@ -136,13 +127,6 @@ def test_the_committed_model_is_pruned_by_own_factors_and_their_rows_are_kept(
     report = prune(TINY_UNET, output, config).report
     assert abs(report.reached - 0.5) <= 0.005
     assert report.equivalence.error <= report.equivalence.tolerance
-    with np.load(*(tmp_path / "cache").iterdir()) as archive:
-        assert archive["factor.energy"].shape[0] == report.images == 4
-
-    def refuse(*_):
-        raise AssertionError("measured again")
-
-    monkeypatch.setattr("wrg_onnx.calibrate.rank.maps.MapProbe.measure", refuse)
-    again = tmp_path / "again.onnx"
-    prune(TINY_UNET, again, config)
-    assert again.read_bytes() == output.read_bytes()
+    assert report.images == 4
+    assert not (tmp_path / "cache").exists()  # of no package, so that nothing tells of a change
+    assert any("nothing tells when the factor 'energy' of the module" in n for n in report.notes)

@@ -83,6 +83,7 @@ def test_more_than_is_set_aside_is_not_unpacked(path, monkeypatch):
         (header((16,)) + bytes(63), "and 63 bytes follow"),
         (header((16,)) + bytes(65), "and 65 bytes follow"),
         (header((-4, -4)) + bytes(64), "of .-4, -4., and 64 bytes"),
+        (header((True, 16)) + bytes(64), "of .True, 16., and 64 bytes"),
         (header((1,), "|O") + b"\x80\x04K\x01.", "pickled objects"),
         (header((16,), version=(3, 0)) + bytes(64), "no array of numbers"),
         (header((16,), version=(9, 9)) + bytes(64), "cannot read"),

@@ -125,8 +125,10 @@ class KeptArrays:
                     raise UnsoundError
                 found, _, dtype = npy.read_array_header_1_0(stream)  # type: ignore[no-untyped-call]
             fits = dtype.kind == kind if kind in "uU" else dtype.str == kind
+            # True equals 1, and there is no array of that size.
             same = len(found) == len(shape) and all(
-                want is None or have == want for have, want in zip(found, shape, strict=True)
+                type(have) is int and (want is None or have == want)
+                for have, want in zip(found, shape, strict=True)
             )
             # Looked at before there is memory for it.
             size = entry.file_size - stream.tell()

@@ -14,9 +14,11 @@ from wrg_onnx.calibrate.options import CollectOptions
 from wrg_onnx.calibrate.rank.maps import DEFAULT_BOUND_BYTES, MapProbe, MapSource, measured_with
 from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.channels import draws_random
+from wrg_onnx.channels.brought import brought
 from wrg_onnx.data.dataset import Sample
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import needs_torch
+from wrg_onnx.extensions import Kind, Origin, lasting
 from wrg_onnx.factors import Factor, Source, from_source
 from wrg_onnx.graph import Graph, Provider, fingerprint, resolve_provider
 from wrg_onnx.graph.session import runtime
@@ -35,6 +37,8 @@ class StoredProbe:
         block: How many images it likes to see at once.
         store: What was measured before; None if nothing is kept.
         is_beside_gpu: Whether ONNX Runtime computes on a GPU, and this cannot.
+        others: What no installed package brings, so that nothing tells when it changes: then
+            nothing is kept.
         probe: What was made.
     """
 
@@ -43,6 +47,7 @@ class StoredProbe:
     block: int
     store: Store | None
     is_beside_gpu: bool = False
+    others: tuple[str, ...] = ()
     probe: Probe | None = None
 
     def measure(self, samples: Sequence[Sample], names: Sequence[str]) -> list[Row]:
@@ -65,6 +70,10 @@ class StoredProbe:
                 yield f"the {factor.name} was taken on the CPU: this torch finds no GPU"
         if self.store is not None and self.store.problem:
             yield self.store.problem
+        for other in self.others:
+            yield (
+                f"what was measured is not kept for other runs: nothing tells when {other}, changes"
+            )
 
     def ready(self) -> Probe:
         """Make the probe, if that was not done before."""
@@ -98,18 +107,27 @@ def probes_for(
     beside_gpu = provider is Provider.CUDA and not on_gpu
     device = "cuda" if on_gpu else "cpu"
 
-    def add(make: Callable[[], Probe], factors: tuple[Factor, ...], *further: str) -> None:
+    def add(
+        make: Callable[[], Probe],
+        factors: tuple[Factor, ...],
+        *further: str,
+        twins: tuple[Origin, ...] = (),
+    ) -> None:
         store = None
-        if cache is not None:
+        others = _unknown(factors, twins)
+        further = (*further, *(f"twin of {origin}" for origin in twins))
+        if cache is not None and not others:
             length, process = row_length(taps), options.workers.index
             store = Store(cache, (*key, *further), factors, length, process)
         block = BLOCK_ON_GPU if on_gpu else BLOCK_ON_CPU
-        listed.append(StoredProbe(make, factors, block, store, beside_gpu))
+        told = () if cache is None else others
+        listed.append(StoredProbe(make, factors, block, store, beside_gpu, told))
 
     gradients = from_source(options.factors, Source.BACKWARD)
     if gradients:
         make = partial(_gradient_probe, graph, taps, saliency, device, mixed=options.mixed)
-        add(make, gradients, repr(saliency), device, str(options.mixed), _version("torch"))
+        key_of_twin = (repr(saliency), device, str(options.mixed), _version("torch"))
+        add(make, gradients, *key_of_twin, twins=brought(Kind.TWIN, graph))
     of_maps = from_source(options.factors, Source.MAPS)
     if of_maps:
         make = partial(
@@ -120,6 +138,13 @@ def probes_for(
         if probe.store is None or not len(probe.store):
             probe.ready()
     return listed
+
+
+def _unknown(factors: Sequence[Factor], twins: Sequence[Origin]) -> tuple[str, ...]:
+    """Name what is measured by code that has no version."""
+    found = [(f"the factor '{factor.name}'", factor.origin) for factor in factors]
+    found += [("a twin operator", origin) for origin in twins]
+    return tuple(f"{what} of {origin}" for what, origin in found if not lasting([origin]))
 
 
 def _places(taps: Sequence[Tap]) -> Iterator[str]:

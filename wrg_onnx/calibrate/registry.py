@@ -12,14 +12,16 @@ must not be imported before torch is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wrg_onnx.channels import Units
-from wrg_onnx.errors import StatisticsError
+from wrg_onnx.errors import StatisticsError, WrgError, spoken
+from wrg_onnx.extensions import OURS, Origin, calling_module, origin_of
 from wrg_onnx.factors import GRADIENT, LARGEST, Factor, Float64Array, LayerValues, Source
 from wrg_onnx.graph import Array
 
@@ -38,13 +40,16 @@ _OF_WEIGHTS: dict[Factor, OfWeights] = {}
 _OF_MAPS: dict[Factor, OfMaps] = {}
 
 
-def weights_factor(name: str, measure: OfWeights, *, version: int) -> Factor:
+def weights_factor(
+    name: str, measure: OfWeights, *, version: int, origin: Origin | None = None
+) -> Factor:
     """Register a factor that weights alone give.
 
     Args:
         name: What reports call it.
         measure: Measures it.
         version: Grows with every change of ``measure``.
+        origin: Who brings it; None for the package of the module that calls this.
 
     Returns:
         The factor: a part for criteria.
@@ -52,12 +57,19 @@ def weights_factor(name: str, measure: OfWeights, *, version: int) -> Factor:
     Raises:
         ValueError: If there is a factor of that name.
     """
-    factor = Factor(name, version, Source.WEIGHTS)
+    factor = Factor(name, version, Source.WEIGHTS, origin=origin or origin_of(calling_module()))
     measures_weights(factor)(measure)
     return factor
 
 
-def map_factor(name: str, measure: OfMaps, *, version: int, most: float = LARGEST) -> Factor:
+def map_factor(
+    name: str,
+    measure: OfMaps,
+    *,
+    version: int,
+    most: float = LARGEST,
+    origin: Origin | None = None,
+) -> Factor:
     """Register a factor of feature maps.
 
     Args:
@@ -65,6 +77,7 @@ def map_factor(name: str, measure: OfMaps, *, version: int, most: float = LARGES
         measure: Measures it on the maps of one layer and one image.
         version: Grows with every change of ``measure``: what was kept of others is not read.
         most: The largest number that it can give.
+        origin: Who brings it; None for the package of the module that calls this.
 
     Returns:
         The factor: a part for criteria.
@@ -72,7 +85,7 @@ def map_factor(name: str, measure: OfMaps, *, version: int, most: float = LARGES
     Raises:
         ValueError: If there is a factor of that name.
     """
-    factor = Factor(name, version, Source.MAPS, most)
+    factor = Factor(name, version, Source.MAPS, most, origin or origin_of(calling_module()))
     measures_maps(factor)(measure)
     return factor
 
@@ -106,8 +119,22 @@ def measure_weights(factor: Factor, units: Units) -> Sequence[LayerValues]:
     Args:
         factor: Which.
         units: The analysis of the model.
+
+    Raises:
+        StatisticsError: If a factor of others fails, or gives what is no number of a channel.
     """
-    return _OF_WEIGHTS[factor](units)
+    if factor.origin == OURS:
+        return _OF_WEIGHTS[factor](units)
+    with _named(factor, "the weights"):
+        found = _OF_WEIGHTS[factor](units)
+    for layer in found:
+        wrong = layer.values[~((layer.values >= 0) & (layer.values <= factor.most))]
+        if len(wrong):
+            raise StatisticsError(
+                f"factor '{factor.name}' gave {wrong[0]:g} for '{layer.layer}': expected a number "
+                f"from 0 to {factor.most:g}"
+            )
+    return found
 
 
 def measure_maps(factor: Factor, maps: Array, tensor: str) -> Float64Array:
@@ -124,7 +151,8 @@ def measure_maps(factor: Factor, maps: Array, tensor: str) -> Float64Array:
     Raises:
         StatisticsError: If the factor's function gives anything else.
     """
-    values = np.asarray(_OF_MAPS[factor](maps), np.float64)
+    with _named(factor, f"the maps of '{tensor}', of shape {maps.shape}"):
+        values = np.asarray(_OF_MAPS[factor](maps), np.float64)
     if values.shape == maps.shape[:2]:
         values = values.mean(axis=0)
     if values.shape != maps.shape[1:2]:
@@ -141,11 +169,27 @@ def measure_maps(factor: Factor, maps: Array, tensor: str) -> Float64Array:
     return values
 
 
+@contextmanager
+def _named(factor: Factor, what: str) -> Iterator[None]:
+    """Name the factor of others whose function fails inside."""
+    try:
+        yield
+    except WrgError:
+        raise
+    except Exception as error:
+        if factor.origin == OURS:
+            raise
+        raise StatisticsError(
+            f"factor '{factor.name}' of {factor.origin} fails on {what}: {spoken(error)}"
+        ) from error
+
+
 def _binding(
     factor: Factor, source: Source, table: dict[Factor, _Measure]
 ) -> Callable[[_Measure], _Measure]:
-    if factor.name in {known.name for known in all_factors()}:
-        raise ValueError(f"there is a factor '{factor.name}' already")
+    for known in all_factors():
+        if known.name == factor.name:
+            raise ValueError(f"there is a factor '{factor.name}' already, of {known.origin}")
     if factor.source is not source:
         raise ValueError(
             f"factor '{factor.name}' has the source '{factor.source.value}', "

@@ -156,7 +156,7 @@ class Call:
         head_dims: Whether activations that are contracted with each other may lose positions.
         through_norms: Whether statistics may be taken over fewer positions.
         new_ids: Makes ids for an axis that the node makes from a number, and not from a constant;
-            without it such an axis is inert.
+            None where it is too long. Without it such an axis is inert.
     """
 
     node: Node
@@ -166,7 +166,7 @@ class Call:
     fresh: Callable[[int], IdArray] | None = None
     head_dims: bool = False
     through_norms: bool = False
-    new_ids: Callable[[int], IdArray] | None = None
+    new_ids: Callable[[int], IdArray | None] | None = None
 
     def operand(self, position: int) -> Operand:
         """Return an input that the operator cannot be without."""

@@ -18,6 +18,10 @@ from wrg_onnx.graph import Node
 MEETS = "meets an axis that stays as it is"
 MEETS_INPUT = "meets the model's input"
 
+MOST_MADE = 1 << 20
+"""How many positions of axes that nodes make from numbers get ids: each costs 200 bytes, and a
+number in the file asks for any length. Such axes hold no weights; beyond this they stay."""
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -25,6 +29,7 @@ class Ledger:
 
     ``named`` is scratch: it marks the ids that one rule names, the last entry standing for INERT.
     ``repeated`` holds the ids of axes that repeat their positions for each sample of a batch.
+    ``made`` counts the ids of axes that nodes make from numbers.
     """
 
     named: BoolArray
@@ -38,12 +43,20 @@ class Ledger:
     pinned: set[Place] = field(default_factory=set)
     repeated: set[int] = field(default_factory=set)
     plain: set[str] = field(default_factory=set)
+    made: int = 0
 
     def fresh(self, count: int) -> IdArray:
         """Return new ids, behind those of the constants."""
         first = len(self.named) - 1
         self.named = np.zeros(first + count + 1, bool)
         return np.arange(first, first + count)
+
+    def fresh_made(self, count: int) -> IdArray | None:
+        """Return new ids for an axis that a node makes from a number; None where it is too long."""
+        if self.made + count > MOST_MADE:
+            return None
+        self.made += count
+        return self.fresh(count)
 
     @property
     def total(self) -> int:

@@ -35,6 +35,9 @@ NO_SHAPE = Why(
 NO_TENSOR = Why(
     "reads or makes a sequence, a map or an optional value, of which nothing is cut", Kind.OPERATOR
 )
+MOST_POSITIONS = 1 << 24
+"""An axis that carries channels has no more positions: each has an id."""
+TOO_LONG = f"makes an axis of more than {MOST_POSITIONS} positions, which are not told apart"
 BLOCKED = Why(
     "computes in blocks of channels, as ONNX Runtime's optimiser wrote it", Kind.CONVERTED
 )
@@ -116,7 +119,9 @@ def propagate(
         is_control = traits_of(node).runs_bodies
         has_shapes = has_shape.issuperset((*node.inputs, *node.outputs))
         if is_control or has_shapes:
-            coupling = _ask(call, graph.name)
+            is_long = any(n > MOST_POSITIONS for shape in call.output_shapes for n in shape)
+            refused = is_long and not is_control
+            coupling = _refuse(call, TOO_LONG) if refused else _ask(call, graph.name)
         else:
             coupling = _refuse(call, no_shape(node, flat))
         if premises.through_norms and not call.through_norms:
@@ -216,7 +221,7 @@ def _call(node: Node, flat: Flat, known: _Known, premises: Premises, ledger: Led
         head_dims=premises.head_dims,
         # The proof has the original take them so, too, and cannot look into bodies for that.
         through_norms=premises.through_norms and inside.isdisjoint(node.outputs),
-        new_ids=ledger.fresh,
+        new_ids=ledger.fresh_made,
     )
 
 

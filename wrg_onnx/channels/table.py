@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import currentframe
 from typing import TypeAlias, TypeVar
 
 from wrg_onnx.channels.answers import Coupling
 from wrg_onnx.channels.axes import Axes, Call
+from wrg_onnx.channels.guarded import guarded
 from wrg_onnx.channels.ids import Alive
+from wrg_onnx.extensions import (
+    OURS,
+    Kind,
+    calling_module,
+    claim,
+    load_all,
+    origin_of,
+    raise_if_failed,
+    raise_if_missing,
+)
 from wrg_onnx.graph import Array, Attribute, Node
 
 MICROSOFT = "com.microsoft"
@@ -46,17 +56,25 @@ class _Entry:
 class _Table:
     """Functions by domain and operator, each with the opset version it starts at."""
 
+    what: str
+    answer: type[object]
     entries: dict[tuple[str, str], dict[int, _Entry]] = field(default_factory=dict)
 
     def register(
-        self, names: Sequence[str], since: int, domain: str, family: str
+        self, names: Sequence[str], since: int, domain: str, module: str
     ) -> Callable[[_Function], _Function]:
+        family, origin = module.rpartition(".")[2], origin_of(module)
+
         def add(function: _Function) -> _Function:
+            asked = (
+                function if origin == OURS else guarded(function, self.what, self.answer, origin)
+            )
             for name in names:
+                claim(Kind.RULE, (domain, name), origin)
                 versions = self.entries.setdefault((domain, name), {})
                 if since in versions:
                     raise ValueError(f"'{domain}.{name}' since {since} is registered twice")
-                versions[since] = _Entry(function, family)
+                versions[since] = _Entry(asked, family)
             return function
 
         return add
@@ -67,50 +85,54 @@ class _Table:
         return versions[max(fitting)].function if fitting else None
 
 
-_RULES = _Table()
-_DERIVATIONS = _Table()
-
-
-def calling_family() -> str:
-    """Return the name of the file that calls the caller: an operator's family.
-
-    A function may be written in one file and registered in another, so that what tells the family
-    is where the registration stands.
-    """
-    frame = currentframe()
-    assert frame is not None  # CPython has frames
-    assert frame.f_back is not None
-    assert frame.f_back.f_back is not None  # the caller has a caller
-    module: str = frame.f_back.f_back.f_globals["__name__"]
-    return module.rpartition(".")[2]
+_RULES = _Table("rule", Coupling)
+_DERIVATIONS = _Table("derivation", Derived)
 
 
 def op_rule(*names: str, since: int, domain: str = "") -> Callable[[_Function], _Function]:
     """Register a rule for operators from an opset version on.
 
     Raises:
-        ValueError: If an operator has a rule for that version already.
+        ValueError: If an operator has a rule for that version already, or is another package's.
     """
-    return _RULES.register(names, since, domain, calling_family())
+    # A function may be written in one file and registered in another, so that what tells an
+    # operator's family is where the registration stands.
+    return _RULES.register(names, since, domain, calling_module())
 
 
 def derivation(*names: str, since: int, domain: str = "") -> Callable[[_Function], _Function]:
     """Register how operators' attributes and shape operands follow a removal.
 
     Raises:
-        ValueError: If an operator has a derivation for that version already.
+        ValueError: If an operator has a derivation for that version already, or is another
+            package's.
     """
-    return _DERIVATIONS.register(names, since, domain, calling_family())
+    return _DERIVATIONS.register(names, since, domain, calling_module())
 
 
 def find_rule(node: Node) -> Rule | None:
-    """Return the rule for a node's operator and opset version."""
-    return _RULES.find(node)  # type: ignore[return-value]
+    """Return the rule for a node's operator and opset version.
+
+    Raises:
+        ExtensionError: If an installed package of others says that it brings one, and does not.
+    """
+    load_all(Kind.RULE)
+    name = operator_name(node)
+    raise_if_failed(Kind.RULE, name)
+    found: Rule | None = _RULES.find(node)  # type: ignore[assignment]
+    if found is None and (node.domain, node.op) not in _RULES.entries:
+        raise_if_missing(Kind.RULE, name)
+    return found
 
 
 def find_derivation(node: Node) -> Derivation | None:
     """Return the derivation for a node's operator and opset version."""
     return _DERIVATIONS.find(node)  # type: ignore[return-value]
+
+
+def operator_name(node: Node) -> str:
+    """Return the name of a node's operator, with its domain where it is not ai.onnx."""
+    return f"{node.domain}.{node.op}" if node.domain else node.op
 
 
 def registered() -> Iterator[tuple[str, str, int, str]]:

@@ -19,6 +19,7 @@ from wrg_onnx.channels.axes import Axes, Call
 from wrg_onnx.channels.ids import IdArray
 from wrg_onnx.channels.sizes import SizeRule
 from wrg_onnx.channels.units import Analysed
+from wrg_onnx.extensions import Kind, calling_module, claim, load_all, origin_of
 from wrg_onnx.graph import Array, Graph, Node, flatten
 
 LengthProduct: TypeAlias = Sequence[tuple[Axes, Sequence[int]]]
@@ -107,6 +108,9 @@ class Traits:
         sizes: How it computes with sizes.
         per_channel: Positions of inputs that hold one number per channel and contract nothing:
             biases, scales, statistics.
+        never_infinite: Positions of inputs that no model has infinity in: what a normalisation
+            multiplies by, subtracts or divides by. A bias may be, so that a class is never chosen.
+        variance: The input position of a variance.
         scale_and_bias: Whether inputs 1 and 2 are a weight or scale that has the output's channels
             on its first axis, and a bias.
         layer: How its output depends on its weight, if it is a layer.
@@ -134,6 +138,8 @@ class Traits:
     reads_sizes: bool = False
     sizes: SizeRule | None = None
     per_channel: tuple[int, ...] = ()
+    never_infinite: tuple[int, ...] = ()
+    variance: int | None = None
     scale_and_bias: bool = False
     layer: LayerForm | None = None
     multiplications: Count | None = None
@@ -159,14 +165,17 @@ def op_traits(traits: Traits, *names: str, domain: str = "") -> None:
         domain: Their domain; ``""`` is ai.onnx.
 
     Raises:
-        ValueError: If an operator has an answer in one of the fields already.
+        ValueError: If an operator has an answer in one of the fields already, or is another
+            package's.
     """
     declared = {
         entry.name: getattr(traits, entry.name)
         for entry in fields(traits)
         if getattr(traits, entry.name) != getattr(_NOTHING, entry.name)
     }
+    origin = origin_of(calling_module())
     for name in names:
+        claim(Kind.RULE, (domain, name), origin)
         known = _TRAITS.get((domain, name), _NOTHING)
         for trait in declared:
             if getattr(known, trait) != getattr(_NOTHING, trait):
@@ -176,6 +185,7 @@ def op_traits(traits: Traits, *names: str, domain: str = "") -> None:
 
 def traits_of(node: Node) -> Traits:
     """Return the traits of a node's operator."""
+    load_all(Kind.RULE)
     return _TRAITS.get((node.domain, node.op), _NOTHING)
 
 

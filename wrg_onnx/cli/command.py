@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import click
 
+from wrg_onnx.cli.config import CONFIG_OPTIONS, take_config
 from wrg_onnx.errors import one_line
 from wrg_onnx.pipeline.api.spoken_call import COMMAND_LINE
 
@@ -33,8 +34,21 @@ class Command(click.Command):
     """A command whose result alone goes to stdout.
 
     What a user's module prints meanwhile goes to stderr, warnings are notes there, and what other
-    libraries log is not shown.
+    libraries log is not shown. Options that the line leaves out may stand in a file.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += CONFIG_OPTIONS
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line, and before it the file of options."""
+        if not ctx.resilient_parsing:
+            take_config(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for option in CONFIG_OPTIONS:
+            ctx.params.pop(option.name or "", None)
+        return rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""

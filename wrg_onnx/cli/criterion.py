@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from wrg_onnx.pipeline.api.arguments import criterion_names
+from wrg_onnx.nearest import did_you_mean
+from wrg_onnx.pipeline.api.arguments import criterion_names, listed
 
 
 class CriterionChoice(click.ParamType[str]):
@@ -17,7 +18,11 @@ class CriterionChoice(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take a name, or fail with what was expected."""
-        return _choice().convert(value, param, ctx)
+        names = criterion_names()
+        if value not in names:
+            meant = did_you_mean(str(value), names)
+            self.fail(f"'{value}' is not one of {listed(names)}{meant}", param, ctx)
+        return str(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

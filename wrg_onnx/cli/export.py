@@ -10,25 +10,10 @@ import click
 import wrg_onnx
 from wrg_onnx.choices import Exporter
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION, PATH, choice_of, defaults_of
+from wrg_onnx.cli.options import JSON_OPTION, PATH, Shape, choice_of, defaults_of
 from wrg_onnx.cli.output import emit
 
 DEFAULTS = defaults_of(wrg_onnx.export)
-
-
-class Shape(click.ParamType[tuple[int, ...]]):
-    """``1x3x224x224``."""
-
-    name = "NxCxHxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the value, or fail with what was expected."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split("x")
-        if not all(part.isdecimal() and int(part) for part in parts):
-            self.fail(f"expected a shape such as 1x3x224x224, got '{value}'", param, ctx)
-        return tuple(int(part) for part in parts)
 
 
 EXAMPLE = """\b

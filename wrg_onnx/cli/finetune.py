@@ -13,6 +13,7 @@ from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
+    PLACE,
     beside,
     choice_of,
     defaults_of,
@@ -42,8 +43,9 @@ Examples:
 @click.argument("model", type=MODEL, metavar="PRUNED")
 @click.option("--teacher", type=MODEL, help="The original: its outputs are learnt, too.")
 @click.option(
-    "--data", type=PATH,
-    help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
+    "--data", type=PLACE,
+    help="Folder with images/ and maybe masks/, or with .npz files; or SOURCE:WHERE, if an "
+    "installed package brings that source. [built-in generator]",
 )  # fmt: skip
 @click.option(
     "--samples", type=click.IntRange(min=2),
@@ -79,8 +81,9 @@ Examples:
     help="Decay of the averaged weights, which are judged and written.",
 )  # fmt: skip
 @click.option(
-    "--loss", metavar="MODULE:FUNCTION",
-    help="Your own loss of (outputs, mask, teacher's outputs), in place of the built-in one.",
+    "--loss", metavar="MODULE:FUNCTION|NAME",
+    help="Your own loss of (outputs, mask, teacher's outputs), or that of an installed package, in "
+    "place of the built-in one.",
 )  # fmt: skip
 @click.option(
     "--distil", type=float, default=DEFAULTS["distil"], show_default=True, metavar="WEIGHT",

@@ -72,6 +72,33 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(int(part) for part in parts)
 
 
+class Shape(click.ParamType[tuple[int, ...]]):
+    """``1x3x224x224``."""
+
+    name = "NxCxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split("x")
+        if not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"expected a shape such as 1x3x224x224, got '{value}'", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class Ratios(click.ParamType[str]):
+    """Numbers and ranges with commas between, as the API reads them."""
+
+    name = "A:B:STEP"
+
+
+class Names(click.ParamType[str]):
+    """Names with commas between, as the API reads them."""
+
+    name = "A,B"
+
+
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """``state=2x1x128``: the shape of one input."""
 
@@ -79,6 +106,8 @@ class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
         name, _, sizes = str(value).rpartition("=")
         parts = sizes.split("x")
         if not name or not all(part.isdecimal() and int(part) for part in parts):
@@ -93,6 +122,8 @@ class InputNumber(click.ParamType[tuple[str, float]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the value, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
         name, _, number = str(value).rpartition("=")
         try:
             found = float(number)
@@ -125,6 +156,10 @@ class Amount(click.ParamType[float]):
         return float(found[1]) * _SCALES[found[2]]
 
 
+class Place(click.Path):
+    """A folder, or ``NAME:WHERE`` of a data source: a text, since a path would change that."""
+
+
 class Alignment(click.ParamType[int | str]):
     """``auto`` or a number of channels."""
 
@@ -150,6 +185,8 @@ MODEL = click.Path(path_type=Path)
 """Existence is checked by the loader, whose message says more."""
 
 PATH = click.Path(path_type=Path)
+
+PLACE = Place()
 
 
 def beside(model: Path, suffix: str) -> Path | None:
@@ -201,8 +238,9 @@ def data_options(function: Function) -> Function:
     """Add the options that say where samples come from, and how they are fed."""
     options = (
         click.option(
-            "--data", type=PATH,
-            help="Folder with images/ and maybe masks/, or with .npz files. [built-in generator]",
+            "--data", type=PLACE,
+            help="Folder with images/ and maybe masks/, or with .npz files; or SOURCE:WHERE, if an "
+            "installed package brings that source. [built-in generator]",
         ),
         click.option(
             "--samples", type=click.IntRange(min=1), default=32, show_default=True,

@@ -14,6 +14,8 @@ from wrg_onnx.cli.options import (
     MODEL,
     PATH,
     Alignment,
+    Names,
+    Ratios,
     choice_of,
     data_options,
     defaults_of,
@@ -37,11 +39,11 @@ Examples:
 )
 @click.argument("model", type=MODEL)
 @click.option(
-    "--ratios", default=DEFAULTS["ratios"], show_default=True, metavar="A:B:STEP",
+    "--ratios", type=Ratios(), default=DEFAULTS["ratios"], show_default=True, metavar="A:B:STEP",
     help="Shares of the budget to remove: a range with both ends, or numbers with commas between.",
 )  # fmt: skip
 @click.option(
-    "--criteria", default=DEFAULTS["criteria"], show_default=True, metavar="A,B",
+    "--criteria", type=Names(), default=DEFAULTS["criteria"], show_default=True, metavar="A,B",
     help="How a channel's worth is scored: the values of prune's --criterion.",
 )  # fmt: skip
 @click.option(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,12 +86,14 @@ class DataSet:
         content: What the samples are and where from, such as ``"images from data"``.
         total: The number of samples before any were left out.
         has_masks: Whether every sample has a mask; otherwise none has.
+        are_images: Whether they are made of images, by the preprocessing.
     """
 
     readers: tuple[Callable[[], Sample], ...]
     content: str
     total: int
     has_masks: bool
+    are_images: bool = True
 
     def __len__(self) -> int:
         return len(self.readers)
@@ -116,7 +118,7 @@ class DataSet:
     def take(self, indices: Sequence[int] | NDArray[np.intp]) -> DataSet:
         """Return the data set of these samples, in this order."""
         readers = tuple(self.readers[int(index)] for index in indices)
-        return DataSet(readers, self.content, self.total, self.has_masks)
+        return replace(self, readers=readers)
 
     def kept(self, most_bytes: int) -> DataSet:
         """Return the same samples, which are kept once they were read.
@@ -126,7 +128,7 @@ class DataSet:
         """
         shelf = _Shelf(self.readers, most_bytes)
         readers = tuple(partial(shelf.read, index) for index in range(len(self)))
-        return DataSet(readers, self.content, self.total, self.has_masks)
+        return replace(self, readers=readers)
 
     def without_broken(self) -> tuple[DataSet, tuple[str, ...]]:
         """Leave out the samples whose files are broken; each is read once for that.
@@ -226,7 +228,8 @@ def from_directory(
     if archives:
         expected = tuple(inputs)
         readers = tuple(partial(_read_archive, file, expected) for file in archives)
-        return DataSet(readers, f".npz files from {path}", len(readers), has_masks=False)
+        content = f".npz files from {path}"
+        return DataSet(readers, content, len(readers), has_masks=False, are_images=False)
     if images:
         names = ", ".join(f"'{value.name}'" for value in inputs)
         raise DataError(
@@ -261,7 +264,7 @@ def random_inputs(graph: Graph, shapes: Mapping[str, Shape], count: int, seed: i
         if value.dtype.kind not in "fiub":
             raise DataError(f"input '{value.name}' is of {value.dtype}: give .npz files")
     readers = tuple(partial(_random, graph, dict(shapes), seed, index) for index in range(count))
-    return DataSet(readers, "seeded random inputs", count, has_masks=False)
+    return DataSet(readers, "seeded random inputs", count, has_masks=False, are_images=False)
 
 
 def _from_images(path: Path, images: Sequence[Path], preprocessing: Preprocessing) -> DataSet:
@@ -298,17 +301,39 @@ def _refuse(problem: str, where: Path, names: Sequence[str], total: int) -> None
 
 
 def _read_pair(image: Path, mask: Path | None, preprocessing: Preprocessing) -> Sample:
-    feed = to_feed(decode(image, "RGB"), preprocessing)
+    values = None if mask is None else decode(mask, "L")
+    return sample_of(image.name, decode(image, "RGB"), values, preprocessing, f"mask '{mask}'")
+
+
+def sample_of(
+    name: str,
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
+    preprocessing: Preprocessing,
+    mask_label: str,
+) -> Sample:
+    """Turn an image, and its mask, into a sample.
+
+    Args:
+        name: Of the sample.
+        image: (H, W, 3) uint8, RGB.
+        mask: (H, W) uint8, or None.
+        preprocessing: How an image is fed.
+        mask_label: What a message calls the mask.
+
+    Raises:
+        DataError: If the mask is neither empty nor has an object.
+    """
+    feed = to_feed(image, preprocessing)
     object_mask = None
     if mask is not None:
-        values = decode(mask, "L")
-        if 0 < values.max() < MASK_THRESHOLD:
+        if 0 < mask.max() < MASK_THRESHOLD:
             raise DataError(
-                f"mask '{mask}' is empty: its brightest pixel is {values.max()}, and objects are "
+                f"{mask_label} is empty: its brightest pixel is {mask.max()}, and objects are "
                 f"{MASK_THRESHOLD} to 255"
             )
-        object_mask = to_mask(values, preprocessing.height, preprocessing.width)
-    return Sample(image.name, {preprocessing.input: feed}, object_mask)
+        object_mask = to_mask(mask, preprocessing.height, preprocessing.width)
+    return Sample(name, {preprocessing.input: feed}, object_mask)
 
 
 def _read_archive(file: Path, inputs: Sequence[Value]) -> Sample:
@@ -320,14 +345,23 @@ def _read_archive(file: Path, inputs: Sequence[Value]) -> Sample:
             raise DataError(f"'{file}' lacks the input {', '.join(missing)}: it holds {names}")
         for value in inputs:
             form = archive.form(value.name)
-            if form.dtype != value.dtype or not _fits(form.shape, value.shape):
-                expected = "any shape" if value.shape is None else list(value.shape)
-                raise DataError(
-                    f"'{file}': input '{value.name}' must be {value.dtype} of {expected}, "
-                    f"got {form.dtype} of {list(form.shape)}"
-                )
+            check_array(f"'{file}'", value, form.dtype, form.shape)
         feeds: dict[str, Array] = {value.name: archive.read(value.name) for value in inputs}
     return Sample(file.name, feeds, None)
+
+
+def check_array(label: str, value: Value, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Hold the form of an array against the input that it is for.
+
+    Raises:
+        DataError: If it does not fit; the message begins with the label.
+    """
+    if dtype != value.dtype or not _fits(shape, value.shape):
+        expected = "any shape" if value.shape is None else list(value.shape)
+        raise DataError(
+            f"{label}: input '{value.name}' must be {value.dtype} of {expected}, "
+            f"got {dtype} of {list(shape)}"
+        )
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | str | None, ...] | None) -> bool:

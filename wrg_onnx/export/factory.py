@@ -37,7 +37,9 @@ def build_module(factory: str) -> nn.Module:
             torch.manual_seed(_SEED)
             try:
                 module = build()
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 raise UsageError(
                     f"factory '{factory}' fails when called with no arguments: {spoken(error)}"
                 ) from error
@@ -85,7 +87,9 @@ def _import(name: str, label: str) -> Any:
                 "run from the folder that holds it"
             ) from error
         raise UsageError(f"{label}: '{name}' imports '{wanted}', which is not installed") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UsageError(f"{label}: '{name}' cannot be imported: {spoken(error)}") from error
 
 

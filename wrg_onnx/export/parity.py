@@ -61,7 +61,9 @@ def run_module(
         try:
             with torch.no_grad():
                 outputs = _flatten(module(*sample))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise ModelError(
                 f"{type(module).__name__} fails in torch on inputs of {_shapes(sample)}: "
                 f"{spoken(error)}"

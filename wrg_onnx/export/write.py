@@ -200,9 +200,9 @@ def _write(module: nn.Module, path: Path, options: ExportOptions) -> None:
                 module, sample, path, input_names=names, opset_version=options.opset,
                 verbose=False, **choices,
             )  # fmt: skip
-    except OSError:
+    except (OSError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # the exporters raise whatever they meet
+    except BaseException as error:  # the exporters raise whatever they meet
         raise ModelError(
             f"torch cannot export {type(module).__name__}: {spoken(error)}{_advice(options)}"
         ) from error

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wrg_onnx.extensions.origin import OURS, Origin
+
 LARGEST = float(np.finfo(np.float64).max)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -47,12 +49,15 @@ class Factor:
             the change are not read.
         source: What it is measured on.
         most: The largest value that it can take; the least is 0.
+        origin: Who brings the function that measures it. What a distribution of others measures is
+            known again by its name and version, too.
     """
 
     name: str
     version: int
     source: Source
     most: float = LARGEST
+    origin: Origin = OURS
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -63,7 +68,8 @@ class Factor:
             raise ValueError(f"factor '{self.name}': version must be at least 1")
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+        brought = "" if self.origin == OURS else f" of {self.origin}"
+        return f"{self.name} {self.version}{brought}"
 
 
 def from_source(factors: Iterable[Factor], source: Source) -> tuple[Factor, ...]:

@@ -13,6 +13,7 @@ from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.errors import UsageError, spoken
 from wrg_onnx.export.factory import load_function
 from wrg_onnx.finetune.distil import Teacher, distance
+from wrg_onnx.finetune.named_losses import find_loss
 from wrg_onnx.twin.batches import Batch
 from wrg_onnx.twin.losses import mask_at, probability, saliency_loss
 
@@ -25,7 +26,7 @@ class OwnLoss:
     """The user's loss.
 
     Attributes:
-        spec: ``module:function``.
+        spec: ``module:function``, or its name and who brings it.
         function: Takes outputs, mask (N, 1, H, W), and the teacher's outputs. A model of a fixed
             batch has outputs and a mask for each place in it.
     """
@@ -43,9 +44,9 @@ class OwnLoss:
         """
         try:
             loss = self.function(outputs, mask, teacher)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             shapes = ", ".join(f"'{k}' {list(v.shape)}" for k, v in outputs.items())
             raise UsageError(
                 f"loss '{self.spec}' fails on the outputs {shapes} and the mask "
@@ -63,11 +64,15 @@ class OwnLoss:
 
 
 def load_loss(spec: str) -> OwnLoss:
-    """Import the user's loss.
+    """Import the user's loss: ``module:function``, or the name of one that a package brings.
 
     Raises:
-        UsageError: If there is no such module or function.
+        UsageError: If there is no such module or function, or no such name.
+        ExtensionError: If an installed package says that it brings it, and does not.
     """
+    if ":" not in spec:
+        found = find_loss(spec)
+        return OwnLoss(f"{spec} ({found.origin})", found.function)
     return OwnLoss(spec, load_function(spec, "loss", "my_losses:focal"))
 
 

@@ -46,7 +46,8 @@ class FinetuneOptions:
         patience: Epochs without a gain on the held-out samples before training stops.
         ema: Decay per step of the averaged weights, in [0, 1); 0 takes the weights as they are.
         clip: The largest norm of a step's gradient.
-        loss: ``module:function`` of the user's own loss; None for the built-in ones.
+        loss: ``module:function`` of the user's own loss, or the name of one that a package brings;
+            None for the built-in ones.
         distil: Weight of the teacher's outputs and feature maps in the loss, at least 0.
         augment: Whether image and mask are flipped, cropped and changed in colour.
         batch_norm: What becomes of batch normalisation.

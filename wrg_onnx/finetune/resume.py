@@ -43,6 +43,7 @@ def describe_run(
         "saliency map": digest(setting.data.saliency),
         "device": setting.device.type,
         **_plain(setting.options),
+        "loss": None if setting.objective.own is None else setting.objective.own.spec,
     }
 
 

@@ -7,7 +7,7 @@ from wrg_onnx.graph.constant_part import ConstantPart, evaluate, find_constant_p
 from wrg_onnx.graph.difference import relative_difference
 from wrg_onnx.graph.edit import Edit, edited
 from wrg_onnx.graph.extremes import Band, Extremes, with_bands, with_extremes
-from wrg_onnx.graph.fingerprint import digest, fingerprint
+from wrg_onnx.graph.fingerprint import begin_digests, digest, file_digests, fingerprint
 from wrg_onnx.graph.flat_branches import lay_flat
 from wrg_onnx.graph.given import contradictions, listed
 from wrg_onnx.graph.guess import bind_sizes, guesses, is_guessed
@@ -57,6 +57,7 @@ __all__ = [
     "Weights",
     "as_widened",
     "as_written",
+    "begin_digests",
     "bind_sizes",
     "check_model_output",
     "check_run",
@@ -70,6 +71,7 @@ __all__ = [
     "element_types",
     "evaluate",
     "file_bytes",
+    "file_digests",
     "fill_inputs",
     "find_constant_part",
     "fingerprint",

@@ -12,7 +12,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper, shape_inference
 
-from wrg_onnx.errors import WrgError
+from wrg_onnx.errors import ModelError, WrgError
+from wrg_onnx.graph.alive import accounted, most_alive
 from wrg_onnx.graph.edit import INPUTS_FROM_IR, body
 from wrg_onnx.graph.inference import infer_plainly
 from wrg_onnx.graph.message import NUMBERS, declare_inputs, fill
@@ -153,7 +154,9 @@ def _run(
         if needed.intersection(node.outputs):
             nodes.append(node)
             needed.update(node.inputs)
-    model, weights = _message(graph, part, nodes[::-1])
+    nodes.reverse()
+    _check_alive(part, nodes, names, graph.name)
+    model, weights = _message(graph, part, nodes)
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     # What this computes goes into the file, whose bytes are not to depend on the machine's cores.
     session = start_session(
@@ -163,6 +166,18 @@ def _run(
     for array in found.values():
         array.setflags(write=False)
     return found
+
+
+def _check_alive(
+    part: ConstantPart, nodes: Sequence[Node], names: Sequence[str], label: str
+) -> None:
+    """Refuse to compute what takes much more memory on the way than it is made of."""
+    nbytes = {name: form.nbytes for name, form in part.forms.items() if form is not None}
+    read = {name for node in nodes for name in node.inputs} & part.constants.keys()
+    held = sum(part.constants[name].nbytes for name in read)
+    most, node = most_alive(nodes, nbytes, set(names))
+    if most > accounted(held):
+        raise ModelError(f"'{label}': {most / 2**30:.1f} GiB would be in memory at {node}")
 
 
 def _message(

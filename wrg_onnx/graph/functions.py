@@ -15,6 +15,10 @@ MOST_NODES = 1 << 18
 """How many nodes a model may have once its functions are laid in. Twenty-five functions that each
 call the next one twice would make 33 million out of a file of 3 kB."""
 
+TIMES_NODES, FEWEST_NODES = 64, 1 << 14
+"""The same by how many the file has: so many times as many, and so many in any case. Exporters
+write a function for each layer or operator, and call it from a few dozen places."""
+
 MOST_BYTES = 1 << 28
 """The same in bytes of its message, without its large weights."""
 
@@ -52,7 +56,8 @@ def inline(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
     Raises:
         ModelError: If functions call each other in a circle, or too many in a row; if they would
-            become more than ``MOST_NODES`` nodes or ``MOST_BYTES``; or if they cannot be laid in.
+            become more nodes than the file accounts for, or more than ``MOST_BYTES``; or if they
+            cannot be laid in.
     """
     if not model.functions:
         return model
@@ -92,14 +97,22 @@ def _count(model: onnx.ModelProto, name: str) -> None:
                 raise _refusal(name, f"'{circle[1]}' calls itself")
             waiting += missing
     whole = _size_of(model.graph.node, sizes)
-    if whole.nodes > MOST_NODES or whole.size > MOST_BYTES:
+    most = _most_nodes(model)
+    if whole.nodes > most or whole.size > MOST_BYTES:
         raise _refusal(
             name,
-            f"they would become {whole.nodes} nodes of {whole.size} bytes, and {MOST_NODES} nodes "
-            f"of {MOST_BYTES} bytes are the most",
+            f"they would become {whole.nodes} nodes of {whole.size} bytes, and {most} nodes "
+            f"of {MOST_BYTES} bytes are the most for this file",
         )
     if whole.depth > DEEPEST:
         raise _refusal(name, f"{whole.depth} call each other in a row, and {DEEPEST} are the most")
+
+
+def _most_nodes(model: onnx.ModelProto) -> int:
+    """Return how many nodes a file may become, by how many it has."""
+    parts = (model.graph.node, *(function.node for function in model.functions))
+    held = sum(1 for nodes in parts for node in nodes for _ in _with_bodies(node))
+    return min(MOST_NODES, max(FEWEST_NODES, TIMES_NODES * held))
 
 
 def _size_of(nodes: Iterable[onnx.NodeProto], sizes: dict[Key, _Size]) -> _Size:

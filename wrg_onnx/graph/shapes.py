@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper, shape_inference
 
 from wrg_onnx.errors import ModelError, WrgError, one_line
+from wrg_onnx.graph.alive import check_alive
 from wrg_onnx.graph.body_shapes import observe_bodies
 from wrg_onnx.graph.capacity import check_room, check_values
 from wrg_onnx.graph.edit import body
@@ -64,17 +65,19 @@ def infer_shapes(
 
     _, *bodies = subgraphs(graph)
     if missing:
-        _check_room(inferred, bodies, shapes, graph.name)
+        _check_room(graph, inferred, bodies, shapes)
         shapes.update(_observed_shapes(graph, missing, draw()))
     if bodies:
         shapes = {**_shapes_in_bodies(inferred, bodies, shapes), **shapes}
         check_room(shapes, graph.name)
+        if not missing:  # else that was looked at before the run
+            check_alive(graph, shapes, inferred.graph, graph.name)
         shapes.update(observe_bodies(graph, shapes, draw))
     return shapes
 
 
 def check_run(graph: Graph, input_shapes: Mapping[str, Shape]) -> None:
-    """Refuse to run a model at sizes where a tensor is known to be larger than memory.
+    """Refuse to run a model at sizes where its tensors are known to be larger than memory.
 
     Args:
         graph: The model.
@@ -93,14 +96,19 @@ def check_run(graph: Graph, input_shapes: Mapping[str, Shape]) -> None:
     _, *bodies = subgraphs(graph)
     shapes = {name: form.shape for name, form in graph.constants.forms.items()}
     shapes |= {**_static_shapes(inferred.graph), **input_shapes}
-    _check_room(inferred, bodies, shapes, graph.name)
+    _check_room(graph, inferred, bodies, shapes)
 
 
 def _check_room(
-    inferred: onnx.ModelProto, bodies: Sequence[Subgraph], known: Mapping[str, Shape], name: str
+    graph: Graph,
+    inferred: onnx.ModelProto,
+    bodies: Sequence[Subgraph],
+    known: Mapping[str, Shape],
 ) -> None:
     inside = _shapes_in_bodies(inferred, bodies, known) if bodies else {}
-    check_room({**inside, **known}, name)
+    shapes = {**inside, **known}
+    check_room(shapes, graph.name)
+    check_alive(graph, shapes, inferred.graph, graph.name)
 
 
 def partial_shapes(graph: Graph, input_shapes: Mapping[str, Shape]) -> dict[str, Shape]:

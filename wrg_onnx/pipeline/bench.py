@@ -12,7 +12,15 @@ from google.protobuf.message import EncodeError
 from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import ModelError, UsageError
 from wrg_onnx.files import scratch_folder
-from wrg_onnx.graph import Graph, fill_inputs, fit_to_kernels, runtime, save
+from wrg_onnx.graph import (
+    Graph,
+    check_run,
+    file_digests,
+    fill_inputs,
+    fit_to_kernels,
+    runtime,
+    save,
+)
 from wrg_onnx.latency import Ratio, compare_medians, find_noise
 from wrg_onnx.latency.fresh import (
     Measured,
@@ -81,15 +89,19 @@ def bench(
         )
     with scratch_folder() as folder:
         models = _read(sources, options, folder)
+        sha256 = file_digests(*(model.graph for model in models))
         first = models[0].graph
         shapes = concrete_shapes(first, options)
         batches = [*batches_of(first.inputs, shapes, options.shapes, config.batches)]
+        for model in models:
+            for batch in batches:
+                check_run(model.graph, batch.shapes)
         reports = []
         for place in places:
             for batch in batches:
                 bench_one = _Bench(models, place, threads, batch, config, folder)
                 reports.append(bench_one.report())
-    return Result(BenchReports(tuple(reports)))
+    return Result(BenchReports(tuple(reports), sha256=sha256))
 
 
 def _read(sources: Sequence[Source], options: DataOptions, folder: Path) -> list[_Model]:

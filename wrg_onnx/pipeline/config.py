@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wrg_onnx.channels import Limits
 from wrg_onnx.choices import BudgetKind, Precision, Recovery
+from wrg_onnx.data.address import DataAddress
 from wrg_onnx.data.preprocess import Layout, Order, Size
 from wrg_onnx.data.workers import Alone, Workers
 from wrg_onnx.errors import UsageError
@@ -58,8 +59,9 @@ class DataOptions:
     """Where samples come from, and how images are fed.
 
     Attributes:
-        path: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files; None for the
-            built-in generator, or for seeded random tensors where the model takes no image.
+        path: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files; or the samples
+            of a source that others bring. None for the built-in generator, or for seeded random
+            tensors where the model takes no image.
         samples: How many samples statistics are taken from, at most.
         size: Height and width of every image input that leaves them open.
         scale: Multiplies the pixel, which is in [0, 255].
@@ -71,7 +73,7 @@ class DataOptions:
         values: What inputs are filled with where they would be random, by name.
     """
 
-    path: Path | None = None
+    path: Path | DataAddress | None = None
     samples: int = 32
     size: Size | None = None
     scale: float | None = None

@@ -90,6 +90,9 @@ def check_exercised(found: Equivalence) -> None:
     """
     if not found.tensors:
         what = "nothing that the model makes varies, so that there is nothing to prove"
+    elif found.infinite:
+        names = listed([f"'{name}'" for name in found.infinite])
+        what = f"the model makes no finite number in {names}"
     elif found.unexercised:
         what = f"the proof does not exercise {listed(found.unexercised)}"
     else:

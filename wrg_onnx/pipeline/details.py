@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def _data_source(run: Run) -> DataSource | None:
         made=made if path is None else "",
         samples=len(samples.calibration),
         held_out=len(samples.validation),
-        sha256="" if path is None else folder_digest(path),
+        sha256=folder_digest(path) if isinstance(path, Path) else "",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrg_onnx.data.dataset import DataSet, split
+from wrg_onnx.data.dataset import split
 from wrg_onnx.errors import DataError, needs_torch
 from wrg_onnx.evaluate.judge import Accuracy, judge
 from wrg_onnx.evaluate.saliency import metrics_package
@@ -18,7 +18,9 @@ from wrg_onnx.finetune.check import allowed_error, check_twin
 from wrg_onnx.graph import (
     Graph,
     check_model_output,
+    check_run,
     check_sources,
+    file_digests,
     open_session,
     resolve_provider,
     save,
@@ -97,15 +99,18 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         if other is not None:
             check_teacher(student, other)
         models = _Models(student, other)
+        sha256 = file_digests(student, models.reference)
         if output is not None:
             check_sources(student, output, external_data=external_data)
         check_memory(student, TRAINING_COPIES, "training")
         file = config.options.checkpoint if not config.options.workers.index else None
         check_room(needs_of_training(student, output, file, external=external_data))
     with clock.stage("data"):
+        shapes = concrete_shapes(student, config.data)
+        check_run(student, shapes)
         samples = open_samples(
             student,
-            concrete_shapes(student, config.data),
+            shapes,
             config.data,
             models.reference,
             provider=config.provider,
@@ -153,6 +158,7 @@ def finetune(  # noqa: PLR0913 - the models, the run, and how its file is writte
         notes=(*tuned.notes, *_notes(samples, config, error, allowed_error(tuned))),
         seconds=clock.seconds,
         unfinished=attempts.failed,
+        sha256=sha256,
     )
     return ModelResult(report, tuned.graph)
 
@@ -188,13 +194,9 @@ def training_data(samples: Samples, *, seed: int) -> TrainingData:
     training, held_out = split(len(whole), HELD_OUT, seed)
     image = samples.preprocessing
     # Archives hold what the model is fed, which need not be an image at all.
-    if image is not None and (image.dtype == np.uint8 or not _are_images(whole)):
+    if image is not None and (image.dtype == np.uint8 or not whole.are_images):
         image = None
     return TrainingData(whole.take(training), whole.take(held_out), samples.saliency, image)
-
-
-def _are_images(data: DataSet) -> bool:
-    return not data[0].name.endswith(".npz")
 
 
 def _judge(

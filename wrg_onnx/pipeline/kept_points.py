@@ -18,12 +18,14 @@ from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.cache import NAME_LENGTH, POINT_SUFFIX
 from wrg_onnx.calibrate.kept_arrays import UnsoundError
 from wrg_onnx.calibrate.kept_rows import digest_of
+from wrg_onnx.channels.brought import brought
+from wrg_onnx.extensions import Kind, Origin, lasting
 from wrg_onnx.files import open_kept
 from wrg_onnx.graph import Graph, fingerprint
 from wrg_onnx.graph.save import data_path
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.pipeline.commands import options_of
-from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.samples import Samples
 from wrg_onnx.report.from_plain import from_plain
 from wrg_onnx.report.sweep import SweepCut
@@ -57,7 +59,7 @@ class KeptPoints:
 
     def __init__(self, cache: Cache | None, graph: Graph, samples: Samples, metric: str) -> None:
         self.problems: tuple[str, ...] = ()
-        self._cache = cache
+        self._cache, self._graph = cache, graph
         if cache is None:
             return
         versions = (_FORMAT, __version__, runtime().__version__, np.__version__)
@@ -77,7 +79,7 @@ class KeptPoints:
         Returns:
             What became of it; None if it was not made, or its file is not there as it was.
         """
-        if self._cache is None:
+        if self._cache is None or not self._keeps(config):
             return None
         path, key = self._place(config, output)
         try:
@@ -109,13 +111,13 @@ class KeptPoints:
             output: Where it goes.
             part: Where it is.
         """
-        if self._cache is not None:
+        if self._keeps(config):
             path, key = self._place(config, output)
             self._write(path, {"key": key, "model": _digest([part]), "cut": None})
 
     def has_begun(self, config: PruneConfig, output: Path) -> bool:
         """Tell whether a file is there because a sweep was stopped before it kept the point."""
-        if self._cache is None:
+        if not self._keeps(config):
             return False
         path, key = self._place(config, output)
         try:
@@ -126,7 +128,7 @@ class KeptPoints:
 
     def keep(self, config: PruneConfig, output: Path | None, cut: SweepCut) -> None:
         """Keep what was found of a point. A folder that cannot be written to is a problem."""
-        if self._cache is None:
+        if not self._keeps(config):
             return
         path, key = self._place(config, output)
         try:
@@ -142,6 +144,19 @@ class KeptPoints:
         else:
             self._write(path, {"key": key, "model": model, "cut": plain})
 
+    def _keeps(self, config: PruneConfig) -> bool:
+        """Tell whether points are kept: all code that they need must have a version."""
+        return self._cache is not None and lasting(self._brought(config))
+
+    def _brought(self, config: PruneConfig) -> tuple[Origin, ...]:
+        """Return who brings what a point needs; our own is known by the package's version."""
+        criterion = config.criterion
+        found = [criterion.origin, *(factor.origin for factor in criterion.factors)]
+        found += brought(Kind.RULE, self._graph)
+        if criterion.needs_gradient or config.recover is Recovery.FINETUNE:
+            found += brought(Kind.TWIN, self._graph)
+        return tuple(found)
+
     def _write(self, path: Path, held: Mapping[str, Any]) -> None:
         assert self._cache is not None
         text = json.dumps({**held, "seal": _seal(held)})
@@ -155,7 +170,8 @@ class KeptPoints:
         criterion = config.criterion
         parts = [
             *self._common, f"{config.ratio!r}", criterion.name, *map(str, criterion.factors),
-            *options_of(config), repr(config.timing), str(output is not None),
+            str(criterion.version), *map(str, self._brought(config)), *options_of(config),
+            repr(config.timing), str(output is not None),
         ]  # fmt: skip
         # Names of files need not be UTF-8.
         key = hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()

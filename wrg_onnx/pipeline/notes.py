@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from wrg_onnx.calibrate import Collected
 from wrg_onnx.channels import BoolArray
+from wrg_onnx.channels.brought import brought
+from wrg_onnx.extensions import OURS, Kind
 from wrg_onnx.graph import other_sizes
 from wrg_onnx.pipeline.choose import Repair
 from wrg_onnx.pipeline.config import Precision, PruneConfig, Recovery
@@ -48,6 +50,7 @@ def cut_notes(cut: Cut, samples: Samples | None, config: PruneConfig) -> Iterato
         )
     if cut.model.graph.widened and samples is not None:
         yield measured_widened(judges=config.judges)
+    yield from _of_others(cut, config)
     yield from _of_statistics(cut.chosen.collected, config)
     if cut.chosen.doubt:
         yield cut.chosen.doubt
@@ -201,6 +204,19 @@ def strain_notes(
     else:
         free = "the one layer" if len(groups) == 1 else f"one of {len(groups)} layers"
         yield f"{gone}, {free} that {'is' if len(groups) == 1 else 'are'} free: {why}"
+
+
+def _of_others(cut: Cut, config: PruneConfig) -> Iterator[str]:
+    """Say what the cut rests on that is of others."""
+    criterion = config.criterion
+    parts = [(f"the criterion '{criterion.name}'", criterion.origin)]
+    parts += [(f"the factor '{factor.name}'", factor.origin) for factor in criterion.factors]
+    parts += [("rules of its operators", one) for one in brought(Kind.RULE, cut.model.graph)]
+    if criterion.needs_gradient:
+        parts += [("twin operators", one) for one in brought(Kind.TWIN, cut.model.graph)]
+    for origin in dict.fromkeys(origin for _, origin in parts if origin != OURS):
+        named = " and ".join(dict.fromkeys(what for what, by in parts if by == origin))
+        yield f"not of wrg-onnx, but of {origin}: {named}"
 
 
 def _limits_of_proof(cut: Cut) -> Iterator[str]:

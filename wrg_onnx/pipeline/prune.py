@@ -11,7 +11,14 @@ from wrg_onnx.errors import BudgetError, DataError
 from wrg_onnx.evaluate.bootstrap import Change, measure_changes
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
-from wrg_onnx.graph import check_model_output, check_sources, fill_inputs, save
+from wrg_onnx.graph import (
+    begin_digests,
+    check_model_output,
+    check_run,
+    check_sources,
+    fill_inputs,
+    save,
+)
 from wrg_onnx.pipeline.aim import Aim, aim_at, asks_machine, take_aim
 from wrg_onnx.pipeline.analyse import Model, analyse
 from wrg_onnx.pipeline.attempts import Attempts
@@ -44,7 +51,6 @@ from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.details import Details
 from wrg_onnx.report.frozen import main_reason, spoken
-from wrg_onnx.report.page import check_page, write_page
 from wrg_onnx.report.records import PruneReport
 from wrg_onnx.report.search import SearchReport
 from wrg_onnx.rewrite import check_folding, compose, read_note, with_note
@@ -62,7 +68,6 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     external_data: bool = False,
     force: bool = False,
     details: Sequence[str] | None = None,
-    page: Path | None = None,
     progress: Progress = silent,
 ) -> ModelResult[PruneReport]:
     """Remove whole channels from a model, prove it, recover it, and measure what is left.
@@ -75,11 +80,10 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         force: Whether an existing output may be replaced.
         details: The words of the command line, or of the call from Python, for a report with what
             a page shows; None for one without.
-        page: Where to write the report as a page; None for nowhere.
         progress: Told how far the run is.
 
     Returns:
-        The pruned model and the report. The files are complete by then. An error once a cut is
+        The pruned model and the report. The file is complete by then. An error once a cut is
         proven ends its stage alone: the model is the last one that is proven, and the report says
         what is missing (``unfinished``).
 
@@ -90,13 +94,12 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     config = replace(config, external_data=external_data)
     if output is not None:
         check_model_output(output, external_data=external_data, force=force)
-    if page is not None:
-        check_page(page, force=force)
     aim = open_model(source, config, clock)
     model, config = aim.model, aim.config
     if output is not None:
         check_sources(model.graph, output, external_data=external_data)
         check_room(needs_of_prune(model, config, output))
+    hashing = begin_digests(model.graph)
     earlier = read_note(model.graph)
     samples = open_run_samples(model, config, clock)
     search: SearchReport | None = None
@@ -116,6 +119,7 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     kept = compose(earlier, rounds.kept) if earlier else rounds.kept
     pruned = with_note(rounds.written, kept)
     file_bytes: int | None = None
+    sha256 = hashing()  # before anything is written: they fail if the model's file has changed
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
@@ -132,13 +136,11 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
         search=search,
+        sha256=sha256,
         details=more,
         changes=_changes(judged, config, attempts),
     )
-    report = replace(report, unfinished=attempts.failed)
-    if page is not None:
-        report = _with_page(report, page, attempts)
-    return ModelResult(report, pruned)
+    return ModelResult(replace(report, unfinished=attempts.failed), pruned)
 
 
 def _changes(judged: Judged, config: PruneConfig, attempts: Attempts) -> tuple[Change, ...]:
@@ -147,14 +149,6 @@ def _changes(judged: Judged, config: PruneConfig, attempts: Attempts) -> tuple[C
         with attempts.stage("accuracy"):
             return measure_changes(judged.judgement.per_image, config.seed)
     return ()
-
-
-def _with_page(report: PruneReport, page: Path, attempts: Attempts) -> PruneReport:
-    """Write the page of a report, and let the report tell of it."""
-    with attempts.stage("page"):
-        write_page(report, page)
-        return replace(report, page=str(page))
-    return replace(report, unfinished=attempts.failed)
 
 
 def share_calibration(source: Source, config: PruneConfig, *, progress: Progress = silent) -> None:
@@ -197,6 +191,7 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     with clock.stage("analyse"):
         model = analyse(source, config.data, config.limits, strict=config.strict)
         check_numbers(model.units)
+        check_run(model.graph, model.input_shapes)
         if config.precision is not None:
             check_is_float32(model.graph, config.precision)
         aim = None if asks else take_aim(model, config, clock.progress)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from wrg_onnx.data.address import DataAddress, as_address
 from wrg_onnx.data.dataset import DataSet, from_directory, generated, random_inputs, split
 from wrg_onnx.data.preprocess import Preprocessing
 from wrg_onnx.data.saliency_map import SaliencyMap, find_saliency_map
@@ -16,6 +18,7 @@ from wrg_onnx.graph import (
     Provider,
     Session,
     Shape,
+    Value,
     open_session,
     resolve_provider,
 )
@@ -117,7 +120,7 @@ def gather_samples(
     """
     preprocessing = preprocessing_for(graph, shapes, options)
     if options.path is not None:
-        whole = from_directory(options.path, graph.inputs, preprocessing)
+        whole = _open_data(options.path, graph.inputs, preprocessing)
         calibration, validation = split(len(whole), seed=seed)
         count = min(options.samples, len(calibration))
         chosen = calibration[np.arange(count) * len(calibration) // max(count, 1)]
@@ -142,6 +145,25 @@ def gather_samples(
         preprocessing,
         spare=_part(whole, range(ends[1], ends[2])),
     )
+
+
+def _open_data(
+    place: Path | DataAddress, inputs: Sequence[Value], preprocessing: Preprocessing | None
+) -> DataSet:
+    """Open a folder, or ask a data source.
+
+    Raises:
+        DataError: As ``from_directory`` and ``from_source``.
+    """
+    if isinstance(place, DataAddress):
+        from wrg_onnx.data.sources import from_source
+
+        return from_source(place, inputs, preprocessing)
+    if as_address(str(place)) is not None:
+        from wrg_onnx.data.sources import refuse_unknown
+
+        refuse_unknown(place)
+    return from_directory(place, inputs, preprocessing)
 
 
 def _part(made: DataSet, indices: range) -> DataSet:

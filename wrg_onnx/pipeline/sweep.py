@@ -14,7 +14,7 @@ from wrg_onnx.errors import OutputError, UnfinishedError, UsageError, WrgError, 
 from wrg_onnx.evaluate.bootstrap import FEWEST_IMAGES, measure_change
 from wrg_onnx.evaluate.metrics import Metric, suited_metric
 from wrg_onnx.files import check_output, check_room
-from wrg_onnx.graph import check_model_output, check_sources, save
+from wrg_onnx.graph import check_model_output, check_sources, file_digests, save
 from wrg_onnx.latency import Speed
 from wrg_onnx.pipeline.aim import Aim, aim_at
 from wrg_onnx.pipeline.attempts import Attempts
@@ -33,7 +33,6 @@ from wrg_onnx.pipeline.speed import measure_speed
 from wrg_onnx.pipeline.trials import Trials, with_cache
 from wrg_onnx.pipeline.which_recovery import chosen_recovery
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.report.page import check_page, write_page
 from wrg_onnx.report.plot import write_plot
 from wrg_onnx.report.sweep import SweepCut, SweepPoint, SweepReport
 from wrg_onnx.rewrite import compose, read_note, with_note
@@ -53,7 +52,6 @@ class SweepConfig:
             without.
         out_dir: Where every point's model is written; None writes none.
         plot: The SVG file to write; None for none.
-        page: The HTML page to write; None for none.
         force: Whether files that are there may be replaced.
     """
 
@@ -63,7 +61,6 @@ class SweepConfig:
     metric: str | None = None
     out_dir: Path | None = None
     plot: Path | None = None
-    page: Path | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -101,11 +98,11 @@ def sweep(
     clock = Clock(progress)
     if config.plot is not None:
         check_output(config.plot, force=config.force, option="--plot")
-    if config.page is not None:
-        check_page(config.page, force=config.force)
     cut = replace(config.cut, ratio=0.0, evaluate=True, criterion=_dearest(config.criteria))
     aim = open_model(source, cut, clock)
     model = aim.model
+    with clock.stage("analyse"):
+        sha256 = file_digests(model.graph)
     samples = open_run_samples(model, cut, clock)
     assert samples is not None  # it is judged
     cut = replace(cut, recover=chosen_recovery(samples, cut))
@@ -133,13 +130,11 @@ def sweep(
         notes=(*aim.notes, *kept.problems, *_notes(points, samples, cut)),
         seconds=clock.seconds,
         cpu_seconds=clock.cpu_seconds,
+        sha256=sha256,
     )
     if config.plot is not None:
         report = replace(report, plot=str(config.plot))
         write_plot(report, config.plot)
-    if config.page is not None:
-        report = replace(report, page=str(config.page))
-        write_page(report, config.page)
     return Result(report)
 
 

@@ -12,7 +12,9 @@ from wrg_onnx.graph import (
     Graph,
     Value,
     as_written,
+    check_run,
     checker_problem,
+    file_digests,
     flatten,
     without_additions,
 )
@@ -25,17 +27,15 @@ from wrg_onnx.pipeline.samples import open_samples
 from wrg_onnx.pipeline.source import Source
 from wrg_onnx.pipeline.speed import measure_speed, open_pair
 from wrg_onnx.progress import Progress, silent
-from wrg_onnx.report.page import check_page, write_page
 from wrg_onnx.report.records import ValidateReport
 
 
-def validate(  # noqa: PLR0913 - what is asked for, and what is written
+def validate(
     original: Source,
     pruned: Source,
     config: ValidateConfig,
     *,
     export_inputs: Path | None = None,
-    page: Path | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> Result[ValidateReport]:
@@ -46,7 +46,6 @@ def validate(  # noqa: PLR0913 - what is asked for, and what is written
         pruned: The pruned model.
         config: Where samples come from, where to compute, and how long to time.
         export_inputs: Where to write what the pruned model is fed, and beside it what it gives.
-        page: Where to write the report as a page; None for nowhere.
         force: Whether files that are there may be replaced.
         progress: Told how far the run is.
 
@@ -62,8 +61,6 @@ def validate(  # noqa: PLR0913 - what is asked for, and what is written
     """
     if export_inputs is not None:
         check_export(export_inputs, force=force)
-    if page is not None:
-        check_page(page, force=force)
     progress("analyse", 0, 0)
     first = analyse(original, config.data)
     second = analyse(pruned, config.data)
@@ -79,6 +76,8 @@ def validate(  # noqa: PLR0913 - what is asked for, and what is written
     exported: Exported | None = None
     is_widened = first.graph.widened or second.graph.widened
     if not problems:
+        for model in (first, second):
+            check_run(model.graph, model.input_shapes)
         samples = open_samples(
             first.graph,
             first.input_shapes,
@@ -103,22 +102,21 @@ def validate(  # noqa: PLR0913 - what is asked for, and what is written
         problems += constant
     else:
         notes += constant
-    report = ValidateReport(
-        original=first.graph.name,
-        pruned=second.graph.name,
-        problems=problems,
-        before=first.cost(first.everything, first.file_bytes),
-        after=second.cost(second.everything, second.file_bytes),
-        accuracy=accuracy,
-        speed=speed,
-        notes=tuple(notes),
-        exported=exported,
-        narrowed=narrowed,
-        page=None if page is None else str(page),
+    return Result(
+        ValidateReport(
+            original=first.graph.name,
+            pruned=second.graph.name,
+            problems=problems,
+            before=first.cost(first.everything, first.file_bytes),
+            after=second.cost(second.everything, second.file_bytes),
+            accuracy=accuracy,
+            speed=speed,
+            notes=tuple(notes),
+            exported=exported,
+            narrowed=narrowed,
+            sha256=file_digests(first.graph, second.graph),
+        )
     )
-    if page is not None:
-        write_page(report, page)
-    return Result(report)
 
 
 def _constant_outputs(accuracy: Accuracy) -> Iterator[str]:

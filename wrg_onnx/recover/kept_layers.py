@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from wrg_onnx.calibrate import Cache
 from wrg_onnx.calibrate.cache import LAYERS_SUFFIX, LIMIT_VARIABLE, NAME_LENGTH
 from wrg_onnx.calibrate.kept_arrays import UnsoundError, opened
 from wrg_onnx.calibrate.kept_rows import digest_of
+from wrg_onnx.channels.brought import brought
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.errors import UnreadableError
+from wrg_onnx.extensions import Kind, Origin, lasting
 from wrg_onnx.graph import Graph, fingerprint
 from wrg_onnx.graph.session import runtime
 from wrg_onnx.progress import Progress, silent
@@ -62,7 +65,14 @@ def find_or_measure(
     Raises:
         StatisticsError: As ``measure_layers``.
     """
-    key = _key(graph, data, options)
+    rules = brought(Kind.RULE, graph)
+    if not lasting(rules):
+        problem = (
+            "what layers read and make is not kept for other runs: nothing tells when a rule of "
+            f"{next(one for one in rules if not lasting([one]))}, changes"
+        )
+        return Kept(measure_layers(graph, data, options, progress=progress), problem)
+    key = _key(graph, data, options, rules)
     path = cache.folder / f"{key[:NAME_LENGTH]}{LAYERS_SUFFIX}"
     problem = ""
     try:
@@ -80,10 +90,11 @@ def find_or_measure(
     return Kept(measured, "; ".join(filter(None, problems)))
 
 
-def _key(graph: Graph, data: DataSet, options: MeasureOptions) -> str:
+def _key(graph: Graph, data: DataSet, options: MeasureOptions, rules: Sequence[Origin] = ()) -> str:
     """Return a hash of all that the measurement depends on."""
     versions = (_FORMAT, VERSION, __version__, runtime().__version__, np.__version__)
-    parts = [*map(str, versions), fingerprint(graph), repr(options), *map(digest_of, data)]
+    parts = [*map(str, (*versions, *rules)), fingerprint(graph), repr(options)]
+    parts += map(digest_of, data)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

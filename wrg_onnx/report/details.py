@@ -284,12 +284,12 @@ class DataSource:
     """What a run looked at, told so that somebody else can know whether it is the same.
 
     Attributes:
-        path: The folder or file as it was given; None where samples were made.
+        path: The folder, file or source as it was given; None where samples were made.
         made: What was made, with its seed, where no data was given; empty otherwise.
         samples: How many samples statistics and recovery could look at.
         held_out: How many judged.
         sha256: Over the names and sizes of all images, masks or archives of the folder, in their
-            order; empty where samples were made.
+            order; empty where samples were made, or are of a source of others.
     """
 
     path: str | None

@@ -15,7 +15,7 @@ def from_plain(kind: type[Record], plain: object, *, lost: float | None = None) 
 
     Args:
         kind: The record's class. Its fields are numbers, texts, records, tuples and tables by text
-            of one kind, and None.
+            of one kind or any, and None.
         plain: What JSON holds.
         lost: What stands for a number that JSON did not take, and has null for; None takes none.
 
@@ -43,6 +43,8 @@ def _read(kind: Any, plain: object, where: str, lost: float | None) -> Any:
 
 
 def _read_value(kind: Any, plain: object, where: str, lost: float | None) -> Any:
+    if kind is Any:
+        return plain
     if kind is float and plain is None and lost is not None:
         return lost
     if kind is float and isinstance(plain, (int, float)) and not isinstance(plain, bool):

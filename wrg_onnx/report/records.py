@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.cost import Cost
@@ -15,6 +16,7 @@ from wrg_onnx.latency.profile import SideBySide
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report.budget import BudgetReport
 from wrg_onnx.report.details import Details
+from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.search import SearchReport
 from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
@@ -87,6 +89,8 @@ class InspectReport:
         choices: How ambiguous reshapes were read, by node.
         sizes: The concrete shape of each input in the analysis.
         nothing: Why nothing can be cut; None where something can.
+        config: Every option of the run by its name in Python, defaults included, as it was given.
+        origin: What made this report.
     """
 
     model: str
@@ -98,6 +102,8 @@ class InspectReport:
     choices: Mapping[str, str]
     sizes: Mapping[str, tuple[int, ...]]
     nothing: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,9 @@ class PruneReport:
         target: How much of the budget's quantity there was, was allowed, and is left.
         conversion: In which numbers the model was written; None if in those of the original.
         search: How the ratio was found; None if it was asked for.
+        config: Every option of the run by its name in Python, defaults included, as it was given.
+        origin: What made this report.
+        sha256: That of each file of the model, by its path.
         details: What a page shows beyond this; None unless it was asked for.
         changes: How each metric changed on the images that were judged, or the outputs' relative
             error without masks, and how certain that is; empty if nothing was judged.
@@ -242,6 +251,9 @@ class PruneReport:
     target: BudgetReport | None = None
     conversion: ConversionReport | None = None
     search: SearchReport | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
     details: Details | None = None
     changes: tuple[Change, ...] = ()
     page: str | None = None
@@ -303,6 +315,9 @@ class ValidateReport:
         exported: What was written for Polygraphy; None if nothing was.
         narrowed: Why operators and weights were not compared: the pruned model is quantised or in
             half precision, and the original is not. Empty if they were.
+        config: Every option of the run by its name in Python, defaults included, as it was given.
+        origin: What made this report.
+        sha256: That of each file of the models, by its path.
         page: The HTML page that was written; None if none was.
     """
 
@@ -316,14 +331,27 @@ class ValidateReport:
     notes: tuple[str, ...] = ()
     exported: Exported | None = None
     narrowed: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
     page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BenchReports:
-    """Latency side by side, on each provider and at each batch that was measured."""
+    """Latency side by side, on each provider and at each batch that was measured.
+
+    Attributes:
+        providers: One for each of both.
+        config: Every option of the run by its name in Python, defaults included, as it was given.
+        origin: What made this report.
+        sha256: That of each file of the models, by its path.
+    """
 
     providers: tuple[BenchReport, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +413,9 @@ class FinetuneReport:
         notes: What a user should know about this run.
         seconds: Time by stage.
         unfinished: What an error ended after ONNX Runtime agreed with torch.
+        config: Every option of the run by its name in Python, defaults included, as it was given.
+        origin: What made this report.
+        sha256: That of each file of the models, that of the teacher included, by its path.
     """
 
     model: str
@@ -410,3 +441,6 @@ class FinetuneReport:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     unfinished: tuple[Unfinished, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)

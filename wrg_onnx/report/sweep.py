@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,6 +15,7 @@ from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
+from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.rows import Row, short_count
 from wrg_onnx.report.search import interval, short, signed
 
@@ -92,6 +94,9 @@ class SweepReport:
         notes: What a user should know.
         seconds: Time by stage.
         cpu_seconds: CPU time by stage.
+        config: Every option of the run by its name in Python, defaults included, as it was given.
+        origin: What made this report.
+        sha256: That of each file of the model, by its path.
         page: The HTML page that was written; None if none was.
     """
 
@@ -108,6 +113,9 @@ class SweepReport:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
     page: str | None = None
 
 

@@ -12,7 +12,7 @@ from wrg_onnx.errors import DataError, ValidationError
 from wrg_onnx.graph import Array, Graph, Shape
 from wrg_onnx.rewrite.alone import compare_alone
 from wrg_onnx.rewrite.plan import Plan
-from wrg_onnx.rewrite.proof import Equivalence, combine, compare_with
+from wrg_onnx.rewrite.proof import Equivalence, combine, compare_with, in_all
 from wrg_onnx.rewrite.readings import Seen, cut_nodes
 from wrg_onnx.rewrite.reference import Look, Reference, run_again, run_masked
 from wrg_onnx.rewrite.tolerance import TOLERANCE
@@ -96,6 +96,7 @@ def prove(
                 found,
                 error=max(found.error, error.error),
                 tensors=max(found.tensors, error.tensors),
+                infinite=in_all([found.infinite, error.infinite]),
             )
             seen.add(again.spans)
             tried += 1

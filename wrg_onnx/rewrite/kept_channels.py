@@ -26,7 +26,8 @@ NOTE = "wrg_onnx.kept"
 
 MOST_AXES = 64
 MOST_CHANNELS = 1 << 24
-"""A note that speaks of more is broken."""
+"""A note that speaks of more, or keeps more of all tensors together, is broken: a run of any
+length is written in a few bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +140,7 @@ def read_note(graph: Graph) -> dict[str, KeptChannels]:
         return {}
     try:
         table = json.loads(graph.metadata[NOTE])
-        return {str(name): _read(*entry) for name, entry in table.items()}
+        return _laid_out({str(name): _read(*entry) for name, entry in table.items()})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"'{graph.name}': the note '{NOTE}' in its metadata is broken ({error}); prune the "
@@ -156,7 +157,32 @@ def _runs(positions: IdArray) -> list[list[int]]:
     return [[int(positions[s]), int(n)] for s, n in zip(starts, lengths, strict=True)]
 
 
-def _read(axis: int, total: int, *runs: tuple[int, int]) -> KeptChannels:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a note says of one tensor: its positions as runs, which are not laid out yet."""
+
+    axis: int
+    total: int
+    runs: tuple[tuple[int, int], ...]
+
+    @property
+    def count(self) -> int:
+        return sum(length for _, length in self.runs)
+
+    def laid_out(self) -> KeptChannels:
+        parts = [np.arange(first, first + length) for first, length in self.runs]
+        positions = np.concatenate([np.empty(0, np.int64), *parts])
+        return KeptChannels(self.axis, positions, self.total)
+
+
+def _laid_out(entries: Mapping[str, _Entry]) -> dict[str, KeptChannels]:
+    count = sum(entry.count for entry in entries.values())
+    if count > MOST_CHANNELS:
+        raise ValueError(f"it keeps {count} channels in all, {MOST_CHANNELS} are the most")
+    return {name: entry.laid_out() for name, entry in entries.items()}
+
+
+def _read(axis: int, total: int, *runs: tuple[int, int]) -> _Entry:
     numbers = [axis, total, *chain.from_iterable(runs)]
     if not all(type(number) is int for number in numbers):  # True would be 1
         raise TypeError("expected whole numbers")
@@ -167,5 +193,4 @@ def _read(axis: int, total: int, *runs: tuple[int, int]) -> KeptChannels:
         if first < end or length < 1 or first + length > total:
             raise ValueError(f"run {first}, {length} does not fit among {total} channels")
         end = first + length
-    parts = [np.arange(first, first + length) for first, length in runs]
-    return KeptChannels(axis, np.concatenate([np.empty(0, np.int64), *parts]), total)
+    return _Entry(axis, total, runs)

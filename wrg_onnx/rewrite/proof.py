@@ -9,7 +9,7 @@ import numpy as np
 
 from wrg_onnx.channels import random_feeds
 from wrg_onnx.errors import WrgError
-from wrg_onnx.graph import KEYS, Edit, Graph, Shape, as_widened, divide, edited, run_once
+from wrg_onnx.graph import KEYS, Array, Edit, Graph, Shape, as_widened, divide, edited, run_once
 from wrg_onnx.rewrite.reference import Reference, run_again, tells
 from wrg_onnx.rewrite.rounding_steps import rounding_steps
 from wrg_onnx.rewrite.tolerance import difference_of, failure, tolerance_of
@@ -30,6 +30,7 @@ class Equivalence:
             A tensor that is constant or nowhere finite says nothing and does not count; 0 where all
             are, so that there was nothing to prove.
         silent: Outputs that say nothing; the proof then rests on the layers before them.
+        infinite: Those of ``silent`` that are floats of which none is finite, on all inputs.
         rounding: How far the masked original is from itself when ONNX Runtime optimises it, or when
             its input moves by a rounding step, at the tensor with the largest error; None where no
             error exceeded the tolerance.
@@ -58,6 +59,7 @@ class Equivalence:
     tolerance: float
     tensors: int
     silent: tuple[str, ...] = ()
+    infinite: tuple[str, ...] = ()
     rounding: float | None = None
     sizes: int = 1
     branches: int = 0
@@ -87,7 +89,13 @@ def combine(found: Sequence[Equivalence]) -> Equivalence:
         layers=max(one.layers for one in found),
         parts=max(one.parts for one in found),
         moved=max(one.moved for one in found),
+        infinite=in_all([one.infinite for one in found]),
     )
+
+
+def in_all(found: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the names that each run gave."""
+    return tuple(name for name in found[0] if all(name in names for names in found[1:]))
 
 
 def check_folding(original: Graph, folded: Graph, input_shapes: Mapping[str, Shape]) -> None:
@@ -128,6 +136,7 @@ def worst_of(first: Equivalence, second: Equivalence) -> Equivalence:
         tried=max(first.tried, second.tried),
         alone=max(first.alone, second.alone),
         unexercised=_joined(first.unexercised, second.unexercised),
+        infinite=_joined(first.infinite, second.infinite),
     )
 
 
@@ -210,12 +219,18 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
     origin = reference.origins
     told = {origin[name] for name in telling}
     silent = tuple(name for name in outputs if bypassed.get(name, name) not in told)
+    infinite = [
+        name
+        for name in silent
+        if name in reference.values and not _has_finite(reference.values[name])
+    ]
     forced = int(reference.branch is not None)
     return Equivalence(
         error=worst,
         tolerance=bound,
         tensors=len(telling),
         silent=silent,
+        infinite=tuple(infinite),
         rounding=rounding,
         sizes=1 - forced,
         branches=forced,
@@ -226,6 +241,10 @@ def _judged(reference: Reference, errors: Mapping[str, float]) -> Equivalence:
         parts=len(divide(reference.graph, reference.asked)),
         widened=reference.graph.widened,
     )
+
+
+def _has_finite(values: Array) -> bool:
+    return not values.size or values.dtype.kind != "f" or bool(np.isfinite(values).any())
 
 
 def _rounding(reference: Reference, name: str) -> float:

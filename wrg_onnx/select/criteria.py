@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import reduce
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wrg_onnx.errors import StatisticsError, spoken
+from wrg_onnx.extensions import (
+    Kind,
+    Origin,
+    calling_module,
+    installed,
+    load_named,
+    origin_of,
+    raise_if_missing,
+)
 from wrg_onnx.factors import (
     ACTIVATION,
     BATCH_SCALE,
@@ -23,6 +34,15 @@ from wrg_onnx.factors import (
     Statistics,
 )
 from wrg_onnx.select.scaling import per_unit
+
+Formula: TypeAlias = Callable[..., Float64Array]
+"""Takes the values of each factor, (units,) float64, scaled to geometric mean 1 in each layer;
+returns (units,) scores that are not negative, higher = keep."""
+
+
+def product(*values: Float64Array) -> Float64Array:
+    """Multiply the factors: the formula of our own criteria."""
+    return reduce(np.multiply, values)
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -43,18 +63,26 @@ class Criterion:
 
     Attributes:
         name: What commands and reports call it.
-        factors: What is multiplied; without any the scores are random.
+        factors: What it is made of; without any the scores are random.
         other_names: Further names that find it.
         repairs: Whether units go in the order in which the rest can make up for them.
+        formula: How the factors are combined.
+        version: Grows with every change of the formula.
+        origin: Who brings it.
 
     Raises:
         ValueError: If there is none of that name.
+        ExtensionError: If an installed package says that it brings one of that name, and it cannot
+            be had, or ours has the name already.
     """
 
     name: str
     factors: tuple[Factor, ...]
     other_names: tuple[str, ...]
     repairs: bool
+    formula: Formula
+    version: int
+    origin: Origin
 
     SEL: ClassVar[Criterion]
     W: ClassVar[Criterion]
@@ -74,9 +102,13 @@ class Criterion:
 
     def __new__(cls, name: str) -> Criterion:  # noqa: PYI034 - finds one, makes none
         """Find the criterion of a name, or another name of it."""
+        # Loaded first, so that a name which is ours already is refused rather than passed over.
+        loaded = [kind for kind in _KINDS if load_named(kind, name)]
         for criterion in all_criteria():
             if name == criterion.name or name in criterion.other_names:
                 return criterion
+        for kind in loaded:
+            raise_if_missing(kind, name)
         raise ValueError(f"{name!r} is not a valid Criterion")
 
     def __reduce__(self) -> tuple[type[Criterion], tuple[str]]:
@@ -101,39 +133,65 @@ class Criterion:
 
 _REGISTERED: list[Criterion] = []
 
+_KINDS = (Kind.CRITERION, Kind.FACTOR)
+"""What others bring that is a criterion of its name: so is a factor."""
+
 
 def all_criteria() -> tuple[Criterion, ...]:
     """List the criteria in the order in which they were registered, ours first.
 
-    All that looks for one comes by here, so this is the place where those that other packages bring
-    along will be imported, once there is an entry point for them.
+    One that an installed package brings is registered when its name is first asked for.
     """
     return tuple(_REGISTERED)
 
 
 def criterion_names() -> tuple[str, ...]:
-    """List all names that ``Criterion`` finds: first the criteria's own, then the other ones."""
+    """List all names that ``Criterion`` finds.
+
+    First the criteria's own, then the other ones, and last those that installed packages bring and
+    that nobody has asked for yet: they are known by name, and not imported.
+    """
     known = all_criteria()
-    others = (other for criterion in known for other in criterion.other_names)
-    return (*(criterion.name for criterion in known), *others)
+    own = [criterion.name for criterion in known]
+    others = [other for criterion in known for other in criterion.other_names]
+    brought = sorted({name for kind in _KINDS for name in installed(kind)} - {*own, *others})
+    return (*own, *others, *brought)
 
 
-def register_criterion(
+def check_free(*names: str) -> None:
+    """Refuse names of criteria that are taken.
+
+    Raises:
+        ValueError: If one is; it says by whom.
+    """
+    for criterion in all_criteria():
+        for taken in (criterion.name, *criterion.other_names):
+            if taken in names:
+                raise ValueError(f"there is a criterion '{taken}' already, of {criterion.origin}")
+
+
+def register_criterion(  # noqa: PLR0913 - each keyword is a field of the criterion
     name: str,
     factors: Sequence[Factor],
     *,
     other_names: Sequence[str] = (),
     repairs: bool = False,
+    formula: Formula = product,
+    version: int = 1,
+    origin: Origin | None = None,
 ) -> Criterion:
     """Add a criterion: ``Criterion`` finds it, and ``--criterion`` takes it.
 
     Args:
         name: What commands and reports call it.
-        factors: What is multiplied: ours, or what ``calibrate.map_factor`` or
+        factors: What it is made of: ours, or what ``calibrate.map_factor`` or
             ``calibrate.weights_factor`` gave; without any the scores are random, or what
             ``repairs`` gives.
         other_names: Further names that find it.
-        repairs: Whether what remains lost after repair is multiplied by the factors.
+        repairs: Whether what remains lost after repair is multiplied by what the formula gives.
+        formula: How the factors are combined.
+        version: Grows with every change of ``formula``.
+        origin: Who brings it; None for the package of the module that calls this.
 
     Returns:
         The criterion.
@@ -141,13 +199,12 @@ def register_criterion(
     Raises:
         ValueError: If there is one of these names.
     """
-    for taken in (name, *other_names):
-        if taken in criterion_names():
-            raise ValueError(f"there is a criterion '{taken}' already")
+    check_free(name, *other_names)
     criterion = object.__new__(Criterion)
     fields = {
         "name": name, "factors": tuple(factors), "other_names": tuple(other_names),
-        "repairs": repairs,
+        "repairs": repairs, "formula": formula, "version": version,
+        "origin": origin or origin_of(calling_module()),
     }  # fmt: skip
     for field, value in fields.items():
         object.__setattr__(criterion, field, value)  # frozen from now on
@@ -212,6 +269,9 @@ def score(
     Returns:
         The scores.
 
+    Raises:
+        StatisticsError: If a formula of others gives what is no score.
+
     Source: Jia et al., "WRGPruner", Image and Vision Computing 109 (2021) 104143, names the three
     factors; what they are, the product and the scaling are our reconstruction. L1: Li et al.,
     "Pruning Filters for Efficient ConvNets", ICLR 2017, arXiv:1608.08710. R alone: Lin et al.,
@@ -222,10 +282,40 @@ def score(
     """
     if not (criterion.factors or criterion.repairs):
         return Scores(rng.random(count), np.zeros(count, bool))
-    values = np.ones(count)
+    found = [per_unit(statistics.of(factor), count) for factor in criterion.factors]
     unmeasured = np.zeros(count, bool)
-    for factor in criterion.factors:
-        found = per_unit(statistics.of(factor), count)
-        values *= found.values
-        unmeasured |= ~found.measured
-    return Scores(values, unmeasured)
+    for one in found:
+        unmeasured |= ~one.measured
+    if not found:
+        return Scores(np.ones(count), unmeasured)
+    return Scores(_combined(criterion, [one.values for one in found]), unmeasured)
+
+
+def _combined(criterion: Criterion, values: Sequence[Float64Array]) -> Float64Array:
+    """Combine the factors by a criterion's formula.
+
+    Raises:
+        StatisticsError: If it fails, or gives anything but a number from 0 on for each unit.
+    """
+    if criterion.formula is product:
+        return product(*values)
+    try:
+        # Whatever it does to them in place, it is asked again for other images.
+        found = np.asarray(criterion.formula(*(one.copy() for one in values)), np.float64)
+    except Exception as error:
+        raise StatisticsError(
+            f"criterion '{criterion.name}' fails on {len(values)} factors of {len(values[0])} "
+            f"units: {spoken(error)}"
+        ) from error
+    if found.shape != values[0].shape:
+        raise StatisticsError(
+            f"criterion '{criterion.name}' gave scores of shape {found.shape}: expected "
+            f"{values[0].shape}, one for each unit"
+        )
+    wrong = found[~((found >= 0) & np.isfinite(found))]
+    if len(wrong):
+        raise StatisticsError(
+            f"criterion '{criterion.name}' gave the score {wrong[0]:g}: expected finite numbers "
+            "from 0 on"
+        )
+    return found

@@ -105,7 +105,9 @@ class Archive:
                 f"cannot read '{self.path}': '{name}' holds pickled objects (allow_pickle is off)"
             )
         held = self.members[name].file_size - stream.tell()
-        if any(size < 0 for size in shape) or held != form.nbytes:
+        # True is an integer to NumPy's reader, and none where there is to be an array of that size.
+        are_sizes = all(type(size) is int and size >= 0 for size in shape)
+        if not are_sizes or held != form.nbytes:
             raise UnreadableError(
                 f"cannot read '{self.path}': '{name}' is said to be {dtype} of {list(shape)}, and "
                 f"{held} bytes follow"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from wrg_onnx.channels.table import calling_family
+from wrg_onnx.extensions import calling_module
 from wrg_onnx.graph.model import Node
 
 
@@ -84,7 +84,7 @@ def float_form(form: Form | Step | FormOf, *ops: str, domain: str = "") -> None:
     for op in ops:
         if (domain, op) in _FORMS:
             raise ValueError(f"'{domain}.{op}' has two float forms")
-        _FORMS[domain, op] = _Entry(form, calling_family())
+        _FORMS[domain, op] = _Entry(form, calling_module().rpartition(".")[2])
 
 
 def find_form(node: Node) -> Form | Step | None:

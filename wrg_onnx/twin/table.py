@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 
+import torch
 from torch import Tensor
 
-from wrg_onnx.channels.table import calling_family
-from wrg_onnx.graph.model import Value
+from wrg_onnx.errors import ExtensionError, WrgError, spoken
+from wrg_onnx.extensions import (
+    OURS,
+    Kind,
+    Origin,
+    calling_module,
+    claim,
+    load_all,
+    origin_of,
+    raise_if_failed,
+    raise_if_missing,
+)
+from wrg_onnx.graph.model import Node, Value
 
 TwinFunction: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
 """``(node, *inputs) -> output(s)``; an absent optional input is None, or left out at the end.
@@ -80,23 +93,52 @@ def twin_op(
         A decorator that registers the function and returns it as it is.
 
     Raises:
-        ValueError: If an operator is registered already for this version.
+        ValueError: If an operator is registered already for this version, or is another package's.
     """
-    family = calling_family()
+    module = calling_module()
+    family, origin = module.rpartition(".")[2], origin_of(module)
 
     def register(function: _Function) -> _Function:
+        run = function if origin == OURS else _guarded(function, origin)
         for op in ops:
+            claim(Kind.TWIN, (domain, op), origin)
             versions = _TABLE.setdefault((domain, op), {})
             if since in versions:
                 raise ValueError(f"'{domain}:{op}' is registered twice for version {since}")
-            versions[since] = TwinOp(function, family, host, fixed, pointwise)
+            versions[since] = TwinOp(run, family, host, fixed, pointwise)
         return function
 
     return register
 
 
+def _guarded(function: TwinFunction, origin: Origin) -> TwinFunction:
+    """Return a function whose failures name whoever brings it."""
+
+    @wraps(function)
+    def run(node: Node, *inputs: Any, **bodies: Any) -> Tensor | tuple[Tensor, ...]:
+        try:
+            return function(node, *inputs, **bodies)
+        except (torch.OutOfMemoryError, WrgError):
+            raise
+        except Exception as error:
+            raise ExtensionError(
+                f"the twin operator of {origin} fails on {node}: {spoken(error)}"
+            ) from error
+
+    return run
+
+
 def lookup(domain: str, op: str, version: int) -> TwinOp | None:
-    """Return the operator with the greatest since-version up to ``version``, or None."""
+    """Return the operator with the greatest since-version up to ``version``, or None.
+
+    Raises:
+        ExtensionError: If an installed package of others says that it brings it, and does not.
+    """
+    load_all(Kind.TWIN)
+    name = f"{domain}.{op}" if domain else op
+    raise_if_failed(Kind.TWIN, name)
+    if (domain, op) not in _TABLE:
+        raise_if_missing(Kind.TWIN, name)
     versions = _TABLE.get((domain, op), {})
     since = max((known for known in versions if known <= version), default=None)
     return None if since is None else versions[since]

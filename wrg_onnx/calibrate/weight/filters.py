@@ -19,6 +19,10 @@ CHUNK_ELEMENTS = 1 << 18
 FloatRows: TypeAlias = NDArray[np.floating[Any]]
 """(n, elements of a filter): float32 where the file has that, else float64."""
 
+OfFilters: TypeAlias = Callable[[FloatRows], Float64Array]
+"""Takes some filters of one layer, (n, elements), which it must not change; returns (n,) float64,
+not negative, each of its filter alone."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Integers:
@@ -72,11 +76,16 @@ class Filters:
             part *= np.moveaxis(self.integers.scale, self.axis, 0)[chunk]
         return part.reshape(len(part), -1)
 
-    def measure(self, of_rows: Callable[[FloatRows], Float64Array]) -> Float64Array:
+    def measure(self, of_rows: OfFilters) -> Float64Array:
         """Return a number per filter, (filters,) float64, a few filters at a time."""
         found = np.empty(self.count)
         for chunk, part in self._chunks():
-            found[chunk] = of_rows(self._numbers(part, chunk))
+            numbers = of_rows(self._numbers(part, chunk))
+            if np.shape(numbers) != found[chunk].shape:  # NumPy would spread a single one
+                raise ValueError(
+                    f"numbers of shape {np.shape(numbers)} for {len(found[chunk])} filters"
+                )
+            found[chunk] = numbers
         return found
 
     def _chunks(self) -> Iterator[tuple[slice, Array]]:
@@ -91,7 +100,7 @@ class Filters:
             yield slice(start, start + step), whole[start : start + step]
 
 
-def of_filters(units: Units, of_rows: Callable[[FloatRows], Float64Array]) -> list[LayerValues]:
+def of_filters(units: Units, of_rows: OfFilters) -> list[LayerValues]:
     """Measure every layer's filters, each by itself.
 
     Args:

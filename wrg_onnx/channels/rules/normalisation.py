@@ -287,10 +287,20 @@ op_traits(
         continues_layer=True,
         zero_at_zero=True,
         per_channel=(1, 2, 3, 4),
+        never_infinite=(1, 3, 4),
+        variance=4,
         scale_and_bias=True,
         gain=_scale_by_statistics,
     ),
     "BatchNormalization",
 )
 op_traits(Traits(per_channel=(1, 2)), "InstanceNormalization", "LayerNormalization")
+op_traits(
+    Traits(never_infinite=(1,)),
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "RMSNormalization",
+    "SimplifiedLayerNormalization",
+)
 op_traits(Traits(every_position_alike=True), "LayerNormalization")

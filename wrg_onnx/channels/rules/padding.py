@@ -77,9 +77,10 @@ class _Padding:
 
 def _put(call: Call, count: int, place: int | None) -> IdArray:
     """Return ids for positions that are put there; ``INERT`` where their number cannot change."""
+    made = None
     if count and call.new_ids is not None and (place is None or _is_own(call, place)):
-        return call.new_ids(count)
-    return np.full(count, INERT, np.int64)
+        made = call.new_ids(count)
+    return np.full(count, INERT, np.int64) if made is None else made
 
 
 def _is_own(call: Call, place: int) -> bool:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from wrg_onnx.errors import UsageError
+from wrg_onnx.nearest import did_you_mean
 
 if TYPE_CHECKING:
     import onnx
 
     from wrg_onnx.channels import Limits
+    from wrg_onnx.data.address import DataAddress
     from wrg_onnx.pipeline.config import DataOptions
     from wrg_onnx.select import Criterion
 
@@ -122,8 +124,9 @@ def read_criterion(value: Criterion | str) -> Criterion:
     try:
         return value if isinstance(value, Criterion) else Criterion(value)
     except ValueError as error:
+        meant = did_you_mean(value, criterion_names()) if isinstance(value, str) else ""
         raise UsageError(
-            f"criterion must be one of {listed(criterion_names())}, got {_shown(value)}"
+            f"criterion must be one of {listed(criterion_names())}, got {_shown(value)}{meant}"
         ) from error
 
 
@@ -287,7 +290,7 @@ def read_data(
     shapes = _read_table("shape", shape)
     values = _read_table("value", value)
     return DataOptions(
-        path=read_optional_path("data", data),
+        path=_read_place(data),
         samples=read_count("samples", samples),
         size=None if size is None else read_size("size", size),
         scale=None if scale is None else read_number("scale", scale),
@@ -298,6 +301,17 @@ def read_data(
         shapes={name: read_shape("shape", sizes) for name, sizes in shapes.items()},
         values={name: read_number("value", number) for name, number in values.items()},
     )
+
+
+def _read_place(data: AnyPath | None) -> Path | DataAddress | None:
+    """Take a folder, or ``NAME:WHERE`` of a data source, as a text."""
+    from wrg_onnx.data.address import as_address
+
+    if isinstance(data, str) and as_address(data) is not None:
+        from wrg_onnx.data.sources import read_address
+
+        return read_address(data) or Path(data)
+    return read_optional_path("data", data)
 
 
 def _read_numbers(name: str, value: Sequence[float]) -> tuple[float, ...]:

@@ -17,12 +17,14 @@ from wrg_onnx.pipeline.api.arguments import (
     read_model,
     read_text,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import Result
     from wrg_onnx.report.records import BenchReports
 
 
+@recorded
 def bench(
     *models: AnyModel,
     size: AnySize | None = None,

@@ -21,6 +21,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_optional_path,
     read_text,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ GENERATED = 256
 """How many images the built-in generator makes for training."""
 
 
+@recorded
 def finetune(
     model: AnyModel,
     output: AnyPath | None = None,
@@ -85,7 +87,8 @@ def finetune(
             None writes no model: the result holds it.
         teacher: The original, whose outputs are learnt; None for none.
         data: A folder with ``images/`` and maybe ``masks/``, or with ``.npz`` files of inputs by
-            name. None takes generated images, or random inputs where the model takes no image.
+            name; or ``"source:where"`` of a data source of others. None takes generated images, or
+            random inputs where the model takes no image.
         samples: How many samples to train on, at most. None is all, or 256 generated ones.
         epochs: Passes over the samples, at most.
         batch: Samples per step.
@@ -94,8 +97,8 @@ def finetune(
         warmup: Share of the steps in which the learning rate rises, in [0, 1).
         patience: Epochs without a gain on the held-out samples before it stops.
         ema: Decay of the averaged weights, which are judged and returned, in [0, 1).
-        loss: Your own loss, as ``"module:function"`` of (outputs, mask, teacher's outputs), in
-            place of the built-in one.
+        loss: Your own loss, as ``"module:function"`` of (outputs, mask, teacher's outputs), or the
+            name of one that an installed package brings, in place of the built-in one.
         distil: Weight of the teacher's outputs and feature maps, at least 0.
         augment: Whether images are flipped, cropped and recoloured.
         batch_norm: Whether the statistics of batch normalisation stay (``"frozen"``), or follow the

@@ -14,12 +14,14 @@ from wrg_onnx.pipeline.api.arguments import (
     read_model,
     read_number,
 )
+from wrg_onnx.pipeline.api.recorded import recorded
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import Result
     from wrg_onnx.report.records import InspectReport
 
 
+@recorded
 def inspect(
     model: AnyModel,
     *,

@@ -22,6 +22,8 @@ from wrg_onnx.pipeline.api.arguments import (
     read_number,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.paged import paged
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.pipeline.api.spoken_call import words_of_call
 from wrg_onnx.pipeline.api.target import read_max_drop, read_target
 from wrg_onnx.progress import Progress, silent
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from wrg_onnx.select import Criterion, Scope
 
 
+@paged
+@recorded
 def prune(
     model: AnyModel,
     output: AnyPath | None = None,
@@ -132,7 +136,8 @@ def prune(
         sparsify: Passes over ``data`` before the cut, in which what is going to die fades while the
             rest of the model learns to do without; 0 for none. It needs ``data`` and torch.
         data: A folder with ``images/`` and maybe ``masks/`` of the same names, or with ``.npz``
-            files of inputs by name. None takes generated images of tiny objects, or random inputs
+            files of inputs by name; or ``"source:where"`` of a data source of others
+            (docs/extending.md). None takes generated images of tiny objects, or random inputs
             where the model takes no image.
         samples: How many samples statistics are taken from, at most.
         size: (height, width) in pixels of every image input that leaves them open, or one number
@@ -223,7 +228,7 @@ def prune(
     from wrg_onnx.select import Scope
 
     source = read_model("model", model)
-    target, page = read_optional_path("output", output), read_optional_path("report", report)
+    target = read_optional_path("output", output)
     with_details = read_flag("details", details)
     aim = read_target(
         ratio,
@@ -275,8 +280,7 @@ def prune(
         config,
         external_data=config.external_data,
         force=read_flag("force", force),
-        details=words_of_call(prune, arguments) if with_details or page is not None else None,
-        page=page,
+        details=words_of_call(prune, arguments) if with_details or report is not None else None,
         progress=progress or silent,
     )
 

@@ -24,6 +24,8 @@ from wrg_onnx.pipeline.api.arguments import (
     read_optional_path,
     read_text,
 )
+from wrg_onnx.pipeline.api.paged import paged
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ MOST_POINTS = 100
 """Of one criterion; a finer grid is a slip of the pen."""
 
 
+@paged
+@recorded
 def sweep(
     model: AnyModel,
     *,
@@ -69,7 +73,7 @@ def sweep(
     strict: bool = False,
     out_dir: AnyPath | None = None,
     plot: AnyPath | None = None,
-    report: AnyPath | None = None,
+    report: AnyPath | None = None,  # noqa: ARG001 - `paged` writes it
     force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
@@ -194,7 +198,6 @@ def sweep(
         metric=None if metric is None else read_text("metric", metric),
         out_dir=read_optional_path("out_dir", out_dir),
         plot=read_optional_path("plot", plot),
-        page=read_optional_path("report", report),
         force=read_flag("force", force),
     )
     return stages.sweep(source, config, progress=progress or silent)

@@ -17,6 +17,8 @@ from wrg_onnx.pipeline.api.arguments import (
     read_model,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.paged import paged
+from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from wrg_onnx.report.records import ValidateReport
 
 
+@paged
+@recorded
 def validate(
     original: AnyModel,
     pruned: AnyModel,
@@ -39,7 +43,7 @@ def validate(
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
     export_inputs: AnyPath | None = None,
-    report: AnyPath | None = None,
+    report: AnyPath | None = None,  # noqa: ARG001 - `paged` writes it
     force: bool = False,
     strict: bool = False,
     provider: Provider | str = "auto",
@@ -111,7 +115,6 @@ def validate(
         read_model("pruned", pruned),
         config,
         export_inputs=read_optional_path("export_inputs", export_inputs),
-        page=read_optional_path("report", report),
         force=read_flag("force", force),
         progress=progress or silent,
     )

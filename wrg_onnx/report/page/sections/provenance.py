@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 
@@ -20,6 +21,10 @@ def provenance(report: PruneReport) -> Section:
     else:
         parts.append(Code("Command:", shlex.join(environment.command)))
     parts.append(Facts(tuple(facts_of(report))))
+    if report.config:
+        rows = tuple((name, _option(value)) for name, value in report.config.items())
+        parts.append(Table("Every option", ("option", "value"), rows, words=frozenset({1}),
+                           folded=True))  # fmt: skip
     if report.seconds:
         parts.append(stages(report.seconds, report.cpu_seconds))
     return Section("provenance", "Where this comes from", tuple(parts))
@@ -46,6 +51,11 @@ def _facts(environment: Environment) -> Iterator[tuple[str, str]]:
     yield "platform", environment.platform
     for one in environment.versions:
         yield one.package, one.version or "not installed"
+
+
+def _option(value: object) -> str:
+    """Write an option as JSON has it; a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _data(data: DataSource) -> Iterator[tuple[str, str]]:
