@@ -37,7 +37,7 @@ def test_what_is_the_default_is_left_out():
         (onnx.ModelProto(), "<ModelProto>"), (wrg_onnx.Criterion.SEL, "'sel'"),
         (np.zeros(3), "<ndarray>"), (print, "<builtin_function_or_method>"), ("'", '"\'"'),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_other_values_are_written_as_python_takes_them_or_named(value, spoken):
     assert prune("m.onnx", size=value) == f"wrg_onnx.prune('m.onnx', size={spoken})"

@@ -99,12 +99,12 @@ def test_rows_of_2_to_the_36_numbers_are_not_followed(made, reader):
 
 def test_computed_sizes_are_not_followed_where_they_have_no_more_to_say(monkeypatch):
     asked = []
-    plainly = inference.infer_plainly
+    call = inference._call
 
-    def infer_plainly(model, **options):
+    def counted(model, **options):
         asked.append(options)
-        return plainly(model, **options)
+        return call(model, **options)
 
-    monkeypatch.setattr(inference, "infer_plainly", infer_plainly)
+    monkeypatch.setattr(inference, "_call", counted)
     assert size_of(build("net (float[2,3] x) => (float[2,3] y) { h = Relu(x) y = Neg(h) }"), "h")
-    assert asked == [{}]
+    assert asked == [{"data_prop": False, "strict": False}]

@@ -7,7 +7,9 @@ values is enough. How long such rows are is found out first, where nothing can b
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import onnx
 from onnx import shape_inference
@@ -49,10 +51,12 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.shape_inference.InferenceError: If shapes contradict each other.
         google.protobuf.message.DecodeError: If the message cannot be read again.
     """
-    plain = infer_plainly(model)
+    held = _held_back(model)
+    plain = _infer(model, held)
     if _is_known(plain.graph):
         return plain  # computed sizes have no more to say
-    rows = _Rows(model.graph, plain.graph)
+    readers = _readers(model.graph)
+    rows = _Rows(readers, plain.graph)
     if rows.length > MOST_PROPAGATED or _joined_length(model.graph) > MOST_PROPAGATED:
         return plain
     if rows.is_open:
@@ -60,10 +64,10 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         cut = onnx.ModelProto()
         cut.CopyFrom(model)
         _cut(cut.graph, frozenset())
-        found = infer_plainly(cut, data_prop=True)
-        if _Rows(model.graph, found.graph).length > MOST_PROPAGATED:
+        found = _infer(cut, held, data_prop=True)
+        if _Rows(readers, found.graph).length > MOST_PROPAGATED:
             return plain
-    return infer_plainly(model, data_prop=True)
+    return _infer(model, held, data_prop=True)
 
 
 def infer_plainly(
@@ -84,11 +88,20 @@ def infer_plainly(
             its operator has it.
         google.protobuf.message.DecodeError: If the message cannot be read again.
     """
-    held = {made_by(node) for node in backward_slices(model.graph)}
-    if not held:
-        return _call(model, data_prop=data_prop, strict=strict)
+    return _infer(model, _held_back(model), data_prop=data_prop, strict=strict)
+
+
+def _held_back(model: onnx.ModelProto) -> frozenset[str]:
+    """Return what those Slices make that onnx may not look at before their axes are known."""
+    return frozenset(made_by(node) for node in backward_slices(model.graph))
+
+
+def _infer(
+    model: onnx.ModelProto, slices: frozenset[str], *, data_prop: bool = False, strict: bool = False
+) -> onnx.ModelProto:
+    held = set(slices)
     # One may make what the next one reads: each says how far it goes once that is known.
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MOST_ROUNDS if held else 0):
         let_go = held & full_axes(model, _call(hold(model, held), data_prop=data_prop))
         held -= let_go
         if not held or not let_go:
@@ -122,6 +135,33 @@ def _is_fixed(info: onnx.ValueInfoProto) -> bool:
     return tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
 
 
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """What operators of shape arithmetic read in a graph.
+
+    Attributes:
+        read: The inputs of each.
+        bodies: Those in its bodies, by the places of a node and of its attribute.
+    """
+
+    read: list[set[str]]
+    bodies: list[tuple[int, int, _Readers]]
+
+
+def _readers(graph: onnx.GraphProto) -> _Readers | None:
+    """Find what follows sizes in a graph; None where nothing does."""
+    found = _Readers([], [])
+    for place, node in enumerate(graph.node):
+        if node.op_type in FOLLOWED and not node.domain:
+            found.read.append({name for name in node.input if name})
+        for number, attribute in enumerate(node.attribute):
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                inside = _readers(attribute.g)
+                if inside is not None:
+                    found.bodies.append((place, number, inside))
+    return found if found.read or found.bodies else None
+
+
 class _Rows:
     """The rows of numbers that operators of shape arithmetic read.
 
@@ -130,23 +170,22 @@ class _Rows:
         is_open: Whether the length of one is not known.
     """
 
-    def __init__(self, graph: onnx.GraphProto, inferred: onnx.GraphProto) -> None:
+    def __init__(self, readers: _Readers | None, inferred: onnx.GraphProto) -> None:
         self.length = 0
         self.is_open = False
-        self._add(graph, inferred, {})
+        if readers is not None:
+            self._add(readers, inferred, ChainMap())
 
     def _add(
-        self, graph: onnx.GraphProto, inferred: onnx.GraphProto, around: Mapping[str, int]
+        self, readers: _Readers, inferred: onnx.GraphProto, around: ChainMap[str, int]
     ) -> None:
-        known = {**around, **dict(_lengths(inferred))}
-        for node, same in zip(graph.node, inferred.node, strict=True):
-            if node.op_type in FOLLOWED and not node.domain:
-                read = [known.get(name) for name in {*node.input} if name]
-                self.length += sum(length for length in read if length)
-                self.is_open |= None in read
-            for attribute, inside in zip(node.attribute, same.attribute, strict=True):
-                if attribute.type == onnx.AttributeProto.GRAPH:
-                    self._add(attribute.g, inside.g, known)
+        known = ChainMap(dict(_lengths(inferred)), *around.maps)
+        for names in readers.read:
+            read = [known.get(name) for name in names]
+            self.length += sum(length for length in read if length)
+            self.is_open |= None in read
+        for place, number, inside in readers.bodies:
+            self._add(inside, inferred.node[place].attribute[number].g, known)
 
 
 def _lengths(graph: onnx.GraphProto) -> Iterator[tuple[str, int]]:

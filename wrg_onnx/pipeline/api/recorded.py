@@ -16,8 +16,9 @@ from wrg_onnx.version import __version__
 Options = ParamSpec("Options")
 Made = TypeVar("Made", bound=Any)
 
-NOT_KEPT = frozenset({"force", "progress", "workers"})
-"""Parameters that do not say what is made: whether a file may be replaced is asked each time."""
+NOT_KEPT = frozenset({"details", "force", "progress", "workers"})
+"""Parameters that do not say what is made: whether a file may be replaced is asked each time, and
+the details of a run are asked for by what shows them."""
 
 
 def recorded(function: Callable[Options, Made]) -> Callable[Options, Made]:
