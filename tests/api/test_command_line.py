@@ -37,7 +37,7 @@ OF_FILES = {"config", "no_config"}
 ANOTHER_WORD = {"out": "output", "dry_run": "output", "no_cache": "cache"}
 """Options that say by another word what a parameter says."""
 
-OF_PYTHON_ALONE = {"details", "progress", "workers"}
+OF_PYTHON_ALONE = {"progress", "workers"}
 
 
 def command_of(name):

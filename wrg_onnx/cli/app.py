@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "finetune": "Train a model's weights, without its code.",
     "inspect": "Show what can be cut, and what stays and why.",
     "prune": "Remove channels, prove it, measure.",
+    "report": "Show a run again, as a page.",
     "sweep": "Show how small a model gets, at what price.",
     "tsod": "Make images of tiny objects, or filter sets for them.",
     "validate": "Hold a pruned model against its original.",

@@ -13,7 +13,7 @@ def to_plain(record: Any) -> dict[str, Any]:
 
     Numbers that JSON does not know (infinity, NaN) become None.
     """
-    plain: dict[str, Any] = _plain(dataclasses.asdict(record))
+    plain: dict[str, Any] = finite(dataclasses.asdict(record))
     return plain
 
 
@@ -25,11 +25,12 @@ def to_json(record: Any) -> str:
     return json.dumps(to_plain(record), indent=2, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return plain values with None for numbers that JSON does not know."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

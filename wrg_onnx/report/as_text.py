@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from wrg_onnx.calibrate import CacheReport
 from wrg_onnx.report.bench import bench_text
 from wrg_onnx.report.cache import cache_text
+from wrg_onnx.report.paged import PageReport, page_text
 from wrg_onnx.report.records import (
     BenchReport,
     BenchReports,
@@ -71,4 +72,5 @@ _TEXTS: Mapping[type, Callable[[Any], RenderableType]] = {
     MakeReport: make_text,
     FilterReport: filter_text,
     CacheReport: cache_text,
+    PageReport: page_text,
 }
