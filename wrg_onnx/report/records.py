@@ -13,6 +13,7 @@ from wrg_onnx.latency import Latency, Noise, Ratio, Speed
 from wrg_onnx.latency.profile import SideBySide
 from wrg_onnx.recover import LayerFit
 from wrg_onnx.report.budget import BudgetReport
+from wrg_onnx.report.details import Details
 from wrg_onnx.report.search import SearchReport
 from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
@@ -206,6 +207,7 @@ class PruneReport:
         target: How much of the budget's quantity there was, was allowed, and is left.
         conversion: In which numbers the model was written; None if in those of the original.
         search: How the ratio was found; None if it was asked for.
+        details: What a page shows beyond this; None unless it was asked for.
     """
 
     model: str
@@ -236,6 +238,7 @@ class PruneReport:
     target: BudgetReport | None = None
     conversion: ConversionReport | None = None
     search: SearchReport | None = None
+    details: Details | None = None
 
 
 @dataclass(frozen=True, slots=True)
