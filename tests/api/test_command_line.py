@@ -25,7 +25,8 @@ from wrg_onnx.cli.options import (
 )
 
 CONTEXT = click.Context(main)
-FUNCTIONS = {name: name for name in COMMANDS if name != "tsod"}
+OF_SHELLS_ALONE = {"completion"}
+FUNCTIONS = {name: name for name in COMMANDS if name not in {"tsod", *OF_SHELLS_ALONE}}
 FUNCTIONS |= {"tsod make": "tsod_make", "tsod filter": "tsod_filter"}
 each_command = pytest.mark.parametrize("command", FUNCTIONS)
 

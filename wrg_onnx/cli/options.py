@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from wrg_onnx.choices import Provider
+from wrg_onnx.cli.choice import Choice
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,9 +23,9 @@ def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: found.default for name, found in inspect.signature(function).parameters.items()}
 
 
-def choice_of(kind: type[enum.Enum]) -> click.Choice[str]:
+def choice_of(kind: type[enum.Enum]) -> Choice:
     """Return a choice among the values of an enum."""
-    return click.Choice([member.value for member in kind])
+    return Choice([member.value for member in kind])
 
 
 class ImageSize(click.ParamType[tuple[int, int]]):
@@ -178,9 +179,9 @@ def input_options(function: Function) -> Function:
         click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
         click.option("--mean", type=Numbers(), help="Subtracted per channel. [ImageNet, gray: 0]"),
         click.option("--std", type=Numbers(), help="Divided by per channel. [ImageNet, gray: 1]"),
-        click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
+        click.option("--order", type=Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
         click.option(
-            "--layout", type=click.Choice(["NCHW", "NHWC"]),
+            "--layout", type=Choice(["NCHW", "NHWC"]),
             help="Where the channels are. [from the shape]",
         ),
         click.option(

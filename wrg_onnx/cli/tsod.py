@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.choices import BackgroundKind
+from wrg_onnx.cli.choice import Group
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION, PATH, ImageSize, defaults_of
+from wrg_onnx.cli.options import JSON_OPTION, PATH, ImageSize, choice_of, defaults_of
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.tsod import BACKGROUNDS
 
 MADE, KEPT = defaults_of(wrg_onnx.tsod_make), defaults_of(wrg_onnx.tsod_filter)
 
@@ -29,7 +30,7 @@ Examples:
 """
 
 
-@click.group("tsod", short_help="Make images of tiny objects, or filter sets for them.")
+@click.group("tsod", cls=Group, short_help="Make images of tiny objects, or filter sets for them.")
 def tsod_command() -> None:
     """Data of tiny salient objects: made ones, or subsets of other data sets.
 
@@ -53,7 +54,7 @@ def tsod_command() -> None:
     show_default=True, help="Height and width in pixels, 16 to 8192.",
 )  # fmt: skip
 @click.option(
-    "--background", type=click.Choice(list(BACKGROUNDS)), multiple=True,
+    "--background", type=choice_of(BackgroundKind), multiple=True,
     help="Draw these backgrounds alone. [all]",
 )  # fmt: skip
 @click.option(

@@ -20,8 +20,9 @@ from wrg_onnx.channels import (
     told_inputs,
     total_cost,
 )
-from wrg_onnx.channels.limits import named_by, names_of
-from wrg_onnx.channels.table import find_rule
+from wrg_onnx.channels.limits import meant_by, named_by, names_of
+from wrg_onnx.channels.similar import similar_operator
+from wrg_onnx.channels.table import find_rule, registered
 from wrg_onnx.errors import (
     ModelError,
     UnsupportedOperatorError,
@@ -170,9 +171,11 @@ def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool
     if strict:
         for node in flatten(graph).graph.nodes:
             if find_rule(node) is None:
+                known = {entry[:2] for entry in registered()}
                 raise UnsupportedOperatorError(
-                    f"no rule for {node} (opset {node.version}): without --strict its channels "
-                    "stay whole",
+                    f"no rule for {node} (opset {node.version})"
+                    f"{similar_operator(node.domain, node.op, known)}: without --strict its "
+                    "channels stay whole",
                     op=node.op,
                     node=node.name,
                 )
@@ -216,8 +219,8 @@ def _check_limits(graph: Graph, limits: Limits) -> None:
             if not named_by(glob, names):
                 folded = " once its constants are computed" if graph.folded else ""
                 raise UsageError(
-                    f"{option} '{glob}' matches no node or weight of '{graph.name}'{folded}: "
-                    "`wrg-onnx inspect` lists the layers' names"
+                    f"{option} '{glob}' matches no node or weight of '{graph.name}'{folded}"
+                    f"{meant_by(glob, names)}: `wrg-onnx inspect` lists the layers' names"
                 )
 
 
