@@ -30,7 +30,7 @@ FUNCTIONS = {name: name for name in COMMANDS if name not in {"tsod", *OF_SHELLS_
 FUNCTIONS |= {"tsod make": "tsod_make", "tsod filter": "tsod_filter"}
 each_command = pytest.mark.parametrize("command", FUNCTIONS)
 
-DISPLAY = {"as_json"}
+DISPLAY = {"as_json", "verbose"}
 ANOTHER_WORD = {"out": "output", "dry_run": "output", "no_cache": "cache"}
 """Options that say by another word what a parameter says."""
 

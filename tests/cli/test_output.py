@@ -149,3 +149,33 @@ def test_progress_goes_to_a_terminal_on_stderr_alone():
     assert status == 0
     assert json.loads(printed)["criterion"] == "wr"
     assert "save" in shown  # the last stage; those before it may be over between two frames
+
+
+SIZED = (
+    "import fcntl, struct, termios; "
+    "fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('HHHH', 24, {}, 0, 0)); "
+)
+
+
+@pytest.mark.parametrize("columns", [80, 40, 30])
+def test_progress_tells_count_and_time_left_uncut_at_any_width(columns):
+    command = ["tsod", "make", "--count", "60", "--size", "96", "-o", "made"]
+    status, _, shown = run_on_terminal(SIZED.format(columns) + MAIN.format(command), COLUMNS="")
+    assert status == 0
+    frames = re.split(r"[\r\n]", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown))
+    made = [frame for frame in frames if frame.startswith("make ")]
+    assert made
+    for frame in made:
+        assert len(frame) <= columns
+        assert re.search(r" \d+/60 ", frame)
+        assert re.search(r" (?:-:--:--|\d:\d\d:\d\d)\s*$", frame)
+        assert ("━" in frame) == (columns >= 60)
+
+
+@pytest.mark.parametrize(("environment", "has_colours"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_is_heard(environment, has_colours):
+    command = ["tsod", "make", "--count", "30", "--size", "96", "-o", "made"]
+    unset = {"NO_COLOR": ""} if has_colours else {}
+    status, _, shown = run_on_terminal(MAIN.format(command), **unset, TERM="xterm", **environment)
+    assert status == 0
+    assert bool(re.search(r"\x1b\[3\dm", shown)) == has_colours

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import click
 
+from wrg_onnx.cli.verbose import decisions_shown
 from wrg_onnx.errors import one_line
 
 _STDOUT = f"{__name__}.stdout"
@@ -39,6 +40,7 @@ class Command(click.Command):
             redirect_stdout(sys.stderr),
             _warnings_as_notes(),
             _silent_logs(),
+            decisions_shown(ctx),
             _torch_folder_removed(),
         ):
             return super().invoke(ctx)

@@ -19,7 +19,7 @@ For this session:
 
 \b
 For good:
-  wrg-onnx completion bash >> ~/.bash_completion
+  echo 'eval "$(wrg-onnx completion bash)"' >> ~/.bashrc
   wrg-onnx completion zsh > ~/.zfunc/_wrg-onnx
   wrg-onnx completion fish > ~/.config/fish/completions/wrg-onnx.fish
 """

@@ -14,6 +14,7 @@ import click
 
 from wrg_onnx.choices import Provider
 from wrg_onnx.cli.choice import Choice
+from wrg_onnx.cli.verbose import VERBOSE_OPTION
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -239,6 +240,12 @@ def limit_options(function: Function) -> Function:
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+
+def output_options(function: Function) -> Function:
+    """Add the options that say how a command tells what it does, and what it found."""
+    return add_options((JSON_OPTION, VERBOSE_OPTION), function)
+
+
 SEED_OPTION = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True,
     help="Seed of everything random.",
@@ -253,6 +260,6 @@ def run_options(function: Function) -> Function:
             show_default=True, help="Where ONNX Runtime computes.",
         ),
         SEED_OPTION,
-        JSON_OPTION,
+        output_options,
     )  # fmt: skip
     return add_options(options, function)

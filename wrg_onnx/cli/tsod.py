@@ -11,7 +11,7 @@ import wrg_onnx
 from wrg_onnx.choices import BackgroundKind
 from wrg_onnx.cli.choice import Group
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION, PATH, ImageSize, choice_of, defaults_of
+from wrg_onnx.cli.options import PATH, ImageSize, choice_of, defaults_of, output_options
 from wrg_onnx.cli.output import emit, progress_bar
 
 MADE, KEPT = defaults_of(wrg_onnx.tsod_make), defaults_of(wrg_onnx.tsod_filter)
@@ -66,7 +66,7 @@ def tsod_command() -> None:
     help="Write the picture sheet here. [sheet.png in the folder]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing set and sheet.")
-@JSON_OPTION
+@output_options
 def make_command(output: Path, *, as_json: bool, **options: Any) -> None:
     """Make images of tiny salient objects with exact masks.
 
@@ -100,7 +100,7 @@ def make_command(output: Path, *, as_json: bool, **options: Any) -> None:
     help="Write the picture sheet here. [sheet.png in the folder]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing set and sheet.")
-@JSON_OPTION
+@output_options
 def filter_command(folder: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:
     """Copy the images of a data set whose objects are small.
 

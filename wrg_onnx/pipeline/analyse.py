@@ -48,6 +48,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.graph.run_limits import EndlessRunError
 from wrg_onnx.latency import CostTable
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
+from wrg_onnx.pipeline.decisions import log_units
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
 from wrg_onnx.pipeline.source import Source, read_for
 from wrg_onnx.select import Axis, Budget, Candidates, Measured, Products
@@ -180,6 +181,7 @@ def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool
                     node=node.name,
                 )
     model = analyse_graph(graph, concrete_shapes(graph, options), limits)
+    log_units(model.units)
     return replace(model, file_bytes=stored_bytes(graph))
 
 

@@ -107,7 +107,8 @@ def prune(
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
-    report = prune_report(aim, rounds, samples, attempts)
+    with clock.stage("report"):
+        report = prune_report(aim, rounds, samples, attempts)
     report = replace(
         report,
         output=None if output is None else str(output),
