@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.calibrate import Cache, cache_limit
-from wrg_onnx.calibrate.cache import LAYERS_SUFFIX
+from wrg_onnx.calibrate.cache import KEY_LENGTH, LAYERS_SUFFIX, NAME_LENGTH, POINT_SUFFIX
 from wrg_onnx.calibrate.kept_rows import Store
 from wrg_onnx.errors import OutputError, UsageError
 from wrg_onnx.factors import ACTIVATION
@@ -287,3 +287,28 @@ def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
     monkeypatch.setenv("WRG_ONNX_CACHE_LIMIT", text)
     with pytest.raises(UsageError, match="WRG_ONNX_CACHE_LIMIT must be a size"):
         cache_limit()
+
+
+@pytest.fixture
+def no_mask():
+    """Let new files be for everybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("no_mask")
+def test_what_is_kept_is_for_this_user_alone(tmp_path):
+    folder = tmp_path / "kept"
+    path, text = keep(Cache(folder), "one"), folder / f"{'0' * NAME_LENGTH}{POINT_SUFFIX}"
+    Cache(folder).write_text(text, "0" * KEY_LENGTH, "{}")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.stat().st_mode & 0o777 for file in (path, text)] == [0o600, 0o600]
+
+
+@pytest.mark.usefixtures("no_mask")
+def test_a_folder_that_was_there_stays_for_whom_it_is(tmp_path):
+    (tmp_path / "kept").mkdir(0o755)
+    path = keep(Cache(tmp_path / "kept"), "one")
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -89,6 +89,8 @@ CHANGES = {
     "an output without a name": lambda m: setattr(m.graph.output[0], "name", ""),
     "no outputs": lambda m: m.graph.ClearField("output"),
     "no nodes": lambda m: m.graph.ClearField("node"),
+    "a version of 64 bits": lambda m: m.opset_import.add(domain="far", version=1 << 40),
+    "a negative version": lambda m: m.opset_import.add(domain="far", version=-(1 << 40)),
     "no opset": lambda m: m.ClearField("opset_import"),
     "no groups": lambda m: set_group(m, 0),
     "2 to the 62 groups": lambda m: set_group(m, 1 << 62),
@@ -185,6 +187,16 @@ def test_a_text_that_is_no_utf_8_is_refused(refusal, place):
     }[place]()
     content = model.SerializeToString().replace(mark.encode(), b"marked\xffname")
     assert refusal(content) == "'m.onnx': not an ONNX model (a name in it is no UTF-8)"
+
+
+def test_a_version_of_64_bits_that_a_function_asks_for_is_refused(refusal):
+    model = build(TEXT, WEIGHTS)
+    far = [helper.make_opsetid("", 1 << 40)]
+    node = helper.make_node("Neg", ["a"], ["c"])
+    model.functions.append(helper.make_function("own", "f", ["a"], ["c"], [node], far))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.graph.node.append(helper.make_node("f", ["y"], ["u"], domain="own"))
+    assert "version 1099511627776" in refusal(model)
 
 
 @pytest.mark.parametrize("depth", [40, 1000])

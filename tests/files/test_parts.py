@@ -70,6 +70,18 @@ def test_a_file_has_the_rights_of_any_new_one(tmp_path):
     assert (tmp_path / "m").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.mark.parametrize("rights", [0o600, 0o640, 0o666])
+def test_a_file_may_be_for_fewer_also_while_it_is_written(tmp_path, rights):
+    before = os.umask(0)
+    try:
+        with renamed(tmp_path / "m", rights=rights) as part:
+            assert part.stat().st_mode & 0o777 == rights
+            part.write_text("whole", encoding="utf-8")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "m").stat().st_mode & 0o777 == rights
+
+
 def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
     (tmp_path / "real").write_text("old", encoding="utf-8")
     (tmp_path / "m").symlink_to("real")

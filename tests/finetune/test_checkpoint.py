@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,15 @@ def test_a_checkpoint_is_replaced_with_force_alone(train, path):
     assert path.read_bytes() == before
     train(force=True)
     assert path.read_bytes() != before
+
+
+def test_a_checkpoint_is_for_this_user_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        write_checkpoint(tmp_path / "c", Checkpoint({}, {}, {"w": torch.zeros(1)}))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "c").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.usefixtures("cut_off")
@@ -203,14 +213,6 @@ def test_another_safetensors_file_is_no_checkpoint(train, path):
 def test_a_checkpoint_leaves_no_other_file(train, path):
     train(epochs=1)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-
-
-def test_a_checkpoint_has_the_rights_of_any_new_file(path):
-    path.parent.mkdir()
-    write_checkpoint(path, Checkpoint({}, {}, {}))
-    other = path.with_name("other")
-    other.touch()
-    assert path.stat().st_mode == other.stat().st_mode
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_the_first_step(train, tmp_path):

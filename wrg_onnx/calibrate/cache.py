@@ -119,7 +119,8 @@ class CacheReport:
 class Cache:
     """A folder of kept statistics.
 
-    Several runs may use one at a time: a file that another run has removed is no error.
+    Several runs may use one at a time: a file that another run has removed is no error. What is
+    written tells of the model and the data, so its user alone may read it.
 
     Attributes:
         folder: Made when there is something to write.
@@ -158,9 +159,9 @@ class Cache:
         Raises:
             OSError: If it cannot be written, or a file cannot be removed.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
         # Kept arrays are sealed: after a loss of power they are measured anew at worst.
-        with renamed(path, lasting=False) as part:
+        with renamed(path, lasting=False, rights=0o600) as part:
             write_arrays(part, key, arrays)
         self.touch(path)
         self.shrink(key)
@@ -176,8 +177,8 @@ class Cache:
         Raises:
             OSError: If it cannot be written, or a file cannot be removed.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path, lasting=False) as part:
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        with renamed(path, lasting=False, rights=0o600) as part:
             part.write_text(text, encoding="utf-8")
         self.touch(path)
         self.shrink(key)

@@ -3,6 +3,7 @@
 from wrg_onnx.files.check import check_output
 from wrg_onnx.files.exchange import exchange
 from wrg_onnx.files.held import remove_leftovers
+from wrg_onnx.files.lock import locked
 from wrg_onnx.files.ordinary import (
     NOT_ORDINARY,
     is_special,
@@ -12,6 +13,7 @@ from wrg_onnx.files.ordinary import (
     read_ordinary,
 )
 from wrg_onnx.files.parts import flush_folder, old_beside, part_folder, remove_old, renamed
+from wrg_onnx.files.rights import give_rights
 from wrg_onnx.files.room import check_room
 from wrg_onnx.files.scratch import scratch_folder
 
@@ -21,7 +23,9 @@ __all__ = [
     "check_room",
     "exchange",
     "flush_folder",
+    "give_rights",
     "is_special",
+    "locked",
     "old_beside",
     "open_descriptor",
     "open_kept",

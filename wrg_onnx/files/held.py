@@ -68,6 +68,11 @@ def hidden(path: Path, after: str) -> str:
     return f".{name.decode(errors='ignore')}."
 
 
+def is_marked(name: str) -> bool:
+    """Tell whether something is named as a part, or a temporary folder, of a run."""
+    return _MARK.fullmatch(name) is not None
+
+
 def longest_name(folder: Path) -> int:
     """Return how many bytes the name of a file in a folder may have."""
     try:
@@ -76,11 +81,12 @@ def longest_name(folder: Path) -> int:
         return _LONGEST
 
 
-def hold_file(name: Callable[[], Path]) -> tuple[Path, int]:
+def hold_file(name: Callable[[], Path], rights: int = 0o666) -> tuple[Path, int]:
     """Make a file and hold it.
 
     Args:
         name: Draws a path; asked again if that is taken.
+        rights: Of the file, before the mask of the process.
 
     Returns:
         Its path, and the descriptor that holds it until it is closed.
@@ -92,7 +98,7 @@ def hold_file(name: Callable[[], Path]) -> tuple[Path, int]:
     while True:
         path = name()
         try:
-            handle = os.open(path, flags, 0o666)
+            handle = os.open(path, flags, rights)
         except FileExistsError:
             continue
         if _held(path, handle):

@@ -23,22 +23,22 @@ OLD = ".old"
 
 
 @contextmanager
-def renamed(path: Path, *, lasting: bool = True) -> Iterator[Path]:
+def renamed(path: Path, *, lasting: bool = True, rights: int = 0o666) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when all went well.
 
-    It has the rights that any new file gets. Its folder must be there; what killed runs have left
-    in it is removed.
+    Its folder must be there; what killed runs have left in it is removed.
 
     Args:
         path: What shall appear.
         lasting: Whether it must be whole after the machine lost its power, too. That waits for the
             disk; what can be made again need not.
+        rights: Of the file, before the mask of the process: those of any new file.
 
     Raises:
         OSError: If it cannot be written or moved; what was at ``path`` is still there.
     """
     remove_leftovers(path.parent)
-    part, handle = hold_file(lambda: beside(path, PART))
+    part, handle = hold_file(lambda: beside(path, PART), rights)
     try:
         yield part
         if lasting:

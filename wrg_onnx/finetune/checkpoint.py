@@ -92,7 +92,7 @@ def checkpoint_bytes(graph: Graph) -> int:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in the place of the one before, in one move.
+    """Write a checkpoint in the place of the one before, in one move, for this user alone.
 
     Raises:
         OutputError: If it cannot be written; the one before is still there.
@@ -107,7 +107,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     data = _safetensors().save(tensors, metadata=texts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with renamed(path) as part, part.open("wb") as stream:
+        with renamed(path, rights=0o600) as part, part.open("wb") as stream:
             stream.write(data)
     except OSError as error:
         raise _unwritable(path, error) from error

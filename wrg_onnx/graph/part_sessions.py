@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -54,6 +54,7 @@ class PartSessions:
         self._message = source.message
         self._weights = source.weights
         self._initializers = {tensor.name: tensor for tensor in self._message.graph.initializer}
+        self._places = {node.index: place for place, node in enumerate(graph.nodes)}
         self._made = {
             node.output[0]: index
             for index, node in enumerate(self._message.graph.node)
@@ -134,7 +135,7 @@ class PartSessions:
         needed: set[str] = set()
         nodes: list[onnx.NodeProto] = []
         for part in parts:
-            own = list(_between(self._graph, set(part.inputs), part.outputs))
+            own = self._between({*part.inputs}, part.outputs)
             read = {name for node in own for name in (*node.inputs, *captured(node))}
             read |= set(part.outputs)
             joined.input.extend(
@@ -180,6 +181,17 @@ class PartSessions:
             widened=self._graph.widened,
         )
 
+    def _between(self, inputs: set[str], outputs: Sequence[str]) -> list[Node]:
+        """Return the nodes that some tensors need and that come after others, in graph order."""
+        found: dict[int, Node] = {}
+        waiting = [name for name in outputs if name not in inputs]
+        while waiting:
+            node = self._graph.producers.get(waiting.pop())
+            if node is not None and node.index not in found:
+                found[node.index] = node
+                waiting += ({*node.inputs} | captured(node)) - inputs - {""}  # an absent input
+        return sorted(found.values(), key=lambda node: self._places[node.index])
+
     def _renamed(self, node: Node, part: _Part) -> onnx.NodeProto:
         """Return a node's message, its tensors called as they are in its part."""
         message: onnx.NodeProto = self._message.graph.node[node.index]
@@ -191,14 +203,3 @@ class PartSessions:
         for names in (made.input, made.output):
             names[:] = [name if name in shared else part.unique(name) for name in names]
         return made
-
-
-def _between(graph: Graph, inputs: set[str], outputs: Sequence[str]) -> Iterator[Node]:
-    """Yield the nodes that some tensors need and that come after others, in graph order."""
-    wanted = set(outputs) - inputs
-    found = []
-    for node in reversed(graph.nodes):
-        if wanted.intersection(node.outputs):
-            found.append(node)
-            wanted |= ({*node.inputs} | captured(node)) - inputs - {""}  # an absent input
-    yield from reversed(found)

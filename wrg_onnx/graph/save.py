@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 
 from wrg_onnx.errors import OutputError, UsageError
-from wrg_onnx.files import check_output, remove_old, renamed
+from wrg_onnx.files import check_output, locked
 from wrg_onnx.graph.check import checker_problem
 from wrg_onnx.graph.message import payload, to_write
 from wrg_onnx.graph.model import Graph
-from wrg_onnx.graph.pair import renamed_pair
+from wrg_onnx.graph.pair import renamed_pair, renamed_single
 from wrg_onnx.graph.records import Source, as_array, tensors
 from wrg_onnx.graph.weights import Entry, blocks
 from wrg_onnx.graph.wire import key_of, put_payloads
@@ -35,13 +35,15 @@ def check_model_output(path: Path, *, external_data: bool = False, force: bool) 
         force: Whether existing files may be replaced.
 
     Raises:
-        OutputError: As ``check_output``, or if a model cannot name the file of its weights.
+        OutputError: As ``check_output``, or if a model cannot name the file of its weights, or its
+            folder stays locked.
         UsageError: If the name does not end in .onnx.
     """
     check_output(path, force=force)
     if external_data:
         check_output(data_path(path), force=force)
         _check_location(path)
+        _check_lock(path)
     if path.suffix.lower() != ".onnx":
         raise UsageError(
             f"output '{path}' must end in .onnx, such as '{path.with_suffix('.onnx')}'"
@@ -62,6 +64,17 @@ def _check_location(path: Path) -> None:
             f"'{path}': a model names the file of its weights in UTF-8, which this name is not: "
             "choose another"
         ) from error
+
+
+def _check_lock(path: Path) -> None:
+    """Refuse a folder that another program keeps locked: both files could not be replaced there."""
+    if not path.parent.is_dir():  # it will be made
+        return
+    try:
+        with locked(path.parent):
+            return
+    except OSError as error:
+        raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
 
 
 def check_sources(graph: Graph, path: Path, *, external_data: bool) -> None:
@@ -131,12 +144,11 @@ def save(
         path.parent.mkdir(parents=True, exist_ok=True)
         if outside:
             return _save_both(source, path, model, outside, ready)
-        with renamed(path) as part:
+        with renamed_single(path, data_path(path)) as part:
             size = _write_model(part, model, inside, source)
             ready(part)
     except OSError as error:
         raise OutputError(f"'{path}': cannot be written: {error.strerror}") from error
-    remove_old(data_path(path))
     return size
 
 

@@ -20,6 +20,9 @@ LONGEST_NAME = 1 << 16
 """How many characters a name may have. Those of exporters, which are paths through modules, have a
 few hundred."""
 
+LATEST_VERSION = (1 << 31) - 1
+"""No operator set has a version above; onnx and ONNX Runtime take numbers of 32 bits."""
+
 _SHOWN = 60
 
 _Part: TypeAlias = "onnx.GraphProto | onnx.FunctionProto"
@@ -33,14 +36,15 @@ def screen(model: onnx.ModelProto, name: str) -> None:
         name: What messages call it.
 
     Raises:
-        ModelError: If a text is no UTF-8 or longer than ``LONGEST_NAME``; a tensor, an input or an
-            output has no name, or two have the same one; nothing is returned; a node does not have
-            the operands, attributes or bodies that its operator has; or a tensor that nothing here
-            reads has its bytes outside of the file.
+        ModelError: If a text is no UTF-8 or longer than ``LONGEST_NAME``; a version is none; a
+            tensor, an input or an output has no name, or two have the same one; nothing is
+            returned; a node does not have the operands, attributes or bodies that its operator has;
+            or a tensor that nothing here reads has its bytes outside of the file.
     """
     if not model.graph.output:
         raise _refusal(name, "its graph returns nothing")
     _check_model_texts(model, name)
+    _check_versions(model, name)
     imports = {one.domain: one.version for one in model.opset_import}
     for part in _graphs(model.graph):
         _check_names(part, name)
@@ -80,6 +84,13 @@ def _check_model_texts(model: onnx.ModelProto, name: str) -> None:
     _check_texts(texts, name)
     # What a file notes may be long.
     _check_texts([entry.value for entry in model.metadata_props], name, longest=None)
+
+
+def _check_versions(model: onnx.ModelProto, name: str) -> None:
+    imports = [*model.opset_import, *(o for each in model.functions for o in each.opset_import)]
+    for one in imports:
+        if not -LATEST_VERSION <= one.version <= LATEST_VERSION:
+            raise _refusal(name, f"the operators of {_cut(one.domain)} have version {one.version}")
 
 
 def _check_texts(texts: Iterable[Any], name: str, longest: int | None = LONGEST_NAME) -> None:

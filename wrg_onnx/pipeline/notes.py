@@ -230,8 +230,8 @@ def _limits_of_proof(cut: Cut) -> Iterator[str]:
         left = equivalence.unexercised
         is_cut = "is cut" if len(left) == 1 else "are cut"
         yield (
-            f"nothing shows that {listed(left)} {is_cut} right: what is read there is the same "
-            f"everywhere on all of {1 + equivalence.tried} inputs (--strict refuses that)"
+            f"nothing shows that {listed(left)} {is_cut} right: some of what is read there is the "
+            f"same everywhere on all of {1 + equivalence.tried} inputs (--strict refuses that)"
         )
     if equivalence.silent and equivalence.tensors:
         names = ", ".join(f"'{name}'" for name in equivalence.silent)

@@ -29,7 +29,8 @@ def proof_text(report: PruneReport) -> str:
         bound = f"rounding alone reaches {found.rounding:.1e} there"
     return (
         f"Proof: {gone} and the model computes what the masked original does{_how(found)}: error "
-        f"{found.error:.1e} in {found.tensors} tensors{sizes} ({bound}).{_of_quiet(found)}"
+        f"{found.error:.1e} in {found.tensors} tensors{sizes}{_alone(found)} ({bound})."
+        f"{_of_quiet(found)}"
     )
 
 
@@ -54,20 +55,28 @@ def _how(found: Equivalence) -> str:
     return how
 
 
+def _alone(found: Equivalence) -> str:
+    """Say how much of what changed was compared by itself."""
+    if not found.alone:
+        return ""
+    if found.alone < found.changed:
+        return f", {found.alone} of {found.changed} changed nodes by themselves too"
+    which = "the changed node" if found.changed == 1 else f"each of {found.changed} changed nodes"
+    return f", {which} by itself too"
+
+
 def _of_quiet(found: Equivalence) -> str:
     """Say which nodes a run of the whole model does not exercise, and what shows them right."""
-    if not found.quiet:
-        return ""
-    one = len(found.quiet) == 1
-    said = (
-        f" Not exercised by {1 + found.tried} inputs: {listed(found.quiet)}, which "
-        f"{'reads' if one else 'read'} nothing that varies"
-    )
-    if not found.unexercised:
-        return f"{said}; {'it was' if one else 'each was'} compared by itself, on drawn values."
-    if len(found.unexercised) == len(found.quiet):
-        return f"{said}: nothing shows that {'it is' if one else 'they are'} right."
-    return (
-        f"{said}; compared by themselves, on drawn values, but for {listed(found.unexercised)}, of "
-        "which nothing shows that they are right."
-    )
+    said, inputs = "", "1 input" if not found.tried else f"{1 + found.tried} inputs"
+    right = [name for name in found.quiet if name not in found.unexercised]
+    if right:
+        reads = "reads" if len(right) == 1 else "read"
+        said = f" Not exercised by {inputs}: {listed(right)}, which {reads} nothing that varies."
+    if found.unexercised:
+        one = len(found.unexercised) == 1
+        said += (
+            f" Nothing shows that {listed(found.unexercised)} {'is' if one else 'are'} right: "
+            f"{'it reads' if one else 'they read'} channels that do not vary on {inputs}, and "
+            f"{'is' if one else 'are'} not compared by {'itself' if one else 'themselves'}."
+        )
+    return said

@@ -1,7 +1,8 @@
 """Nodes compared by themselves, on values drawn for what they read.
 
 What a node does to its input does not depend on where that comes from: if the pruned node and the
-masked original's agree on any values, they agree on those of the model.
+masked original's agree on any values, they agree on those of the model. A run of the whole model
+shows less: behind what is zero, or saturated, a wrong weight makes no difference, or a small one.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class _Bench:
         self._masked, self._pruned = PartSessions(reference.masked()), PartSessions(pruned)
         self._alive = alive_ids(reference.plan.units, reference.plan.alive)
         self._read = {name: {*node.inputs} for node in pruned.nodes for name in node.outputs}
+        self._counting = {index for index, _ in reference.plan.operands}
         self._copied = {index for index, _ in reference.plan.copies}
         self._types = {value.name: value.dtype for value in graph.inputs} | element_types(graph)
         self._sizes = {name: form.nbytes for name, form in graph.constants.forms.items()}
@@ -117,12 +119,19 @@ class _Bench:
             yield batch
 
     def _task(self, node: CutNode) -> _Task | None:
-        fed = self._draw(node)
         names = [name for name in node.node.outputs if name]
+        axes = self._reference.plan.units.axes
+        carried = [*node.reads.values(), *(axes[name] for name in names if name in axes)]
+        if node.node.index in self._counting and not any(map(self._loses, carried)):
+            return None  # what it makes are sizes, and those of the pruned model are others
+        fed = self._draw(node)
         # The pruned node may read another tensor there, such as zeros of its own.
         if fed is None or any(not fed.keys() <= self._read.get(name, set()) for name in names):
             return None
         return _Task(node.node, fed, names)
+
+    def _loses(self, axes: Axes) -> bool:
+        return not all(self._alive(axes.at(axis)).all() for axis in axes.live())
 
     def compare(self, batch: Sequence[_Task]) -> Iterator[tuple[_Task, float, int]]:
         """Yield nodes, the difference of their outputs, and how many of these say something.
@@ -206,7 +215,7 @@ def _drawn(shape: Shape, dtype: np.dtype[Any], bound: int, rng: np.random.Genera
     if dtype.kind == "b":
         return np.asarray(rng.random(shape) > 0.5)
     if dtype.kind not in "iu":
-        return np.asarray(rng.standard_normal(shape)).astype(dtype)
+        return np.asarray(rng.standard_normal(shape, np.float32)).astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     low, high = (0, bound) if bound else (max(limits.min, -128), min(limits.max, 127) + 1)
     return np.asarray(rng.integers(low, high, shape)).astype(dtype)
@@ -237,6 +246,13 @@ def _shapes(node: CutNode) -> dict[int, Shape]:
     inert = [axis for axis in range(axes.rank) if axis not in axes.live()]
     if traits.is_pointwise:
         least = {axis: FEW for axis in inert if not any(_spans(x, axes, axis) for x in others)}
+    elif traits.gain is not None and traits.layer is None:
+        least = dict.fromkeys(inert, FEW)  # it scales and shifts each channel
+    elif traits.layer is not None and others[:1] and others[0].rank == 2:
+        # Rows of a matrix product; an axis as long as one of the weight's may be summed over.
+        weight, *further = others
+        rows = [axis for axis in inert if axes.shape[axis] not in weight.shape]
+        least = {axis: FEW for axis in rows if not any(_spans(x, axes, axis) for x in further)}
     elif traits.layer is not None and others[:1] and others[0].rank == axes.rank > 2:
         # A window and a step more, of a layer whose weight is (M, C, kernel...).
         steps = node.node.ints("dilations", (1,) * (axes.rank - 2))

@@ -1,4 +1,4 @@
-"""The whole proof of a cut: runs of both models, and the layers that no run says anything of."""
+"""The whole proof of a cut: runs of both models, and each node that it changes by itself."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def prove(
 ) -> Equivalence:
     """Hold a pruned graph against the masked original, wherever the cut changed something.
 
-    A run of both says nothing of a layer that reads zeros alone, or the same everywhere: behind a
-    dead layer a wrong slice makes no difference. Where there is such a layer, other inputs are
-    tried, and each layer of which some channel still shows nothing is compared by itself, on values
-    drawn for what it reads.
+    A run of both says nothing of a layer that reads zeros alone, or the same everywhere, and little
+    of one behind which all is saturated. So each node that the cut changes is compared by itself,
+    too, on values drawn for what it reads. Where a node reads nothing that varies, or cannot be
+    compared by itself and some channel of what it reads does not vary, other inputs are tried.
 
     Args:
         references: From ``run_masked``: at each size, in each branch.
@@ -76,13 +76,19 @@ def prove(
     found = combine([compare_with(reference, pruned) for reference in references])
     first = references[0]
     nodes = cut_nodes(first.plan)
+    alone = compare_alone(first, pruned, nodes)
+    rest = [node for node in nodes if node.node.index not in alone.compared]
     seen = Seen([reference.spans for reference in references])
-    if any(map(seen.is_quiet, nodes)):
+
+    def is_unsure() -> bool:
+        return any(map(seen.is_quiet, nodes)) or any(map(seen.is_quiet_in_part, rest))
+
+    if is_unsure():
         for reference in references:  # what is said of it must hold everywhere
             seen.add(run_again(reference, look=Look.EVERYWHERE).spans)
     tried = 0
-    others = _tries(first, others, seed)
-    while any(map(seen.is_quiet, nodes)) and (feeds := next(others, None)) is not None:
+    inputs = _tries(first, others, seed)
+    while is_unsure() and (feeds := next(inputs, None)) is not None:
         with suppress(DataError):  # it need not run on any input
             again = run_again(replace(first, feeds=feeds, branch=None), look=Look.EVERYWHERE)
             error = compare_with(again, pruned)
@@ -93,16 +99,15 @@ def prove(
             )
             seen.add(again.spans)
             tried += 1
-    quiet = [node.node for node in nodes if seen.is_quiet(node)]
-    alone = compare_alone(first, pruned, [node for node in nodes if seen.is_quiet_in_part(node)])
     found = replace(
         found,
         error=max(found.error, alone.error),
         tensors=found.tensors + alone.tensors,
         tried=tried,
-        quiet=tuple(map(str, quiet)),
+        quiet=tuple(str(node.node) for node in nodes if seen.is_quiet(node)),
+        changed=len(nodes),
         alone=len(alone.compared),
-        unexercised=tuple(str(node) for node in quiet if node.index not in alone.compared),
+        unexercised=tuple(str(node.node) for node in rest if seen.is_quiet_in_part(node)),
     )
     if not found.tensors and not any(reference.is_finite for reference in references):
         raise ValidationError(

@@ -48,9 +48,10 @@ class Equivalence:
         quiet: The nodes that the cut changed and that read nothing but zeros, or the same
             everywhere, whatever input was tried: runs of the whole model say nothing of them.
         tried: How many further inputs were tried because of that.
-        alone: How many nodes were compared by themselves, on values drawn for what they read,
-            because some channel of it shows nothing in these runs.
-        unexercised: Those of ``quiet`` that were not among them: nothing shows that they are right.
+        changed: How many nodes of the main graph the cut changed.
+        alone: How many of them were compared by themselves, on values drawn for what they read.
+        unexercised: Those that were not, and of which some channel, or all, shows nothing in any
+            run: nothing shows that they are right.
     """
 
     error: float
@@ -68,6 +69,7 @@ class Equivalence:
     widened: bool = False
     quiet: tuple[str, ...] = ()
     tried: int = 0
+    changed: int = 0
     alone: int = 0
     unexercised: tuple[str, ...] = ()
 
