@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -22,6 +21,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def most_like(name: str, known: Iterable[str]) -> str | None:
     """Return what of the known is most like a name; None where nothing is like it."""
+    import difflib  # what nobody mistypes need not wait for it
+
     folded = {one.casefold(): one for one in known}
     found = difflib.get_close_matches(name.casefold(), folded, n=1)
     return folded[found[0]] if found else None

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 
+import click
 import pytest
+
+from wrg_onnx.cli import verbose
+from wrg_onnx.logs import logger_of
 
 SMALL = ("--size", 32, "--samples", 8)
 PRUNE = ("prune", "m.onnx", "--ratio", 0.5, "--force", *SMALL)
@@ -48,11 +53,12 @@ def test_what_decided_it_is_told(run):
         "32 of 53 units may go, in 2 layer widths",
         "8 generated images of tiny objects with masks for statistics and recovery, 2 to judge by",
         "the choice is made from 8 of 8 samples",
-        "the proof compared 4 tensors of the whole models; at 2 input sizes",
+        "; at 2 input sizes",
         "2 layers were solved for on 8 samples",
         "this machine's kernels are timed",
     ):
         assert words in lines, lines
+    assert re.search(r"the proof compared [1-9]\d* tensors", lines)
 
 
 def test_what_an_earlier_run_has_measured_is_told(run):
@@ -102,3 +108,13 @@ def test_a_stage_that_fails_is_told_before_the_error(run):
     lines = done.stderr.splitlines()
     assert any(" analyse took " in line for line in lines)
     assert lines[-1].startswith("Error: ")
+
+
+def test_what_another_thread_logs_is_told(capsys):
+    with click.Context(click.Command("any")) as ctx:
+        ctx.meta[verbose._ASKED] = 0.0
+        with verbose.decisions_shown(ctx):
+            thread = threading.Thread(target=logger_of("wrg_onnx.any").info, args=("a decision",))
+            thread.start()
+            thread.join()
+    assert capsys.readouterr().err.endswith(" s  a decision\n")

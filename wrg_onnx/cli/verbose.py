@@ -32,15 +32,22 @@ VERBOSE_OPTION = click.option(
 
 
 class _Shown(logging.Handler):
-    """Shows what the package logs of its decisions."""
+    """Shows what the package logs of its decisions, in whatever thread.
+
+    Args:
+        start: When the command began.
+    """
+
+    def __init__(self, start: float) -> None:
+        super().__init__(logging.INFO)
+        self._start = start
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
-        _tell(record.getMessage())
+        _tell(record.getMessage(), self._start)
 
 
-def _tell(text: str) -> None:
-    start = click.get_current_context().meta[_ASKED]
+def _tell(text: str, start: float) -> None:
     click.echo(f"{time.perf_counter() - start:7.1f} s  {text}", err=True)
 
 
@@ -50,7 +57,7 @@ def decisions_shown(ctx: click.Context) -> Iterator[None]:
     if _ASKED not in ctx.meta:
         yield
         return
-    logger, handler = logging.getLogger(PACKAGE), _Shown(logging.INFO)
+    logger, handler = logging.getLogger(PACKAGE), _Shown(ctx.meta[_ASKED])
     handler.addFilter(lambda record: record.levelno < logging.ERROR)  # faults are told anyway
     before = logger.level
     logger.addHandler(handler)
@@ -69,10 +76,11 @@ def stages_told(*, shown: bool = True) -> Iterator[Progress]:
     Args:
         shown: Whether to tell it at all; of several processes the first one does.
     """
-    if not shown or _ASKED not in click.get_current_context().meta:
+    ctx = click.get_current_context(silent=True)
+    if not shown or ctx is None or _ASKED not in ctx.meta:
         yield silent
         return
-    stages = _Stages()
+    stages = _Stages(ctx.meta[_ASKED])
     yield stages.tell
     stages.end()
 
@@ -81,9 +89,13 @@ class _Stages:
     """The stage that runs, since when, and how far it is.
 
     A stage is known by its first word; what follows may change while it runs.
+
+    Args:
+        start: When the command began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
+        self._start = start
         self._name, self._since, self._done, self._total = "", time.perf_counter(), 0, 0
 
     def tell(self, stage: str, done: int, total: int) -> None:
@@ -98,5 +110,6 @@ class _Stages:
         """Tell of the stage that ran."""
         if self._name:
             count = f" ({self._done} of {self._total})" if self._total else ""
-            _tell(f"{self._name} took {time.perf_counter() - self._since:.1f} s{count}")
+            took = time.perf_counter() - self._since
+            _tell(f"{self._name} took {took:.1f} s{count}", self._start)
         self._name = ""
