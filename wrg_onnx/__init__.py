@@ -27,7 +27,15 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from wrg_onnx.choices import BatchNormUse, BudgetKind, Device, Exporter, Provider, Recovery
+from wrg_onnx.choices import (
+    BatchNormUse,
+    BudgetKind,
+    Device,
+    Exporter,
+    Provider,
+    Recovery,
+    Scope,
+)
 from wrg_onnx.errors import (
     BudgetError,
     DataError,
@@ -72,7 +80,7 @@ if TYPE_CHECKING:
         ValidateReport,
     )
     from wrg_onnx.report.sweep import SweepReport
-    from wrg_onnx.select import Criterion, Scope
+    from wrg_onnx.select import Criterion
     from wrg_onnx.tsod import FilterReport, MakeReport
 
 __all__ = [
@@ -153,7 +161,7 @@ _HOMES = {
         "ValidateReport",
     ),
     "wrg_onnx.report.sweep": ("SweepReport",),
-    "wrg_onnx.select": ("Criterion", "Scope"),
+    "wrg_onnx.select": ("Criterion",),
     "wrg_onnx.tsod": ("FilterReport", "MakeReport"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

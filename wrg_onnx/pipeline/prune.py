@@ -123,7 +123,8 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
-    report = prune_report(aim, rounds, samples, attempts)
+    with clock.stage("report"):
+        report = prune_report(aim, rounds, samples, attempts)
     more: Details | None = None
     if details is not None:
         more = collect_details(Run(aim, rounds, samples, judged, details), clock, attempts)

@@ -7,14 +7,18 @@ import json
 import math
 from typing import Any
 
+from wrg_onnx.report.versions import KEY, schema_name
+
 
 def to_plain(record: Any) -> dict[str, Any]:
     """Return a record, and the records in it, as dicts, lists, texts and numbers.
 
-    Numbers that JSON does not know (infinity, NaN) become None.
+    Numbers that JSON does not know (infinity, NaN) become None. A report of a command says first
+    what it is (``schema``).
     """
     plain: dict[str, Any] = finite(dataclasses.asdict(record))
-    return plain
+    name = schema_name(type(record))
+    return plain if name is None else {KEY: name, **plain}
 
 
 def to_json(record: Any) -> str:

@@ -70,9 +70,7 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
 
 
 def _side_by_side(found: SideBySide) -> Table:
-    *titles, last = LAYER_TITLES
-    table = table_of(*titles)
-    table.add_column(last, overflow="fold")
+    table = table_of(*LAYER_TITLES, words=1)
     for name, *cells, why in layer_rows(found, _slowest(found)):
         table.add_row(Text(name), *cells, Text(why))
     return table

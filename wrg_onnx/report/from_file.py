@@ -14,6 +14,7 @@ from wrg_onnx.files import read_ordinary
 from wrg_onnx.report.from_plain import from_plain
 from wrg_onnx.report.records import PruneReport, ValidateReport
 from wrg_onnx.report.sweep import SweepReport
+from wrg_onnx.report.versions import KEY
 
 Paged: TypeAlias = PruneReport | SweepReport | ValidateReport
 """The reports that there are pages of."""
@@ -52,7 +53,7 @@ def read_report(path: Path) -> Paged:
     assert isinstance(plain, Mapping)
     known = {one.name for one in dataclasses.fields(kind)}
     others = [*_named("has no", sorted(known - set(plain))),
-              *_named("has the unknown", sorted(set(plain) - known))]  # fmt: skip
+              *_named("has the unknown", sorted(set(plain) - known - {KEY}))]  # fmt: skip
     if others:
         raise DataError(
             f"'{path}' is a report of another version of wrg-onnx: it {' and '.join(others)}; "

@@ -7,6 +7,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from wrg_onnx.report.versions import without_schema
+
 Record = TypeVar("Record")
 
 
@@ -22,7 +24,7 @@ def from_plain(kind: type[Record], plain: object, *, lost: float | None = None) 
     Raises:
         ValueError: If that is no such record; it names the field.
     """
-    found: Record = _read(kind, plain, kind.__name__, lost)
+    found: Record = _read(kind, without_schema(plain, kind), kind.__name__, lost)
     return found
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.rows import Row
+from wrg_onnx.report.table_parts import table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +158,7 @@ def search_rows(search: SearchReport) -> Iterator[Row]:
 
 
 def _table(search: SearchReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(search_titles(search)):
-        table.add_column(title, justify="right" if number else "left")
+    table = table_of(*search_titles(search))
     for row in search_rows(search):
         table.add_row(*row)
     return table

@@ -18,6 +18,7 @@ from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.rows import Row, short_count
 from wrg_onnx.report.search import interval, short, signed
+from wrg_onnx.report.table_parts import table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +178,7 @@ def sweep_rows(report: SweepReport) -> Iterator[Row]:
 
 
 def _table(report: SweepReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    titles = sweep_titles(report)
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="right" if 0 < number < len(titles) - 1 else "left")
+    table = table_of(*sweep_titles(report), words=1)
     for name, *cells in sweep_rows(report):
         table.add_row(Text(name), *cells)
     return table

@@ -1,4 +1,4 @@
-"""The result as text for a terminal of 80 columns."""
+"""The result as text for a terminal."""
 
 from __future__ import annotations
 
