@@ -47,10 +47,12 @@ $(PACKAGING)/.stamp: requirements/dist.txt
 	$(PACKAGING)/bin/pip install $(QUIET) --require-hashes --no-deps --requirement requirements/dist.txt
 	touch $@
 
-# The wheel is built from the sdist, so that nothing that lies about here gets into it.
+# The wheel is built from the sdist, so that nothing that lies about here gets into it; its files have
+# the time of the commit, so that another build has the same bytes.
 dist: $(PACKAGING)/.stamp  ## build the sdist, and the wheel from it, into build/dist
 	rm -rf build/dist
-	$(PACKAGING)/bin/python -m build --quiet --no-isolation --outdir build/dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	    $(PACKAGING)/bin/python -m build --quiet --no-isolation --outdir build/dist
 	ls -l build/dist
 
 demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print before and after

@@ -1,7 +1,8 @@
-"""The distributions as `make dist` builds them, from a copy of the tree with things lying about."""
+"""Both distributions as `make dist` builds them, from a copy of the tree with things lying about."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def build(folder: Path) -> Built:
         (tree / name).write_bytes(b"")
     out = folder / "dist"
     subprocess.run(
-        [BUILDER, "-m", "build", "--quiet", "--no-isolation", "--outdir", out, tree], check=True
-    )
+        [BUILDER, "-m", "build", "--quiet", "--no-isolation", "--outdir", out, tree],
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}, check=True,
+    )  # fmt: skip
     (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return Built(sdist, wheel)

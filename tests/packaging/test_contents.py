@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 
 import pytest
-from distributions import tracked
+from distributions import build, tracked
 
 from wrg_onnx.version import __version__
 
@@ -75,3 +75,7 @@ def test_readme_and_python_are_told(metadata):
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload().startswith("# wrg-onnx\n")
+
+
+def test_another_build_gives_the_same_wheel(built, tmp_path):
+    assert build(tmp_path).wheel.read_bytes() == built.wheel.read_bytes()
