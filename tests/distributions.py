@@ -1,4 +1,4 @@
-"""Both distributions as `make dist` builds them, from a copy of the tree with things lying about."""
+"""Both distributions as `make dist` builds them, from a tree with things lying about."""
 
 from __future__ import annotations
 
