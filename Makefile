@@ -11,12 +11,13 @@ WEB := tests/deploy/web
 QUIET := --quiet --disable-pip-version-check
 AUDIT := build/audit
 LOCK := build/lock
+PACKAGING := build/packaging
 
 # ONNX Runtime tells its vendor of what it runs, unless it is told not to.
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive web vega strace gpu-check clean
+.PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive dist web vega strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,19 @@ $(OLIVE)/.stamp: pyproject.toml constraints.txt
 	touch $@
 
 olive: $(OLIVE)/.stamp  ## make .venv-olive (70 s, 2 GB), in which the test of the pass runs Olive
+
+$(PACKAGING)/.stamp: requirements/dist.txt
+	$(PYTHON) -m venv $(PACKAGING)
+	$(PACKAGING)/bin/pip install $(QUIET) --require-hashes --no-deps --requirement requirements/dist.txt
+	touch $@
+
+# The wheel is built from the sdist, so that nothing that lies about here gets into it; its files have
+# the time of the commit, so that another build has the same bytes.
+dist: $(PACKAGING)/.stamp  ## build the sdist, and the wheel from it, into build/dist
+	rm -rf build/dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	    $(PACKAGING)/bin/python -m build --quiet --no-isolation --outdir build/dist
+	ls -l build/dist
 
 demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print before and after
 	$(BIN)/wrg-onnx prune models/tiny_unet.onnx --ratio 0.6 --output build/tiny_unet.pruned.onnx --force

@@ -18,6 +18,7 @@ FOLDER = ROOT / "requirements"
 EXTRAS = ("torch", "metrics", "plots", "interop", "deploy-tests", "dev")
 RUNTIMES = {"cpu": "onnxruntime", "gpu": "onnxruntime-gpu"}
 GPU_VERSION = "1.31.1"  # the newest for which there is one
+BUILDING = ("build==1.6.1", "setuptools==84.2.1")  # in an environment of their own: `make dist`
 
 HEAD = "# Written by `make lock`: what `make` installs, with the hash of each file.\n"
 WITHOUT_TORCH = (
@@ -31,7 +32,7 @@ _PACKAGE = re.compile(
 
 
 def main() -> None:
-    """Write the three files."""
+    """Write the four files."""
     extras = [part for extra in EXTRAS for part in ("--extra", extra)]
     base = compiled("pyproject.toml", *extras)
     base.pop("torch", None)
@@ -40,11 +41,17 @@ def main() -> None:
     (pinned,) = re.findall(r"^onnxruntime==(\S+)$", text, re.MULTILINE)
     for name, package in RUNTIMES.items():
         version = pinned if name == "cpu" else GPU_VERSION
-        with tempfile.NamedTemporaryFile("w", suffix=".in") as asked:
-            asked.write(f"{package}=={version}\n")
-            asked.flush()
-            found = compiled(asked.name)
+        found = compiled_of(f"{package}=={version}")
         write(name, [line for key, line in found.items() if key not in base])
+    write("dist", compiled_of(*BUILDING).values())
+
+
+def compiled_of(*packages: str) -> dict[str, str]:
+    """Resolve some packages; return each package's lines by its name."""
+    with tempfile.NamedTemporaryFile("w", suffix=".in") as asked:
+        asked.write("\n".join(packages))
+        asked.flush()
+        return compiled(asked.name)
 
 
 def compiled(source: str, *options: str) -> dict[str, str]:

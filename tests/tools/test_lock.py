@@ -33,7 +33,7 @@ def pinned():
     return {key(name): version for name, version in pairs}
 
 
-@pytest.mark.parametrize("name", ["base", "cpu", "gpu"])
+@pytest.mark.parametrize("name", ["base", "cpu", "gpu", "dist"])
 def test_every_package_has_hashes(name):
     found = locked(name)
     assert found
