@@ -16,7 +16,7 @@ def runs(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", filter(runs, PAGES), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=lambda page: page.stem)
 def test_what_a_page_shows_runs_and_prints_what_it_says(page, tmp_path):
     pytest.importorskip("torch")
     assert run_page(page, tmp_path) > 0
