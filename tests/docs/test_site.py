@@ -72,6 +72,16 @@ def test_its_reference_has_the_help_of_every_command(site):
         assert f"Usage: wrg-onnx {command}" in text, command
 
 
+def test_each_list_of_a_page_is_one_in_the_site(site):
+    """A list right behind a paragraph is one in other forms of Markdown, and text in this one."""
+    for path in site[0].rglob("*.html"):
+        text = re.sub(
+            r"<(pre|code)\b.*?</\1>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        for paragraph in re.findall(r"<p>(.*?)</p>", text, re.DOTALL):
+            assert not re.search(r"^(?:[-*]|\d+\.) ", paragraph, re.MULTILINE), (path, paragraph)
+
+
 def test_a_reader_of_it_asks_no_other_server_for_anything(site):
     loaded = re.compile(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+href="https?://')
     for path in site[0].rglob("*.html"):
