@@ -17,7 +17,7 @@ DOCS := build/docs-venv
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive docs web strace gpu-check clean
+.PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive docs web vega strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,11 +69,14 @@ $(WEB)/node_modules/.stamp: $(WEB)/package.json $(WEB)/package-lock.json
 	npm ci --prefix $(WEB) --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
-web:  ## install what the test in a browser needs: Chromium (by apt, as root) and npm packages
+web:  ## install what tests in a browser need: Chromium (by apt, as root) and npm packages
 	{ command -v chromium && command -v npm; } >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
 	    chromium $$(command -v npm >/dev/null || echo nodejs npm); }
 	$(MAKE) $(WEB)/node_modules/.stamp
+
+vega:  ## make the script that draws charts in pages, and its notices, anew from tools/vega/package-lock.json (needs npm)
+	$(PYTHON) tools/vega/build.py
 
 strace:  ## install what the test of sockets and files needs: strace (by apt, as root)
 	command -v strace >/dev/null || { apt-get update --quiet=2 && \

@@ -10,8 +10,8 @@
     result.save("model.pruned.onnx")     # or result.model, an onnx.ModelProto
 
 Each function is a command of ``wrg-onnx`` and has its options as parameters: ``prune``,
-``sweep``, ``inspect``, ``validate``, ``finetune``, ``bench``, ``export``, ``cache``, ``tsod_make``
-and ``tsod_filter``.
+``sweep``, ``inspect``, ``validate``, ``finetune``, ``bench``, ``export``, ``report``, ``cache``,
+``tsod_make`` and ``tsod_filter``.
 What they raise on purpose is a ``WrgError``. Importing this package imports nothing heavy; the
 first call does.
 It sets ``ORT_DISABLE_TELEMETRY=1`` in the environment, unless that is set: ONNX Runtime would
@@ -27,7 +27,15 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from wrg_onnx.choices import BatchNormUse, BudgetKind, Device, Exporter, Provider, Recovery
+from wrg_onnx.choices import (
+    BatchNormUse,
+    BudgetKind,
+    Device,
+    Exporter,
+    Provider,
+    Recovery,
+    Scope,
+)
 from wrg_onnx.errors import (
     BudgetError,
     DataError,
@@ -57,10 +65,12 @@ if TYPE_CHECKING:
     from wrg_onnx.pipeline.api.finetune import finetune
     from wrg_onnx.pipeline.api.inspect import inspect
     from wrg_onnx.pipeline.api.prune import prune
+    from wrg_onnx.pipeline.api.report import report
     from wrg_onnx.pipeline.api.sweep import sweep
     from wrg_onnx.pipeline.api.tsod import tsod_filter, tsod_make
     from wrg_onnx.pipeline.api.validate import validate
     from wrg_onnx.pipeline.result import ModelResult, Result
+    from wrg_onnx.report.paged import PageReport
     from wrg_onnx.report.records import (
         BenchReports,
         ExportReport,
@@ -70,7 +80,7 @@ if TYPE_CHECKING:
         ValidateReport,
     )
     from wrg_onnx.report.sweep import SweepReport
-    from wrg_onnx.select import Criterion, Scope
+    from wrg_onnx.select import Criterion
     from wrg_onnx.tsod import FilterReport, MakeReport
 
 __all__ = [
@@ -94,6 +104,7 @@ __all__ = [
     "ModelResult",
     "OutOfMemoryError",
     "OutputError",
+    "PageReport",
     "Provider",
     "PruneReport",
     "Recovery",
@@ -118,6 +129,7 @@ __all__ = [
     "inspect",
     "join_workers",
     "prune",
+    "report",
     "sweep",
     "tsod_filter",
     "tsod_make",
@@ -138,16 +150,18 @@ _HOMES = {
     "wrg_onnx.pipeline.api.finetune": ("finetune",),
     "wrg_onnx.pipeline.api.inspect": ("inspect",),
     "wrg_onnx.pipeline.api.prune": ("prune",),
+    "wrg_onnx.pipeline.api.report": ("report",),
     "wrg_onnx.pipeline.api.sweep": ("sweep",),
     "wrg_onnx.pipeline.api.tsod": ("tsod_filter", "tsod_make"),
     "wrg_onnx.pipeline.api.validate": ("validate",),
     "wrg_onnx.pipeline.result": ("ModelResult", "Result"),
+    "wrg_onnx.report.paged": ("PageReport",),
     "wrg_onnx.report.records": (
         "BenchReports", "ExportReport", "FinetuneReport", "InspectReport", "PruneReport",
         "ValidateReport",
     ),
     "wrg_onnx.report.sweep": ("SweepReport",),
-    "wrg_onnx.select": ("Criterion", "Scope"),
+    "wrg_onnx.select": ("Criterion",),
     "wrg_onnx.tsod": ("FilterReport", "MakeReport"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -170,9 +184,9 @@ def __dir__() -> list[str]:
 class _Package(ModuleType):
     """This package, whose functions come before folders of the same name.
 
-    Python puts a folder here as soon as anything imports it: ``wrg_onnx.export`` and
-    ``wrg_onnx.finetune`` would turn from functions into folders. ``from wrg_onnx.finetune import
-    FinetuneOptions`` does not look here, and works as ever.
+    Python puts a folder here as soon as anything imports it: ``wrg_onnx.export``,
+    ``wrg_onnx.finetune`` and ``wrg_onnx.report`` would turn from functions into folders. ``from
+    wrg_onnx.finetune import FinetuneOptions`` does not look here, and works as ever.
     """
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -21,6 +21,13 @@ class BudgetKind(enum.Enum):
     LATENCY = "latency"
 
 
+class Scope(enum.Enum):
+    """What competes with what."""
+
+    GLOBAL = "global"
+    UNIFORM = "uniform"
+
+
 class Recovery(enum.Enum):
     """How surviving weights make up for the removed ones."""
 
@@ -70,3 +77,15 @@ class Exporter(enum.Enum):
 
     DYNAMO = "dynamo"
     TORCHSCRIPT = "torchscript"
+
+
+class BackgroundKind(enum.Enum):
+    """What made images of tiny objects show behind these."""
+
+    CLUTTER = "clutter"
+    GROUND = "ground"
+    INDUSTRIAL = "industrial"
+    INFRARED = "infrared"
+    SEA = "sea"
+    SKY = "sky"
+    TEXTURE = "texture"

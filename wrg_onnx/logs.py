@@ -6,6 +6,9 @@ import logging
 
 from wrg_onnx.printable import printable, printable_lines
 
+PACKAGE = "wrg_onnx"
+"""The logger above those of all modules."""
+
 _PLAIN = logging.Formatter()
 
 

@@ -26,18 +26,19 @@ from wrg_onnx.cli.options import (
 )
 
 CONTEXT = click.Context(main)
-FUNCTIONS = {name: name for name in COMMANDS if name != "tsod"}
+OF_SHELLS_ALONE = {"completion"}
+FUNCTIONS = {name: name for name in COMMANDS if name not in {"tsod", *OF_SHELLS_ALONE}}
 FUNCTIONS |= {"tsod make": "tsod_make", "tsod filter": "tsod_filter"}
 each_command = pytest.mark.parametrize("command", FUNCTIONS)
 
-DISPLAY = {"as_json"}
+DISPLAY = {"as_json", "verbose"}
 OF_FILES = {"config", "no_config"}
 """Options that say where other options are."""
 
 ANOTHER_WORD = {"out": "output", "dry_run": "output", "no_cache": "cache"}
 """Options that say by another word what a parameter says."""
 
-OF_PYTHON_ALONE = {"details", "progress", "workers"}
+OF_PYTHON_ALONE = {"progress", "workers"}
 
 
 def command_of(name):

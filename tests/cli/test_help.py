@@ -14,7 +14,9 @@ CONTEXT = click.Context(main)
 
 def test_the_commands_are_those_recorded_here():
     assert main.list_commands(CONTEXT) == [
-        "bench", "cache", "export", "finetune", "inspect", "prune", "sweep", "tsod", "validate",
+        "bench", "cache", "completion", "export", "finetune", "inspect", "prune", "report", "sweep",
+        "tsod",
+        "validate",
     ]  # fmt: skip
     assert sorted(main.get_command(CONTEXT, "tsod").commands) == ["filter", "make"]
 

@@ -1,8 +1,9 @@
-"""What commands print: results on stdout, one JSON object on demand, within 80 columns."""
+"""What commands print: results on stdout, one JSON object on demand, as wide as the terminal."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -30,13 +31,30 @@ def files(model, folder, make_model):
 
 
 @each_command
-def test_text_fits_80_columns_without_blanks_behind_and_stderr_is_empty(run, command):
+@pytest.mark.parametrize("columns", [80, 40])
+def test_text_fits_the_columns_without_blanks_behind_and_stderr_is_empty(
+    run, monkeypatch, command, columns
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
     done = run(*command)
     assert done.exit_code == (3 if "other.onnx" in command else 0)
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert all(len(line) <= 80 for line in lines), done.stdout
+    assert all(len(line) <= columns for line in lines), done.stdout
     assert lines == [line.rstrip() for line in lines]
+
+
+def test_a_terminal_says_how_wide_it_is():
+    for columns in (80, 40):
+        code = (
+            "import fcntl, os, struct, sys, termios; from wrg_onnx.cli import main; "
+            f"fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('HHHH', 24, {columns}, 0, 0)); "
+            "os.dup2(2, 1); main(['inspect', 'm.onnx'], standalone_mode=False)"
+        )
+        status, _, shown = run_on_terminal(code, COLUMNS="")
+        assert status == 0
+        longest = max(len(line.rstrip()) for line in re.sub(r"\x1b\[\d*m", "", shown).splitlines())
+        assert 40 < longest <= 80 if columns == 80 else 20 < longest <= 40, shown
 
 
 @each_command
@@ -131,3 +149,33 @@ def test_progress_goes_to_a_terminal_on_stderr_alone():
     assert status == 0
     assert json.loads(printed)["criterion"] == "wr"
     assert "save" in shown  # the last stage; those before it may be over between two frames
+
+
+SIZED = (
+    "import fcntl, struct, termios; "
+    "fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('HHHH', 24, {}, 0, 0)); "
+)
+
+
+@pytest.mark.parametrize("columns", [80, 40, 30])
+def test_progress_tells_count_and_time_left_uncut_at_any_width(columns):
+    command = ["tsod", "make", "--count", "60", "--size", "96", "-o", "made"]
+    status, _, shown = run_on_terminal(SIZED.format(columns) + MAIN.format(command), COLUMNS="")
+    assert status == 0
+    frames = re.split(r"[\r\n]", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown))
+    made = [frame for frame in frames if frame.startswith("make ")]
+    assert made
+    for frame in made:
+        assert len(frame) <= columns
+        assert re.search(r" \d+/60 ", frame)
+        assert re.search(r" (?:-:--:--|\d:\d\d:\d\d)\s*$", frame)
+        assert ("━" in frame) == (columns >= 60)
+
+
+@pytest.mark.parametrize(("environment", "has_colours"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_is_heard(environment, has_colours):
+    command = ["tsod", "make", "--count", "30", "--size", "96", "-o", "made"]
+    unset = {"NO_COLOR": ""} if has_colours else {}
+    status, _, shown = run_on_terminal(MAIN.format(command), **unset, TERM="xterm", **environment)
+    assert status == 0
+    assert bool(re.search(r"\x1b\[3\dm", shown)) == has_colours

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-import wrg_onnx.report
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.pipeline import rounds
 
@@ -86,7 +86,7 @@ def test_a_report_that_cannot_be_shown_does_not_look_like_a_lost_model(run, fold
     def to_text(*_):
         raise KeyError("row")
 
-    monkeypatch.setattr(wrg_onnx.report, "to_text", to_text)
+    monkeypatch.setattr(sys.modules["wrg_onnx.report"], "to_text", to_text)
     done = run(*COMMAND)
     assert done.exit_code == 4
     assert (folder / "m.pruned.onnx").exists()

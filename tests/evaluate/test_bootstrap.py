@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wrg_onnx.evaluate.agreement import Agreement, OutputErrors
-from wrg_onnx.evaluate.bootstrap import FEWEST_IMAGES, PerImage, measure_change
+from wrg_onnx.evaluate.bootstrap import FEWEST_IMAGES, PerImage, measure_change, measure_changes
 from wrg_onnx.evaluate.image_scores import MEANS, ImageRow, ImageScores
 from wrg_onnx.evaluate.metrics import MAX_F, RELATIVE_ERROR, SALIENCY_METRICS, find_metric
 from wrg_onnx.evaluate.saliency import SaliencyTotals
@@ -156,3 +156,18 @@ def test_a_nan_on_one_side_is_infinitely_far():
         PerImage(12, None, None, errors), RELATIVE_ERROR, np.random.default_rng(0)
     )
     assert (change.after, change.low, change.high) == (math.inf, math.inf, math.inf)
+
+
+def test_every_metric_has_its_change_from_the_same_draws():
+    found = measure_changes(judged(RNG.random(30), RNG.random(30)), seed=5)
+    assert [one.metric for one in found] == [metric.title for metric in SALIENCY_METRICS]
+    both = judged(RNG.random(30), RNG.random(30))
+    alone = measure_change(both, MAX_F, np.random.default_rng(5))
+    assert alone in measure_changes(both, seed=5)
+
+
+def test_without_masks_the_error_is_the_only_change():
+    errors = OutputErrors("out", RNG.random(12), np.ones(12), broken=False)
+    (found,) = measure_changes(PerImage(12, None, None, (errors,)), seed=0)
+    assert found.metric == RELATIVE_ERROR.title
+    assert found.low < found.after < found.high

@@ -14,7 +14,10 @@ from wrg_onnx.calibrate.taps import Tap
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.factors import Factor, Float64Array
 from wrg_onnx.graph import usable_cores
+from wrg_onnx.logs import logger_of
 from wrg_onnx.progress import Progress
+
+_LOG = logger_of(__name__)
 
 
 class ImagePass:
@@ -55,6 +58,8 @@ class ImagePass:
 
     def leave(self, probe: StoredProbe) -> None:
         """Let a probe look at no further image."""
+        names = " and ".join(factor.name for factor in probe.factors)
+        _LOG.info("%s: %d of %d samples are enough", names, self.found.images, self.total)
         self.running = tuple(other for other in self.running if other is not probe)
 
     def go_on(self, images: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,12 @@ from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.reasons import Kind, Why
 from wrg_onnx.channels.units import Slot
 from wrg_onnx.graph import Graph
+from wrg_onnx.nearest import did_you_mean, most_like
+
+_STARS = re.compile(r"[*?]+")
+_BETWEEN = "./:"
+_PARTS = re.compile(f"[{_BETWEEN}]+")
+"""Between the parts of a name."""
 
 KEPT = Why("is kept on request (--keep)", Kind.KEPT)
 LEFT_OUT = Why("makes channels that are not among those to prune (--only)", Kind.NOT_ONLY)
@@ -45,6 +52,33 @@ def named_by(pattern: str, names: Collection[str]) -> set[str]:
     if pattern in names:
         return {pattern}
     return {name for name in names if fnmatch.fnmatchcase(name, pattern)}
+
+
+def meant_by(pattern: str, names: Collection[str]) -> str:
+    """Ask for the name that a pattern without a match may be meant for, or a pattern that has some.
+
+    Of a pattern its letters are held against the parts of names: ``*haed*`` may be meant for
+    ``*head*``.
+
+    Args:
+        pattern: What matches none of the names.
+        names: Those of all nodes and constants.
+
+    Returns:
+        The question with a blank before it; empty where nothing is like it.
+    """
+    letters = [part for part in _STARS.split(pattern) if part]
+    if letters == [pattern]:
+        return did_you_mean(pattern, names)
+    if len(letters) != 1:
+        return ""
+    (written,) = letters
+    word = written.strip(_BETWEEN)
+    found = most_like(word, {part for name in names for part in _PARTS.split(name) if part})
+    if not word or found is None:
+        return ""
+    other = pattern.replace(word, found)
+    return f" (did you mean '{other}'?)" if named_by(other, names) else ""
 
 
 def names_of(graph: Graph) -> set[str]:

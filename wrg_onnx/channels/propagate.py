@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import wrg_onnx.channels.rules  # noqa: F401 - fills the table
 from wrg_onnx.channels.answers import Coupling, Demand, Freeze, ShapeConflictError
@@ -15,11 +16,12 @@ from wrg_onnx.channels.entries import find_axes
 from wrg_onnx.channels.ledger import Ledger
 from wrg_onnx.channels.reasons import Kind, Why, kind_of
 from wrg_onnx.channels.shape_arithmetic import compute_sizes, used_up
+from wrg_onnx.channels.similar import similar_operator
 from wrg_onnx.channels.sizes import (
     Sizes,
     axis_sizes,
 )
-from wrg_onnx.channels.table import Rule, find_rule
+from wrg_onnx.channels.table import Rule, find_rule, registered
 from wrg_onnx.channels.traits import traits_of
 from wrg_onnx.channels.units import Analysed, Port
 from wrg_onnx.channels.varying import close_varying, hold_repeated, open_axes
@@ -261,7 +263,13 @@ def no_rule(node: Node) -> Why:
     """Say why what an operator without a rule reads stays."""
     if node.domain == BLOCKS:
         return BLOCKED
-    return Why(f"has no rule (opset {node.version})", Kind.NO_RULE)
+    return Why(f"has no rule (opset {node.version}){_similar(node.domain, node.op)}", Kind.NO_RULE)
+
+
+@cache
+def _similar(domain: str, op: str) -> str:
+    """Ask once for all nodes of an operator: some models have thousands of them."""
+    return similar_operator(domain, op, {entry[:2] for entry in registered()})
 
 
 def _answerable(call: Call, demands: Sequence[Demand], ledger: Ledger) -> tuple[Demand, ...]:

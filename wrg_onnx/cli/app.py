@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from wrg_onnx.cli.choice import Group
 from wrg_onnx.cli.command import keep_words
 from wrg_onnx.errors import ShareDone, WrgError
 from wrg_onnx.printable import printable
@@ -19,10 +20,12 @@ from wrg_onnx.version import __version__
 COMMANDS: Mapping[str, str] = {
     "bench": "Time models side by side.",
     "cache": "Show or empty what prune keeps.",
+    "completion": "Let a shell complete commands and options.",
     "export": "Turn a torch module into ONNX, and check it.",
     "finetune": "Train a model's weights, without its code.",
     "inspect": "Show what can be cut, and what stays and why.",
     "prune": "Remove channels, prove it, measure.",
+    "report": "Show a run again, as a page.",
     "sweep": "Show how small a model gets, at what price.",
     "tsod": "Make images of tiny objects, or filter sets for them.",
     "validate": "Hold a pruned model against its original.",
@@ -54,17 +57,19 @@ def _kept_faults() -> Iterator[None]:
 
 @contextmanager
 def _printable_usage() -> Iterator[None]:
-    """Escape what an argument brings into a message about it."""
+    """Escape what an argument brings into a message about it, and ask for one option alone."""
     try:
         yield
     except NoArgsIsHelpError:
         raise  # its message is the help
     except click.ClickException as error:
         vars(error)["message"] = printable(error.message)  # final for subclasses alone
+        if isinstance(error, click.NoSuchOption):
+            vars(error)["possibilities"] = (error.possibilities or [])[:1]  # the most similar one
         raise
 
 
-class _Group(click.Group):
+class _Group(Group):
     """Imports a command when it is asked for, and prints the package's own errors as one line."""
 
     def list_commands(self, _: click.Context) -> list[str]:

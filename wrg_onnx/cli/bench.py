@@ -10,14 +10,14 @@ import click
 import wrg_onnx
 from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.options import (
-    JSON_OPTION,
     MODEL,
     SEED_OPTION,
     Counts,
     defaults_of,
     input_options,
+    output_options,
 )
-from wrg_onnx.cli.output import emit
+from wrg_onnx.cli.output import emit, progress_bar
 
 DEFAULTS = defaults_of(wrg_onnx.bench)
 
@@ -49,11 +49,13 @@ DEFAULTS = defaults_of(wrg_onnx.bench)
     "that it has, such as openvino.",
 )  # fmt: skip
 @SEED_OPTION
-@JSON_OPTION
+@output_options
 def bench_command(models: tuple[Path, ...], *, as_json: bool, **options: Any) -> None:
     """Time MODELS side by side in ONNX Runtime, in interleaved rounds.
 
     All must take the same inputs. Each runs in processes of its own; what is less than their noise
     is no difference. It ends after --rounds or a minute, whichever is sooner.
     """
-    emit(wrg_onnx.bench(*models, **options), as_json=as_json)
+    with progress_bar() as progress:
+        result = wrg_onnx.bench(*models, progress=progress, **options)
+    emit(result, as_json=as_json)

@@ -9,7 +9,7 @@ import click
 
 import wrg_onnx
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION
+from wrg_onnx.cli.options import output_options
 from wrg_onnx.cli.output import emit
 
 EXAMPLES = """\b
@@ -26,7 +26,7 @@ Examples:
     "--cache", type=click.Path(path_type=Path, file_okay=False),
     help="The folder, if prune was given one. [the user's cache folder]",
 )  # fmt: skip
-@JSON_OPTION
+@output_options
 def cache_command(*, as_json: bool, **options: Any) -> None:
     """Show the folder where prune keeps what it measured: its files and their size.
 

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import click
 
 from wrg_onnx.cli.config import CONFIG_OPTIONS, take_config
+from wrg_onnx.cli.verbose import decisions_shown
 from wrg_onnx.errors import one_line
 from wrg_onnx.pipeline.api.spoken_call import COMMAND_LINE
 
@@ -57,6 +58,7 @@ class Command(click.Command):
             _told_words(ctx),
             _warnings_as_notes(),
             _silent_logs(),
+            decisions_shown(ctx),
             _torch_folder_removed(),
         ):
             return super().invoke(ctx)

@@ -10,8 +10,8 @@ import click
 import wrg_onnx
 from wrg_onnx.choices import Exporter
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION, PATH, Shape, choice_of, defaults_of
-from wrg_onnx.cli.output import emit
+from wrg_onnx.cli.options import PATH, Shape, choice_of, defaults_of, output_options
+from wrg_onnx.cli.output import emit, progress_bar
 
 DEFAULTS = defaults_of(wrg_onnx.export)
 
@@ -40,7 +40,7 @@ Example:
     help="Which of torch's exporters.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output.")
-@JSON_OPTION
+@output_options
 def export_command(factory: str, output: Path | None, *, as_json: bool, **options: Any) -> None:
     """Write a torch module as ONNX, and keep it only if ONNX Runtime agrees with torch.
 
@@ -48,4 +48,6 @@ def export_command(factory: str, output: Path | None, *, as_json: bool, **option
     and returns the module.
     """
     target = output or Path(factory.rpartition(":")[2] + ".onnx")
-    emit(wrg_onnx.export(factory, target, **options), as_json=as_json)
+    with progress_bar() as progress:
+        result = wrg_onnx.export(factory, target, progress=progress, **options)
+    emit(result, as_json=as_json)

@@ -9,8 +9,14 @@ import click
 
 import wrg_onnx
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION, MODEL, defaults_of, input_options, limit_options
-from wrg_onnx.cli.output import emit
+from wrg_onnx.cli.options import (
+    MODEL,
+    defaults_of,
+    input_options,
+    limit_options,
+    output_options,
+)
+from wrg_onnx.cli.output import emit, progress_bar
 
 DEFAULTS = defaults_of(wrg_onnx.inspect)
 
@@ -24,7 +30,9 @@ DEFAULTS = defaults_of(wrg_onnx.inspect)
     help="Share of each layer that stays at least.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Stop at an operator without a rule.")
-@JSON_OPTION
+@output_options
 def inspect_command(model: Path, *, as_json: bool, **options: Any) -> None:
     """Show what of MODEL can be cut, what each layer width costs, and what is frozen and why."""
-    emit(wrg_onnx.inspect(model, **options), as_json=as_json)
+    with progress_bar() as progress:
+        result = wrg_onnx.inspect(model, progress=progress, **options)
+    emit(result, as_json=as_json)

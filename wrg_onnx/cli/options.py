@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from wrg_onnx.choices import Provider
+from wrg_onnx.cli.choice import Choice
+from wrg_onnx.cli.verbose import VERBOSE_OPTION
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,9 +24,9 @@ def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: found.default for name, found in inspect.signature(function).parameters.items()}
 
 
-def choice_of(kind: type[enum.Enum]) -> click.Choice[str]:
+def choice_of(kind: type[enum.Enum]) -> Choice:
     """Return a choice among the values of an enum."""
-    return click.Choice([member.value for member in kind])
+    return Choice([member.value for member in kind])
 
 
 class ImageSize(click.ParamType[tuple[int, int]]):
@@ -215,9 +217,9 @@ def input_options(function: Function) -> Function:
         click.option("--scale", type=float, help="Multiplies the pixel, 0 to 255. [1/255]"),
         click.option("--mean", type=Numbers(), help="Subtracted per channel. [ImageNet, gray: 0]"),
         click.option("--std", type=Numbers(), help="Divided by per channel. [ImageNet, gray: 1]"),
-        click.option("--order", type=click.Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
+        click.option("--order", type=Choice(["rgb", "bgr"]), help="Colour order. [rgb]"),
         click.option(
-            "--layout", type=click.Choice(["NCHW", "NHWC"]),
+            "--layout", type=Choice(["NCHW", "NHWC"]),
             help="Where the channels are. [from the shape]",
         ),
         click.option(
@@ -276,6 +278,12 @@ def limit_options(function: Function) -> Function:
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+
+def output_options(function: Function) -> Function:
+    """Add the options that say how a command tells what it does, and what it found."""
+    return add_options((JSON_OPTION, VERBOSE_OPTION), function)
+
+
 SEED_OPTION = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True,
     help="Seed of everything random.",
@@ -290,6 +298,6 @@ def run_options(function: Function) -> Function:
             show_default=True, help="Where ONNX Runtime computes.",
         ),
         SEED_OPTION,
-        JSON_OPTION,
+        output_options,
     )  # fmt: skip
     return add_options(options, function)

@@ -12,6 +12,7 @@ import click
 
 from wrg_onnx.cli.command import results
 from wrg_onnx.cli.streams import StdoutError
+from wrg_onnx.cli.verbose import stages_told
 from wrg_onnx.errors import UnfinishedError, one_line
 from wrg_onnx.logs import logger_of
 from wrg_onnx.printable import printable
@@ -81,6 +82,10 @@ def emit_made(result: Result[Any], *, as_json: bool) -> None:
     check_finished(result.report)
 
 
+WIDE_ENOUGH = 60
+"""Columns of a terminal from which on a bar has its place beside the stage, its count and times."""
+
+
 @contextmanager
 def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     """Show the current stage on stderr, where that is a terminal.
@@ -94,6 +99,7 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
+        ProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -101,20 +107,23 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     from rich.progress import Progress as ProgressBar
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:<14}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+    # What does not fit goes, as a number that is cut tells nothing: first the bar.
+    name = TextColumn("{task.description:<14}", markup=False)
+    count, left = MofNCompleteColumn(), TimeRemainingColumn()
+    columns: tuple[ProgressColumn, ...] = (name, count, left)
+    if console.width >= WIDE_ENOUGH:
+        columns = (name, BarColumn(), count, TimeElapsedColumn(), left)
     hidden = not (shown and sys.stderr is not None and sys.stderr.isatty())
-    with ProgressBar(*columns, console=console, transient=True, disable=hidden) as bar:
+    with (
+        ProgressBar(*columns, console=console, transient=True, disable=hidden) as bar,
+        stages_told(shown=shown) as tell,
+    ):
         task = bar.add_task("start", total=None)
         current = ""
 
         def show(stage: str, done: int, total: int) -> None:
             nonlocal task, current
+            tell(stage, done, total)
             stage = printable(stage)
             # The epochs of one run share a bar, so that the time left is that of the run.
             if stage.partition(" ")[0] != current.partition(" ")[0]:

@@ -147,6 +147,11 @@ Examples:
     help="Stop at an operator without a rule, and where the proof says nothing of a layer.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output.")
+@click.option(
+    "--details", is_flag=True,
+    help="Let --json hold what the page of --report shows, so that `wrg-onnx report` can write it.",
+)  # fmt: skip
+@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page of the report.")
 @run_options
 def prune_command(
     model: Path,

@@ -52,6 +52,7 @@ Examples:
     "..., or the outputs' relative error. [max F with masks, else relative error]",
 )  # fmt: skip
 @click.option("--plot", type=PATH, metavar="FILE.svg", help="Draw the curves.")
+@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page of the report.")
 @click.option("--out-dir", type=PATH, help="Write every cut here, as MODEL.CRITERION.RATIO.onnx.")
 @click.option(
     "--budget", type=choice_of(BudgetKind), default=DEFAULTS["budget"], show_default=True,

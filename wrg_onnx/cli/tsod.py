@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 import wrg_onnx
+from wrg_onnx.choices import BackgroundKind
+from wrg_onnx.cli.choice import Group
 from wrg_onnx.cli.command import Command
-from wrg_onnx.cli.options import JSON_OPTION, PATH, ImageSize, defaults_of
+from wrg_onnx.cli.options import PATH, ImageSize, choice_of, defaults_of, output_options
 from wrg_onnx.cli.output import emit, progress_bar
-from wrg_onnx.tsod import BACKGROUNDS
 
 MADE, KEPT = defaults_of(wrg_onnx.tsod_make), defaults_of(wrg_onnx.tsod_filter)
 
@@ -29,7 +30,7 @@ Examples:
 """
 
 
-@click.group("tsod", short_help="Make images of tiny objects, or filter sets for them.")
+@click.group("tsod", cls=Group, short_help="Make images of tiny objects, or filter sets for them.")
 def tsod_command() -> None:
     """Data of tiny salient objects: made ones, or subsets of other data sets.
 
@@ -53,7 +54,7 @@ def tsod_command() -> None:
     show_default=True, help="Height and width in pixels, 16 to 8192.",
 )  # fmt: skip
 @click.option(
-    "--background", type=click.Choice(list(BACKGROUNDS)), multiple=True,
+    "--background", type=choice_of(BackgroundKind), multiple=True,
     help="Draw these backgrounds alone. [all]",
 )  # fmt: skip
 @click.option(
@@ -65,7 +66,7 @@ def tsod_command() -> None:
     help="Write the picture sheet here. [sheet.png in the folder]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing set and sheet.")
-@JSON_OPTION
+@output_options
 def make_command(output: Path, *, as_json: bool, **options: Any) -> None:
     """Make images of tiny salient objects with exact masks.
 
@@ -99,7 +100,7 @@ def make_command(output: Path, *, as_json: bool, **options: Any) -> None:
     help="Write the picture sheet here. [sheet.png in the folder]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing set and sheet.")
-@JSON_OPTION
+@output_options
 def filter_command(folder: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:
     """Copy the images of a data set whose objects are small.
 

@@ -23,6 +23,7 @@ from wrg_onnx.errors import ValidationError
     help="Write what PRUNED is fed, and what it gives beside it, as FILE.outputs.json: `polygraphy "
     "run` repeats the check on TensorRT.",
 )  # fmt: skip
+@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page of the report.")
 @click.option("--force", is_flag=True, help="Replace these files where they are there.")
 @click.option(
     "--strict", is_flag=True,

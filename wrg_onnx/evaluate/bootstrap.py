@@ -9,7 +9,7 @@ import numpy as np
 
 from wrg_onnx.evaluate.agreement import OutputErrors
 from wrg_onnx.evaluate.image_scores import ImageScores
-from wrg_onnx.evaluate.metrics import RELATIVE_ERROR, Metric
+from wrg_onnx.evaluate.metrics import RELATIVE_ERROR, SALIENCY_METRICS, Metric
 from wrg_onnx.factors import Float64Array
 
 DRAWS = 2000
@@ -113,6 +113,18 @@ def measure_change(judged: PerImage, metric: Metric, rng: np.random.Generator) -
         images=judged.images,
         falls=metric.falls,
     )
+
+
+def measure_changes(judged: PerImage, seed: int) -> tuple[Change, ...]:
+    """Return how each metric changed: all of saliency with masks, else the outputs' error.
+
+    Args:
+        judged: Both models' results.
+        seed: Of the draws, which are the same for each metric.
+    """
+    has_masks = judged.before is not None and judged.after is not None
+    metrics = SALIENCY_METRICS if has_masks else (RELATIVE_ERROR,)
+    return tuple(measure_change(judged, one, np.random.default_rng(seed)) for one in metrics)
 
 
 def _values(judged: PerImage, metric: Metric) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wrg_onnx.errors import DataError, UsageError
+from wrg_onnx.nearest import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def find_metric(name: str) -> Metric:
     found = _BY_WORD.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
     if found is None:
         listed = ", ".join(f"'{title}'" for title in metric_titles())
-        raise UsageError(f"metric must be one of {listed}, got '{name}'")
+        meant = did_you_mean(name, metric_titles())
+        raise UsageError(f"metric must be one of {listed}, got '{name}'{meant}")
     return found
 
 

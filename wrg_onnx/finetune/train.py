@@ -17,8 +17,11 @@ from wrg_onnx.finetune.prepare import Setting, batches_of, samples_to_measure
 from wrg_onnx.finetune.state import TrainingState
 from wrg_onnx.finetune.step import judge_batch, take_step
 from wrg_onnx.graph import Array
+from wrg_onnx.logs import logger_of
 from wrg_onnx.progress import Progress
 from wrg_onnx.twin.batches import Batch, join
+
+_LOG = logger_of(__name__)
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far from the start to the best epoch weights are judged; each costs a held-out pass."""
@@ -90,6 +93,7 @@ class Trainer:
         """
         loss, max_f = self._judged()
         result = EpochResult(self.state.course.epoch, training_loss, loss, max_f)
+        _LOG.info("after epoch %d the held-out loss is %.4f", result.epoch, loss)
         self.state.record(result)
         return result
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph.model import Shape, Value
+from wrg_onnx.nearest import did_you_mean
 
 
 def contradictions(inputs: Sequence[Value], given: Mapping[str, Shape]) -> dict[str, list[str]]:
@@ -51,7 +52,8 @@ def find_input(inputs: Sequence[Value], name: str, what: str) -> Value:
         if value.name == name:
             return value
     known = ", ".join(f"'{value.name}'" for value in inputs)
-    raise UsageError(f"{what}: the model has no such input, only {known}")
+    meant = did_you_mean(name, [value.name for value in inputs])
+    raise UsageError(f"{what}: the model has no such input, only {known}{meant}")
 
 
 def listed(shape: Sequence[int | str | None]) -> str:

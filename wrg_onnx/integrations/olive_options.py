@@ -58,7 +58,7 @@ TYPES: Mapping[str, Any] = {
 SEARCHED = frozenset(name for name, kind in TYPES.items() if kind in (float, int, str, bool))
 """The options that a search of Olive may choose, where it is given a list of values."""
 
-OF_OLIVE = frozenset({"model", "output", "force", "details", "progress", "workers"})
+OF_OLIVE = frozenset({"model", "output", "force", "details", "report", "progress", "workers"})
 """The parameters that Olive decides itself."""
 
 

@@ -22,8 +22,11 @@ from wrg_onnx.latency.layers import TimedLayers, find_timed_layers
 from wrg_onnx.latency.machine import machine
 from wrg_onnx.latency.measure_table import TableOptions, measure_table
 from wrg_onnx.latency.steps import ChannelSteps
+from wrg_onnx.logs import logger_of
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.version import __version__
+
+_LOG = logger_of(__name__)
 
 _FORMAT = 3
 
@@ -91,6 +94,7 @@ def find_or_measure_table(  # noqa: PLR0913 - those of the measurement, and wher
         problem = f"'{path}' holds no cost table of this model; it is measured anew"
     else:
         cache.touch(path)
+        _LOG.info("what the layers take on this machine an earlier run has measured")
         return Found(table, kept=True)
     table = measure_table(graph, units, shapes, steps, options, progress=progress)
     if table.is_noisy:

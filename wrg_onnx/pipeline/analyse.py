@@ -20,8 +20,9 @@ from wrg_onnx.channels import (
     told_inputs,
     total_cost,
 )
-from wrg_onnx.channels.limits import named_by, names_of
-from wrg_onnx.channels.table import find_rule
+from wrg_onnx.channels.limits import meant_by, named_by, names_of
+from wrg_onnx.channels.similar import similar_operator
+from wrg_onnx.channels.table import find_rule, registered
 from wrg_onnx.errors import (
     ModelError,
     UnsupportedOperatorError,
@@ -47,6 +48,7 @@ from wrg_onnx.graph import (
 from wrg_onnx.graph.run_limits import EndlessRunError
 from wrg_onnx.latency import CostTable
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions
+from wrg_onnx.pipeline.decisions import log_units
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
 from wrg_onnx.pipeline.source import Source, read_for
 from wrg_onnx.select import Axis, Budget, Candidates, Measured, Products
@@ -170,13 +172,16 @@ def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool
     if strict:
         for node in flatten(graph).graph.nodes:
             if find_rule(node) is None:
+                known = {entry[:2] for entry in registered()}
                 raise UnsupportedOperatorError(
-                    f"no rule for {node} (opset {node.version}): without --strict its channels "
-                    "stay whole",
+                    f"no rule for {node} (opset {node.version})"
+                    f"{similar_operator(node.domain, node.op, known)}: without --strict its "
+                    "channels stay whole",
                     op=node.op,
                     node=node.name,
                 )
     model = analyse_graph(graph, concrete_shapes(graph, options), limits)
+    log_units(model.units)
     return replace(model, file_bytes=stored_bytes(graph))
 
 
@@ -216,8 +221,8 @@ def _check_limits(graph: Graph, limits: Limits) -> None:
             if not named_by(glob, names):
                 folded = " once its constants are computed" if graph.folded else ""
                 raise UsageError(
-                    f"{option} '{glob}' matches no node or weight of '{graph.name}'{folded}: "
-                    "`wrg-onnx inspect` lists the layers' names"
+                    f"{option} '{glob}' matches no node or weight of '{graph.name}'{folded}"
+                    f"{meant_by(glob, names)}: `wrg-onnx inspect` lists the layers' names"
                 )
 
 

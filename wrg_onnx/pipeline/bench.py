@@ -39,6 +39,7 @@ from wrg_onnx.pipeline.input_shapes import concrete_shapes
 from wrg_onnx.pipeline.layer_times import PROFILED, anatomy_of
 from wrg_onnx.pipeline.result import Result
 from wrg_onnx.pipeline.source import Source, read_source
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import BenchReport, BenchReports
 
 
@@ -58,7 +59,11 @@ class _Model:
 
 
 def bench(
-    sources: Sequence[Source], options: DataOptions, config: BenchConfig | None = None
+    sources: Sequence[Source],
+    options: DataOptions,
+    config: BenchConfig | None = None,
+    *,
+    progress: Progress = silent,
 ) -> Result[BenchReports]:
     """Time models side by side on the same random input, each in processes of its own.
 
@@ -66,6 +71,7 @@ def bench(
         sources: The models. All must have the same inputs.
         options: Tells the size of an image input that leaves it open.
         config: Where, how long, with how many threads and at which batches.
+        progress: Told how far the run is.
 
     Returns:
         A report per provider and batch.
@@ -88,6 +94,7 @@ def bench(
             "does not tell what each layer takes"
         )
     with scratch_folder() as folder:
+        progress("load", 0, 0)
         models = _read(sources, options, folder)
         sha256 = file_digests(*(model.graph for model in models))
         first = models[0].graph
@@ -99,7 +106,7 @@ def bench(
         reports = []
         for place in places:
             for batch in batches:
-                bench_one = _Bench(models, place, threads, batch, config, folder)
+                bench_one = _Bench(models, place, threads, batch, config, folder, progress)
                 reports.append(bench_one.report())
     return Result(BenchReports(tuple(reports), sha256=sha256))
 
@@ -154,6 +161,7 @@ class _Bench:
     batch: Batch
     config: BenchConfig
     folder: Path
+    progress: Progress = silent
 
     def report(self) -> BenchReport:
         """Measure, and say what was found."""
@@ -165,7 +173,7 @@ class _Bench:
             for model in self.models
         ]
         timing, processes = self.config.timing, self.config.processes
-        found = time_fresh(tasks, timing, rng, processes=processes)
+        found = time_fresh(tasks, timing, rng, processes=processes, progress=self.progress)
         latency = {label: one.times.latency for label, one in found.items()}
         return BenchReport(
             provider=self.place.name,
@@ -194,6 +202,7 @@ class _Bench:
         self, tasks: Sequence[Task], rng: np.random.Generator
     ) -> Iterator[tuple[str, SideBySide]]:
         """Yield each model but the first beside that; a single one by itself."""
+        self.progress("profile", 0, 0)
         with scratch_folder() as folder:
             found = profile_models(tasks, folder, self.config.timing, rng)
         files = {

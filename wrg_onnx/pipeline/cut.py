@@ -14,6 +14,7 @@ from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.choose import Chosen
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
+from wrg_onnx.pipeline.decisions import log_proof
 from wrg_onnx.report.proof import listed
 from wrg_onnx.rewrite import (
     TOLERANCE,
@@ -76,6 +77,7 @@ def cut_model(model: Model, chosen: Chosen, config: PruneConfig, clock: Clock) -
         pruned = apply_plan(model.graph, plan)
     with clock.stage("validate"):
         equivalence = prove(references, pruned, _samples(chosen), seed=config.seed)
+        log_proof(equivalence)
         if config.strict:
             check_exercised(equivalence)
     kept = find_kept_channels(model.units, selection.alive)

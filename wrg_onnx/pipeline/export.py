@@ -12,6 +12,7 @@ from wrg_onnx.export.options import ExportOptions
 from wrg_onnx.files import scratch_folder
 from wrg_onnx.graph import load
 from wrg_onnx.pipeline.result import ModelResult
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.report.records import ExportReport
 
 
@@ -22,6 +23,7 @@ def export(
     *,
     weights: Path | None = None,
     force: bool = False,
+    progress: Progress = silent,
 ) -> ModelResult[ExportReport]:
     """Write a torch module as ONNX, and keep the file only if ONNX Runtime agrees with torch.
 
@@ -32,6 +34,7 @@ def export(
         weights: A state dict for what ``module:function`` makes, or a checkpoint that holds one,
             read without running code in it.
         force: Whether an existing file may be replaced.
+        progress: Told which stage begins.
 
     Returns:
         The model and the report. The file is complete by then.
@@ -40,6 +43,7 @@ def export(
         MissingPackageError: If torch is not installed.
         WrgError: One of its kinds; then no file was written.
     """
+    progress("export", 0, 0)
     if output is None:
         # torch writes a file in any case.
         with scratch_folder() as folder:

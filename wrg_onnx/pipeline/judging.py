@@ -66,6 +66,7 @@ def judge_result(
             found = _judge(pair, rounds, samples, progress)
     if pair is not None and not model.graph.widened:
         with attempts.stage("latency"):
+            progress("latency", 0, 0)
             speed = measure_speed(
                 model, rounds.written, config.provider, config.timing, pair, seed=config.seed,
                 float32=None if rounds.converted is None else rounds.final,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wrg_onnx.deploy import check_is_float32
 from wrg_onnx.errors import BudgetError, DataError
+from wrg_onnx.evaluate.bootstrap import Change, measure_changes
 from wrg_onnx.evaluate.saliency import metrics_package
 from wrg_onnx.files import check_room
 from wrg_onnx.graph import (
@@ -82,9 +83,9 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         progress: Told how far the run is.
 
     Returns:
-        The pruned model and the report. The file is complete by then. An error once a cut is proven
-        ends its stage alone: the model is the last one that is proven, and the report says what is
-        missing (``unfinished``).
+        The pruned model and the report. The file is complete by then. An error once a cut is
+        proven ends its stage alone: the model is the last one that is proven, and the report says
+        what is missing (``unfinished``).
 
     Raises:
         WrgError: One of its kinds; then no file was written.
@@ -122,7 +123,8 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
-    report = prune_report(aim, rounds, samples, attempts)
+    with clock.stage("report"):
+        report = prune_report(aim, rounds, samples, attempts)
     more: Details | None = None
     if details is not None:
         more = collect_details(Run(aim, rounds, samples, judged, details), clock, attempts)
@@ -136,10 +138,18 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
         cpu_seconds=clock.cpu_seconds,
         search=search,
         sha256=sha256,
-        unfinished=attempts.failed,
         details=more,
+        changes=_changes(judged, config, attempts),
     )
-    return ModelResult(report, pruned)
+    return ModelResult(replace(report, unfinished=attempts.failed), pruned)
+
+
+def _changes(judged: Judged, config: PruneConfig, attempts: Attempts) -> tuple[Change, ...]:
+    """Return how each metric changed, and how certain that is, as far as that works."""
+    if judged.judgement is not None:
+        with attempts.stage("accuracy"):
+            return measure_changes(judged.judgement.per_image, config.seed)
+    return ()
 
 
 def share_calibration(source: Source, config: PruneConfig, *, progress: Progress = silent) -> None:

@@ -15,6 +15,7 @@ from wrg_onnx.pipeline.alignment import layers_off, rounding_note
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.conversion_notes import conversion_notes
+from wrg_onnx.pipeline.decisions import log_kernels
 from wrg_onnx.pipeline.notes import notes, strain_notes
 from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.rounds import Rounds
@@ -103,6 +104,7 @@ def _alignment(aim: Aim, rounds: Rounds) -> Iterator[str]:
                 "groups of channels that are each kept so"
             )
     elif aim.config.judges:
+        log_kernels()
         steps = measure_steps(resolve_provider(aim.config.provider))
         note = rounding_note(aim.model, rounds.alive, steps)
         yield from () if note is None else (note,)

@@ -35,6 +35,18 @@ class Result(Generic[Report]):
 
         return to_plain(self.report)
 
+    def to_html(self) -> str:
+        """Return the report as one HTML page: it loads nothing, and is read without scripts, too.
+
+        There is such a page of ``prune``, ``sweep`` and ``validate``.
+
+        Raises:
+            UsageError: If the report is of another function.
+        """
+        from wrg_onnx.report.page import to_html
+
+        return to_html(self.report)
+
     def __str__(self) -> str:
         from wrg_onnx.report import to_text
 

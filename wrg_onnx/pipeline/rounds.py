@@ -16,6 +16,7 @@ from wrg_onnx.pipeline.choose import Chosen, choose_units
 from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig, Recovery
 from wrg_onnx.pipeline.cut import Cut, cut_model
+from wrg_onnx.pipeline.decisions import log_choice, log_recovery
 from wrg_onnx.pipeline.measuring import Measuring
 from wrg_onnx.pipeline.notes import cut_notes
 from wrg_onnx.pipeline.recovery import Recovered, recover
@@ -171,6 +172,8 @@ def _recovered(
         return None
     with clock.stage("recover"):
         recovered = recover(model.graph, cut, kept, samples, config, clock.progress)
+        if recovered is not None:
+            log_recovery(recovered.solved, len(samples.calibration))
         problem = None if recovered is None else checker_problem(recovered.graph)
         if problem is not None and checker_problem(cut.graph) is None:
             raise ModelError(f"the ONNX checker refuses the recovered model: {problem}")
@@ -200,7 +203,9 @@ def choose_for_round(
     """
     samples = None if measuring is None else measuring.samples
     step = _step(left, number, config)
-    return choose_units(current, samples, step, config, clock, measuring=measuring)
+    chosen = choose_units(current, samples, step, config, clock, measuring=measuring)
+    log_choice(chosen.collected, 0 if samples is None else len(samples.calibration))
+    return chosen
 
 
 def _step(left: float, number: int, config: PruneConfig) -> tuple[float, float]:

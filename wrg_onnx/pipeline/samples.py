@@ -22,8 +22,11 @@ from wrg_onnx.graph import (
     open_session,
     resolve_provider,
 )
+from wrg_onnx.logs import logger_of
 from wrg_onnx.pipeline.config import DataOptions
 from wrg_onnx.pipeline.input_shapes import preprocessing_for
+
+_LOG = logger_of(__name__)
 
 GENERATED_FOR_VALIDATION = 32
 """Enough to tell a good model from a broken one; a model that takes 0.5 s takes 32 s for both."""
@@ -90,6 +93,11 @@ def open_samples(
     # Measuring and recovery both look at them, and to draw one, or to decode it, takes as long as
     # a small model does.
     samples = replace(samples, calibration=samples.calibration.kept(KEPT_BYTES))
+    broken = f", {len(samples.broken)} broken ones left out" if samples.broken else ""
+    _LOG.info(
+        "%d %s for statistics and recovery, %d to judge by%s",
+        len(samples.calibration), samples.calibration.content, len(samples.validation), broken,
+    )  # fmt: skip
     if reference is None:
         return samples
     place = resolve_provider(provider)

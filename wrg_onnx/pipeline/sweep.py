@@ -16,6 +16,7 @@ from wrg_onnx.evaluate.metrics import Metric, suited_metric
 from wrg_onnx.files import check_output, check_room
 from wrg_onnx.graph import check_model_output, check_sources, file_digests, save
 from wrg_onnx.latency import Speed
+from wrg_onnx.logs import logger_of
 from wrg_onnx.pipeline.aim import Aim, aim_at
 from wrg_onnx.pipeline.attempts import Attempts
 from wrg_onnx.pipeline.clock import Clock
@@ -38,6 +39,8 @@ from wrg_onnx.report.sweep import SweepCut, SweepPoint, SweepReport
 from wrg_onnx.rewrite import compose, read_note, with_note
 from wrg_onnx.select import Criterion
 from wrg_onnx.select.knee import find_knee
+
+_LOG = logger_of(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,8 @@ class _Sweep:
         for number, (one, path, held) in enumerate(zip(asked, outputs, found, strict=True)):
             self._trials.clock.progress("sweep", number, len(asked))
             points.append(self._point(one, path, held))
+            how = "an earlier run has made it" if held is not None else points[-1].problem or "made"
+            _LOG.info("'%s' at %g: %s", one.criterion.name, one.ratio, how)
         self._trials.let_go()
         return points
 

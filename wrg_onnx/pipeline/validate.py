@@ -93,6 +93,7 @@ def validate(
         if export_inputs is not None:
             exported = export(pair.pruned, data, export_inputs, force=force, progress=progress)
         if not is_widened:
+            progress("latency", 0, 0)
             speed = measure_speed(
                 first, second.graph, config.provider, config.timing, pair, seed=config.seed
             )

@@ -20,11 +20,14 @@ from wrg_onnx.errors import UnreadableError
 from wrg_onnx.extensions import Kind, Origin, lasting
 from wrg_onnx.graph import Graph, fingerprint
 from wrg_onnx.graph.session import runtime
+from wrg_onnx.logs import logger_of
 from wrg_onnx.progress import Progress, silent
 from wrg_onnx.recover.measure import VERSION, MeasureOptions, measure_layers
 from wrg_onnx.recover.measured import Measured
 from wrg_onnx.recover.measured_arrays import from_arrays, size_of, to_arrays
 from wrg_onnx.version import __version__
+
+_LOG = logger_of(__name__)
 
 _FORMAT = 2
 
@@ -84,6 +87,7 @@ def find_or_measure(
         problem = f"'{path}' does not hold what layers of this model make; they are measured anew"
     else:
         cache.touch(path)
+        _LOG.info("what the layers make of %d samples an earlier run has measured", len(data))
         return Kept(found)
     measured = measure_layers(graph, data, options, progress=progress)
     problems = (problem, _keep(measured, path, key, cache))

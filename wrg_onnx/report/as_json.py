@@ -7,14 +7,18 @@ import json
 import math
 from typing import Any
 
+from wrg_onnx.report.versions import KEY, schema_name
+
 
 def to_plain(record: Any) -> dict[str, Any]:
     """Return a record, and the records in it, as dicts, lists, texts and numbers.
 
-    Numbers that JSON does not know (infinity, NaN) become None.
+    Numbers that JSON does not know (infinity, NaN) become None. A report of a command says first
+    what it is (``schema``).
     """
-    plain: dict[str, Any] = _plain(dataclasses.asdict(record))
-    return plain
+    plain: dict[str, Any] = finite(dataclasses.asdict(record))
+    name = schema_name(type(record))
+    return plain if name is None else {KEY: name, **plain}
 
 
 def to_json(record: Any) -> str:
@@ -25,11 +29,12 @@ def to_json(record: Any) -> str:
     return json.dumps(to_plain(record), indent=2, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return plain values with None for numbers that JSON does not know."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from wrg_onnx.calibrate import CacheReport
 from wrg_onnx.report.bench import bench_text
 from wrg_onnx.report.cache import cache_text
+from wrg_onnx.report.paged import PageReport, page_text
 from wrg_onnx.report.records import (
     BenchReport,
     BenchReports,
@@ -31,11 +32,14 @@ from wrg_onnx.report.tables import (
 from wrg_onnx.report.tsod import filter_text, make_text
 from wrg_onnx.tsod import FilterReport, MakeReport
 
-NARROWEST = 80
-"""Columns of the narrowest terminal; tables are made for it."""
+COLUMNS = 80
+"""Of a terminal that nothing is known of."""
+
+NARROWEST = 20
+"""Columns of the narrowest terminal that text is folded for."""
 
 
-def to_text(record: object, width: int = NARROWEST) -> str:
+def to_text(record: object, width: int = COLUMNS) -> str:
     """Show a report as its command does.
 
     Args:
@@ -43,7 +47,8 @@ def to_text(record: object, width: int = NARROWEST) -> str:
         width: Columns of the terminal.
 
     Returns:
-        Lines without blanks at their ends; what does not fit is folded. Names are printable.
+        Lines without blanks at their ends. What does not fit is folded; where figures would not
+        stay whole, the rows of a table are written one below the other. Names are printable.
     """
     # A name is no markup, and :fire: in it no picture.
     console = Console(
@@ -71,4 +76,5 @@ _TEXTS: Mapping[type, Callable[[Any], RenderableType]] = {
     MakeReport: make_text,
     FilterReport: filter_text,
     CacheReport: cache_text,
+    PageReport: page_text,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report.records import BenchReport
-from wrg_onnx.report.rows import byte_size
+from wrg_onnx.report.rows import Row, byte_size
 from wrg_onnx.report.speed import noise_text, ratio_text
 from wrg_onnx.report.table_parts import MOST_ROWS, more_than_shown, table_of
 
@@ -60,7 +60,7 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
         for row in _slowest(found):
             macs = f"{row.macs_before:,}" if row.macs_before else ""
             share = _share(row.before_ms, total)
-            table.add_row(Text(_name(row)), _ms(row.before_ms), share, macs)
+            table.add_row(Text(layer_name(row)), _ms(row.before_ms), share, macs)
     else:
         table = _side_by_side(found)
     yield table
@@ -70,23 +70,31 @@ def _profile(first: str, name: str, found: SideBySide) -> Iterator[RenderableTyp
 
 
 def _side_by_side(found: SideBySide) -> Table:
-    table = table_of("layer", "before", "after", "share", "faster", "MACs")
-    table.add_column("why", overflow="fold")
+    table = table_of(*LAYER_TITLES, words=1)
+    for name, *cells, why in layer_rows(found, _slowest(found)):
+        table.add_row(Text(name), *cells, Text(why))
+    return table
+
+
+LAYER_TITLES = ("layer", "before", "after", "share", "faster", "MACs", "why")
+
+
+def layer_rows(found: SideBySide, layers: Iterable[LayerTime]) -> Iterator[Row]:
+    """Yield a row for each of some layers of two models."""
     total = sum(row.after_ms or 0.0 for row in found.layers)
-    for row in _slowest(found):
-        table.add_row(
-            Text(_name(row)),
+    for row in layers:
+        yield (
+            layer_name(row),
             _ms(row.before_ms),
             _ms(row.after_ms),
             _share(row.after_ms, total),
             _times(row.before_ms, row.after_ms),
             _times(row.macs_before, row.macs_after),
-            Text(row.why),
+            row.why,
         )
-    return table
 
 
-def _name(row: LayerTime) -> str:
+def layer_name(row: LayerTime) -> str:
     """Return what to call a layer; many names say the operator, others do not."""
     shown = row.name if row.op.casefold() in row.name.casefold() else f"{row.op} {row.name}"
     return f"{shown} +{row.fused}" if row.fused else shown

@@ -1,4 +1,4 @@
-"""What ``wrg-onnx cache`` says on a terminal of 80 columns."""
+"""What ``wrg-onnx cache`` says on a terminal."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from wrg_onnx.files import renamed
 from wrg_onnx.printable import printable
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.rows import short_count
+from wrg_onnx.report.scale import TICKS, Scale, round_step
 from wrg_onnx.report.sweep import SweepCut, SweepPoint, SweepReport
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
@@ -21,30 +22,6 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6
 WIDTH, HEIGHT = 860, 400
 TOP, BOTTOM = 88, 340
 """Where the panels begin and end."""
-
-TICKS = 6
-"""About how many ticks an axis has."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """From values to places along one axis."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 1)
-
-    def ticks(self) -> list[float]:
-        """Return round values within the axis."""
-        step = _round_step((self.high - self.low) / TICKS)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +64,7 @@ def draw_plot(report: SweepReport) -> str:
     removed = f"{QUANTITY_WORDS[report.budget]} removed"
     quality = _panel(
         report.metric, [[_quality(*pair) for pair in curve] for curve in curves],
-        first=made[0][1].change.before, x=_Scale(0, x_high, 60, right), bottom=None,
+        first=made[0][1].change.before, x=Scale(0, x_high, 60, right), bottom=None,
     )  # fmt: skip
     parts = [*_head(report, names), *quality]
     if timed:
@@ -95,7 +72,7 @@ def draw_plot(report: SweepReport) -> str:
             [_Dot(cut.reached, 1 / cut.speed[0].speedup.value) for _, cut in curve if cut.speed]
             for curve in curves
         ]
-        x = _Scale(0, x_high, 570, WIDTH - 20)
+        x = Scale(0, x_high, 570, WIDTH - 20)
         parts += _panel("latency (original = 1)", shares, first=1.0, x=x, bottom=0.0)
         parts.append(_text((x.start + x.end) / 2, HEIGHT - 22, removed, "middle"))
     parts.append(_text((60 + right) / 2, HEIGHT - 22, removed, "middle"))
@@ -143,7 +120,7 @@ def _panel(
     curves: Sequence[Sequence[_Dot]],
     *,
     first: float,
-    x: _Scale,
+    x: Scale,
     bottom: float | None,
 ) -> Iterator[str]:
     """Yield one panel: axes, the original's value, and a curve for each criterion."""
@@ -153,16 +130,16 @@ def _panel(
     low = min(values) if bottom is None else bottom
     high = max(values)
     room = 0.06 * (high - low) or 0.01
-    y = _Scale(low - room if bottom is None else low, high + room, BOTTOM, TOP)
+    y = Scale(low - room if bottom is None else low, high + room, BOTTOM, TOP)
     yield from _axes(title, x, y)
     yield _line((x.start, y(first)), (x.end, y(first)), stroke="#888", stroke_dasharray="4 4")
     for number, curve in enumerate(curves):
         yield from _curve(curve, first, (x, y), COLOURS[number % len(COLOURS)], 7 + 3 * number)
 
 
-def _axes(title: str, x: _Scale, y: _Scale) -> Iterator[str]:
+def _axes(title: str, x: Scale, y: Scale) -> Iterator[str]:
     yield _text(x.start, TOP - 10, title, font_weight="bold", font_size=11)
-    digits = max(0, -math.floor(math.log10(_round_step((y.high - y.low) / TICKS)) + 1e-9))
+    digits = max(0, -math.floor(math.log10(round_step((y.high - y.low) / TICKS)) + 1e-9))
     for value in y.ticks():
         yield _line((x.start, y(value)), (x.end, y(value)), stroke="#e5e5e5")
         yield _text(x.start - 7, y(value) + 4, f"{value:.{digits}f}", "end", font_size=10)
@@ -173,7 +150,7 @@ def _axes(title: str, x: _Scale, y: _Scale) -> Iterator[str]:
 
 
 def _curve(
-    dots: Sequence[_Dot], first: float, scales: tuple[_Scale, _Scale], colour: str, ring: int
+    dots: Sequence[_Dot], first: float, scales: tuple[Scale, Scale], colour: str, ring: int
 ) -> Iterator[str]:
     """Yield one curve from the original's value on; knees in one place have rings of two sizes."""
     x, y = scales
@@ -210,9 +187,3 @@ def _line(start: tuple[float, float], end: tuple[float, float], **style: str | f
 
 def _attributes(style: Mapping[str, str | float]) -> str:
     return "".join(f' {name.replace("_", "-")}="{value}"' for name, value in style.items())
-
-
-def _round_step(step: float) -> float:
-    """Return the next larger of 1, 2 and 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step * (1 - 1e-9))

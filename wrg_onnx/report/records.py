@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.evaluate.polygraphy import Exported
@@ -217,6 +218,9 @@ class PruneReport:
         origin: What made this report.
         sha256: That of each file of the model, by its path.
         details: What a page shows beyond this; None unless it was asked for.
+        changes: How each metric changed on the images that were judged, or the outputs' relative
+            error without masks, and how certain that is; empty if nothing was judged.
+        page: The HTML page that was written; None if none was.
     """
 
     model: str
@@ -251,6 +255,8 @@ class PruneReport:
     origin: Origin | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
     details: Details | None = None
+    changes: tuple[Change, ...] = ()
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +318,7 @@ class ValidateReport:
         config: Every option of the run by its name in Python, defaults included, as it was given.
         origin: What made this report.
         sha256: That of each file of the models, by its path.
+        page: The HTML page that was written; None if none was.
     """
 
     original: str
@@ -327,6 +334,7 @@ class ValidateReport:
     config: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.report.budget import QUANTITY_WORDS
+from wrg_onnx.report.rows import Row
+from wrg_onnx.report.table_parts import table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +102,34 @@ def spoken_change(change: Change) -> str:
 
 def search_lines(search: SearchReport, budget: str) -> Iterator[Text | Table]:
     """Yield how a search went, and what its answer is worth."""
+    if search.answer.change is None:
+        yield Text(answer_text(search, budget), "bold red")
+        return
+    yield Text(answer_text(search, budget))
+    yield _table(search)
+    yield Text(f"{tried_text(search)} The same cut again: {search.command}")
+
+
+def answer_text(search: SearchReport, budget: str) -> str:
+    """Say what was found, and how certain that is."""
     answer = search.answer
     if answer.change is None:
-        yield Text(f"The cut could not be checked: {answer.problem}.", "bold red")
-        return
+        return f"The cut could not be checked: {answer.problem}."
     change, apart = answer.change, "that no probe saw" if search.apart else "that probes saw, too"
-    yield Text(
+    return (
         f"The largest cut found whose {search.metric} gets worse by at most {short(search.most)}: "
         f"{answer.reached:.1%} of the {QUANTITY_WORDS[budget]}. "
         f"{spoken_change(change)}, {apart}.{_doubt(change, search.most)}"
     )
-    yield _table(search)
+
+
+def tried_text(search: SearchReport) -> str:
+    """Say on what the cuts were recovered and judged."""
     tried = f"{len(search.probes)} {'probe was' if len(search.probes) == 1 else 'probes were'}"
-    yield Text(
+    return (
         f"The {tried} recovered on {search.recovered_on} samples and judged on "
         f"{search.searched_on} held-out ones, the rest on {search.samples} and "
-        f"{search.checked_on}{' others' if search.apart else ', the same'}. The same cut again: "
-        f"{search.command}"
+        f"{search.checked_on}{' others' if search.apart else ', the same'}."
     )
 
 
@@ -127,10 +140,13 @@ def _doubt(change: Change, most: float) -> str:
     return f" On other images it may get worse by {short(change.worst)}."
 
 
-def _table(search: SearchReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(("", "ratio", search.metric, "change", "95 % interval", "s")):
-        table.add_column(title, justify="right" if number else "left")
+def search_titles(search: SearchReport) -> Row:
+    """Return the titles of what was tried."""
+    return "", "ratio", search.metric, "change", "95 % interval", "s"
+
+
+def search_rows(search: SearchReport) -> Iterator[Row]:
+    """Yield a row for each cut that was tried."""
     rows = [("probe", one) for one in search.probes] + [("check", one) for one in search.checks]
     for kind, one in rows:
         word = f"{kind}, {'holds' if one.holds else 'too much'}"
@@ -138,5 +154,11 @@ def _table(search: SearchReport) -> Table:
         if one.change is not None:
             change = one.change
             cells = (short(change.after), signed(change.change), interval(change))
-        table.add_row(word, f"{one.ratio:.3f}", *cells, f"{one.seconds:.1f}")
+        yield word, f"{one.ratio:.3f}", *cells, f"{one.seconds:.1f}"
+
+
+def _table(search: SearchReport) -> Table:
+    table = table_of(*search_titles(search))
+    for row in search_rows(search):
+        table.add_row(*row)
     return table

@@ -16,8 +16,9 @@ from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.origin import Origin
-from wrg_onnx.report.rows import short_count
+from wrg_onnx.report.rows import Row, short_count
 from wrg_onnx.report.search import interval, short, signed
+from wrg_onnx.report.table_parts import table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class SweepReport:
         config: Every option of the run by its name in Python, defaults included, as it was given.
         origin: What made this report.
         sha256: That of each file of the model, by its path.
+        page: The HTML page that was written; None if none was.
     """
 
     model: str
@@ -115,51 +117,70 @@ class SweepReport:
     config: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    page: str | None = None
 
 
 def sweep_text(report: SweepReport) -> RenderableType:
     """Show all points, the knees, and how to make one."""
-    quantity = QUANTITY_WORDS[report.budget]
     lines: list[RenderableType] = [
         Text(report.model, "bold"),
-        Text(
-            f"{len(report.points)} cuts by share of the {quantity}, from one calibration on "
-            f"{report.calibration}; recovery by {report.recovery}. Judged on {report.judged}, "
-            f"none of them in that calibration"
-        ),
+        Text(made_text(report)),
         _table(report),
-        Text("Latency is that of the original, and the share of it that a cut takes."),
-        *_problems(report),
-        *_knees(report),
+        Text(LATENCY_TEXT),
+        *(Text(line, "red") for line in problem_lines(report)),
+        *(Text(line) for line in knee_lines(report)),
+        Text("--json has the command of every point; they differ in ratio and criterion alone."),
     ]
     if report.plot is not None:
         lines.append(Text(f"Plot: {report.plot}"))
+    if report.page is not None:
+        lines.append(Text(f"Page: {report.page}"))
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
 
-def _table(report: SweepReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    titles = ("criterion", "ratio", "params", "MACs", "latency", report.metric, "change",
-              "95 % interval", "")  # fmt: skip
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="right" if 0 < number < len(titles) - 1 else "left")
+LATENCY_TEXT = "Latency is that of the original, and the share of it that a cut takes."
+
+
+def made_text(report: SweepReport) -> str:
+    """Say what was cut, and judged on what."""
+    return (
+        f"{len(report.points)} cuts by share of the {QUANTITY_WORDS[report.budget]}, from one "
+        f"calibration on {report.calibration}; recovery by {report.recovery}. Judged on "
+        f"{report.judged}, none of them in that calibration"
+    )
+
+
+def sweep_titles(report: SweepReport) -> Row:
+    """Return the titles of the points."""
+    return ("criterion", "ratio", "params", "MACs", "latency", report.metric, "change",
+            "95 % interval", "")  # fmt: skip
+
+
+def sweep_rows(report: SweepReport) -> Iterator[Row]:
+    """Yield a row for the original, then one for each point."""
     cost = report.before
     first = next(point.cut for point in report.points if point.cut is not None)
     latency = f"{first.speed[0].before.median_ms:.3g} ms" if first.speed else ""
-    table.add_row("original", "", _count(cost.parameters), _count(cost.macs), latency,
-                  short(first.change.before), "", "", "")  # fmt: skip
+    yield ("original", "", _count(cost.parameters), _count(cost.macs), latency,
+           short(first.change.before), "", "", "")  # fmt: skip
     for point in report.points:
-        name, ratio = Text(point.criterion), f"{point.ratio:g}"
+        name, ratio = point.criterion, f"{point.ratio:g}"
         if point.cut is None:
-            table.add_row(name, ratio, "-", "-", "-", "-", "-", "-", "")
+            yield name, ratio, "-", "-", "-", "-", "-", "-", ""
             continue
         left, change = point.cut.cost, point.cut.change
-        table.add_row(
+        yield (
             name, ratio, _count(left.parameters), _count(left.macs), _speed(point.cut),
             short(change.after), signed(change.change), interval(change),
             "knee" if point.knee else "",
         )  # fmt: skip
+
+
+def _table(report: SweepReport) -> Table:
+    table = table_of(*sweep_titles(report), words=1)
+    for name, *cells in sweep_rows(report):
+        table.add_row(Text(name), *cells)
     return table
 
 
@@ -173,25 +194,25 @@ def _speed(cut: SweepCut) -> str:
     return f"{1 / cut.speed[0].speedup.value:.2f}x" if cut.speed else ""
 
 
-def _problems(report: SweepReport) -> Iterator[Text]:
+def problem_lines(report: SweepReport) -> Iterator[str]:
+    """Say why points could not be made."""
     for point in report.points:
         if point.cut is None:
-            yield Text(f"{point.criterion} at {point.ratio:g}: {point.problem}.", "red")
+            yield f"{point.criterion} at {point.ratio:g}: {point.problem}."
 
 
-def _knees(report: SweepReport) -> Iterator[Text]:
+def knee_lines(report: SweepReport) -> Iterator[str]:
     """Say where each criterion begins to cost accuracy, and by which command that is made."""
     for criterion in dict.fromkeys(point.criterion for point in report.points):
         points = [p for p in report.points if p.criterion == criterion and p.cut is not None]
         knee = next((point for point in points if point.knee), None)
         if knee is not None:
-            yield Text(f"Knee of '{criterion}' at {knee.ratio:g}, furthest above the chord of its "
-                       f"curve: {knee.command}")  # fmt: skip
+            yield (f"Knee of '{criterion}' at {knee.ratio:g}, furthest above the chord of its "
+                   f"curve: {knee.command}")  # fmt: skip
         elif points:
             last = points[-1]
             assert last.cut is not None
             why = "stands out of the intervals"
             if last.cut.change.may_be_none and last.cut.change.low is not None:
                 why = f"is there: nothing is lost for certain up to {last.ratio:g}"
-            yield Text(f"No knee of '{criterion}' {why}. The last point: {last.command}")
-    yield Text("--json has the command of every point; they differ in ratio and criterion alone.")
+            yield f"No knee of '{criterion}' {why}. The last point: {last.command}"

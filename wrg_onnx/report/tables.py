@@ -1,34 +1,27 @@
-"""The result as text for a terminal of 80 columns."""
+"""The result as text for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import median
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from wrg_onnx.evaluate.judge import Accuracy
-from wrg_onnx.finetune import Between, EpochResult
-from wrg_onnx.latency import Speed
+from wrg_onnx.report.comparison import Comparison, compare
 from wrg_onnx.report.exported import exported_line
 from wrg_onnx.report.proof import proof_text
 from wrg_onnx.report.records import (
-    ConversionReport,
     ExportReport,
     FinetuneReport,
     FrozenReport,
     InspectReport,
     PruneReport,
-    RecoveryReport,
-    SparsifyReport,
     ValidateReport,
 )
 from wrg_onnx.report.rows import (
     METRICS,
-    Row,
-    accuracy_rows,
     byte_size,
     cost_rows,
     error_cell,
@@ -36,7 +29,15 @@ from wrg_onnx.report.rows import (
     signed_change,
 )
 from wrg_onnx.report.search import search_lines
-from wrg_onnx.report.speed import change_text, noise_text, speed_text
+from wrg_onnx.report.sentences import (
+    certainty_text,
+    conversion_text,
+    faded_text,
+    gain_text,
+    place_text,
+    recovery_text,
+    structure_text,
+)
 from wrg_onnx.report.table_parts import MOST_ROWS, more_than_shown, table_of
 from wrg_onnx.report.unfinished import unfinished_lines
 
@@ -49,127 +50,48 @@ def prune_text(report: PruneReport) -> RenderableType:
         Text(f"{report.model} -> {report.output or NOT_WRITTEN}", "bold"),
         Text(
             f"{report.removed:,} of {report.units:,} units removed by '{report.criterion}' "
-            f"({report.scope}), statistics from {report.calibration}{_certainty(report)}"
+            f"({report.scope}), statistics from {report.calibration}{certainty_text(report)}"
         ),
-        _comparison(
-            cost_rows(report.before, report.after),
-            report.accuracy,
-            report.speed,
-            report.conversion,
+        *_compared(
+            compare(
+                cost_rows(report.before, report.after),
+                report.accuracy,
+                report.speed,
+                report.conversion,
+            )
         ),
         *([] if report.search is None else search_lines(report.search, report.budget)),
-        *([] if report.sparsified is None else [Text(_faded(report.sparsified))]),
+        *([] if report.sparsified is None else [Text(faded_text(report.sparsified))]),
         Text(proof_text(report)),
     ]
     if report.recovery is not None:
-        lines.append(Text(_recovery(report.recovery)))
+        lines.append(Text(recovery_text(report.recovery)))
     if report.conversion is not None:
-        lines.append(Text(_conversion(report.conversion)))
+        lines.append(Text(conversion_text(report.conversion)))
+    lines += _written(report.page)
     lines += [Text(line, "bold red") for line in unfinished_lines(report.unfinished)]
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
 
 
-def _certainty(report: PruneReport) -> str:
-    if report.certainty is None:
-        return ""
-    early = (
-        f", {n} of them for {name}" for name, n in report.images_of.items() if n < report.images
-    )
-    used = f"{report.images} used{''.join(early)}"
-    return f" ({used}; the choice is {report.certainty:.1%} certain)"
-
-
-def _faded(found: SparsifyReport) -> str:
-    epochs = "1 epoch" if found.epochs == 1 else f"{found.epochs} epochs"
-    said = (
-        f"Before the cut {epochs} let {found.units:,} units fade to {found.left:.1%} of their "
-        f"size; held-out loss {found.loss_before:.4f} -> {found.loss_after:.4f}"
-    )
-    if found.max_f_before is None or found.max_f_after is None:
-        return f"{said}."
-    return f"{said}, max F {found.max_f_before:.3f} -> {found.max_f_after:.3f}."
-
-
-def _recovery(recovery: RecoveryReport) -> str:
-    changed = "biases" if recovery.method == "bias" else "weights"
-    rounds = f" in each of {recovery.rounds} rounds" if recovery.rounds > 1 else ""
-    fits = recovery.fits
-    if not fits:
-        why = "could be solved for" if recovery.left else "needed it"
-        return f"Recovery by {recovery.method}: no layer {why}.{_trained(recovery)}"
-    text = (
-        f"Recovery by {recovery.method}{rounds}: the {changed} of {len(fits)} layers were solved "
-        f"for on {recovery.samples} samples"
-    )
-    before = [fit.before for fit in fits if fit.before is not None]
-    after = [fit.after for fit in fits if fit.after is not None]
-    if before and after:
-        text += (
-            f"; the error of a layer's output went from {median(before):.1%} to "
-            f"{median(after):.1%} of its variance (median)"
-        )
-    return f"{text}.{_trained(recovery)}"
-
-
-def _conversion(found: ConversionReport) -> str:
-    """Say in which numbers the file is, and what of it is not."""
-    text = f"Then written in {found.precision}"
-    if found.samples:
-        text += f", its ranges measured on {found.samples} samples"
-    if found.left:
-        left = ", ".join(f"{count} {op}" for op, count in found.left.items())
-        text += f"; in float32 {'stays' if sum(found.left.values()) == 1 else 'stay'} {left}"
-    return f"{text}. Its inputs and outputs are those of the original."
-
-
-def _trained(recovery: RecoveryReport) -> str:
-    if recovery.chosen is None:
-        return ""
-    first, last = recovery.history[0], recovery.history[-1]
-    idle = f" The last {last.without_gain} gained nothing." if last.without_gain > 1 else ""
-    return f" Fine-tuning then took the {_gain(first, recovery.chosen)}, {_place(recovery)}.{idle}"
-
-
-def _gain(before: EpochResult, after: Between) -> str:
-    """Say what the held-out samples say of weights before and after training."""
-    said = f"held-out loss from {before.held_out_loss:.4f} to {after.held_out_loss:.4f}"
-    if before.held_out_max_f is None or after.held_out_max_f is None:
-        return said
-    return f"{said}, max F there from {before.held_out_max_f:.3f} to {after.held_out_max_f:.3f}"
-
-
-def _place(report: RecoveryReport | FinetuneReport) -> str:
-    """Say where the weights that were taken lie."""
-    epochs = report.history[-1].epoch
-    if report.chosen is None or not report.chosen.share:
-        return f"no weights of {epochs} {'epoch' if epochs == 1 else 'epochs'} being better"
-    if report.chosen.share == 1:
-        return f"in epoch {report.best_epoch} of {epochs}"
-    return f"{report.chosen.share:.0%} of the way to epoch {report.best_epoch} of {epochs}"
+def _written(page: str | None) -> list[Text]:
+    """Say where the page is."""
+    return [] if page is None else [Text(f"Page: {page}")]
 
 
 def validate_text(report: ValidateReport) -> RenderableType:
     """Show a pruned model beside its original."""
     lines: list[RenderableType] = [Text(f"{report.original} -> {report.pruned}", "bold")]
     lines += [Text(f"Problem: {problem}.", "red") for problem in report.problems]
-    lines.append(_comparison(cost_rows(report.before, report.after), report.accuracy, report.speed))
+    costs = cost_rows(report.before, report.after)
+    lines += _compared(compare(costs, report.accuracy, report.speed))
     if not report.problems:
-        lines.append(Text(_structure(report)))
+        lines.append(Text(structure_text(report)))
     if report.exported is not None:
         lines.append(Text(exported_line(report.exported, report.pruned)))
+    lines += _written(report.page)
     lines += [Text(f"Note: {note}.", "yellow") for note in report.notes]
     return Group(*lines)
-
-
-def _structure(report: ValidateReport) -> str:
-    """Say what both models have in common."""
-    if not report.narrowed:
-        return "Structure: the same inputs, outputs and operators; the checker passes."
-    return (
-        "Structure: the same inputs and outputs; the checker passes. The operators are others, "
-        f"since the pruned model is {report.narrowed}."
-    )
 
 
 def export_text(report: ExportReport) -> RenderableType:
@@ -203,7 +125,7 @@ def finetune_text(report: FinetuneReport) -> RenderableType:
         ),
         Text(
             f"{stopped} in {report.seconds.get('train', 0.0):.0f} s on {report.device} took the "
-            f"{_gain(report.history[0], report.chosen)}, {_place(report)}.{why}"
+            f"{gain_text(report.history[0], report.chosen)}, {place_text(report)}.{why}"
         ),
     ]
     if report.before is not None and report.after is not None:
@@ -288,55 +210,14 @@ def _choices(choices: Mapping[str, str]) -> Iterator[Text]:
     yield from more_than_shown(len(alike), "choices")
 
 
-def _comparison(
-    costs: Iterable[Row],
-    accuracy: Accuracy | None,
-    speed: Sequence[Speed],
-    conversion: ConversionReport | None = None,
-) -> RenderableType:
-    cut = accuracy is not None and accuracy.cut is not None
-    after_title = "after" if conversion is None else conversion.precision
-    between = [*(["cut"] if cut else []), *([] if conversion is None else ["float32"])]
-    table = table_of("", "before", *between, after_title, "change")
-
-    def add(
-        name: str, before: str, after: str, change: str, *, was_cut: str = "", float32: str = ""
-    ) -> None:
-        cells = [*([was_cut] if cut else []), *([] if conversion is None else [float32])]
-        table.add_row(Text(name), before, *cells, after, change)
-
-    for row in costs:
-        single_bytes = None if conversion is None or row[0] != "file" else conversion.float32_bytes
-        add(*row, float32="" if single_bytes is None else byte_size(single_bytes))
-    for one in speed:
-        single = one.float32
-        add(
-            f"latency {one.provider}, median",
-            f"{one.before.median_ms:.2f} ms",
-            f"{one.after.median_ms:.2f} ms",
-            change_text(one),
-            float32="" if single is None else f"{single.median_ms:.2f} ms",
-        )
-        add(
-            f"latency {one.provider}, p95",
-            f"{one.before.p95_ms:.2f} ms",
-            f"{one.after.p95_ms:.2f} ms",
-            "",
-            float32="" if single is None else f"{single.p95_ms:.2f} ms",
-        )
-    said = [Text(f"Speed-up on {one.provider}: {speed_text(one)}.") for one in speed]
-    noise = noise_text(one.noise for one in speed)
-    said += [Text(f"Note: {noise}.", "yellow")] if noise else []
-    if accuracy is None:
-        return Group(table, *said)
-    for compared in accuracy_rows(accuracy):
-        add(*compared.row, was_cut=compared.cut, float32=compared.float32)
-    judged = f"Judged on {accuracy.data}."
-    if accuracy.unjudged:
-        names = ", ".join(f"'{name}'" for name in accuracy.unjudged)
-        judged += f" Not judged, since of no numbers: {names}."
-    if cut:
-        judged += " The column 'cut' is the model before its recovery."
-    if conversion is not None:
-        judged += f" The column 'float32' is the model before it was written in {after_title}."
-    return Group(table, *said, Text(judged))
+def _compared(found: Comparison) -> Iterator[RenderableType]:
+    """Show the comparison, and what is said below it."""
+    table = table_of(*found.titles)
+    for name, *cells in found.rows:
+        table.add_row(Text(name), *cells)
+    yield table
+    yield from (Text(line) for line in found.speed)
+    if found.noise is not None:
+        yield Text(f"Note: {found.noise}.", "yellow")
+    if found.judged is not None:
+        yield Text(found.judged)

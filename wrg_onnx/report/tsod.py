@@ -1,4 +1,4 @@
-"""What the two commands for tiny-object data say on a terminal of 80 columns."""
+"""What the two commands for tiny-object data say on a terminal."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ _MISSING: Mapping[str, str] = {
     "accuracy": "The accuracy was not measured",
     "latency": "The latency was not measured",
     "report": "The report is not complete",
+    "page": "The page was not written",
 }
 
 

@@ -1,10 +1,10 @@
 """From statistics to the units that die: criteria, budgets and the choice. Pure numpy."""
 
+from wrg_onnx.choices import Scope
 from wrg_onnx.select.budget import Axis, Budget, Measured, Products
 from wrg_onnx.select.certainty import expected_jaccard, halves_jaccard, jaccard
 from wrg_onnx.select.choose import (
     Candidates,
-    Scope,
     Selection,
     largest_ratio,
     removal_order,

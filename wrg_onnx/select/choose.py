@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from wrg_onnx.choices import Scope
 from wrg_onnx.factors import BoolArray, Float64Array, IntArray
 from wrg_onnx.select.align import Aligned
 from wrg_onnx.select.budget import Budget
@@ -21,13 +21,6 @@ ROUNDING = 1e-9
 
 MOST_TRIALS = 512
 """How many units the fine adjustment looks at."""
-
-
-class Scope(enum.Enum):
-    """What competes with what."""
-
-    GLOBAL = "global"
-    UNIFORM = "uniform"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,7 +45,7 @@ def product(*values: Float64Array) -> Float64Array:
     return reduce(np.multiply, values)
 
 
-@dataclass(frozen=True, slots=True, init=False, eq=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
 class Criterion:
     """A formula from statistics to saliency. ``Criterion(name)`` finds the one of a name.
 
@@ -110,6 +110,9 @@ class Criterion:
         for kind in loaded:
             raise_if_missing(kind, name)
         raise ValueError(f"{name!r} is not a valid Criterion")
+
+    def __repr__(self) -> str:
+        return f"<Criterion '{self.name}'>"
 
     def __reduce__(self) -> tuple[type[Criterion], tuple[str]]:
         """Have copies and pickles be the one of this name."""

@@ -11,9 +11,10 @@ import heapq
 
 import numpy as np
 
+from wrg_onnx.choices import Scope
 from wrg_onnx.factors import Float64Array, IntArray
 from wrg_onnx.select.budget import Budget
-from wrg_onnx.select.choose import Candidates, Scope, removal_order
+from wrg_onnx.select.choose import Candidates, removal_order
 
 
 def knapsack_order(

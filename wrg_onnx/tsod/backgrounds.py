@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from wrg_onnx.choices import BackgroundKind
 from wrg_onnx.tsod.fields import Float32Array, blend, distance, octaves, ramp, smooth_noise
 
 Background: TypeAlias = Callable[[np.random.Generator, int, int], Float32Array]
@@ -150,11 +151,11 @@ def _wave(x: Float32Array) -> Float32Array:
 
 
 BACKGROUNDS: Mapping[str, Background] = {
-    "clutter": _clutter,
-    "ground": _ground,
-    "industrial": _industrial,
-    "infrared": _infrared,
-    "sea": _sea,
-    "sky": _sky,
-    "texture": _texture,
+    BackgroundKind.CLUTTER.value: _clutter,
+    BackgroundKind.GROUND.value: _ground,
+    BackgroundKind.INDUSTRIAL.value: _industrial,
+    BackgroundKind.INFRARED.value: _infrared,
+    BackgroundKind.SEA.value: _sea,
+    BackgroundKind.SKY.value: _sky,
+    BackgroundKind.TEXTURE.value: _texture,
 }

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from wrg_onnx.channels.similar import similar_operator
 from wrg_onnx.errors import UnsupportedOperatorError
 from wrg_onnx.graph.model import Array, Graph, Node, Value
 from wrg_onnx.graph.subgraphs import Path, Subgraph, flatten, subgraphs
-from wrg_onnx.twin.table import TwinOp, lookup
+from wrg_onnx.twin.table import TwinOp, lookup, registered
 
 _MOMENTUM = 0.9
 """Of running statistics whose node says 1, by which they would never move."""
@@ -210,9 +211,10 @@ def _entry(node: Node) -> TwinOp:
     entry = lookup(node.domain, node.op, node.version)
     if entry is None:
         op = f"{node.domain}.{node.op}" if node.domain else node.op
+        meant = similar_operator(node.domain, node.op, {entry[:2] for entry in registered()})
         raise UnsupportedOperatorError(
-            f"no differentiable twin for '{op}' (opset {node.version}) at node '{node.name}': "
-            "use a criterion without gradient, such as --criterion wr",
+            f"no differentiable twin for '{op}' (opset {node.version}){meant} at node "
+            f"'{node.name}': use a criterion without gradient, such as --criterion wr",
             op=op,
             node=node.name,
         )

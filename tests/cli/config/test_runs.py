@@ -71,9 +71,8 @@ def test_a_report_has_all_options_defaults_included_and_paths_as_given(recorded)
 
     found = recorded("./first.onnx", *WAYS["ridge"])
     parameters = inspect.signature(wrg_onnx.prune).parameters
-    assert [*found["config"]] == [
-        name for name in parameters if name not in {"force", "progress", "workers"}
-    ]
+    asked_each_time = {"details", "force", "progress", "report", "workers"}
+    assert [*found["config"]] == [name for name in parameters if name not in asked_each_time]
     given = {"model": "m.onnx", "output": "first.onnx", "ratio": 0.5, "data": "data",
              "size": [32, 32], "samples": 3, "evaluate": False, "seed": 3,
              "cache": False}  # fmt: skip

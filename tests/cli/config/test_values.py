@@ -92,7 +92,7 @@ def test_values_are_written_as_toml_has_them_or_as_the_option_does(
         ("metric = 3", "'prune.metric' must be a text, got 3"),
         ("keep = [1]", "'prune.keep' must be a text, got 1"),
         ('budget = "flops"',
-         "'prune.budget' is refused: 'flops' is not one of 'params', 'macs', 'bytes', 'latency'."),
+         "'prune.budget' is refused: 'flops' is not one of 'params', 'macs', 'bytes', 'latency'"),
         ("size = [1, 2, 3]",
          "'prune.size' is refused: expected a size such as 224 or 240x320, got '1x2x3'"),
         ("size = 1.5", "'prune.size' must be an integer, got 1.5"),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from wrg_onnx.cli.choice import Choice
 from wrg_onnx.cli.criterion import CriterionChoice
 from wrg_onnx.cli.options import (
     Alignment,
@@ -149,7 +150,7 @@ _READERS: Mapping[type, Reader] = {
     type(click.STRING): _text,
     Ratios: _ratios,
     Names: _names,
-    click.Choice: _text,
+    Choice: _text,
     CriterionChoice: _text,
     ImageSize: _sizes,
     Shape: _sizes,

@@ -16,6 +16,10 @@ from wrg_onnx.latency.compare import MINIMUM_ROUNDS, take_turns
 from wrg_onnx.latency.fresh.children import Child, Task
 from wrg_onnx.latency.times import Float64Array, Times
 from wrg_onnx.latency.timing import Timing
+from wrg_onnx.logs import logger_of
+from wrg_onnx.progress import Progress, silent
+
+_LOG = logger_of(__name__)
 
 PROCESSES = 5
 """Of each model. Where memory lies, and so how it falls into caches, is drawn anew in each."""
@@ -69,6 +73,7 @@ def time_fresh(
     *,
     processes: int = PROCESSES,
     start: Start = started,
+    progress: Progress = silent,
 ) -> Mapping[str, Measured]:
     """Time models in processes of their own.
 
@@ -81,6 +86,7 @@ def time_fresh(
         rng: Decides every order.
         processes: How many repeats; as many as rounds, if these are fewer.
         start: Starts a process.
+        progress: Told how many repeats are done.
 
     Returns:
         What was measured, by the labels of the tasks, in their order.
@@ -97,6 +103,7 @@ def time_fresh(
     times: dict[str, list[Float64Array]] = {task.label: [] for task in tasks}
     peaks: dict[str, list[int | None]] = {task.label: [] for task in tasks}
     for repeat in range(repeats):
+        progress("bench", repeat, repeats)
         # Those of the first repeats that are late are made up for by the others.
         left = max(0.001, (deadline - time.monotonic()) / (repeats - repeat))
         rounds = timing.rounds // repeats + (repeat < timing.rounds % repeats)
@@ -117,6 +124,9 @@ def time_fresh(
             for label, child in running.items():
                 times[label].append(found[label])
                 peaks[label].append(child.peak_bytes())
+    progress("bench", repeats, repeats)
+    turns = sum(len(each) for each in next(iter(times.values()), []))
+    _LOG.info("%d of %d rounds in %d processes of each model", turns, timing.rounds, repeats)
     return {
         label: Measured(Times(tuple(times[label])), _median_bytes(peaks[label])) for label in times
     }

@@ -9,6 +9,7 @@ from wrg_onnx.choices import Provider
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import runtime
 from wrg_onnx.latency.timing import available_providers
+from wrg_onnx.nearest import did_you_mean
 
 SUFFIX = "ExecutionProvider"
 
@@ -58,7 +59,7 @@ def find_places(provider: str) -> tuple[Place, ...]:
     if wanted == Provider.AUTO.value:
         return tuple(there[found.value] for found in available_providers(Provider.AUTO))
     if wanted not in there:
-        way = f"; {WAYS[wanted]} brings it" if wanted in WAYS else ""
+        way = f"; {WAYS[wanted]} brings it" if wanted in WAYS else did_you_mean(wanted, there)
         raise UsageError(
             f"provider {provider}: this ONNX Runtime does not have it, but {', '.join(there)}{way}"
         )

@@ -109,7 +109,8 @@ def read_choice(name: str, kind: type[Kind], value: Kind | str) -> Kind:
         return kind(value)
     except ValueError as error:
         raise UsageError(
-            f"{name} must be one of {listed(member.value for member in kind)}, got {_shown(value)}"
+            f"{name} must be one of {listed(member.value for member in kind)}, got "
+            f"{_shown(value)}{_meant(value, [member.value for member in kind])}"
         ) from error
 
 
@@ -324,7 +325,9 @@ def _read_literal(name: str, kind: Any, value: str | None) -> Any:
     known = kind.__args__
     if value is None or value in known:
         return value
-    raise UsageError(f"{name} must be one of {listed(known)}, got {_shown(value)}")
+    raise UsageError(
+        f"{name} must be one of {listed(known)}, got {_shown(value)}{_meant(value, known)}"
+    )
 
 
 def _read_table(name: str, value: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -338,6 +341,11 @@ def _read_table(name: str, value: Mapping[str, Any] | None) -> Mapping[str, Any]
 def listed(values: Iterable[str]) -> str:
     """Return texts in quotes, with commas between."""
     return ", ".join(f"'{value}'" for value in values)
+
+
+def _meant(value: object, known: Iterable[str]) -> str:
+    """Ask for what is most like a text, where it is one."""
+    return did_you_mean(value, known) if isinstance(value, str) else ""
 
 
 def _shown(value: object) -> str:

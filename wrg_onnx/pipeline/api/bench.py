@@ -18,6 +18,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_text,
 )
 from wrg_onnx.pipeline.api.recorded import recorded
+from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import Result
@@ -43,6 +44,7 @@ def bench(
     profile: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Result[BenchReports]:
     """Time ONNX models side by side in ONNX Runtime, in interleaved rounds.
 
@@ -76,6 +78,7 @@ def bench(
         provider: ``"auto"`` for the CPU and, where it is there, CUDA; or any provider of this ONNX
             Runtime, such as ``"cpu"``, ``"openvino"`` or ``"CoreMLExecutionProvider"``.
         seed: Seed of the input, and of the order in each round.
+        progress: Called with a stage's name, how much of it is done, and how much there is.
 
     Returns:
         A report per provider and batch in ``result.report.providers``; each holds by model the
@@ -120,4 +123,5 @@ def bench(
             profile=read_flag("profile", profile),
             seed=read_count("seed", seed),
         ),
+        progress=progress or silent,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_shapes,
     read_texts,
 )
+from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import ModelResult
@@ -33,6 +34,7 @@ def export(
     opset: int | None = None,
     exporter: Exporter | str = "dynamo",
     force: bool = False,
+    progress: Progress | None = None,
 ) -> ModelResult[ExportReport]:
     """Turn a torch module into ONNX, and keep it only if ONNX Runtime agrees with torch.
 
@@ -50,6 +52,7 @@ def export(
         opset: The version of the operator set; None for the exporter's choice.
         exporter: Which of torch's exporters: ``"dynamo"`` or ``"torchscript"``.
         force: Whether an existing ``output`` may be replaced.
+        progress: Called with a stage's name, how much of it is done, and how much there is.
 
     Returns:
         The model (``result.model``, ``result.save(path)``) and the report.
@@ -83,4 +86,5 @@ def export(
         options,
         weights=read_optional_path("weights", weights),
         force=read_flag("force", force),
+        progress=progress or silent,
     )

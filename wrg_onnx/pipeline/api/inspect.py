@@ -15,6 +15,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_number,
 )
 from wrg_onnx.pipeline.api.recorded import recorded
+from wrg_onnx.progress import Progress, silent
 
 if TYPE_CHECKING:
     from wrg_onnx.pipeline.result import Result
@@ -39,6 +40,7 @@ def inspect(
     through_norms: bool = False,
     floor: float = 0.1,
     strict: bool = False,
+    progress: Progress | None = None,
 ) -> Result[InspectReport]:
     """Find out what of an ONNX model can be cut, what it costs, and what is frozen and why.
 
@@ -61,6 +63,7 @@ def inspect(
             width of transformers. It computes something else then, and the report says how far.
         floor: Share of each layer that stays at least, in (0, 1].
         strict: Whether an operator without a rule is an error; else its channels stay whole.
+        progress: Called with a stage's name, how much of it is done, and how much there is.
 
     Returns:
         The report: ``result.report.groups`` are the layer widths that may shrink,
@@ -90,4 +93,5 @@ def inspect(
         read_limits(keep, only, head_dims, through_norms),
         floor=read_number("floor", floor),
         strict=read_flag("strict", strict),
+        progress=progress or silent,
     )

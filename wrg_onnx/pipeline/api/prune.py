@@ -22,6 +22,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_number,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.paged import paged
 from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.pipeline.api.spoken_call import words_of_call
 from wrg_onnx.pipeline.api.target import read_max_drop, read_target
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from wrg_onnx.select import Criterion, Scope
 
 
+@paged
 @recorded
 def prune(
     model: AnyModel,
@@ -82,6 +84,7 @@ def prune(
     provider: Provider | str = "auto",
     seed: int = 0,
     details: bool = False,
+    report: AnyPath | None = None,
     progress: Progress | None = None,
     workers: Workers | None = None,
 ) -> ModelResult[PruneReport]:
@@ -181,6 +184,8 @@ def prune(
         details: Whether the report has what a page of it shows: the numbers behind the choice, some
             pictures, each layer's time, where and how the run was made (``report.details``). It
             takes a few more runs of the model, and where latency is measured as long as that again.
+        report: An HTML file to write the report to, as one page with these details; None writes
+            none. ``result.to_html()`` gives the same page.
         progress: Called with a stage's name, how much of it is done, and how much there is (0 where
             that is unknown).
         workers: The processes that share the measuring, from ``wrg_onnx.join_workers()`` under
@@ -224,6 +229,7 @@ def prune(
 
     source = read_model("model", model)
     target = read_optional_path("output", output)
+    with_details = read_flag("details", details)
     aim = read_target(
         ratio,
         budget,
@@ -274,7 +280,7 @@ def prune(
         config,
         external_data=config.external_data,
         force=read_flag("force", force),
-        details=words_of_call(prune, arguments) if read_flag("details", details) else None,
+        details=words_of_call(prune, arguments) if with_details or report is not None else None,
         progress=progress or silent,
     )
 

@@ -16,9 +16,9 @@ from wrg_onnx.version import __version__
 Options = ParamSpec("Options")
 Made = TypeVar("Made", bound=Any)
 
-NOT_KEPT = frozenset({"details", "force", "progress", "workers"})
+NOT_KEPT = frozenset({"details", "force", "progress", "report", "workers"})
 """Parameters that do not say what is made: whether a file may be replaced is asked each time, and
-the details of a run are asked for by what shows them."""
+the page of a run and its details are asked for by who wants to see them."""
 
 
 def recorded(function: Callable[Options, Made]) -> Callable[Options, Made]:

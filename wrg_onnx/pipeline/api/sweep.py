@@ -24,6 +24,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_optional_path,
     read_text,
 )
+from wrg_onnx.pipeline.api.paged import paged
 from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
@@ -36,6 +37,7 @@ MOST_POINTS = 100
 """Of one criterion; a finer grid is a slip of the pen."""
 
 
+@paged
 @recorded
 def sweep(
     model: AnyModel,
@@ -71,6 +73,7 @@ def sweep(
     strict: bool = False,
     out_dir: AnyPath | None = None,
     plot: AnyPath | None = None,
+    report: AnyPath | None = None,  # noqa: ARG001 - `paged` writes it
     force: bool = False,
     provider: Provider | str = "auto",
     seed: int = 0,
@@ -129,6 +132,7 @@ def sweep(
         out_dir: A folder where every point's model is written, as ``MODEL.CRITERION.RATIO.onnx``;
             None writes none.
         plot: An SVG file to draw the curves in; None for none.
+        report: An HTML file to write the report to, as one page; None for none.
         force: Whether files that are there may be replaced.
         provider: Where ONNX Runtime computes: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed: Seed of everything random, at least 0.

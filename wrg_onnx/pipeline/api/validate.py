@@ -17,6 +17,7 @@ from wrg_onnx.pipeline.api.arguments import (
     read_model,
     read_optional_path,
 )
+from wrg_onnx.pipeline.api.paged import paged
 from wrg_onnx.pipeline.api.recorded import recorded
 from wrg_onnx.progress import Progress, silent
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from wrg_onnx.report.records import ValidateReport
 
 
+@paged
 @recorded
 def validate(
     original: AnyModel,
@@ -41,6 +43,7 @@ def validate(
     shape: Mapping[str, Sequence[int]] | None = None,
     value: Mapping[str, float] | None = None,
     export_inputs: AnyPath | None = None,
+    report: AnyPath | None = None,  # noqa: ARG001 - `paged` writes it
     force: bool = False,
     strict: bool = False,
     provider: Provider | str = "auto",
@@ -71,6 +74,7 @@ def validate(
         export_inputs: A file, ending in ``.json``, for what the pruned model is fed in the first 16
             samples that judge; what it gives for them goes to ``NAME.outputs.json`` beside it.
             NVIDIA's Polygraphy reads both, and repeats the check on TensorRT.
+        report: An HTML file to write the report to, as one page; None for none.
         force: Whether these files may be replaced where they are there.
         strict: Whether an output of the original that is the same everywhere on all samples, which
             tells nothing, is among the problems; else it is noted.
