@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -19,6 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from site_links import with_links
 
 ROOT = Path(__file__).parents[2]
+FACES = (
+    "select", "factors", "calibrate", "rewrite", "recover", "finetune", "report", "tsod",
+    "extensions",
+)  # fmt: skip
 MKDOCS = ROOT / "build" / "docs-venv" / "bin" / "mkdocs"
 
 
@@ -64,6 +69,15 @@ def test_its_reference_has_every_name_for_packages_of_others(site):
     text = html(site, "reference/extend.html")
     names = {*wrg_onnx.extend.__all__, "WEIGHT"}
     assert {name for name in names if f'id="wrg_onnx.extend.{name}"' not in text} == set()
+
+
+@pytest.mark.parametrize("folder", FACES)
+def test_its_reference_has_every_name_of_a_folders_face(site, folder):
+    text = html(site, "reference/folders.html")
+    for name in importlib.import_module(f"wrg_onnx.{folder}").__all__:
+        # A function that is named like its file is shown from there.
+        places = (f"wrg_onnx.{folder}.{name}", f"wrg_onnx.{folder}.{name}.{name}")
+        assert any(f'id="{place}"' in text for place in places), name
 
 
 def test_its_reference_has_the_help_of_every_command(site):
