@@ -12,12 +12,13 @@ QUIET := --quiet --disable-pip-version-check
 AUDIT := build/audit
 LOCK := build/lock
 PACKAGING := build/packaging
+DOCS := build/docs-venv
 
 # ONNX Runtime tells its vendor of what it runs, unless it is told not to.
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive dist web vega strace gpu-check clean
+.PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive dist docs web vega strace gpu-check clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +55,16 @@ dist: $(PACKAGING)/.stamp  ## build the sdist, and the wheel from it, into build
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 	    $(PACKAGING)/bin/python -m build --quiet --no-isolation --outdir build/dist
 	ls -l build/dist
+
+# The packages that build the site read the code and import none of it.
+$(DOCS)/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' > $(DOCS)/asked.txt
+	$(DOCS)/bin/pip install $(QUIET) --constraint constraints.txt --requirement $(DOCS)/asked.txt
+	touch $@
+
+docs: $(DOCS)/.stamp  ## make the site of docs/ in build/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
 demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print before and after
 	$(BIN)/wrg-onnx prune models/tiny_unet.onnx --ratio 0.6 --output build/tiny_unet.pruned.onnx --force

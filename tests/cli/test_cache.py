@@ -28,6 +28,7 @@ def told(run, *arguments):
 def test_files_and_their_size_are_shown(run, kept):
     size = kept.stat().st_size
     assert told(run, "--cache", kept.parent) == {
+        "schema": "wrg-onnx/cache/v1",
         "folder": str(kept.parent),
         "files": 1,
         "file_bytes": size,

@@ -12,6 +12,7 @@ import numpy as np
 from wrg_onnx.extensions.origin import OURS, Origin
 
 LARGEST = float(np.finfo(np.float64).max)
+"""What a factor may be at most, unless it says less: the largest float64."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from wrg_onnx.factors.factor import Factor
 
 Float64Array = NDArray[np.float64]
+"""An array of float64, of any shape."""
+
 IntArray = NDArray[np.int64]
+"""An array of int64, of any shape."""
+
 BoolArray = NDArray[np.bool_]
+"""An array of truth values, of any shape."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

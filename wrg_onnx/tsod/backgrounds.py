@@ -159,3 +159,4 @@ BACKGROUNDS: Mapping[str, Background] = {
     BackgroundKind.SKY.value: _sky,
     BackgroundKind.TEXTURE.value: _texture,
 }
+"""What draws each kind of background, by the name of the kind."""
