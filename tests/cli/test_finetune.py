@@ -208,8 +208,8 @@ def test_too_few_samples_are_refused(refused, pruned, many, left):
         (("--resume",), "resume goes on from a checkpoint: name it (--checkpoint)"),
         (
             ("--loss", "x"),
-            "a loss is written module:function, such as my_losses:focal, or by the name of one "
-            "that an installed package brings (none is installed); got 'x'",
+            "a loss is written module:function, such as my_losses:focal, or by the name of one that"
+            + " an installed package brings (none is installed); got 'x'",
         ),
         (("--device", "cuda"), "device cuda: this torch sees no NVIDIA GPU; use --device cpu"),
         (("-o", "a.txt"), "output 'a.txt' must end in .onnx, such as 'a.onnx'"),

@@ -96,8 +96,14 @@ def test_output_of_what_trains_or_exports_is_what_the_schema_says(run, command):
     assert check(run, command)["schema"].endswith("/v1")
 
 
+def test_output_of_a_page_is_what_the_schema_says(run, folder):
+    printed = run(*PRUNE, "--no-evaluate", "--dry-run", "--json").stdout
+    (folder / "run.json").write_text(printed, encoding="utf-8")
+    assert check(run, ("report", "run.json"))["runs"] == ["run.json"]
+
+
 def test_every_command_is_run_here():
     run_here = {*(command[0] for command in {**RUNS, **WITH_TORCH}.values())} - {"tsod"}
-    assert run_here | {"tsod-make", "tsod-filter"} == set(COMMANDS.values())
+    assert run_here | {"report", "tsod-make", "tsod-filter"} == set(COMMANDS.values())
     assert ("tsod", "make") in {command[:2] for command in RUNS.values()}
     assert ("tsod", "filter") in {command[:2] for command in RUNS.values()}
