@@ -196,6 +196,12 @@ def test_too_few_samples_are_refused(refused, pruned, many, left):
     assert message.startswith(f"too few samples: {left} of images with masks from data, expected")
 
 
+NO_LOSS = (
+    "a loss is written module:function, such as my_losses:focal, or by the name of one that an "
+    "installed package brings (none is installed); got 'x'"
+)
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -206,11 +212,7 @@ def test_too_few_samples_are_refused(refused, pruned, many, left):
         (("--ema", 1.5), "ema must be in [0, 1), got 1.5"),
         (("--distil", -1), "distil must be at least 0, got -1"),
         (("--resume",), "resume goes on from a checkpoint: name it (--checkpoint)"),
-        (
-            ("--loss", "x"),
-            "a loss is written module:function, such as my_losses:focal, or by the name of one that"
-            + " an installed package brings (none is installed); got 'x'",
-        ),
+        (("--loss", "x"), NO_LOSS),
         (("--device", "cuda"), "device cuda: this torch sees no NVIDIA GPU; use --device cpu"),
         (("-o", "a.txt"), "output 'a.txt' must end in .onnx, such as 'a.onnx'"),
     ],
