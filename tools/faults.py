@@ -52,7 +52,7 @@ MODEL = "../../net.onnx"
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
-SOON_S = 60.0
+SOON_S = 180.0
 """How long a run may take to end after SIGTERM: what it computes at the moment is not cut short."""
 
 HALF = ("*.part", "wrg-onnx-*")
