@@ -40,6 +40,9 @@ HELP: Mapping[str, str] = {
     "evaluate": f"{_SIZE}; of prune and finetune also --no-evaluate",
     "latency": f"{_SIZE}; of prune also --no-evaluate",
     "save": _MACHINE,
+    "report": _MACHINE,
+    "details": f"{_SIZE}; or neither --report nor --details",
+    "profile": f"{_SIZE}; or neither --report nor --details",
 }
 """By stage, what needs less memory there."""
 
