@@ -39,8 +39,8 @@ PUBLIC = {
     "Float64Array Freeze GRADIENT L1 L2 Node Picture RANK Tie Traits WEIGHT broadcast criterion "
     "data_source derivation freeze_axes loss map_factor op_rule op_traits tie_rows twin_op "
     "weights_factor",
-    "extensions": "Extension Kind OURS Origin SWITCH calling_module check_name claim foreign "
-    "installed lasting load_all load_named origin_of raise_if_failed raise_if_missing",
+    "extensions": "Extension Kind Named OURS Origin SWITCH calling_module check_name claim foreign "
+    "installed lasting load_all load_named origin_of raise_if_failed raise_if_missing register_named",
     "cli": "main",
 }
 

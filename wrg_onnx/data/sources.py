@@ -21,13 +21,12 @@ from wrg_onnx.data.preprocess import Preprocessing
 from wrg_onnx.errors import DataError, UnreadableError, WrgError, spoken
 from wrg_onnx.extensions import (
     Kind,
-    Origin,
+    Named,
     calling_module,
-    check_name,
     installed,
     load_named,
-    origin_of,
     raise_if_missing,
+    register_named,
 )
 from wrg_onnx.graph.model import Array, Value
 from wrg_onnx.nearest import did_you_mean
@@ -71,13 +70,7 @@ SourceFunction: TypeAlias = Callable[[str], Sequence[Reader]]
 """Takes what stands behind ``NAME:`` and lists readers; it reads no sample itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    function: SourceFunction
-    origin: Origin
-
-
-_SOURCES: dict[str, _Source] = {}
+_SOURCES: dict[str, Named[SourceFunction]] = {}
 
 
 def data_source(name: str) -> Callable[[SourceFunction], SourceFunction]:
@@ -93,16 +86,7 @@ def data_source(name: str) -> Callable[[SourceFunction], SourceFunction]:
     Raises:
         ValueError: If the name is taken; the message says by whom.
     """
-    origin = origin_of(calling_module())
-    check_name(Kind.DATA_SOURCE, name)
-
-    def register(function: SourceFunction) -> SourceFunction:
-        if name in _SOURCES:
-            raise ValueError(f"there is a data source '{name}' already, of {_SOURCES[name].origin}")
-        _SOURCES[name] = _Source(function, origin)
-        return function
-
-    return register
+    return register_named(Kind.DATA_SOURCE, name, _SOURCES, calling_module())
 
 
 def source_names() -> tuple[str, ...]:
@@ -174,7 +158,7 @@ def from_source(
     return DataSet(checked, content, len(checked), has_masks, are_images=isinstance(first, Picture))
 
 
-def _find(name: str) -> _Source:
+def _find(name: str) -> Named[SourceFunction]:
     load_named(Kind.DATA_SOURCE, name)
     if name not in _SOURCES:
         raise_if_missing(Kind.DATA_SOURCE, name)

@@ -8,6 +8,7 @@ from wrg_onnx.extensions.load import (
     raise_if_failed,
     raise_if_missing,
 )
+from wrg_onnx.extensions.named import Named, register_named
 from wrg_onnx.extensions.operators import claim, foreign
 from wrg_onnx.extensions.origin import OURS, Origin, calling_module, lasting, origin_of
 from wrg_onnx.extensions.scan import SWITCH, Extension, installed
@@ -17,6 +18,7 @@ __all__ = [
     "SWITCH",
     "Extension",
     "Kind",
+    "Named",
     "Origin",
     "calling_module",
     "check_name",
@@ -29,4 +31,5 @@ __all__ = [
     "origin_of",
     "raise_if_failed",
     "raise_if_missing",
+    "register_named",
 ]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.extensions import (
     Kind,
-    Origin,
+    Named,
     calling_module,
-    check_name,
     installed,
     load_named,
-    origin_of,
     raise_if_missing,
+    register_named,
 )
 from wrg_onnx.nearest import did_you_mean
 
@@ -28,20 +26,7 @@ LossFunction: TypeAlias = (
 """Takes the outputs by name, the mask (N, 1, H, W) and the teacher's outputs; returns a scalar."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedLoss:
-    """A loss that was registered.
-
-    Attributes:
-        function: What it computes.
-        origin: Who brings it.
-    """
-
-    function: LossFunction
-    origin: Origin
-
-
-_LOSSES: dict[str, NamedLoss] = {}
+_LOSSES: dict[str, Named[LossFunction]] = {}
 
 
 def loss(name: str) -> Callable[[LossFunction], LossFunction]:
@@ -58,19 +43,10 @@ def loss(name: str) -> Callable[[LossFunction], LossFunction]:
     Raises:
         ValueError: If the name is taken; the message says by whom.
     """
-    origin = origin_of(calling_module())
-    check_name(Kind.LOSS, name)
-
-    def register(function: LossFunction) -> LossFunction:
-        if name in _LOSSES:
-            raise ValueError(f"there is a loss '{name}' already, of {_LOSSES[name].origin}")
-        _LOSSES[name] = NamedLoss(function, origin)
-        return function
-
-    return register
+    return register_named(Kind.LOSS, name, _LOSSES, calling_module())
 
 
-def find_loss(name: str) -> NamedLoss:
+def find_loss(name: str) -> Named[LossFunction]:
     """Return the loss of a name.
 
     Raises:
