@@ -40,7 +40,8 @@ PUBLIC = {
     "data_source derivation freeze_axes loss map_factor op_rule op_traits tie_rows twin_op "
     "weights_factor",
     "extensions": "Extension Kind Named OURS Origin SWITCH calling_module check_name claim foreign "
-    "installed lasting load_all load_named origin_of raise_if_failed raise_if_missing register_named",
+    "installed lasting load_all load_named origin_of raise_if_failed raise_if_missing "
+    "register_named",
     "cli": "main",
 }
 
