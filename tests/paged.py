@@ -195,7 +195,8 @@ SWEPT = SweepReport(
 
 VALIDATED = ValidateReport(
     original="m.onnx", pruned="m.pruned.onnx", problems=(), before=PRUNED.before,
-    after=PRUNED.after, accuracy=PRUNED.accuracy, speed=PRUNED.speed, notes=("something",),
+    after=PRUNED.after, accuracy=dataclasses.replace(PRUNED.accuracy, cut=None), speed=PRUNED.speed,
+    notes=("something",), changes=PRUNED.changes,
 )  # fmt: skip
 
 

@@ -266,7 +266,33 @@ def test_a_validation_says_what_is_wrong():
     said = Read(to_html(wrong)).said
     assert "The structure is wrong." in said
     assert "Attention: its inputs are others." in said
-    assert "The structure is the original's." in Read(to_html(VALIDATED)).said
+    assert "The structure is the original's; " in Read(to_html(VALIDATED)).said
+
+
+def test_a_validation_says_how_certain_each_change_is(pages):
+    said = pages["validate"].said
+    for text in (
+        "The structure is the original's; max F changes by -.050 (-.080 to -.020); it is",
+        "max F .900 → .850 -.050; 95 % interval -.080 to -.020, 40 images",
+        "max F 0.900 0.850 -0.050 -.080 to -.020",
+        "MAE (lower is better) 0.050 0.050 +0.000 -.010 to +.010",
+    ):
+        assert text in said
+    assert said.count("95 % interval") == 2  # the tile, and beside the drawing
+
+
+def test_a_validation_on_few_images_says_that_they_are():
+    few = (Change("max F", 0.9, 0.8, 0.1, None, None, 3),)
+    said = Read(to_html(dataclasses.replace(VALIDATED, changes=few))).said
+    assert "-.100; 3 images, too few for an interval" in said
+
+
+def test_a_validation_without_masks_has_the_interval_of_the_error_in_its_table():
+    bare = dataclasses.replace(VALIDATED.accuracy, before=None, after=None)
+    error = change("relative error", 0.0, 0.12, 0.1, 0.14, falls=False)
+    said = Read(to_html(dataclasses.replace(VALIDATED, accuracy=bare, changes=(error,)))).said
+    assert "relative error of 'out' 0.120 +.100 to +.140" in said
+    assert "relative error of the outputs .120 95 % interval +.100 to +.140, 40 images" in said
 
 
 def test_two_runs_stand_side_by_side(pages):
