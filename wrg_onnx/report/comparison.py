@@ -18,11 +18,8 @@ from wrg_onnx.report.rows import (
     accuracy_rows,
     byte_size,
 )
-from wrg_onnx.report.search import interval, short
+from wrg_onnx.report.search import INTERVAL, interval, short
 from wrg_onnx.report.speed import change_text, noise_text, speed_text
-
-INTERVAL = "95 % interval"
-"""The title of a column with intervals of changes."""
 
 LARGEST_ERROR = "largest relative error"
 """The name of the row of all outputs together."""

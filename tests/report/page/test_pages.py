@@ -23,11 +23,13 @@ from paged import (
     example,
     hostile,
     layer,
+    on_images,
     point,
 )
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.bootstrap import Change
+from wrg_onnx.evaluate.image_values import ImageValues
 from wrg_onnx.latency import Noise, Ratio
 from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.recover import LayerFit
@@ -254,6 +256,27 @@ def test_a_sweep_has_its_curve_its_table_and_its_commands(pages):
     assert "wrg-onnx prune m.onnx --ratio 0.5" in read.said
 
 
+def test_a_sweep_holds_criteria_against_the_first_one_on_the_same_images(pages):
+    said = pages["sweep"].said
+    assert "Criteria side by side, max F on the same images" in said
+    assert "l1 0.3 .795 .775 -.020 -.020 to -.020" in said
+
+
+@pytest.mark.parametrize("images", [on_images(digest="other"), ImageValues("same", 40, {})],
+                         ids=["other images", "no masks"])  # fmt: skip
+def test_criteria_that_do_not_pair_are_said_not_to(images):
+    points = (point(), point("l1", images=images))
+    said = Read(to_html(dataclasses.replace(SWEPT, points=points))).said
+    assert "Criteria are not held against each other image by image" in said
+    assert "Criteria on the same images" not in said
+
+
+def test_a_sweep_by_one_criterion_says_nothing_of_others():
+    said = Read(to_html(dataclasses.replace(SWEPT, points=(point(), point(reached=0.5))))).said
+    assert "each other" not in said
+    assert "side by side" not in said
+
+
 def test_a_sweep_of_what_is_infinite_is_shown_all_the_same():
     endless = Change("relative error", 0.0, math.inf, math.inf, 0.1, math.inf, 40, falls=False)
     points = (point(change=endless), point(change=Change("max F", 0.9, 0.8, 0.1, None, None, 3)))
@@ -304,6 +327,34 @@ def test_two_runs_stand_side_by_side(pages):
     assert "The runs have no layer width of the same name." in said
     both = Read(to_html_of_two(PRUNED, PRUNED)).said
     assert "conv.weight 4 3 3" in both
+
+
+def second(**changed):
+    """Another run with details."""
+    return dataclasses.replace(PRUNED, details=dataclasses.replace(DETAILS, **changed))
+
+
+def test_runs_that_were_judged_on_the_same_images_are_paired():
+    both = Read(to_html_of_two(PRUNED, second(images=on_images(0.01, metrics=("MAE", "max F")))))
+    assert "Both were judged on the same 40 images" in both.said
+    assert "max F .795 .805 +.010 +.010 to +.010" in both.said
+    assert "paired" in [one["id"] for one in both.of("section")]
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (BARE, "Run 2 did not judge its model."),
+        (dataclasses.replace(PRUNED, details=None), "Run 2 did not keep what its model had on"),
+        (second(images=ImageValues("same", 40, {})), "Run 2 had no masks, or its model no"),
+        (second(images=on_images(digest="other")), "The runs were judged on other images, or on"),
+    ],
+    ids=["not judged", "no details", "no masks", "other images"],
+)
+def test_runs_that_do_not_pair_say_why(other, why):
+    said = Read(to_html_of_two(PRUNED, other)).said
+    assert why in said
+    assert "Metrics on the same images" not in said
 
 
 def test_another_report_has_no_page():

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from wrg_onnx.errors import UsageError
+from wrg_onnx.evaluate.bootstrap import Change
+from wrg_onnx.evaluate.image_values import paired_changes
 from wrg_onnx.report.comparison import compare
 from wrg_onnx.report.page.charts import own_names
 from wrg_onnx.report.page.parts import (
@@ -30,6 +32,7 @@ from wrg_onnx.report.proof import proof_text
 from wrg_onnx.report.records import GroupReport, PruneReport
 from wrg_onnx.report.rows import Row, cost_rows
 from wrg_onnx.report.scale import Scale
+from wrg_onnx.report.search import INTERVAL, interval, short, signed
 from wrg_onnx.report.shown import shown
 from wrg_onnx.report.unfinished import unfinished_lines
 
@@ -76,7 +79,13 @@ def _page(pair: Pair) -> Page:
         lead=f"Run 1: {lead(first)} Run 2: {lead(second)}",
         tiles=tuple(tiles),
         alerts=tuple(alerts),
-        sections=(_side_by_side(pair), _layers(pair), _said(pair), _provenance(pair)),
+        sections=(
+            _side_by_side(pair),
+            _paired(pair),
+            _layers(pair),
+            _said(pair),
+            _provenance(pair),
+        ),
     )
 
 
@@ -88,6 +97,51 @@ def _side_by_side(pair: Pair) -> Section:
     titles = ("", "before 1", "after 1", "change 1", "before 2", "after 2", "change 2")
     table = Table("Cost, latency and accuracy of both runs", titles, cells)
     return Section("side-by-side", "Side by side", (table,))
+
+
+def _paired(pair: Pair) -> Section:
+    """Hold both pruned models against each other where they were judged on the same images."""
+    name, title = "paired", "Run 2 against run 1"
+    why = _not_paired(pair)
+    if why:
+        return missing(name, title, why)
+    changes = _changes(pair)
+    rows = tuple(
+        (one.metric, short(one.before), short(one.after), signed(one.change), interval(one))
+        for one in changes
+    )
+    table = Table("Metrics on the same images", ("", "run 1", "run 2", "differs", INTERVAL), rows)
+    said = (
+        f"Both were judged on the same {changes[0].images} images, so that each image has a "
+        "difference of its own. An interval that holds 0 means that these images do not tell the "
+        "runs apart."
+    )
+    return Section(name, title, (table, Text(said)))
+
+
+def _changes(pair: Pair) -> tuple[Change, ...]:
+    first, second = (None if one.details is None else one.details.images for one in pair)
+    return () if first is None or second is None else tuple(paired_changes(first, second))
+
+
+def _not_paired(pair: Pair) -> str:
+    """Say why nothing is known of single images; nothing where it is."""
+    for number, report in enumerate(pair, start=1):
+        if report.accuracy is None:
+            return f"Run {number} did not judge its model."
+        if report.details is None or report.details.images is None:
+            return (
+                f"Run {number} did not keep what its model had on each image (--details does), so "
+                "that nobody can tell whether both were judged on the same."
+            )
+        if not report.details.images.values:
+            return f"Run {number} had no masks, or its model no saliency map: no metric was taken."
+    if not _changes(pair):
+        return (
+            "The runs were judged on other images, or on the same prepared otherwise: how the "
+            "figures of the one differ from those of the other may be chance."
+        )
+    return ""
 
 
 def _rows(report: PruneReport) -> Mapping[str, Row]:
