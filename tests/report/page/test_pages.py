@@ -53,6 +53,7 @@ from wrg_onnx.report.details import (
     WidthNode,
 )
 from wrg_onnx.report.page import to_html, to_html_of_two
+from wrg_onnx.report.records import GroupReport
 from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
 
@@ -435,14 +436,64 @@ def test_the_page_of_any_model_has_at_most_5_mb():
     found = to_html(largest())
     assert len(found.encode()) < 5_000_000
     said = Read(found).said
-    assert f"{MOST_LAYERS - 40:,} more layer widths are not shown" in said
-    assert "19,960 more layers are not shown" in said
+    assert "Drawn are the 40 layer widths that hold most parameters." in said
+    assert "Drawn are the 40 layers that lost most." in said
+    assert f"All {MOST_LAYERS:,} layer widths" in said
+    assert re.search(
+        r"The first [\d,]+ of 20,000 layers that .* solved for are in the JSON alone.", said
+    )
 
 
-def test_rows_that_are_not_shown_hold_least():
+def deep(count):
+    """Return a report of so many layer widths, each with details and recovered."""
+    wide = tuple(layer(f"stage{number}.conv.weight", 64, 63) for number in range(count))
+    fits = tuple(LayerFit(one.name, 0.5, 0.1, 1.0, 9, 9) for one in wide)
+    times = tuple(LayerTime(one.name, "Conv", 0, 1.0, 0.5) for one in wide[:300])
+    details = dataclasses.replace(
+        DETAILS, layers=wide[:MOST_LAYERS], layers_left=max(count - MOST_LAYERS, 0),
+        latency=SideBySide(times, 300.0, 150.0), timed_left=max(count - 300, 0),
+    )  # fmt: skip
+    groups = tuple(GroupReport(one.name, 64, 63, 64, 100, 2) for one in wide)
+    recovery = dataclasses.replace(PRUNED.recovery, fits=fits)
+    return dataclasses.replace(PRUNED, details=details, groups=groups, recovery=recovery)
+
+
+@pytest.mark.parametrize("count", [41, 1000, 3000])
+def test_every_layer_of_a_deep_model_is_on_its_page_without_scripts(count):
+    report = deep(count)
+    text = to_html(report)
+    assert len(text.encode()) < 5_000_000
+    folded = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", text, re.DOTALL)
+    tables = {title: body for title, body in folded if title.startswith(("All", "The"))}
+    of_widths = "layer widths" if count <= MOST_LAYERS else "layer widths that may shrink"
+    titles = [f"All {count:,} {of_widths}", f"All {count:,} layers that were solved for"]
+    for title in titles:
+        for one in report.groups:
+            assert f">{one.name}</th><td>" in tables[title]
+    last = f"stage{count - 1}.conv.weight 63 64 2% 100"
+    assert last in Read(text).said
+    assert ("The 300 layers that take longest" in tables) == (count > 300)
+
+
+def test_a_page_without_details_lists_every_layer_width():
+    text = to_html(dataclasses.replace(deep(1000), details=None))
+    assert "All 1,000 layer widths" in text
+    assert "stage999.conv.weight 63 64 2% 100" in Read(text).said
+
+
+def test_two_runs_of_a_deep_model_list_every_layer_width():
+    text = to_html_of_two(deep(1000), deep(1000))
+    assert len(text.encode()) < 5_000_000
+    assert "All 1,000 layer widths" in text
+    assert "stage999.conv.weight 64 63 63" in Read(text).said
+
+
+def test_layers_that_are_not_drawn_hold_least():
     wide = [layer(f"l{number}", 4, 3) for number in range(50)]
     wide[7] = dataclasses.replace(wide[7], parameters=1)
     details = dataclasses.replace(DETAILS, layers=tuple(wide))
     said = Read(to_html(dataclasses.replace(PRUNED, details=details))).said
-    assert "l6 3 4" in said
-    assert "l7 3 4" not in said
+    drawn, _, listed = said.partition("All 50 layer widths")
+    assert "l6 3 4" in drawn
+    assert "l7 3 4" not in drawn
+    assert "l7 3 4" in listed

@@ -20,7 +20,8 @@ from wrg_onnx.report.page.parts import (
     Section,
     Table,
     Text,
-    left_out,
+    drawn_of,
+    listed,
     missing,
     most_of,
 )
@@ -35,6 +36,9 @@ from wrg_onnx.report.scale import Scale
 from wrg_onnx.report.search import INTERVAL, interval, short, signed
 from wrg_onnx.report.shown import shown
 from wrg_onnx.report.unfinished import unfinished_lines
+
+WIDTH_TITLES = ("layer width", "of", "run 1", "run 2")
+"""Of the columns of layers that are not drawn."""
 
 Pair = tuple[PruneReport, PruneReport]
 
@@ -160,14 +164,16 @@ def _layers(pair: Pair) -> Section:
     scale = Scale(0, 1)
     rows: tuple[tuple[Cell, ...], ...] = tuple(_row(first[one], second[one], one, scale)
                                                for one in chosen)  # fmt: skip
+    every = [(one, *_figures(first[one], second[one])) for one in both]
     head = Head("stays", axis(scale, "{:.0%}".format, "share that stays"))
     drawn = Table(
-        "Channels that stay", ("layer width", head, "of", "run 1", "run 2"), rows, frozenset({1}),
-        more=left_out(len(both), "layer widths"),
+        "Channels that stay", (WIDTH_TITLES[0], head, *WIDTH_TITLES[1:]), rows, frozenset({1}),
+        more=drawn_of(len(both), "layer widths", "that hold most parameters"),
     )  # fmt: skip
     figure = Figure(
         "layers-drawn", "What is left of each layer", drawn, "",
         Legend((("before", "run 1"), ("after", "run 2"))),
+        table=listed(WIDTH_TITLES, every, "layer widths"),
     )  # fmt: skip
     return Section(name, title, (figure,))
 
@@ -181,7 +187,11 @@ def _row(first: GroupReport, second: GroupReport, name: str, scale: Scale) -> tu
     shares = [one.kept / max(one.units, 1) for one in (first, second)]
     label = f"{shares[0]:.0%} in run 1, {shares[1]:.0%} in run 2"
     drawn = two_bars(shares[0], shares[1], scale, label)
-    return name, drawn, f"{first.units:,}", f"{first.kept:,}", f"{second.kept:,}"
+    return name, drawn, *_figures(first, second)
+
+
+def _figures(first: GroupReport, second: GroupReport) -> tuple[str, ...]:
+    return f"{first.units:,}", f"{first.kept:,}", f"{second.kept:,}"
 
 
 def _said(pair: Pair) -> Section:
