@@ -81,7 +81,9 @@ def collect_details(run: Run, clock: Clock, attempts: Attempts) -> Details | Non
     if _times_layers(run):
         with attempts.stage("report"), clock.stage("profile"):
             config = run.aim.config
-            found = profile_pair(run.aim.model, run.rounds.written, config.timing, config.seed)
+            found = profile_pair(
+                run.aim.model, run.rounds.written, config.timing, config.seed, clock.progress
+            )
             times, left = small_times(found)
             details = replace(details, latency=times, timed_left=left)
     return details

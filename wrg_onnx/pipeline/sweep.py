@@ -239,7 +239,7 @@ class _Sweep:
             with clock.stage("latency"):
                 speed = measure_speed(
                     model, rounds.written, config.provider, config.timing, trials.pair(rounds),
-                    seed=config.seed,
+                    seed=config.seed, progress=clock.progress,
                 )  # fmt: skip
         if path is not None:
             with clock.stage("save"):

@@ -64,8 +64,8 @@ def validate(
     if export_inputs is not None:
         check_export(export_inputs, force=force)
     progress("analyse", 0, 0)
-    first = analyse(original, config.data)
-    second = analyse(pruned, config.data)
+    first = analyse(original, config.data, progress=progress)
+    second = analyse(pruned, config.data, progress=progress)
     original_file, pruned_file = as_written(first.graph), as_written(second.graph)
     narrowed = "" if narrow_numbers(original_file) else narrow_numbers(pruned_file)
     problems = structural_problems(original_file, pruned_file, inside=not narrowed)
@@ -101,8 +101,9 @@ def validate(
         if not is_widened:
             progress("latency", 0, 0)
             speed = measure_speed(
-                first, second.graph, config.provider, config.timing, pair, seed=config.seed
-            )
+                first, second.graph, config.provider, config.timing, pair, seed=config.seed,
+                progress=progress,
+            )  # fmt: skip
     notes = [measured_widened(judges=True)] if is_widened and not problems else []
     constant = () if accuracy is None else tuple(_constant_outputs(accuracy))
     if config.strict:
