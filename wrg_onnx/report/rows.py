@@ -93,6 +93,8 @@ def error_cell(output: OutputAgreement) -> str:
 
 def byte_size(count: int) -> str:
     """Return a size in bytes with its unit."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.2f} MB" if count >= 100_000 else f"{count / 1e3:.2f} KB"
 
 
