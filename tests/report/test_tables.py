@@ -356,6 +356,18 @@ def test_without_masks_the_relative_error_has_the_interval(outputs, row):
     assert sum("+.100 to +.140" in line for line in shown) == 1
 
 
+def test_where_no_output_was_compared_there_is_no_column_of_intervals():
+    nan = float("nan")
+    change = Change("relative error", 0.0, nan, nan, nan, nan, 40, falls=False)
+    report = dataclasses.replace(
+        VALIDATED, accuracy=Accuracy("40 samples", None, None, (), None, ("label",)),
+        changes=(change,),
+    )  # fmt: skip
+    text = " ".join(rows(show(validate_text(report))))
+    assert "interval" not in text
+    assert "Not judged, since of no numbers: 'label'." in text
+
+
 def test_an_export_is_one_line_of_facts():
     text = show(export_text(ExportReport("m:f", "f.onnx", 12345, 1e-6, 20, 50_000, 1.0)))
     assert rows(text)[0].startswith("m:f -> f.onnx: 12,345 parameters, 50.00 KB, opset 20;")

@@ -92,10 +92,11 @@ def _largest_error(accuracy: Accuracy | None, changes: Sequence[Change]) -> Iter
 def _intervals(accuracy: Accuracy | None, changes: Sequence[Change]) -> Mapping[str, str]:
     """Return the interval of each row that has one, by the row's name."""
     names = {title.removesuffix(LOWER_IS_BETTER): title for title, _ in METRICS}
-    if accuracy is not None:
+    if accuracy is not None and accuracy.agreement:
         alone = [f"relative error of '{one.output}'" for one in accuracy.agreement]
         names[RELATIVE_ERROR.title] = alone[0] if len(alone) == 1 else LARGEST_ERROR
-    return {names[one.metric]: interval(one) for one in changes if one.low is not None}
+    return {names[one.metric]: interval(one) for one in changes
+            if one.low is not None and one.metric in names}  # fmt: skip
 
 
 def _cells(one: Compared, has_cut: bool, is_converted: bool) -> Row:
