@@ -58,6 +58,7 @@ def prune_text(report: PruneReport) -> RenderableType:
                 report.accuracy,
                 report.speed,
                 report.conversion,
+                report.changes,
             )
         ),
         *([] if report.search is None else search_lines(report.search, report.budget)),
