@@ -62,7 +62,7 @@ def layer_details(choice: Choice) -> tuple[tuple[LayerDetail, ...], int]:
     none, reasons = _Numbers(), _reasons(units)
     rows = tuple(
         LayerDetail(
-            name=short_text(width.name),
+            name=short_text(width.title),
             units=len(width.members),
             kept=int(choice.alive[width.members].sum()),
             removable=int(units.removable[width.members].sum()),

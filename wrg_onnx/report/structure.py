@@ -54,7 +54,7 @@ def structure_of(units: Units, alive: BoolArray) -> Structure | None:
 def _node(widths: Sequence[Width], alive: BoolArray) -> WidthNode:
     constants = dict.fromkeys(slot.name for width in widths for slot in width.slots)
     return WidthNode(
-        name=short_text(widths[0].name),
+        name=short_text(widths[0].title),
         widths=len(widths),
         units=sum(len(width.members) for width in widths),
         kept=sum(int(alive[width.members].sum()) for width in widths),

@@ -21,12 +21,19 @@ class Width:
         name: The first weight that makes it, or else the first constant whose axis it is.
         members: (n,) int64, its units.
         slots: The axes of constants that have some of them, in the order of the file.
+        is_made: Whether a weight makes them; those of the model's inputs are only read.
     """
 
     group: int
     name: str
     members: IdArray
     slots: tuple[Slot, ...]
+    is_made: bool
+
+    @property
+    def title(self) -> str:
+        """The name beside others: the weight may make a width of its own, too."""
+        return self.name if self.is_made else f"what {self.name} reads"
 
 
 def find_widths(units: Units) -> tuple[Width, ...]:
@@ -41,7 +48,13 @@ def find_widths(units: Units) -> tuple[Width, ...]:
             if units.is_filter[slot.offset]:
                 makers.setdefault(int(group), slot.name)
     return tuple(
-        Width(group, makers.get(group, slots[group][0].name), members[group], tuple(slots[group]))
+        Width(
+            group,
+            makers.get(group, slots[group][0].name),
+            members[group],
+            tuple(slots[group]),
+            group in makers,
+        )
         for group in sorted(slots, key=lambda g: int(members[g][0]))
     )
 

@@ -54,7 +54,7 @@ def searched(report: PruneReport) -> Section:
     if search is None:
         return missing(
             name, title,
-            "This run made one cut. `wrg-onnx sweep` draws the curve, `prune --max-drop` searches "
+            "This run made one cut. wrg-onnx sweep draws the curve, prune --max-drop searches "
             "for the largest cut.",
         )  # fmt: skip
     cuts = [
