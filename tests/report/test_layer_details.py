@@ -45,7 +45,8 @@ def test_widths_are_listed_in_the_order_of_the_model_those_that_stay_too(units):
     alive[members_of(units, "wide")[:100]] = False
     rows, left = layer_details(choice_of(units, alive=alive))
     assert [(row.name, row.units, row.kept, row.removable) for row in rows] == [
-        ("what z_first reads", 3, 3, 0), ("z_first", 4, 4, 4), ("wide", 600, 500, 600), ("last", 2, 2, 0),
+        ("what z_first reads", 3, 3, 0), ("z_first", 4, 4, 4),
+        ("wide", 600, 500, 600), ("last", 2, 2, 0),
     ]  # fmt: skip
     assert rows[0].frozen == "input 'image' is the model's input"
     assert rows[1].frozen == rows[2].frozen == ""

@@ -37,7 +37,7 @@ def edges_of(found):
 def test_a_weight_is_an_edge_from_what_it_sums_over_to_what_it_makes(units):
     found = structure_of(units, all_of(units))
     assert [(node.name, node.units) for node in found.nodes] == [
-        ("wa", 3), ("depth", 8), ("wc", 5), ("wo", 2),
+        ("what wa reads", 3), ("depth", 8), ("wc", 5), ("wo", 2),
     ]  # fmt: skip
     # The 8 channels of a sum are one width, which feeds itself; a concatenation has two sources.
     assert edges_of(found) == {(3, 8): 1, (8, 8): 1, (8, 5): 1, (5, 2): 1, (8, 2): 1}
@@ -58,7 +58,7 @@ def test_of_too_many_widths_those_that_follow_each_other_are_one_node(units, mon
     monkeypatch.setattr(module, "MOST_NODES", 2)
     found = structure_of(units, all_of(units))
     assert [(node.name, node.widths, node.units) for node in found.nodes] == [
-        ("wa", 2, 11), ("wc", 2, 7),
+        ("what wa reads", 2, 11), ("wc", 2, 7),
     ]  # fmt: skip
     assert found.edges == (WidthEdge(0, 1, 2),)
 
