@@ -16,6 +16,8 @@ DOCS := build/docs-venv
 
 # ONNX Runtime tells its vendor of what it runs, unless it is told not to.
 export ORT_DISABLE_TELEMETRY ?= 1
+# Tests start the program many hundred times, and each would compile it again: a quarter of their time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check audit lock faults fuzz fuzz-networks fuzz-files format bench bench-speed reproduce recovery ranks bench-peers olive dist docs web vega strace gpu-check clean

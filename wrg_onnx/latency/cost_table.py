@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import nnls
 
 from wrg_onnx.channels import BoolArray, CostTerm, Units
 from wrg_onnx.factors import Float64Array
@@ -108,6 +107,8 @@ def fit_table(layers: TimedLayers, samples: Sequence[Sample], steps: ChannelStep
     Returns:
         The table, as if it had taken no time on a machine that keeps its pace.
     """
+    from scipy.optimize import nnls  # .06 s to load, which most commands need not spend
+
     times = np.array([sample.layers_ms for sample in samples])
     inputs = [
         np.array([values(layer.features, steps, sample.alive) for sample in samples])

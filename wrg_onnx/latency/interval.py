@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from wrg_onnx.latency.times import Float64Array, Times
 
@@ -102,6 +101,8 @@ def compare_medians(first: Times, other: Times, rng: np.random.Generator) -> Rat
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6, 8 and 12.
     """
+    from scipy.special import stdtrit  # .02 s to load, which most commands need not spend
+
     value = first.latency.median_ms / other.latency.median_ms
     before, after = _stretches(first), _stretches(other)
     turns = [len(stretch) for stretch in before]

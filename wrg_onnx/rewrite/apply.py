@@ -129,12 +129,22 @@ def _zeroed(constants: Weights, name: str, places: Sequence[tuple[int, BoolArray
     """Copy a constant, a few rows at a time to bound the memory, and zero positions of it."""
     form = constants.forms[name]
     out = np.empty(form.shape, form.dtype)
+    stays, dropped = np.ones(form.shape[1:], bool), np.zeros(form.shape[0], bool)
+    for axis, gone in places:
+        if axis:
+            stays[(slice(None),) * (axis - 1) + (gone,)] = False
+        else:
+            dropped |= gone
+    # Of a row, the bits that stay: it is copied and zeroed in one pass.
+    bits = np.repeat(np.where(stays.ravel(), 255, 0).astype(np.uint8), form.dtype.itemsize)
     for rows, block in constants.blocks(name, IN_CACHE_BYTES):
         own = out[rows]
-        own[...] = block
-        for axis, gone in places:
-            here = gone[rows] if axis == 0 else gone
-            own[(slice(None),) * axis + (np.flatnonzero(here),)] = 0
+        given, made = (
+            part.reshape(len(own), stays.size).view(np.uint8)
+            for part in (np.ascontiguousarray(block), own)
+        )
+        np.bitwise_and(given, bits, out=made)
+        own[dropped[rows]] = 0
     return out
 
 
