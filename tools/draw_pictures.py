@@ -17,6 +17,7 @@ import numpy as np
 import wrg_onnx
 from pictures.factors import draw_factors
 from pictures.frame import Picture
+from pictures.idea import draw_idea
 from pictures.proof import draw_proof
 from pictures.recovery import draw_recovery
 from pictures.units import draw_unit
@@ -79,7 +80,13 @@ def proof() -> Picture:
     return draw_proof(right, wrong, TOLERANCE)
 
 
-PICTURES = {"unit": unit, "factors": factors, "proof": proof, "recovery": recovery}
+PICTURES = {
+    "idea": draw_idea,
+    "unit": unit,
+    "factors": factors,
+    "proof": proof,
+    "recovery": recovery,
+}
 """By the name of the file, without its end."""
 
 

@@ -54,8 +54,9 @@ def test_each_stands_on_a_page_with_words_in_its_place(name):
     assert len(found[0]) > 80
 
 
-def test_the_unit_is_that_of_the_net_as_it_is():
-    assert tool.unit().svg() == (tool.FOLDER / "unit.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["idea", "unit"])
+def test_what_needs_no_images_is_that_of_the_analysis_as_it_is(name):
+    assert tool.PICTURES[name]().svg() == (tool.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def test_the_proof_lets_the_cut_pass_and_sees_one_channel_taken_for_another():

@@ -26,10 +26,12 @@ text { font: 13px system-ui, sans-serif; fill: #222 } .soft { fill: #595959; fon
 .bound { stroke: #222; stroke-dasharray: 4 3 } .way { fill: none; stroke-width: 1.4; opacity: .75 }
 .a { fill: #0072b2 } .b { fill: #d55e00 } .way.a, .link.a { stroke: #0072b2; fill: none }
 .way.b { stroke: #d55e00; fill: none } .link { stroke-width: 2 }
+.c { fill: #3c7a3a } .on { fill: #fff } .gone { stroke: #c1121f; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e8e8e8 } .soft { fill: #b0b4bc } .ground { fill: #1e2129 } .rest { fill: #454b59 }
 .line { stroke: #4a4f5a } .bound { stroke: #e8e8e8 } .a { fill: #56b4e9 } .b { fill: #e69f00 }
-.way.a, .link.a { stroke: #56b4e9 } .way.b { stroke: #e69f00 } }
+.way.a, .link.a { stroke: #56b4e9 } .way.b { stroke: #e69f00 } .c { fill: #7cc27a }
+.on { fill: #111 } .gone { stroke: #ff8a8a } }
 """)
 
 
