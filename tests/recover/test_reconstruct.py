@@ -13,6 +13,7 @@ from strategies import normal, whole
 
 from wrg_onnx.errors import StatisticsError
 from wrg_onnx.recover import ReconstructOptions, RowOptions, measure, reconstruct, ridge_problem
+from wrg_onnx.recover.gram_sums import gram_bytes
 from wrg_onnx.recover.ridge import Solution
 
 CHAIN = """net (float[N,3,8,8] x) => (float[N,5,8,8] y) {
@@ -109,6 +110,16 @@ def test_rows_beyond_the_bound_are_left_out_and_it_is_told(monkeypatch):
     made = twins("conv")
     from_rows(monkeypatch)
     monkeypatch.setattr(measure, "MOST_ROWS", 240)
+    found = recovered(made, normal_data((1, 3, 8, 8), 12))
+    assert (found.fits[0].rows, found.fits[0].seen) == (240, 12 * 64)
+    assert error(made.before, found.graph, normal_data((1, 3, 8, 8), 3, seed=1)) < 0.02
+
+
+def test_no_more_rows_are_solved_from_than_their_kernel_has_room_for(monkeypatch):
+    """U2-Net has layers that are too wide for a Gram matrix, and tens of thousands of rows."""
+    made = twins("conv")
+    monkeypatch.setattr(ridge_problem, "GRAM_BYTES", 0)
+    monkeypatch.setattr(ridge_problem, "KERNEL_BYTES", gram_bytes(1, 250))
     found = recovered(made, normal_data((1, 3, 8, 8), 12))
     assert (found.fits[0].rows, found.fits[0].seen) == (240, 12 * 64)
     assert error(made.before, found.graph, normal_data((1, 3, 8, 8), 3, seed=1)) < 0.02

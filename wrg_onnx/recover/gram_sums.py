@@ -6,6 +6,7 @@ the goals do.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -177,3 +178,8 @@ class Waiting:
 def gram_bytes(groups: int, inputs: int) -> int:
     """Return the memory of the Gram matrices, fit and held-out, and of one factorisation."""
     return 8 * groups * inputs * inputs * 4
+
+
+def most_rows(most_bytes: int) -> int:
+    """Return of how many rows at most the kernel, rows by rows, takes no more in the same way."""
+    return math.isqrt(most_bytes // gram_bytes(1, 1))

@@ -10,7 +10,7 @@ import numpy as np
 from wrg_onnx.factors import Float64Array
 from wrg_onnx.graph import Array, Graph
 from wrg_onnx.graph.difference import gap_and_scale
-from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting, gram_bytes
+from wrg_onnx.recover.gram_sums import GramSums, Origin, Waiting, gram_bytes, most_rows
 from wrg_onnx.recover.layers import LinearLayer, bias_matrix, from_matrix, to_matrix
 from wrg_onnx.recover.measured import Measured, rows_at
 from wrg_onnx.recover.outcome import ROWS_DIFFER, TOO_FEW_ROWS, LayerFit, check_finite
@@ -25,6 +25,9 @@ HELD_OUT_EVERY = 4
 
 GRAM_BYTES = 1 << 30
 """How many bytes Gram matrices take at a time; a layer above it is solved for from rows."""
+
+KERNEL_BYTES = 1 << 30
+"""How many bytes are taken there: of more rows than that allows some are drawn."""
 
 FEW_ROWS = 2
 """A layer that reads as many numbers for each of its rows is solved for from rows, too."""
@@ -79,7 +82,10 @@ class Problem:
         self.gram_bytes = gram_bytes(groups, inputs)
         rows = sum(len(one.places) for one in self._rows[0][: len(walk)])
         # A kernel of all rows is the smaller one if there are few, and the only one if D is large.
+        self._most: int | None = None
         if groups == 1 and (self.gram_bytes > GRAM_BYTES or FEW_ROWS * rows <= inputs):
+            if rows > most_rows(KERNEL_BYTES):
+                self._most = max(1, most_rows(KERNEL_BYTES) // len(walk))
             self.gram_bytes = 0
             self._parts: tuple[Waiting, Waiting] | tuple[Rows, Rows] | None = (Rows(), Rows())
         else:
@@ -118,7 +124,7 @@ class Problem:
             index: Its number.
             values: The tensors that are read.
         """
-        rows = self._pair(index, values)
+        rows = self._pair(index, values, self._most)
         if rows is None:
             self._differs = True
             return
