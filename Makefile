@@ -72,7 +72,7 @@ demo: $(VENV)/.stamp  ## prune the committed saliency net by 60 % and print befo
 	$(BIN)/wrg-onnx prune models/tiny_unet.onnx --ratio 0.6 --output build/tiny_unet.pruned.onnx --force
 
 test: $(VENV)/.stamp  ## run the tests
-	$(BIN)/pytest --numprocesses $(JOBS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 
 check: $(VENV)/.stamp  ## formatting, lint, types, layers, tests
 	$(BIN)/ruff format --check .

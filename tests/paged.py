@@ -14,6 +14,7 @@ from wrg_onnx.evaluate.agreement import OutputAgreement
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.image_scores import SaliencyScores
+from wrg_onnx.evaluate.image_values import ImageValues
 from wrg_onnx.evaluate.judge import Accuracy, Judged
 from wrg_onnx.finetune import Between, EpochResult
 from wrg_onnx.latency import Latency, Noise, Ratio, Speed
@@ -89,6 +90,12 @@ def example(place, name="a picture.png", **changed):
     )  # fmt: skip
 
 
+def on_images(shift=0.0, digest="same", metrics=("max F",)):
+    """What a model had on 40 images, each another number."""
+    values = tuple(0.6 + shift + 0.01 * number for number in range(40))
+    return ImageValues(digest, 40, dict.fromkeys(metrics, values))
+
+
 def numbers(*values):
     return UnitNumbers(each=values)
 
@@ -130,6 +137,7 @@ DETAILS = Details(
          LayerTime("new", "Relu", 0, None, 0.5)),
         2.5, 1.5,
     ),
+    images=on_images(metrics=("MAE", "max F")),
 )  # fmt: skip
 
 RECOVERY = RecoveryReport(
@@ -175,11 +183,11 @@ BARE = dataclasses.replace(
 """One of which nothing is known but what it cut."""
 
 
-def point(criterion="repair", reached=0.3, *, knee=False, **changed):
+def point(criterion="repair", reached=0.3, *, knee=False, images=None, **changed):
     accuracy = Accuracy("40 images", scores(0.9), scores(0.85), ())
     cut = SweepCut(
         reached, Cost(700_000, 1, 2), changed.pop("change", change()), accuracy, (speed(),), 1e-6,
-        1e-4, 3, 1.0, 1.0,
+        1e-4, 3, 1.0, 1.0, None, on_images() if images is None else images,
     )  # fmt: skip
     return SweepPoint(criterion, reached, f"wrg-onnx prune m.onnx --ratio {reached}", cut,
                       knee=knee, **changed)  # fmt: skip
@@ -188,14 +196,16 @@ def point(criterion="repair", reached=0.3, *, knee=False, **changed):
 SWEPT = SweepReport(
     model="models/m.onnx", budget="params", before=Cost(1_000_000, 2_000_000, None),
     metric="max F", falls=True, recovery="ridge", calibration="32 images", judged="40 images",
-    points=(point(), point(reached=0.5, knee=True), point("l1"),
+    points=(point(), point(reached=0.5, knee=True),
+            point("l1", images=on_images(-0.02)),
             SweepPoint("l1", 0.9, "wrg-onnx prune m.onnx --ratio 0.9", None, "it is too much", 1)),
     notes=("something to know",),
 )  # fmt: skip
 
 VALIDATED = ValidateReport(
     original="m.onnx", pruned="m.pruned.onnx", problems=(), before=PRUNED.before,
-    after=PRUNED.after, accuracy=PRUNED.accuracy, speed=PRUNED.speed, notes=("something",),
+    after=PRUNED.after, accuracy=dataclasses.replace(PRUNED.accuracy, cut=None), speed=PRUNED.speed,
+    notes=("something",), changes=PRUNED.changes,
 )  # fmt: skip
 
 

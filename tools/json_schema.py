@@ -1,4 +1,6 @@
-"""Write the JSON Schemas of what the commands print with ``--json`` to docs/schema/.
+"""Write the JSON Schemas of what the commands print with ``--json``.
+
+They go to docs/schema/, where people read them, and to wrg_onnx/schemas/, which is installed.
 
     python tools/json_schema.py            # write them anew
     python tools/json_schema.py --check    # tell which are not up to date; exit code 1 if any
@@ -20,18 +22,27 @@ from typing import Any
 from wrg_onnx.report.schema import json_schema
 from wrg_onnx.report.versions import COMMANDS, VERSIONS
 
-FOLDER = Path(__file__).parents[1] / "docs" / "schema"
+ROOT = Path(__file__).parents[1]
+
+FOLDERS = (ROOT / "docs" / "schema", ROOT / "wrg_onnx" / "schemas")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or check all schemas; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="Write nothing.")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="Where they are.")
+    parser.add_argument("--folder", type=Path, help="Where they are, instead of both folders.")
     options = parser.parse_args(arguments)
+    folders = FOLDERS if options.folder is None else (options.folder,)
+    # A list, and no generator: all are looked at, whatever is wrong with the first.
+    return max([_write(folder, check=options.check) for folder in folders])
+
+
+def _write(folder: Path, *, check: bool) -> int:
+    """Write or check those of one folder; return the exit code."""
     code = 0
     for kind, command in COMMANDS.items():
-        path = options.folder / f"{command}.v{VERSIONS[command]}.json"
+        path = folder / f"{command}.v{VERSIONS[command]}.json"
         made = json_schema(kind)
         text = json.dumps(made, indent=2) + "\n"
         before = path.read_text(encoding="utf-8") if path.exists() else None
@@ -39,11 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
         if broken:
             print(f"{path.name}: a new version is needed: {'; '.join(broken)}", file=sys.stderr)
             code = 1
-        elif options.check and text != before:
+        elif check and text != before:
             print(f"{path.name} is not up to date: run tools/json_schema.py", file=sys.stderr)
             code = 1
         elif text != before:
-            options.folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(path)
     return code

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from wrg_onnx.choices import BudgetKind
-from wrg_onnx.cli.app import COMMANDS
+from wrg_onnx.cli.app import COMMANDS, main
+from wrg_onnx.evaluate.metrics import find_metric, metric_names
+from wrg_onnx.extensions import Kind
 
 ROOT = Path(__file__).parents[2]
 HEAVY = "{'numpy', 'onnx', 'scipy', 'onnxruntime', 'torch', 'PIL', 'rich'}"
@@ -105,6 +108,34 @@ def test_every_shell_completes_criteria(complete):
     assert complete("wrg-onnx", "prune", "--criterion", "sel") == ["sel", "sel-repair"]
 
 
+def test_every_shell_completes_metrics(complete):
+    assert complete("wrg-onnx", "prune", "--metric", "max") == ["max_e", "max_f"]
+    assert complete("wrg-onnx", "sweep", "m.onnx", "--metric", "rel") == ["relative_error"]
+    assert complete("wrg-onnx", "prune", "--align", "a") == ["auto"]
+
+
+# What click writes for fish divides an answer at its commas.
+@pytest.mark.parametrize("complete", ["bash", "zsh"], indirect=True)
+def test_the_last_of_several_criteria_is_completed(complete):
+    assert complete("wrg-onnx", "sweep", "--criteria", "l1,l") == ["l1,l2"]
+    assert complete("wrg-onnx", "sweep", "--criteria", "l2,l1,l") == []
+
+
+def test_every_metric_that_is_completed_is_one_that_is_taken():
+    names = ask_as_bash("wrg-onnx prune --metric ").stdout.split()
+    assert [find_metric(name.removeprefix("plain,")).name for name in names] == [*metric_names()]
+    assert len(names) == 10
+
+
+def test_a_loss_of_an_installed_package_is_completed(monkeypatch):
+    named = {Kind.LOSS: {"focal": (), "dice": ()}}
+    monkeypatch.setattr("wrg_onnx.extensions.installed", named.__getitem__)
+    command = main.get_command(None, "finetune")
+    (option,) = (one for one in command.params if one.name == "loss")
+    found = option.shell_complete(click.Context(command), "f")
+    assert [one.value for one in found] == ["focal"]
+
+
 def test_bash_takes_a_file_for_a_model_when_tab_is_pressed(shell, folder):
     (folder / "my_model.onnx").write_bytes(b"")
     done = shell(
@@ -125,6 +156,8 @@ def test_bash_takes_a_file_for_a_model_when_tab_is_pressed(shell, folder):
         ("wrg-onnx tsod make --background sk", "plain,sky"),
         ("wrg-onnx finetune m.onnx --batch-norm ", "plain,frozen"),
         ("wrg-onnx completion z", "plain,zsh"),
+        ("wrg-onnx prune m.onnx --metric weighted", "plain,weighted_f"),
+        ("wrg-onnx finetune m.onnx --los", "plain,--loss"),
         ("wrg-onnx bench m", "file,m"),
     ],
 )

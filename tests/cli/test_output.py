@@ -172,6 +172,25 @@ def test_progress_tells_count_and_time_left_uncut_at_any_width(columns):
         assert ("━" in frame) == (columns >= 60)
 
 
+UNCOUNTED = (
+    "import time; from wrg_onnx.cli.output import progress_bar\n"
+    "with progress_bar() as show:\n"
+    "    show('export', 0, 0); time.sleep(1.3); show('latency', 3, 9); time.sleep(0.3)\n"
+)
+
+
+@pytest.mark.parametrize("columns", [80, 40, 30])
+def test_a_stage_without_parts_turns_and_tells_how_long_it_has_taken(columns):
+    status, _, shown = run_on_terminal(SIZED.format(columns) + UNCOUNTED, COLUMNS="")
+    assert status == 0
+    frames = re.split(r"[\r\n]", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown))
+    alone = [frame for frame in frames if frame.startswith("export ")]
+    assert len({turn for frame in alone for turn in re.findall(r" ([|/\\-]) ", frame)}) > 1
+    assert {"0:00:00", "0:00:01"} <= {one for f in alone for one in re.findall(r"\d:\d\d:\d\d", f)}
+    assert not any("?" in frame or "-:--:--" in frame or len(frame) > columns for frame in alone)
+    assert any(re.search(r"^latency .* 3/9 ", frame) for frame in frames)
+
+
 @pytest.mark.parametrize(("environment", "has_colours"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_no_color_is_heard(environment, has_colours):
     command = ["tsod", "make", "--count", "30", "--size", "96", "-o", "made"]

@@ -40,7 +40,7 @@ def test_each_stage_is_told_with_its_seconds_when_it_ends(run):
     lines = told(run, *PRUNE, "-v", "--no-cache")
     assert stages(lines) == [
         "analyse", "data", "calibrate", "measure", "select", "rewrite", "validate", "recover",
-        "evaluate", "latency", "save", "report",
+        "evaluate", "latency", "save", "kernels", "report",
     ]  # fmt: skip
     took = [line.partition(" took ")[2] for line in lines if " took " in line]
     assert all(re.fullmatch(r"\d+\.\d s(?: \(\d+ of \d+\))?", text) for text in took)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wrg_onnx import progress
 from wrg_onnx.choices import Provider
 from wrg_onnx.errors import UsageError
-from wrg_onnx.latency import ChannelSteps, measure_steps
+from wrg_onnx.latency import ChannelSteps, measure_steps, steps
 from wrg_onnx.latency.steps import find_block, find_fine
 
 COUNTS = np.arange(1, 65)
@@ -38,9 +39,9 @@ def test_where_each_count_is_as_good_as_a_block_any_is_fine():
 
 
 def test_lengths_count_as_whole_blocks_and_outside_the_fast_layout_apart():
-    steps = ChannelSteps(8, 4)
-    assert steps.inside(10).tolist() == [0, 8, 8, 8, 8, 8, 8, 8, 8, 16, 16]
-    assert steps.outside(10).tolist() == [0, 8, 8, 8, 0, 8, 8, 8, 0, 16, 16]
+    found = ChannelSteps(8, 4)
+    assert found.inside(10).tolist() == [0, 8, 8, 8, 8, 8, 8, 8, 8, 16, 16]
+    assert found.outside(10).tolist() == [0, 8, 8, 8, 0, 8, 8, 8, 0, 16, 16]
 
 
 def test_steps_are_at_least_one():
@@ -48,7 +49,19 @@ def test_steps_are_at_least_one():
         ChannelSteps(0, 1)
 
 
+def test_kernels_are_counted_and_timed_once_in_a_process(monkeypatch):
+    monkeypatch.setattr(steps, "_MEASURED", {})
+    monkeypatch.setattr(steps, "ROUNDS", 2)
+    monkeypatch.setattr(progress, "OFTEN_S", 0)
+    told = []
+    found = measure_steps(Provider.CPU, lambda *all_: told.append(all_))
+    kernels = 2 * 2 * steps.WIDEST
+    assert told == [("kernels", done, kernels) for done in range(1, kernels + 1)]
+    assert measure_steps(Provider.CPU, lambda *all_: told.append(all_)) is found
+    assert len(told) == kernels
+
+
 def test_this_machine_has_steps_that_divide_each_other():
-    steps = measure_steps(Provider.CPU)
-    assert steps.block in (1, 2, 4, 8, 16, 32)
-    assert steps.block % steps.fine == 0
+    found = measure_steps(Provider.CPU)
+    assert found.block in (1, 2, 4, 8, 16, 32)
+    assert found.block % found.fine == 0

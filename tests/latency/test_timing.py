@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from wrg_onnx import progress
 from wrg_onnx.errors import UsageError
 from wrg_onnx.graph import Provider, from_proto, open_session
 from wrg_onnx.latency import Timing, time_pair, timing
@@ -44,6 +45,16 @@ def test_the_noise_is_that_of_the_noisier_model(session, monkeypatch):
     monkeypatch.setattr(timing, "timed", timed)
     noise = time(session, 4).noise
     assert noise.tail == pytest.approx(np.percentile([1, 9, 1, 1], 95))
+
+
+def test_rounds_are_counted(session, monkeypatch):
+    monkeypatch.setattr(progress, "OFTEN_S", 0)
+    told = []
+    rng = np.random.default_rng(0)
+    time_pair(
+        session, session, FEEDS, Provider.CPU, Timing(1, 6), rng, progress=lambda *a: told.append(a)
+    )
+    assert told == [("latency", done, 6) for done in range(1, 7)]
 
 
 def test_a_single_round_claims_nothing(session):

@@ -47,6 +47,7 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(in_wheel):
 def test_types_and_what_pages_are_made_of_are_among_them(in_wheel):
     assert "wrg_onnx/py.typed" in in_wheel
     assert "wrg_onnx/report/page/static/charts.min.js" in in_wheel
+    assert "wrg_onnx/schemas/prune.v1.json" in in_wheel
     assert "wrg_onnx/report/page/templates/page.html" in in_wheel
 
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from strategies import build, normal
 
+from wrg_onnx import progress
 from wrg_onnx.channels import Limits
 from wrg_onnx.errors import BudgetError, ModelError, UnsupportedOperatorError, UsageError
 from wrg_onnx.graph import stored_bytes
@@ -140,3 +141,19 @@ def test_inspect_and_prune_say_alike_why_nothing_can_be_cut(tmp_path, kind):
     with pytest.raises(BudgetError, match=f"^nothing can be cut: {why}") as caught:
         prune(path, None, PruneConfig(0.5, criterion=Criterion.L1))
     assert (caught.value.possible, caught.value.frozen) == (0, report.frozen_share)
+
+
+def test_nodes_are_counted_and_once_more_where_answers_leave_something_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "OFTEN_S", 0)
+    plain, grouped = [], []
+    model = write(tmp_path / "m.onnx", f"{OPEN} {{ {CONVS} }}")
+    analyse(model, DataOptions(), progress=lambda *all_: plain.append(all_))
+    assert plain == [("analyse", done, 3) for done in (1, 2, 3)]
+    text = f"{OPEN} {{ c = Conv<pads=[1,1,1,1]>(x, w1)  y = Conv<pads=[1,1,1,1],group=2>(c, v) }}"
+    other = onnx.load(write(tmp_path / "g.onnx", text.replace("float[n,1", "float[n,4")))
+    weight = np.ones((4, 32, 3, 3), np.float32)
+    other.graph.initializer.append(onnx.numpy_helper.from_array(weight, "v"))
+    analyse(other, DataOptions(), progress=lambda *all_: grouped.append(all_))
+    assert [done for _, done, _ in grouped] == [*range(1, len(grouped) + 1)]
+    assert grouped[1] == ("analyse", 2, 2)
+    assert grouped[-1][1] == grouped[-1][2] == 4

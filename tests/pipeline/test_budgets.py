@@ -72,7 +72,7 @@ def made_machine(monkeypatch):
         return made_table(units)
 
     monkeypatch.setattr(kept_table, "measure_table", table)
-    monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+    monkeypatch.setattr(aim, "measure_steps", lambda *_: ChannelSteps(16, 4))
     own = quantities.QUANTITIES[BudgetKind.LATENCY]
     monkeypatch.setitem(
         quantities.QUANTITIES, BudgetKind.LATENCY, dataclasses.replace(own, real=real)
@@ -285,7 +285,7 @@ def test_the_table_of_this_machine_is_measured_and_kept(model, tmp_path, monkeyp
     monkeypatch.setattr(aim, "TableOptions", few)
     monkeypatch.setattr(cost_table, "NOISY_ERROR", np.inf)
     monkeypatch.setattr(cost_table, "NOISY_SPREAD", np.inf)
-    monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+    monkeypatch.setattr(aim, "measure_steps", lambda *_: ChannelSteps(16, 4))
     asked = config(0.0, BudgetKind.LATENCY, cache=tmp_path)
     first = prune(model, None, asked).report
     assert any("cost table of this machine took" in note for note in first.notes)
@@ -316,7 +316,7 @@ def test_what_rounding_costs_is_told_where_it_is_much(model):
 def test_a_busy_machine_is_told_of(model, monkeypatch):
     few = partial(TableOptions, most=4, fewest=4, runs=2, each_s=0.0)
     monkeypatch.setattr(aim, "TableOptions", few)
-    monkeypatch.setattr(aim, "measure_steps", lambda _: ChannelSteps(16, 4))
+    monkeypatch.setattr(aim, "measure_steps", lambda *_: ChannelSteps(16, 4))
     monkeypatch.setattr(cost_table, "NOISY_SPREAD", -1.0)
     report = prune(model, None, config(0.0, BudgetKind.LATENCY)).report
     assert any("busy" in note and "close other programs" in note for note in report.notes)

@@ -67,9 +67,24 @@ def test_a_run_that_is_not_asked_has_no_details_and_collects_none(tiny_unet, run
     assert to_plain(report)["details"] is None
 
 
+def test_what_each_image_had_tells_whether_two_runs_judged_the_same(tiny_unet):
+    first, second, other = (
+        detailed(tiny_unet, config(evaluate=True, **fields))
+        for fields in ({}, {"ratio": 0.2}, {"seed": 1})
+    )
+    images = [one.details.images for one in (first, second, other)]
+    assert images[0].sha256 == images[1].sha256 != images[2].sha256
+    assert images[0].values != images[1].values
+    for change in first.changes:
+        values = images[0].values[change.metric]
+        assert len(values) == images[0].images == 2
+        assert np.mean(values) == pytest.approx(change.after, abs=1e-4)
+
+
 def test_a_run_on_weights_alone_has_its_layers_and_where_it_ran(tiny_unet):
     report = detailed(tiny_unet, config())
     found = report.details
+    assert found.images is None
     assert {row.name for row in report.groups} <= {row.name for row in found.layers}
     by_name = {row.name: row for row in found.layers if row.removable}
     for group in report.groups:

@@ -24,9 +24,11 @@ from wrg_onnx.pipeline.commands import SAID_OTHERWISE, options_of, prune_command
 from wrg_onnx.pipeline.config import BudgetKind, DataOptions, PruneConfig, Recovery
 from wrg_onnx.pipeline.sweep import SweepConfig, _with_knees, sweep
 from wrg_onnx.report import to_plain, to_text
+from wrg_onnx.report.sweep import rivals
 from wrg_onnx.select import Criterion, Scope
 
 pytestmark = pytest.mark.usefixtures("few_samples")
+BOTH = (Criterion.L1, Criterion.L2)
 CUT = PruneConfig(0.0, data=DataOptions(samples=2), timing=Timing(warmup=0, rounds=1))
 
 
@@ -154,6 +156,24 @@ def test_a_sweep_that_was_stopped_goes_on(tiny_unet, kept, tmp_path):
         stop_at(patch, 0.3)
         again = sweep(tiny_unet, config(0.3, 0.5, cut=kept)).report
     assert [point.cut for point in again.points] == [point.cut for point in report.points]
+
+
+def test_criteria_are_held_against_each_other_on_the_same_images_kept_points_too(
+    tiny_unet, kept, monkeypatch
+):
+    monkeypatch.setattr(samples, "GENERATED_FOR_VALIDATION", 12)
+    sweep(tiny_unet, config(0.3, cut=kept))
+    report = sweep(tiny_unet, config(0.3, 0.5, cut=kept, criteria=BOTH)).report
+    assert [point.kept for point in report.points] == [True, False, False, False]
+    pairs = [*rivals(report)]
+    assert [(point.criterion, point.ratio) for point, _ in pairs] == [("l2", 0.3), ("l2", 0.5)]
+    for (point, change), first in zip(pairs, report.points[:2], strict=True):
+        assert change.before == pytest.approx(first.cut.change.after, abs=1e-4)
+        assert change.after == pytest.approx(point.cut.change.after, abs=1e-4)
+        assert change.low <= change.change <= change.high
+    text = to_text(report, 40)
+    assert "max F on the same images" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 40
 
 
 @pytest.mark.parametrize("change", ["seed", "samples", "metric", "recover"])

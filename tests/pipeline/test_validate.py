@@ -12,6 +12,7 @@ from strategies import build, normal
 
 from wrg_onnx.errors import ModelError
 from wrg_onnx.latency import Timing
+from wrg_onnx.pipeline import samples
 from wrg_onnx.pipeline.config import DataOptions, Precision, PruneConfig, ValidateConfig
 from wrg_onnx.pipeline.prune import prune
 from wrg_onnx.pipeline.validate import validate
@@ -66,6 +67,50 @@ def test_a_model_agrees_with_itself(tiny_unet, tmp_path):
     report = validate(tiny_unet, same, CONFIG).report
     assert report.accuracy.before == report.accuracy.after
     assert [output.relative_error for output in report.accuracy.agreement] == [0]
+
+
+def test_a_validation_knows_how_certain_each_change_is_as_the_pruning_did(
+    tiny_unet, pruned, monkeypatch
+):
+    monkeypatch.setattr(samples, "GENERATED_FOR_VALIDATION", 12)
+    how = dataclasses.replace(PRUNE, ratio=0.3, criterion=Criterion.L1, evaluate=True)
+    made = prune(tiny_unet, pruned, how, force=True).report
+    found = validate(tiny_unet, pruned, CONFIG).report
+    assert found.changes == made.changes
+    assert [one.metric for one in found.changes][:2] == ["MAE", "max F"]
+    assert all(one.low <= one.change <= one.high for one in found.changes)
+    assert {one.images for one in found.changes} == {12}
+
+
+def test_of_few_images_a_validation_knows_the_change_and_no_interval(tiny_unet, pruned):
+    found = validate(tiny_unet, pruned, CONFIG).report
+    assert {(one.low, one.high, one.images) for one in found.changes} == {(None, None, 2)}
+    assert "10 or more would tell how certain a change is." in " ".join(to_text(found).split())
+
+
+def test_a_model_is_certainly_no_other_than_itself(tiny_unet, tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "GENERATED_FOR_VALIDATION", 10)
+    same = tmp_path / "same.onnx"
+    same.write_bytes(tiny_unet.read_bytes())
+    changes = validate(tiny_unet, same, CONFIG).report.changes
+    assert {(one.change, one.low, one.high) for one in changes} == {(0, 0, 0)}
+
+
+def test_without_masks_the_error_of_the_outputs_has_an_interval(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "RANDOM_FOR_VALIDATION", 10)
+    text = "net (float[2,6] x) => (float[2,5] y) { a = MatMul(x, d) n = Relu(a) y = MatMul(n, e) }"
+    d, e = normal(6, 8), normal(8, 5)
+    onnx.save(build(text, {"d": d, "e": e}), tmp_path / "a.onnx")
+    onnx.save(build(text, {"d": d, "e": 1.5 * e}), tmp_path / "b.onnx")
+    (change,) = validate(tmp_path / "a.onnx", tmp_path / "b.onnx", CONFIG).report.changes
+    assert (change.metric, change.images) == ("relative error", 10)
+    assert change.low == pytest.approx(0.5)
+    assert change.high == pytest.approx(0.5)
+
+
+def test_with_a_wrong_structure_no_change_is_known(tiny_unet, tmp_path):
+    other = edited(tiny_unet, tmp_path / "other.onnx", other_operator)
+    assert validate(tiny_unet, other, CONFIG).report.changes == ()
 
 
 def rename_output(graph):

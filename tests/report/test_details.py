@@ -14,6 +14,8 @@ from strategies import analyse
 from wrg_onnx.calibrate.rank.spectra import MapSpectrum
 from wrg_onnx.channels import parameter_terms
 from wrg_onnx.choices import Provider
+from wrg_onnx.evaluate.image_values import ImageValues
+from wrg_onnx.evaluate.metrics import SALIENCY_METRICS
 from wrg_onnx.factors import GRADIENT, RANK, WEIGHT, LayerValues, Statistics
 from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report import to_json
@@ -113,6 +115,7 @@ def largest(units):
         rows, environment, Structure(structure.nodes, edges, 5),
         tuple(small_spectrum(spectrum, layers[0], 2) for _ in range(MOST_SPECTRA)),
         Examples("max_f", 500, (example,) * 3), times, left, 7, timed_left,
+        ImageValues("0" * 64, 500, {one.title: (0.1234,) * 500 for one in SALIENCY_METRICS}),
     )  # fmt: skip
 
 

@@ -34,6 +34,16 @@ def test_a_wide_terminal_shows_columns():
     ]
 
 
+def test_a_narrow_terminal_tears_no_word_into_three():
+    table = table_of("why units stay", "units", "they hold")
+    table.add_row(Text(f"MatMul '{'n' * 58}' meets it"), "3072", "9%")
+    assert show(table, 40) == [
+        "why units stay", "MatMul", "'" + "n" * 39, "n" * 19 + "' meets it",
+        "  units 3072, they hold 9%",
+    ]  # fmt: skip
+    assert "units 3072" not in " ".join(show(table, 70))
+
+
 def test_figures_stay_whole_where_names_and_titles_are_folded():
     assert show(widths_of_layers(), 46) == [
         "                                    parameters",

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from wrg_onnx.evaluate.agreement import OutputAgreement
+from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.evaluate.image_scores import SaliencyScores
 from wrg_onnx.evaluate.judge import Accuracy, Judged
@@ -311,6 +312,60 @@ def test_a_validation_lists_its_problems():
     assert "Problem: it grew." in show(validate_text(report))
     right = show(validate_text(dataclasses.replace(report, problems=())))
     assert "Structure: the same inputs, outputs and operators; the checker passes." in right
+
+
+VALIDATED = ValidateReport(
+    "a.onnx", "b.onnx", (), BEFORE, AFTER, accuracy=PRUNED.accuracy, speed=(),
+    changes=(
+        Change("MAE", 0.9, 0.85, -0.05, -0.0612, -0.04, 40, falls=False),
+        Change("max F", 0.9, 0.85, 0.05, -0.08, -0.02, 40),
+    ),
+)  # fmt: skip
+
+
+def test_a_validation_shows_the_interval_of_each_change():
+    shown = rows(show(validate_text(VALIDATED)))
+    assert "before after change 95 % interval" in shown
+    assert "MAE (lower is better) 0.900 0.850 -0.050 -.061 to -.040" in shown
+    assert "max F 0.900 0.850 -0.050 -.080 to -.020" in shown
+    assert "relative error of 'out[0]' 0.123" in shown  # of which there is none beside the metrics
+
+
+def test_on_too_few_images_there_is_no_column_of_intervals():
+    few = dataclasses.replace(VALIDATED, changes=(Change("max F", 0.9, 0.8, 0.1, None, None, 9),))
+    text = " ".join(rows(show(validate_text(few))))
+    assert "interval" not in text
+    assert "Judged on 9 images. 10 or more would tell how certain a change is." in text
+
+
+@pytest.mark.parametrize(
+    ("outputs", "row"),
+    [
+        (("y",), "relative error of 'y' 0.123 +.100 to +.140"),
+        (("y", "z"), "largest relative error .130 +.100 to +.140"),
+    ],
+)
+def test_without_masks_the_relative_error_has_the_interval(outputs, row):
+    agreement = tuple(OutputAgreement(name, 0.1234, 40, 0) for name in outputs)
+    change = Change("relative error", 0.0, 0.13, 0.13, 0.1, 0.14, 40, falls=False)
+    report = dataclasses.replace(
+        VALIDATED, accuracy=Accuracy("40 samples", None, None, agreement), changes=(change,)
+    )
+    shown = rows(show(validate_text(report)))
+    assert row in shown
+    assert sum("+.100 to +.140" in line for line in shown) == 1
+
+
+def test_where_no_output_was_compared_there_is_no_column_of_intervals():
+    nan = float("nan")
+    change = Change("relative error", 0.0, nan, nan, nan, nan, 40, falls=False)
+    report = dataclasses.replace(
+        VALIDATED, accuracy=Accuracy("40 samples", None, None, (), None, ("label",)),
+        changes=(change,),
+    )  # fmt: skip
+    text = " ".join(rows(show(validate_text(report))))
+    assert "interval" not in text
+    assert "Not judged, since of no numbers: 'label'." in text
 
 
 def test_an_export_is_one_line_of_facts():

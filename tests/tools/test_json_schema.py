@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from importlib.resources import files
 
 import pytest
 
@@ -16,7 +17,15 @@ from wrg_onnx.report.versions import COMMANDS
 def test_the_published_schemas_are_up_to_date(capsys):
     assert tool.main(["--check"]) == 0
     assert capsys.readouterr().err == ""
-    assert len([*tool.FOLDER.glob("*.json")]) == len(COMMANDS)
+    for folder in tool.FOLDERS:
+        assert len([*folder.glob("*.json")]) == len(COMMANDS)
+
+
+def test_an_installed_package_has_the_schemas_that_are_published():
+    published, _ = tool.FOLDERS
+    for path in published.glob("*.json"):
+        installed = files("wrg_onnx") / "schemas" / path.name
+        assert installed.read_bytes() == path.read_bytes()
 
 
 def test_what_is_missing_is_told_and_then_written(tmp_path, capsys):

@@ -5,7 +5,7 @@ Shape stands out: it is where axes become numbers, so that the pass treats it by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -93,7 +93,12 @@ class _Known:
 
 
 def propagate(
-    flat: Flat, axes: dict[str, Axes], ledger: Ledger, premises: Premises
+    flat: Flat,
+    axes: dict[str, Axes],
+    ledger: Ledger,
+    premises: Premises,
+    *,
+    told: Callable[[], object] = lambda: None,
 ) -> dict[int, Analysed]:
     """Ask each node's rule in topological order; fills ``axes`` and the ledger.
 
@@ -102,6 +107,7 @@ def propagate(
         axes: Those of the constants; the others are added.
         ledger: Takes what the rules say.
         premises: What this pass takes as given.
+        told: Called after each node.
     """
     graph = flat.graph
     nodes: dict[int, Analysed] = {}
@@ -154,6 +160,7 @@ def propagate(
             quantised=coupling.quantised,
             statistics=coupling.statistics,
         )
+        told()
     _hold_ends(graph, axes, known.sizes, ledger)
     return nodes
 

@@ -22,6 +22,7 @@ from wrg_onnx.channels.propagate import RETURNED, Premises, propagate
 from wrg_onnx.channels.reasons import Reason
 from wrg_onnx.channels.units import Analysed, Slot, Units, is_parameter
 from wrg_onnx.graph import Flat, Graph, Shape, flatten
+from wrg_onnx.progress import Counter, Progress, silent
 
 
 def find_units(
@@ -30,6 +31,7 @@ def find_units(
     limits: Limits | None = None,
     *,
     elsewhere: Mapping[str, Shape] | None = None,
+    progress: Progress = silent,
 ) -> Units:
     """Analyse a graph.
 
@@ -39,6 +41,8 @@ def find_units(
         limits: What to leave alone.
         elsewhere: The shapes at other sizes of the inputs that leave them open. An axis that
             differs there carries no channels. None where the model allows one size only.
+        progress: Told how many nodes were asked; what their answers leave open asks all again, so
+            that there are more to ask then.
 
     Returns:
         The units. Those that an operator, the interface or the user holds have a reason.
@@ -48,7 +52,8 @@ def find_units(
         # Of a tensor in a body nobody saw the shape; one that is not known twice may vary.
         shapes = {n: s for n, s in shapes.items() if n in elsewhere or n not in flat.inside}
     constants = number_constants(flat.graph)
-    model = _Model(flat, shapes, elsewhere or {}, limits or Limits(), constants)
+    model = _Model(flat, shapes, elsewhere or {}, limits or Limits(), constants,
+                   Counter(progress, "analyse"))  # fmt: skip
     found = _run_pass(model, {})
     units = _solve(model, found)
     groups = _choose_groups(model, units)
@@ -91,6 +96,7 @@ class _Model:
     elsewhere: Mapping[str, Shape]
     limits: Limits
     constants: Constants
+    counter: Counter
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +124,8 @@ def _run_pass(model: _Model, carriers: Carriers, *, is_trial: bool = False) -> _
     )
     axes = dict(model.constants.axes)
     ledger = Ledger(np.zeros(sum(slot.size for slot in model.constants.slots) + 1, bool))
-    nodes = propagate(model.flat, axes, ledger, premises)
+    model.counter.total += len(model.flat.graph.nodes)
+    nodes = propagate(model.flat, axes, ledger, premises, told=model.counter.add)
     for value in model.flat.graph.outputs:
         if value.name in axes:
             ledger.freeze(axes[value.name].flat(), f"output '{value.name}'", RETURNED)

@@ -10,6 +10,7 @@ import click
 import wrg_onnx
 from wrg_onnx.choices import BatchNormUse, Device
 from wrg_onnx.cli.command import Command
+from wrg_onnx.cli.names import LOSS
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
@@ -81,7 +82,7 @@ Examples:
     help="Decay of the averaged weights, which are judged and written.",
 )  # fmt: skip
 @click.option(
-    "--loss", metavar="MODULE:FUNCTION|NAME",
+    "--loss", type=LOSS, metavar="MODULE:FUNCTION|NAME",
     help="Your own loss of (outputs, mask, teacher's outputs), or that of an installed package, in "
     "place of the built-in one.",
 )  # fmt: skip

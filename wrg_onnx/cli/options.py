@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from wrg_onnx.choices import Provider
 from wrg_onnx.cli.choice import Choice
@@ -95,12 +96,6 @@ class Ratios(click.ParamType[str]):
     name = "A:B:STEP"
 
 
-class Names(click.ParamType[str]):
-    """Names with commas between, as the API reads them."""
-
-    name = "A,B"
-
-
 class InputShape(click.ParamType[tuple[str, tuple[int, ...]]]):
     """``state=2x1x128``: the shape of one input."""
 
@@ -166,6 +161,15 @@ class Alignment(click.ParamType[int | str]):
     """``auto`` or a number of channels."""
 
     name = "auto|N"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click gives it
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Complete the one value that is a word."""
+        return [CompletionItem("auto")] if "auto".startswith(incomplete) else []
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the value, or fail with what was expected."""

@@ -96,23 +96,18 @@ def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
         shown: Whether to show it at all; of several processes the first one does.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as ProgressBar
+
+    from wrg_onnx.cli.progress_columns import Count, TimeLeft
 
     console = Console(stderr=True)
     # What does not fit goes, as a number that is cut tells nothing: first the bar.
     name = TextColumn("{task.description:<14}", markup=False)
-    count, left = MofNCompleteColumn(), TimeRemainingColumn()
+    count, left = Count(), TimeLeft()
     columns: tuple[ProgressColumn, ...] = (name, count, left)
     if console.width >= WIDE_ENOUGH:
-        columns = (name, BarColumn(), count, TimeElapsedColumn(), left)
+        columns = (name, BarColumn(), count, TimeElapsedColumn(), TimeLeft(or_elapsed=False))
     hidden = not (shown and sys.stderr is not None and sys.stderr.isatty())
     with (
         ProgressBar(*columns, console=console, transient=True, disable=hidden) as bar,

@@ -11,6 +11,7 @@ import wrg_onnx
 from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.cli.command import Command
 from wrg_onnx.cli.criterion import CriterionChoice, CriterionOption
+from wrg_onnx.cli.names import METRIC
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
@@ -54,7 +55,7 @@ Examples:
     "held-out samples.",
 )  # fmt: skip
 @click.option(
-    "--metric", metavar="NAME",
+    "--metric", type=METRIC, metavar="NAME",
     help="What may get worse: max F, mean F, weighted F, S-measure, max E, MAE, size-invariant max "
     "F, ..., or the outputs' relative error. [max F with masks, else relative error]",
 )  # fmt: skip

@@ -10,11 +10,11 @@ import click
 import wrg_onnx
 from wrg_onnx.choices import BudgetKind, Recovery
 from wrg_onnx.cli.command import Command
+from wrg_onnx.cli.names import CRITERIA, METRIC
 from wrg_onnx.cli.options import (
     MODEL,
     PATH,
     Alignment,
-    Names,
     Ratios,
     choice_of,
     data_options,
@@ -43,11 +43,11 @@ Examples:
     help="Shares of the budget to remove: a range with both ends, or numbers with commas between.",
 )  # fmt: skip
 @click.option(
-    "--criteria", type=Names(), default=DEFAULTS["criteria"], show_default=True, metavar="A,B",
+    "--criteria", type=CRITERIA, default=DEFAULTS["criteria"], show_default=True, metavar="A,B",
     help="How a channel's worth is scored: the values of prune's --criterion.",
 )  # fmt: skip
 @click.option(
-    "--metric", metavar="NAME",
+    "--metric", type=METRIC, metavar="NAME",
     help="What is shown: max F, mean F, weighted F, S-measure, max E, MAE, size-invariant max F, "
     "..., or the outputs' relative error. [max F with masks, else relative error]",
 )  # fmt: skip

@@ -30,12 +30,14 @@ class PerImage:
         before: The original's saliency metrics; None without masks or without a saliency map.
         after: The other model's.
         errors: How far the outputs of the other are from the original's.
+        digest: A hash of what both were fed and of the masks, in their order; empty if unknown.
     """
 
     images: int
     before: ImageScores | None
     after: ImageScores | None
     errors: tuple[OutputErrors, ...]
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

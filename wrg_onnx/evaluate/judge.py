@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+from wrg_onnx.calibrate.kept_rows import digest_of
 from wrg_onnx.data.dataset import DataSet
 from wrg_onnx.data.saliency_map import SaliencyMap
 from wrg_onnx.evaluate.agreement import Agreement, OutputAgreement
@@ -124,8 +126,10 @@ def judge_images(
     sessions = [pruned, *asked.values()]
     totals = [SaliencyTotals() if scored else None for _ in sessions]
     agreements = [Agreement() for _ in sessions]
+    digest = hashlib.sha256()
     for index, sample in enumerate(data):
         answer = reference.answer(index, sample)
+        digest.update(digest_of(sample).encode())
         for session, total, agreement in zip(sessions, totals, agreements, strict=True):
             outputs = session.run(sample.feeds)
             row = reference.score(outputs, sample)
@@ -151,5 +155,6 @@ def judge_images(
         judged.get("float32"),
     )
     after = None if totals[0] is None else totals[0].per_image()
-    per_image = PerImage(len(data), before, after, agreements[0].per_sample())
+    errors = agreements[0].per_sample()
+    per_image = PerImage(len(data), before, after, errors, digest.hexdigest())
     return Judgement(accuracy, per_image, data)

@@ -61,6 +61,11 @@ def metric_titles() -> tuple[str, ...]:
     return tuple(metric.title for metric in (*SALIENCY_METRICS, RELATIVE_ERROR))
 
 
+def metric_names() -> tuple[str, ...]:
+    """Return the names of all metrics as a command line takes them without quotes."""
+    return tuple(metric.name for metric in (*SALIENCY_METRICS, RELATIVE_ERROR))
+
+
 def find_metric(name: str) -> Metric:
     """Return a metric by its title or its field; case, blanks, ``-`` and ``_`` do not matter.
 

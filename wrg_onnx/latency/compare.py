@@ -49,6 +49,7 @@ def take_turns(  # noqa: PLR0913 - each bounds another thing
     budget_s: float = 30.0,
     fewest: int = MINIMUM_ROUNDS,
     most_calls: int = 1,
+    told: Callable[[], object] = lambda: None,
 ) -> Mapping[str, Float64Array]:
     """Time models in interleaved rounds, each round in a new random order.
 
@@ -65,6 +66,7 @@ def take_turns(  # noqa: PLR0913 - each bounds another thing
         fewest: How many rounds run whatever the budget says, or all if fewer are asked for.
         most_calls: How many calls a turn may hold: as many for all as the slowest one makes in 10
             ms. Above 1 each turn begins with a call that does not count, where calls are short.
+        told: Called after each round.
 
     Returns:
         By name, in the order of ``runners``: (turns, calls) float64, in milliseconds. All have as
@@ -97,4 +99,5 @@ def take_turns(  # noqa: PLR0913 - each bounds another thing
         for position in rng.permutation(len(names)):
             name = names[position]
             times_ns[name].append(runners[name](idle + calls)[idle:])
+        told()
     return {name: np.array(times, np.float64) / 1e6 for name, times in times_ns.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ from wrg_onnx.choices import Provider
 from wrg_onnx.errors import UsageError
 from wrg_onnx.factors import Float64Array
 from wrg_onnx.graph import from_message, open_session
+from wrg_onnx.progress import Counter, Progress, silent
 
 WIDEST = 64
 """Up to how many channels are tried."""
@@ -60,9 +61,12 @@ class ChannelSteps:
         return np.where(np.arange(length + 1) % self.fine, self.inside(length), 0.0)
 
 
-@cache
-def measure_steps(provider: Provider) -> ChannelSteps:
-    """Find the steps of this machine; it takes about two seconds on a CPU.
+_MEASURED: dict[Provider, ChannelSteps] = {}
+"""What this process has found; a machine does not change."""
+
+
+def measure_steps(provider: Provider, progress: Progress = silent) -> ChannelSteps:
+    """Find the steps of this machine; it takes about two seconds on a CPU, once in a process.
 
     A convolution is timed at each number of output channels, which gives the block, and at each
     number of input channels, which gives what the fast layout takes. On CUDA a single small kernel
@@ -70,17 +74,21 @@ def measure_steps(provider: Provider) -> ChannelSteps:
 
     Args:
         provider: ``CPU`` or ``CUDA``.
+        progress: Told how many kernels were timed, each time that one was.
 
     Raises:
         MissingPackageError: If ONNX Runtime is not installed.
     """
     if provider is Provider.CUDA:
         return ChannelSteps(CUDA_STEPS[4], 1)
-    counts = range(1, WIDEST + 1)
-    out = _times([(WIDEST, count) for count in counts], provider)
-    into = _times([(count, WIDEST) for count in counts], provider)
-    block = find_block(out)
-    return ChannelSteps(block, find_fine(into, block))
+    if provider not in _MEASURED:
+        counts = range(1, WIDEST + 1)
+        counter = Counter(progress, "kernels", 2 * len(counts) * ROUNDS)
+        out = _times([(WIDEST, count) for count in counts], provider, counter)
+        into = _times([(count, WIDEST) for count in counts], provider, counter)
+        block = find_block(out)
+        _MEASURED[provider] = ChannelSteps(block, find_fine(into, block))
+    return _MEASURED[provider]
 
 
 def find_block(times: Sequence[float]) -> int:
@@ -125,7 +133,7 @@ def find_fine(times: Sequence[float], block: int) -> int:
     return block
 
 
-def _times(widths: Sequence[tuple[int, int]], provider: Provider) -> list[float]:
+def _times(widths: Sequence[tuple[int, int]], provider: Provider, counter: Counter) -> list[float]:
     """Time a convolution at several widths in turn; (inputs, outputs) to nanoseconds."""
     runners: list[Callable[[], object]] = []
     for inputs, outputs in widths:
@@ -138,6 +146,7 @@ def _times(widths: Sequence[tuple[int, int]], provider: Provider) -> list[float]
             start = time.perf_counter_ns()
             runner()
             row[number] = time.perf_counter_ns() - start
+            counter.add()
     return [float(value) for value in np.percentile(times, 10, axis=0)]
 
 

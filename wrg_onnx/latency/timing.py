@@ -12,6 +12,7 @@ from wrg_onnx.graph import Array, Graph, Provider, Session, open_session, resolv
 from wrg_onnx.latency.compare import Runner, take_turns, timed
 from wrg_onnx.latency.interval import Noise, Ratio, compare_medians, find_noise
 from wrg_onnx.latency.times import Latency, Times
+from wrg_onnx.progress import Counter, Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def time_models(
     provider: Provider,
     timing: Timing,
     rng: np.random.Generator,
+    *,
+    progress: Progress = silent,
 ) -> Mapping[str, Times]:
     """Time models in this process, as a user would deploy them, in interleaved rounds.
 
@@ -87,6 +90,7 @@ def time_models(
         provider: ``CPU`` or ``CUDA``.
         timing: How long to measure.
         rng: Decides the order in each round.
+        progress: Told how many rounds are done; the last ones may be left out for time.
 
     Returns:
         The times by name, of one process and with one call a turn.
@@ -97,18 +101,21 @@ def time_models(
     }
     runners = {name: _runner(session, feeds) for name, session in sessions.items()}
     turns = take_turns(
-        runners, warmup=timing.warmup, rounds=timing.rounds, rng=rng, budget_s=timing.budget_s
-    )
+        runners, warmup=timing.warmup, rounds=timing.rounds, rng=rng, budget_s=timing.budget_s,
+        told=Counter(progress, "latency", timing.rounds).add,
+    )  # fmt: skip
     return {name: Times((times,)) for name, times in turns.items()}
 
 
-def time_pair(
+def time_pair(  # noqa: PLR0913 - two models, and how to time them
     before: Session,
     after: Session,
     feeds: Mapping[str, Array],
     provider: Provider,
     timing: Timing,
     rng: np.random.Generator,
+    *,
+    progress: Progress = silent,
 ) -> Speed:
     """Time a model and what became of it in this process.
 
@@ -119,8 +126,10 @@ def time_pair(
         provider: ``CPU`` or ``CUDA``.
         timing: How long to measure.
         rng: Decides the order in each round, and draws for the interval.
+        progress: Told how many rounds are done.
     """
-    times = time_models({"before": before, "after": after}, feeds, provider, timing, rng)
+    models = {"before": before, "after": after}
+    times = time_models(models, feeds, provider, timing, rng, progress=progress)
     first, second = times["before"], times["after"]
     noise = max(find_noise(first), find_noise(second), key=lambda found: found.tail)
     ratio = compare_medians(first, second, rng)

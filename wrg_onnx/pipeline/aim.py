@@ -21,7 +21,7 @@ from wrg_onnx.pipeline.alignment import group_steps
 from wrg_onnx.pipeline.analyse import Model
 from wrg_onnx.pipeline.config import AUTO_ALIGN, PruneConfig
 from wrg_onnx.pipeline.quantities import QUANTITIES
-from wrg_onnx.progress import Progress
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.select import largest_ratio
 
 
@@ -77,7 +77,7 @@ def take_aim(model: Model, config: PruneConfig, progress: Progress) -> Aim:
             notes.append(
                 f"nothing had to go: the model has {show(whole)}, and {show(limit)} are allowed"
             )
-    steps = _machine_steps(config)
+    steps = _machine_steps(config, progress)
     if steps is not None:
         aimed, steps, said = _aligned(aimed, config, steps)
         notes += said
@@ -136,7 +136,7 @@ def _cost_table(
         model.graph,
         model.units,
         model.input_shapes,
-        measure_steps(provider),
+        measure_steps(provider, progress),
         TableOptions(provider),
         None if config.cache is None else Cache(config.cache, cache_limit()),
         progress=progress,
@@ -162,12 +162,12 @@ def _cost_table(
     return table, notes
 
 
-def _machine_steps(config: PruneConfig) -> ChannelSteps | None:
+def _machine_steps(config: PruneConfig, progress: Progress = silent) -> ChannelSteps | None:
     """Return in which steps layers are kept; None where each channel counts."""
     if config.align is None and not QUANTITIES[config.budget].from_table:
         return None
     if config.align is None or config.align == AUTO_ALIGN:
-        return measure_steps(resolve_provider(config.provider))
+        return measure_steps(resolve_provider(config.provider), progress)
     return None if config.align == 1 else ChannelSteps(int(config.align), int(config.align))
 
 

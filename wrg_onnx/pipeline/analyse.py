@@ -51,6 +51,7 @@ from wrg_onnx.pipeline.config import BudgetKind, DataOptions
 from wrg_onnx.pipeline.decisions import log_units
 from wrg_onnx.pipeline.input_shapes import concrete_shapes, preprocessing_for
 from wrg_onnx.pipeline.source import Source, read_for
+from wrg_onnx.progress import Progress, silent
 from wrg_onnx.select import Axis, Budget, Candidates, Measured, Products
 
 
@@ -120,7 +121,12 @@ class Model:
 
 
 def analyse(
-    source: Source, options: DataOptions, limits: Limits | None = None, *, strict: bool = False
+    source: Source,
+    options: DataOptions,
+    limits: Limits | None = None,
+    *,
+    strict: bool = False,
+    progress: Progress = silent,
 ) -> Model:
     """Read a model and find its units.
 
@@ -129,6 +135,7 @@ def analyse(
         options: Tells the sizes of inputs that leave them open.
         limits: What to leave alone.
         strict: Whether an operator without a rule is an error.
+        progress: Told how many nodes were looked at.
 
     Raises:
         ModelError: If it is not a valid model.
@@ -137,7 +144,7 @@ def analyse(
     """
     graph = fit_to_kernels(read_for(source, options.values))
     with _unsound(graph):
-        return _analyse(graph, options, limits or Limits(), strict=strict)
+        return _analyse(graph, options, limits or Limits(), progress, strict=strict)
 
 
 @contextmanager
@@ -167,7 +174,9 @@ def _run_problem(graph: Graph) -> str | None:
     return None
 
 
-def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool) -> Model:
+def _analyse(
+    graph: Graph, options: DataOptions, limits: Limits, progress: Progress, *, strict: bool
+) -> Model:
     _check_limits(graph, limits)
     if strict:
         for node in flatten(graph).graph.nodes:
@@ -180,22 +189,28 @@ def _analyse(graph: Graph, options: DataOptions, limits: Limits, *, strict: bool
                     op=node.op,
                     node=node.name,
                 )
-    model = analyse_graph(graph, concrete_shapes(graph, options), limits)
+    model = analyse_graph(graph, concrete_shapes(graph, options), limits, progress)
     log_units(model.units)
     return replace(model, file_bytes=stored_bytes(graph))
 
 
-def analyse_graph(graph: Graph, shapes: Mapping[str, Shape], limits: Limits | None = None) -> Model:
+def analyse_graph(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    limits: Limits | None = None,
+    progress: Progress = silent,
+) -> Model:
     """Find the units of a graph.
 
     Args:
         graph: The model.
         shapes: The concrete shape of each input.
         limits: What to leave alone; one that matches nothing is no error here.
+        progress: Told how many nodes were looked at.
     """
     here = _tensor_shapes(graph, shapes)
     others, elsewhere = _elsewhere(graph, shapes)
-    units = find_units(graph, here, limits, elsewhere=elsewhere)
+    units = find_units(graph, here, limits, elsewhere=elsewhere, progress=progress)
     return Model(graph, shapes, others, units, parameter_terms(units), mac_terms(units))
 
 

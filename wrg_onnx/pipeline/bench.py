@@ -204,7 +204,7 @@ class _Bench:
         """Yield each model but the first beside that; a single one by itself."""
         self.progress("profile", 0, 0)
         with scratch_folder() as folder:
-            found = profile_models(tasks, folder, self.config.timing, rng)
+            found = profile_models(tasks, folder, self.config.timing, rng, self.progress)
         files = {
             model.label: anatomy_of(analyse_graph(fit_to_kernels(model.graph), self.batch.shapes))
             for model in self.models

@@ -12,6 +12,7 @@ from wrg_onnx.calibrate import plan_taps
 from wrg_onnx.calibrate.rank.maps import MapSource
 from wrg_onnx.calibrate.rank.spectra import map_spectra
 from wrg_onnx.data.provenance import folder_digest
+from wrg_onnx.evaluate.image_values import image_values
 from wrg_onnx.factors import RANK
 from wrg_onnx.graph import checker_problem, open_session, resolve_provider
 from wrg_onnx.pipeline.aim import Aim
@@ -80,7 +81,9 @@ def collect_details(run: Run, clock: Clock, attempts: Attempts) -> Details | Non
     if _times_layers(run):
         with attempts.stage("report"), clock.stage("profile"):
             config = run.aim.config
-            found = profile_pair(run.aim.model, run.rounds.written, config.timing, config.seed)
+            found = profile_pair(
+                run.aim.model, run.rounds.written, config.timing, config.seed, clock.progress
+            )
             times, left = small_times(found)
             details = replace(details, latency=times, timed_left=left)
     return details
@@ -97,11 +100,13 @@ def _without_runs(run: Run) -> Details:
         )
     )  # fmt: skip
     provider = resolve_provider(config.provider)
+    judged = run.judged.judgement
     return Details(
         layers=layers,
         environment=environment_of(provider, config.seed, run.words, _data_source(run)),
         structure=structure_of(model.units, rounds.alive),
         layers_left=left,
+        images=None if judged is None else image_values(judged.per_image),
     )
 
 

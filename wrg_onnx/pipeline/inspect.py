@@ -39,7 +39,7 @@ def inspect(
     """
     check_floor(floor)
     progress("analyse", 0, 0)
-    model = analyse(source, options, limits, strict=strict)
+    model = analyse(source, options, limits, strict=strict, progress=progress)
     units = model.units
     budget = model.budget(BudgetKind.PARAMS)
 

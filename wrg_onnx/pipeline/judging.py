@@ -69,7 +69,7 @@ def judge_result(
             progress("latency", 0, 0)
             speed = measure_speed(
                 model, rounds.written, config.provider, config.timing, pair, seed=config.seed,
-                float32=None if rounds.converted is None else rounds.final,
+                float32=None if rounds.converted is None else rounds.final, progress=progress,
             )  # fmt: skip
     return Judged(found, speed)
 

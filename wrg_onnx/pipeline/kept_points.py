@@ -31,7 +31,7 @@ from wrg_onnx.report.from_plain import from_plain
 from wrg_onnx.report.sweep import SweepCut
 from wrg_onnx.version import __version__
 
-_FORMAT = 2
+_FORMAT = 3
 
 _MOST_BYTES = 2**22
 """A point takes some kilobytes; what is larger is none, and is not read."""

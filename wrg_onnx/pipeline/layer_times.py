@@ -11,13 +11,16 @@ from wrg_onnx.latency import Timing
 from wrg_onnx.latency.fresh import Task, check_threads, find_places, write_feeds
 from wrg_onnx.latency.profile import Anatomy, SideBySide, profile_models, side_by_side
 from wrg_onnx.pipeline.analyse import Model, analyse_graph
+from wrg_onnx.progress import Progress, silent
 
 PROFILED = "cpu"
 """Where a profile is taken: elsewhere ONNX Runtime tells when work was asked for, not when it was
 done, or compiles several layers to one."""
 
 
-def profile_pair(model: Model, pruned: Graph, timing: Timing, seed: int) -> SideBySide:
+def profile_pair(
+    model: Model, pruned: Graph, timing: Timing, seed: int, progress: Progress = silent
+) -> SideBySide:
     """Run a model and what became of it under ONNX Runtime's profiler, in turns, on the CPU.
 
     Args:
@@ -25,6 +28,7 @@ def profile_pair(model: Model, pruned: Graph, timing: Timing, seed: int) -> Side
         pruned: What became of it.
         timing: How long.
         seed: Of the input, and of the order in each round.
+        progress: Told how many rounds are done.
 
     Raises:
         ModelError: If ONNX Runtime refuses a model, or a process dies.
@@ -41,7 +45,7 @@ def profile_pair(model: Model, pruned: Graph, timing: Timing, seed: int) -> Side
             file = folder / f"{label}.onnx"
             save(graph, file)
             tasks.append(Task(label, file, feeds, place, check_threads(None), shapes))
-        found = profile_models(tasks, folder, timing, rng)
+        found = profile_models(tasks, folder, timing, rng, progress)
     after = anatomy_of(analyse_graph(fit_to_kernels(pruned), shapes))
     return side_by_side(found["original"], anatomy_of(model), found["pruned"], after)
 

@@ -180,6 +180,7 @@ class _Search:
                 pair,
                 seed=config.seed,
                 float32=None if rounds.converted is None else rounds.final,
+                progress=trials.clock.progress,
             )
             return replace(judged, speed=speed)
         return judged

@@ -39,6 +39,7 @@ HELP: Mapping[str, str] = {
     "check": _SIZE,
     "evaluate": f"{_SIZE}; of prune and finetune also --no-evaluate",
     "latency": f"{_SIZE}; of prune also --no-evaluate",
+    "kernels": _MACHINE,
     "save": _MACHINE,
     "report": _MACHINE,
     "details": f"{_SIZE}; or neither --report nor --details",

@@ -37,7 +37,7 @@ from wrg_onnx.pipeline.memory import (
 )
 from wrg_onnx.pipeline.nothing import why_nothing
 from wrg_onnx.pipeline.numbers import check_numbers
-from wrg_onnx.pipeline.prune_report import prune_report
+from wrg_onnx.pipeline.prune_report import prune_report, time_kernels
 from wrg_onnx.pipeline.quantities import QUANTITIES
 from wrg_onnx.pipeline.recovery import check_recovery
 from wrg_onnx.pipeline.result import ModelResult
@@ -123,8 +123,9 @@ def prune(  # noqa: PLR0913 - what is asked for, and what is done with the resul
     if output is not None:
         with clock.stage("save"):
             file_bytes = save(pruned, output, force=force, external_data=external_data)
+    steps = time_kernels(aim, clock, attempts)
     with clock.stage("report"):
-        report = prune_report(aim, rounds, samples, attempts)
+        report = prune_report(aim, rounds, samples, steps, attempts)
     more: Details | None = None
     if details is not None:
         more = collect_details(Run(aim, rounds, samples, judged, details), clock, attempts)
@@ -190,7 +191,9 @@ def _take_aim(source: Source, config: PruneConfig, clock: Clock) -> Aim:
     """Find the units, and refuse a ratio or a limit that they do not allow."""
     asks = asks_machine(config)
     with clock.stage("analyse"):
-        model = analyse(source, config.data, config.limits, strict=config.strict)
+        model = analyse(
+            source, config.data, config.limits, strict=config.strict, progress=clock.progress
+        )
         check_numbers(model.units)
         check_run(model.graph, model.input_shapes)
         if config.precision is not None:

@@ -9,10 +9,11 @@ from wrg_onnx.channels import count_parameters
 from wrg_onnx.evaluate.cost import Cost
 from wrg_onnx.factors import Statistics
 from wrg_onnx.graph import resolve_provider
-from wrg_onnx.latency import measure_steps
+from wrg_onnx.latency import ChannelSteps, measure_steps
 from wrg_onnx.pipeline.aim import Aim
 from wrg_onnx.pipeline.alignment import layers_off, rounding_note
 from wrg_onnx.pipeline.attempts import Attempts
+from wrg_onnx.pipeline.clock import Clock
 from wrg_onnx.pipeline.config import PruneConfig
 from wrg_onnx.pipeline.conversion_notes import conversion_notes
 from wrg_onnx.pipeline.decisions import log_kernels
@@ -27,8 +28,30 @@ from wrg_onnx.report.widths import group_reports
 from wrg_onnx.select import Criterion
 
 
+def time_kernels(aim: Aim, clock: Clock, attempts: Attempts) -> ChannelSteps | None:
+    """Find how this machine's kernels count channels, where somebody looks at the time.
+
+    Args:
+        aim: What was asked for.
+        clock: Times the stage.
+        attempts: Notes an error.
+
+    Returns:
+        None where nobody looks, or channels were kept in steps anyway.
+    """
+    if aim.align is None and aim.config.judges:
+        with attempts.stage("report"), clock.stage("kernels"):
+            log_kernels()
+            return measure_steps(resolve_provider(aim.config.provider), clock.progress)
+    return None
+
+
 def prune_report(
-    aim: Aim, rounds: Rounds, samples: Samples | None, attempts: Attempts
+    aim: Aim,
+    rounds: Rounds,
+    samples: Samples | None,
+    steps: ChannelSteps | None,
+    attempts: Attempts,
 ) -> PruneReport:
     """Say what was done; where it was written and how good it is, the caller adds.
 
@@ -36,6 +59,7 @@ def prune_report(
         aim: The analysed original, and what was asked for.
         rounds: What became of it.
         samples: What the run looked at, if it did.
+        steps: How this machine's kernels count channels, if that was measured.
         attempts: What failed, and notes what fails here.
     """
     model, config, last = aim.model, aim.config, rounds.last
@@ -50,7 +74,7 @@ def prune_report(
         asked = reached if rounds.done < config.rounds else config.ratio
         said += tuple(strain_notes(groups, model.frozen_share, config))
         said += tuple(notes(reached, asked, samples, recovery, config))
-        said += tuple(_alignment(aim, rounds))
+        said += tuple(_alignment(aim, rounds, steps))
         if rounds.converted is not None and samples is not None:
             said += tuple(conversion_notes(rounds.converted, samples, config))
     return PruneReport(
@@ -93,7 +117,7 @@ def what_went(aim: Aim, rounds: Rounds) -> tuple[Cost, Cost, BudgetReport]:
     return before, after, _budget(aim, rounds, after)
 
 
-def _alignment(aim: Aim, rounds: Rounds) -> Iterator[str]:
+def _alignment(aim: Aim, rounds: Rounds, steps: ChannelSteps | None) -> Iterator[str]:
     """Say what it costs that layers are not kept in steps, where somebody looks at the time."""
     if aim.align is not None:
         odd = layers_off(aim.model.units, rounds.alive, aim.align)
@@ -103,9 +127,7 @@ def _alignment(aim: Aim, rounds: Rounds) -> Iterator[str]:
                 f"than a multiple of {aim.align}, since some are narrower, or belong to several "
                 "groups of channels that are each kept so"
             )
-    elif aim.config.judges:
-        log_kernels()
-        steps = measure_steps(resolve_provider(aim.config.provider))
+    elif steps is not None:
         note = rounding_note(aim.model, rounds.alive, steps)
         yield from () if note is None else (note,)
 

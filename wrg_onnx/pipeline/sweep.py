@@ -12,6 +12,7 @@ import numpy as np
 from wrg_onnx.calibrate import Cache, cache_limit
 from wrg_onnx.errors import OutputError, UnfinishedError, UsageError, WrgError, one_line
 from wrg_onnx.evaluate.bootstrap import FEWEST_IMAGES, measure_change
+from wrg_onnx.evaluate.image_values import image_values
 from wrg_onnx.evaluate.metrics import Metric, suited_metric
 from wrg_onnx.files import check_output, check_room
 from wrg_onnx.graph import check_model_output, check_sources, file_digests, save
@@ -238,7 +239,7 @@ class _Sweep:
             with clock.stage("latency"):
                 speed = measure_speed(
                     model, rounds.written, config.provider, config.timing, trials.pair(rounds),
-                    seed=config.seed,
+                    seed=config.seed, progress=clock.progress,
                 )  # fmt: skip
         if path is not None:
             with clock.stage("save"):
@@ -255,6 +256,7 @@ class _Sweep:
             seconds=seconds,
             cpu_seconds=cpu_seconds,
             output=None if path is None else str(path),
+            images=image_values(judgement.per_image, (self._metric,)),
         )
 
     def _save(self, aim: Aim, rounds: Rounds, path: Path) -> int:

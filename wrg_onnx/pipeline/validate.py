@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wrg_onnx.deploy import narrow_numbers
-from wrg_onnx.evaluate.judge import Accuracy, judge
+from wrg_onnx.evaluate.bootstrap import Change, measure_changes
+from wrg_onnx.evaluate.judge import Accuracy, judge_images
 from wrg_onnx.evaluate.polygraphy import Exported, check_export, export
+from wrg_onnx.evaluate.reference import Reference
 from wrg_onnx.graph import (
     Graph,
     Value,
@@ -62,8 +64,8 @@ def validate(
     if export_inputs is not None:
         check_export(export_inputs, force=force)
     progress("analyse", 0, 0)
-    first = analyse(original, config.data)
-    second = analyse(pruned, config.data)
+    first = analyse(original, config.data, progress=progress)
+    second = analyse(pruned, config.data, progress=progress)
     original_file, pruned_file = as_written(first.graph), as_written(second.graph)
     narrowed = "" if narrow_numbers(original_file) else narrow_numbers(pruned_file)
     problems = structural_problems(original_file, pruned_file, inside=not narrowed)
@@ -72,6 +74,7 @@ def validate(
     if refused is not None and refused != checker_problem(first.graph, as_read=True):
         problems += (f"the ONNX checker refuses it: {refused}",)
     accuracy: Accuracy | None = None
+    changes: tuple[Change, ...] = ()
     speed: tuple[Speed, ...] = ()
     exported: Exported | None = None
     is_widened = first.graph.widened or second.graph.widened
@@ -89,14 +92,18 @@ def validate(
         # A single sample was calibrated on by nobody here, so it may judge.
         data = samples.validation if len(samples.validation) else samples.calibration
         pair = open_pair(first.graph, second.graph, config.provider)
-        accuracy = judge(pair.original, pair.pruned, data, samples.saliency, progress=progress)
+        reference = Reference(pair.original, data, samples.saliency)
+        judged = judge_images(reference, pair.pruned, progress=progress)
+        accuracy = judged.accuracy
+        changes = measure_changes(judged.per_image, config.seed)
         if export_inputs is not None:
             exported = export(pair.pruned, data, export_inputs, force=force, progress=progress)
         if not is_widened:
             progress("latency", 0, 0)
             speed = measure_speed(
-                first, second.graph, config.provider, config.timing, pair, seed=config.seed
-            )
+                first, second.graph, config.provider, config.timing, pair, seed=config.seed,
+                progress=progress,
+            )  # fmt: skip
     notes = [measured_widened(judges=True)] if is_widened and not problems else []
     constant = () if accuracy is None else tuple(_constant_outputs(accuracy))
     if config.strict:
@@ -116,6 +123,7 @@ def validate(
             exported=exported,
             narrowed=narrowed,
             sha256=file_digests(first.graph, second.graph),
+            changes=changes,
         )
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
 from wrg_onnx.calibrate import CacheReport
 from wrg_onnx.report.bench import bench_text
@@ -55,9 +57,26 @@ def to_text(record: object, width: int = COLUMNS) -> str:
         width=max(NARROWEST, width), highlight=False, soft_wrap=False, markup=False, emoji=False
     )
     with console.capture() as captured:
-        console.print(_TEXTS[type(record)](shown(record)))
+        console.print(_glued(_TEXTS[type(record)](shown(record))))
     # Tables are filled up to their width.
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+    lines = captured.get().replace(_GLUE, " ").splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+_GLUE = "\ufdd0"
+"""Stands for a blank that no line ends at: no character, so that no text has it."""
+
+_UNITS = re.compile(r"(?<=\d) (?=(?:%|ms|s|[KMG](?:i?B)?|x)(?![\w/]))")
+"""The blank between a number and its unit."""
+
+
+def _glued(part: RenderableType) -> RenderableType:
+    """Keep numbers and their units together in sentences; in tables figures are whole anyway."""
+    if isinstance(part, Group):
+        return Group(*map(_glued, part.renderables))
+    if isinstance(part, Text) and not part.spans:
+        return Text(_UNITS.sub(_GLUE, part.plain), part.style)
+    return part
 
 
 def _bench_texts(record: BenchReports) -> RenderableType:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
+from wrg_onnx.evaluate.image_values import ImageValues
 from wrg_onnx.latency.profile import SideBySide
 
 MOST_BYTES = 3_000_000
@@ -350,6 +351,7 @@ class Details:
         layers_left: How many layer widths are not listed.
         spectra_left: How many spectra are not.
         timed_left: How many layers of ``latency`` are not.
+        images: What the pruned model had on each image that was judged; None where none was.
     """
 
     layers: tuple[LayerDetail, ...]
@@ -361,3 +363,4 @@ class Details:
     layers_left: int = 0
     spectra_left: int = 0
     timed_left: int = 0
+    images: ImageValues | None = None

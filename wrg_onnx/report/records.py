@@ -319,6 +319,8 @@ class ValidateReport:
         origin: What made this report.
         sha256: That of each file of the models, by its path.
         page: The HTML page that was written; None if none was.
+        changes: How each metric changed on the images that were judged, or the outputs' relative
+            error without masks, and how certain that is; empty if nothing was judged.
     """
 
     original: str
@@ -335,6 +337,7 @@ class ValidateReport:
     origin: Origin | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
     page: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

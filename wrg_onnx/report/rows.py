@@ -51,8 +51,11 @@ def percent_change(before: float, after: float) -> str:
     return f"{(after - before) / before:+.1%}" if before else ""
 
 
+LOWER_IS_BETTER = " (lower is better)"
+"""What a table adds to the title of a metric; a change has the title alone."""
+
 METRICS: Sequence[tuple[str, str]] = (
-    ("MAE (lower is better)", "mae"),
+    (f"MAE{LOWER_IS_BETTER}", "mae"),
     ("max F", "max_f"),
     ("mean F", "mean_f"),
     ("weighted F", "weighted_f"),
@@ -90,6 +93,8 @@ def error_cell(output: OutputAgreement) -> str:
 
 def byte_size(count: int) -> str:
     """Return a size in bytes with its unit."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.2f} MB" if count >= 100_000 else f"{count / 1e3:.2f} KB"
 
 

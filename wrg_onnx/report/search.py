@@ -13,6 +13,9 @@ from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.rows import Row
 from wrg_onnx.report.table_parts import table_of
 
+INTERVAL = "95 % interval"
+"""The title of a column with intervals of changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -142,7 +145,7 @@ def _doubt(change: Change, most: float) -> str:
 
 def search_titles(search: SearchReport) -> Row:
     """Return the titles of what was tried."""
-    return "", "ratio", search.metric, "change", "95 % interval", "s"
+    return "", "ratio", search.metric, "change", INTERVAL, "s"
 
 
 def search_rows(search: SearchReport) -> Iterator[Row]:

@@ -12,12 +12,13 @@ from rich.text import Text
 
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.evaluate.cost import Cost
+from wrg_onnx.evaluate.image_values import ImageValues, paired_changes
 from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.rows import Row, short_count
-from wrg_onnx.report.search import interval, short, signed
+from wrg_onnx.report.search import INTERVAL, interval, short, signed
 from wrg_onnx.report.table_parts import table_of
 
 
@@ -37,6 +38,7 @@ class SweepCut:
         seconds: How long cutting, recovering and judging took.
         cpu_seconds: The CPU time of that.
         output: The file that was written; None if none was.
+        images: What it had on each image; None in reports of versions that did not keep it.
     """
 
     reached: float
@@ -50,6 +52,7 @@ class SweepCut:
     seconds: float
     cpu_seconds: float
     output: str | None = None
+    images: ImageValues | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def sweep_text(report: SweepReport) -> RenderableType:
         Text(made_text(report)),
         _table(report),
         Text(LATENCY_TEXT),
+        *_against_first(report),
         *(Text(line, "red") for line in problem_lines(report)),
         *(Text(line) for line in knee_lines(report)),
         Text("--json has the command of every point; they differ in ratio and criterion alone."),
@@ -154,7 +158,7 @@ def made_text(report: SweepReport) -> str:
 def sweep_titles(report: SweepReport) -> Row:
     """Return the titles of the points."""
     return ("criterion", "ratio", "params", "MACs", "latency", report.metric, "change",
-            "95 % interval", "")  # fmt: skip
+            INTERVAL, "")  # fmt: skip
 
 
 def sweep_rows(report: SweepReport) -> Iterator[Row]:
@@ -182,6 +186,67 @@ def _table(report: SweepReport) -> Table:
     for name, *cells in sweep_rows(report):
         table.add_row(Text(name), *cells)
     return table
+
+
+def rivals(report: SweepReport) -> Iterator[tuple[SweepPoint, Change | None]]:
+    """Yield each point beside that of the first criterion at the same ratio.
+
+    Yields:
+        The point, and how the metric differs on the same images; None where these are not known.
+    """
+    first = report.points[0].criterion
+    own = {one.ratio: one.cut for one in report.points if one.criterion == first}
+    for point in report.points:
+        beside = own.get(point.ratio)
+        if point.criterion != first and point.cut is not None and beside is not None:
+            yield point, _paired(beside, point.cut, report.metric)
+
+
+def _paired(first: SweepCut, second: SweepCut, metric: str) -> Change | None:
+    if first.images is None or second.images is None:
+        return None
+    changes = paired_changes(first.images, second.images)
+    return next((one for one in changes if one.metric == metric), None)
+
+
+def rival_titles(report: SweepReport) -> Row:
+    """Return the titles of the points beside those of the first criterion."""
+    return "criterion", "ratio", f"'{report.points[0].criterion}'", "its own", "differs", INTERVAL
+
+
+def rival_rows(report: SweepReport) -> Iterator[Row]:
+    """Yield a row for each point beside one of the first criterion on the same images."""
+    for point, change in rivals(report):
+        if change is not None:
+            yield (point.criterion, f"{point.ratio:g}", short(change.before), short(change.after),
+                   signed(change.change), interval(change))  # fmt: skip
+
+
+def rival_text(report: SweepReport) -> str:
+    """Say what the table of criteria side by side is of, or why there is none; empty for one."""
+    found = [change for _, change in rivals(report)]
+    if not found:
+        return ""
+    if None in found:
+        return (
+            f"Criteria are not held against each other image by image: {report.metric} is no mean "
+            "over images, or there are no masks."
+        )
+    return (
+        f"Criteria side by side, {report.metric} on the same images: an interval that holds 0 "
+        "means that these do not tell the two apart."
+    )
+
+
+def _against_first(report: SweepReport) -> Iterator[RenderableType]:
+    said, rows = rival_text(report), tuple(rival_rows(report))
+    if said:
+        yield Text(said)
+    if rows:
+        table = table_of(*rival_titles(report))
+        for name, *cells in rows:
+            table.add_row(Text(name), *cells)
+        yield table
 
 
 def _count(count: int) -> str:

@@ -16,6 +16,9 @@ MOST_ROWS = 20
 FOLDED = 16
 """Characters of a column of words, at least: longer words are folded, and shorter ones whole."""
 
+NARROW = 60
+"""Columns of a terminal below which rows stand one below the other before a word is torn twice."""
+
 GAP = 2
 """Blanks between columns."""
 
@@ -43,12 +46,13 @@ class FittingTable(Table):
     def _widths(self, console: Console, options: ConsoleOptions) -> Sequence[int] | None:
         """Divide the terminal among the columns; None where it is too narrow."""
         wide = options.update(max_width=10_000)
-        widths, whole, wide_titles = [], [], []
+        widths, words, whole, wide_titles = [], [], [], []
         for column in self.columns:
             cells = [Measurement.get(console, wide, cell) for cell in column.cells]
             title = Measurement.get(console, wide, column.header)
             longest = max((cell.maximum for cell in cells), default=0)
             word = max((cell.minimum for cell in cells), default=0)
+            words.append(word)
             least = longest if _is_of_figures(column) else min(word, FOLDED)
             widths.append(max(least, min(title.minimum, FOLDED), 1))
             whole.append(max(longest, widths[-1]))
@@ -56,7 +60,9 @@ class FittingTable(Table):
         room = options.max_width - GAP * (len(widths) - 1)
         if sum(widths) > room:
             return None
-        return _grown(_grown(widths, whole, room), wide_titles, room)  # cells before titles
+        found = _grown(_grown(widths, whole, room), wide_titles, room)  # cells before titles
+        is_torn = any(2 * width < word for width, word in zip(found, words, strict=True))
+        return None if is_torn and options.max_width < NARROW else found
 
     def _row_below_row(self, console: Console, options: ConsoleOptions) -> RenderResult:
         name, *others = self.columns

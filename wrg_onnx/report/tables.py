@@ -84,7 +84,7 @@ def validate_text(report: ValidateReport) -> RenderableType:
     lines: list[RenderableType] = [Text(f"{report.original} -> {report.pruned}", "bold")]
     lines += [Text(f"Problem: {problem}.", "red") for problem in report.problems]
     costs = cost_rows(report.before, report.after)
-    lines += _compared(compare(costs, report.accuracy, report.speed))
+    lines += _compared(compare(costs, report.accuracy, report.speed, changes=report.changes))
     if not report.problems:
         lines.append(Text(structure_text(report)))
     if report.exported is not None:

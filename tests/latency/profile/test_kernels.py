@@ -125,6 +125,8 @@ def test_onnx_runtime_writes_what_is_read(task, tmp_path, write_model, named):
 
 def test_models_are_profiled_in_processes_of_their_own(task, tmp_path):
     tasks = [task, replace(task, label="other")]
-    found = profile_models(tasks, tmp_path, Timing(0, 1), np.random.default_rng(0))
+    told, rng = [], np.random.default_rng(0)
+    found = profile_models(tasks, tmp_path, Timing(0, 1), rng, lambda *all_: told.append(all_))
     assert list(found) == ["m.onnx", "other"]
+    assert told == [("profile", 1, 1)]
     assert len(list(tmp_path.glob("model*.json"))) == 2

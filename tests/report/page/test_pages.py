@@ -23,11 +23,13 @@ from paged import (
     example,
     hostile,
     layer,
+    on_images,
     point,
 )
 
 from wrg_onnx.errors import UsageError
 from wrg_onnx.evaluate.bootstrap import Change
+from wrg_onnx.evaluate.image_values import ImageValues
 from wrg_onnx.latency import Noise, Ratio
 from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.recover import LayerFit
@@ -51,6 +53,7 @@ from wrg_onnx.report.details import (
     WidthNode,
 )
 from wrg_onnx.report.page import to_html, to_html_of_two
+from wrg_onnx.report.records import GroupReport
 from wrg_onnx.report.unfinished import Unfinished
 from wrg_onnx.rewrite import Equivalence
 
@@ -254,6 +257,27 @@ def test_a_sweep_has_its_curve_its_table_and_its_commands(pages):
     assert "wrg-onnx prune m.onnx --ratio 0.5" in read.said
 
 
+def test_a_sweep_holds_criteria_against_the_first_one_on_the_same_images(pages):
+    said = pages["sweep"].said
+    assert "Criteria side by side, max F on the same images" in said
+    assert "l1 0.3 .795 .775 -.020 -.020 to -.020" in said
+
+
+@pytest.mark.parametrize("images", [on_images(digest="other"), ImageValues("same", 40, {})],
+                         ids=["other images", "no masks"])  # fmt: skip
+def test_criteria_that_do_not_pair_are_said_not_to(images):
+    points = (point(), point("l1", images=images))
+    said = Read(to_html(dataclasses.replace(SWEPT, points=points))).said
+    assert "Criteria are not held against each other image by image" in said
+    assert "Criteria on the same images" not in said
+
+
+def test_a_sweep_by_one_criterion_says_nothing_of_others():
+    said = Read(to_html(dataclasses.replace(SWEPT, points=(point(), point(reached=0.5))))).said
+    assert "each other" not in said
+    assert "side by side" not in said
+
+
 def test_a_sweep_of_what_is_infinite_is_shown_all_the_same():
     endless = Change("relative error", 0.0, math.inf, math.inf, 0.1, math.inf, 40, falls=False)
     points = (point(change=endless), point(change=Change("max F", 0.9, 0.8, 0.1, None, None, 3)))
@@ -266,7 +290,33 @@ def test_a_validation_says_what_is_wrong():
     said = Read(to_html(wrong)).said
     assert "The structure is wrong." in said
     assert "Attention: its inputs are others." in said
-    assert "The structure is the original's." in Read(to_html(VALIDATED)).said
+    assert "The structure is the original's; " in Read(to_html(VALIDATED)).said
+
+
+def test_a_validation_says_how_certain_each_change_is(pages):
+    said = pages["validate"].said
+    for text in (
+        "The structure is the original's; max F changes by -.050 (-.080 to -.020); it is",
+        "max F .900 → .850 -.050; 95 % interval -.080 to -.020, 40 images",
+        "max F 0.900 0.850 -0.050 -.080 to -.020",
+        "MAE (lower is better) 0.050 0.050 +0.000 -.010 to +.010",
+    ):
+        assert text in said
+    assert said.count("95 % interval") == 2  # the tile, and beside the drawing
+
+
+def test_a_validation_on_few_images_says_that_they_are():
+    few = (Change("max F", 0.9, 0.8, 0.1, None, None, 3),)
+    said = Read(to_html(dataclasses.replace(VALIDATED, changes=few))).said
+    assert "-.100; 3 images, too few for an interval" in said
+
+
+def test_a_validation_without_masks_has_the_interval_of_the_error_in_its_table():
+    bare = dataclasses.replace(VALIDATED.accuracy, before=None, after=None)
+    error = change("relative error", 0.0, 0.12, 0.1, 0.14, falls=False)
+    said = Read(to_html(dataclasses.replace(VALIDATED, accuracy=bare, changes=(error,)))).said
+    assert "relative error of 'out' 0.120 +.100 to +.140" in said
+    assert "relative error of the outputs .120 95 % interval +.100 to +.140, 40 images" in said
 
 
 def test_two_runs_stand_side_by_side(pages):
@@ -278,6 +328,34 @@ def test_two_runs_stand_side_by_side(pages):
     assert "The runs have no layer width of the same name." in said
     both = Read(to_html_of_two(PRUNED, PRUNED)).said
     assert "conv.weight 4 3 3" in both
+
+
+def second(**changed):
+    """Another run with details."""
+    return dataclasses.replace(PRUNED, details=dataclasses.replace(DETAILS, **changed))
+
+
+def test_runs_that_were_judged_on_the_same_images_are_paired():
+    both = Read(to_html_of_two(PRUNED, second(images=on_images(0.01, metrics=("MAE", "max F")))))
+    assert "Both were judged on the same 40 images" in both.said
+    assert "max F .795 .805 +.010 +.010 to +.010" in both.said
+    assert "paired" in [one["id"] for one in both.of("section")]
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (BARE, "Run 2 did not judge its model."),
+        (dataclasses.replace(PRUNED, details=None), "Run 2 did not keep what its model had on"),
+        (second(images=ImageValues("same", 40, {})), "Run 2 had no masks, or its model no"),
+        (second(images=on_images(digest="other")), "The runs were judged on other images, or on"),
+    ],
+    ids=["not judged", "no details", "no masks", "other images"],
+)
+def test_runs_that_do_not_pair_say_why(other, why):
+    said = Read(to_html_of_two(PRUNED, other)).said
+    assert why in said
+    assert "Metrics on the same images" not in said
 
 
 def test_another_report_has_no_page():
@@ -358,14 +436,64 @@ def test_the_page_of_any_model_has_at_most_5_mb():
     found = to_html(largest())
     assert len(found.encode()) < 5_000_000
     said = Read(found).said
-    assert f"{MOST_LAYERS - 40:,} more layer widths are not shown" in said
-    assert "19,960 more layers are not shown" in said
+    assert "Drawn are the 40 layer widths that hold most parameters." in said
+    assert "Drawn are the 40 layers that lost most." in said
+    assert f"All {MOST_LAYERS:,} layer widths" in said
+    assert re.search(
+        r"The first [\d,]+ of 20,000 layers that .* solved for are in the JSON alone.", said
+    )
 
 
-def test_rows_that_are_not_shown_hold_least():
+def deep(count):
+    """Return a report of so many layer widths, each with details and recovered."""
+    wide = tuple(layer(f"stage{number}.conv.weight", 64, 63) for number in range(count))
+    fits = tuple(LayerFit(one.name, 0.5, 0.1, 1.0, 9, 9) for one in wide)
+    times = tuple(LayerTime(one.name, "Conv", 0, 1.0, 0.5) for one in wide[:300])
+    details = dataclasses.replace(
+        DETAILS, layers=wide[:MOST_LAYERS], layers_left=max(count - MOST_LAYERS, 0),
+        latency=SideBySide(times, 300.0, 150.0), timed_left=max(count - 300, 0),
+    )  # fmt: skip
+    groups = tuple(GroupReport(one.name, 64, 63, 64, 100, 2) for one in wide)
+    recovery = dataclasses.replace(PRUNED.recovery, fits=fits)
+    return dataclasses.replace(PRUNED, details=details, groups=groups, recovery=recovery)
+
+
+@pytest.mark.parametrize("count", [41, 1000, 3000])
+def test_every_layer_of_a_deep_model_is_on_its_page_without_scripts(count):
+    report = deep(count)
+    text = to_html(report)
+    assert len(text.encode()) < 5_000_000
+    folded = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", text, re.DOTALL)
+    tables = {title: body for title, body in folded if title.startswith(("All", "The"))}
+    of_widths = "layer widths" if count <= MOST_LAYERS else "layer widths that may shrink"
+    titles = [f"All {count:,} {of_widths}", f"All {count:,} layers that were solved for"]
+    for title in titles:
+        for one in report.groups:
+            assert f">{one.name}</th><td>" in tables[title]
+    last = f"stage{count - 1}.conv.weight 63 64 2% 100"
+    assert last in Read(text).said
+    assert ("The 300 layers that take longest" in tables) == (count > 300)
+
+
+def test_a_page_without_details_lists_every_layer_width():
+    text = to_html(dataclasses.replace(deep(1000), details=None))
+    assert "All 1,000 layer widths" in text
+    assert "stage999.conv.weight 63 64 2% 100" in Read(text).said
+
+
+def test_two_runs_of_a_deep_model_list_every_layer_width():
+    text = to_html_of_two(deep(1000), deep(1000))
+    assert len(text.encode()) < 5_000_000
+    assert "All 1,000 layer widths" in text
+    assert "stage999.conv.weight 64 63 63" in Read(text).said
+
+
+def test_layers_that_are_not_drawn_hold_least():
     wide = [layer(f"l{number}", 4, 3) for number in range(50)]
     wide[7] = dataclasses.replace(wide[7], parameters=1)
     details = dataclasses.replace(DETAILS, layers=tuple(wide))
     said = Read(to_html(dataclasses.replace(PRUNED, details=details))).said
-    assert "l6 3 4" in said
-    assert "l7 3 4" not in said
+    drawn, _, listed = said.partition("All 50 layer widths")
+    assert "l6 3 4" in drawn
+    assert "l7 3 4" not in drawn
+    assert "l7 3 4" in listed

@@ -10,6 +10,7 @@ import click
 
 from wrg_onnx.cli.choice import Choice
 from wrg_onnx.cli.criterion import CriterionChoice
+from wrg_onnx.cli.names import Known, Names
 from wrg_onnx.cli.options import (
     Alignment,
     Amount,
@@ -17,7 +18,6 @@ from wrg_onnx.cli.options import (
     ImageSize,
     InputNumber,
     InputShape,
-    Names,
     Numbers,
     Ratios,
     Shape,
@@ -149,6 +149,7 @@ _READERS: Mapping[type, Reader] = {
     type(click.FLOAT): _number,
     type(click.STRING): _text,
     Ratios: _ratios,
+    Known: _text,
     Names: _names,
     Choice: _text,
     CriterionChoice: _text,

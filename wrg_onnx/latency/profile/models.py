@@ -14,13 +14,18 @@ from wrg_onnx.latency.fresh.children import Child, Task
 from wrg_onnx.latency.fresh.measure import started
 from wrg_onnx.latency.profile.kernels import Profile, read_profile
 from wrg_onnx.latency.timing import Timing
+from wrg_onnx.progress import Counter, Progress, silent
 
 MOST_ROUNDS = 20
 """Of the profiler: it writes some hundred bytes for each node and run."""
 
 
 def profile_models(
-    tasks: Sequence[Task], folder: Path, timing: Timing, rng: np.random.Generator
+    tasks: Sequence[Task],
+    folder: Path,
+    timing: Timing,
+    rng: np.random.Generator,
+    progress: Progress = silent,
 ) -> Mapping[str, Profile]:
     """Run models in turns under the profiler.
 
@@ -30,6 +35,7 @@ def profile_models(
         folder: Where ONNX Runtime may write: the weights once more, and a profile.
         timing: How long.
         rng: Decides the order in each round.
+        progress: Told how many rounds are done.
 
     Returns:
         What ran, by the labels of the tasks.
@@ -39,6 +45,7 @@ def profile_models(
         DataError: If ONNX Runtime fails on the inputs.
     """
     running: dict[str, Child] = {}
+    rounds = min(timing.rounds, MOST_ROUNDS)
     prefixes = {task.label: folder / f"model{number}" for number, task in enumerate(tasks)}
     with ExitStack() as stack:
         for task in tasks:
@@ -47,9 +54,10 @@ def profile_models(
         turns = take_turns(
             {label: child.run for label, child in running.items()},
             warmup=timing.warmup,
-            rounds=min(timing.rounds, MOST_ROUNDS),
+            rounds=rounds,
             rng=rng,
             budget_s=timing.budget_s,
+            told=Counter(progress, "profile", rounds).add,
         )
         return {
             label: read_profile(

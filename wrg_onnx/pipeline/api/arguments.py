@@ -138,6 +138,13 @@ def criterion_names() -> tuple[str, ...]:
     return select.criterion_names()
 
 
+def metric_names() -> tuple[str, ...]:
+    """Return the names of all metrics, as a command line takes them without quotes."""
+    from wrg_onnx.evaluate import metrics
+
+    return metrics.metric_names()
+
+
 def read_number(name: str, value: float) -> float:
     """Take a number. Whether it is in its range, the record says that holds it.
 

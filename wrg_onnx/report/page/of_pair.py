@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from wrg_onnx.errors import UsageError
+from wrg_onnx.evaluate.bootstrap import Change
+from wrg_onnx.evaluate.image_values import paired_changes
 from wrg_onnx.report.comparison import compare
 from wrg_onnx.report.page.charts import own_names
 from wrg_onnx.report.page.parts import (
@@ -18,7 +20,8 @@ from wrg_onnx.report.page.parts import (
     Section,
     Table,
     Text,
-    left_out,
+    drawn_of,
+    listed,
     missing,
     most_of,
 )
@@ -30,8 +33,12 @@ from wrg_onnx.report.proof import proof_text
 from wrg_onnx.report.records import GroupReport, PruneReport
 from wrg_onnx.report.rows import Row, cost_rows
 from wrg_onnx.report.scale import Scale
+from wrg_onnx.report.search import INTERVAL, interval, short, signed
 from wrg_onnx.report.shown import shown
 from wrg_onnx.report.unfinished import unfinished_lines
+
+WIDTH_TITLES = ("layer width", "of", "run 1", "run 2")
+"""Of the columns of layers that are not drawn."""
 
 Pair = tuple[PruneReport, PruneReport]
 
@@ -76,7 +83,13 @@ def _page(pair: Pair) -> Page:
         lead=f"Run 1: {lead(first)} Run 2: {lead(second)}",
         tiles=tuple(tiles),
         alerts=tuple(alerts),
-        sections=(_side_by_side(pair), _layers(pair), _said(pair), _provenance(pair)),
+        sections=(
+            _side_by_side(pair),
+            _paired(pair),
+            _layers(pair),
+            _said(pair),
+            _provenance(pair),
+        ),
     )
 
 
@@ -88,6 +101,51 @@ def _side_by_side(pair: Pair) -> Section:
     titles = ("", "before 1", "after 1", "change 1", "before 2", "after 2", "change 2")
     table = Table("Cost, latency and accuracy of both runs", titles, cells)
     return Section("side-by-side", "Side by side", (table,))
+
+
+def _paired(pair: Pair) -> Section:
+    """Hold both pruned models against each other where they were judged on the same images."""
+    name, title = "paired", "Run 2 against run 1"
+    why = _not_paired(pair)
+    if why:
+        return missing(name, title, why)
+    changes = _changes(pair)
+    rows = tuple(
+        (one.metric, short(one.before), short(one.after), signed(one.change), interval(one))
+        for one in changes
+    )
+    table = Table("Metrics on the same images", ("", "run 1", "run 2", "differs", INTERVAL), rows)
+    said = (
+        f"Both were judged on the same {changes[0].images} images, so that each image has a "
+        "difference of its own. An interval that holds 0 means that these images do not tell the "
+        "runs apart."
+    )
+    return Section(name, title, (table, Text(said)))
+
+
+def _changes(pair: Pair) -> tuple[Change, ...]:
+    first, second = (None if one.details is None else one.details.images for one in pair)
+    return () if first is None or second is None else tuple(paired_changes(first, second))
+
+
+def _not_paired(pair: Pair) -> str:
+    """Say why nothing is known of single images; nothing where it is."""
+    for number, report in enumerate(pair, start=1):
+        if report.accuracy is None:
+            return f"Run {number} did not judge its model."
+        if report.details is None or report.details.images is None:
+            return (
+                f"Run {number} did not keep what its model had on each image (--details does), so "
+                "that nobody can tell whether both were judged on the same."
+            )
+        if not report.details.images.values:
+            return f"Run {number} had no masks, or its model no saliency map: no metric was taken."
+    if not _changes(pair):
+        return (
+            "The runs were judged on other images, or on the same prepared otherwise: how the "
+            "figures of the one differ from those of the other may be chance."
+        )
+    return ""
 
 
 def _rows(report: PruneReport) -> Mapping[str, Row]:
@@ -106,14 +164,16 @@ def _layers(pair: Pair) -> Section:
     scale = Scale(0, 1)
     rows: tuple[tuple[Cell, ...], ...] = tuple(_row(first[one], second[one], one, scale)
                                                for one in chosen)  # fmt: skip
+    every = [(one, *_figures(first[one], second[one])) for one in both]
     head = Head("stays", axis(scale, "{:.0%}".format, "share that stays"))
     drawn = Table(
-        "Channels that stay", ("layer width", head, "of", "run 1", "run 2"), rows, frozenset({1}),
-        more=left_out(len(both), "layer widths"),
+        "Channels that stay", (WIDTH_TITLES[0], head, *WIDTH_TITLES[1:]), rows, frozenset({1}),
+        more=drawn_of(len(both), "layer widths", "that hold most parameters"),
     )  # fmt: skip
     figure = Figure(
         "layers-drawn", "What is left of each layer", drawn, "",
         Legend((("before", "run 1"), ("after", "run 2"))),
+        table=listed(WIDTH_TITLES, every, "layer widths"),
     )  # fmt: skip
     return Section(name, title, (figure,))
 
@@ -127,7 +187,11 @@ def _row(first: GroupReport, second: GroupReport, name: str, scale: Scale) -> tu
     shares = [one.kept / max(one.units, 1) for one in (first, second)]
     label = f"{shares[0]:.0%} in run 1, {shares[1]:.0%} in run 2"
     drawn = two_bars(shares[0], shares[1], scale, label)
-    return name, drawn, f"{first.units:,}", f"{first.kept:,}", f"{second.kept:,}"
+    return name, drawn, *_figures(first, second)
+
+
+def _figures(first: GroupReport, second: GroupReport) -> tuple[str, ...]:
+    return f"{first.units:,}", f"{first.kept:,}", f"{second.kept:,}"
 
 
 def _said(pair: Pair) -> Section:

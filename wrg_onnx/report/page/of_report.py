@@ -13,10 +13,11 @@ from wrg_onnx.report.page.sections.before_after import before_and_after, compare
 from wrg_onnx.report.page.sections.curve import searched, swept
 from wrg_onnx.report.page.sections.factors import factors
 from wrg_onnx.report.page.sections.headline import (
-    accuracy_tiles,
     headline,
     lead,
+    quality,
     speed_tiles,
+    validation_lead,
 )
 from wrg_onnx.report.page.sections.images import images
 from wrg_onnx.report.page.sections.layers import layers
@@ -73,14 +74,12 @@ def _prune_page(report: PruneReport) -> Page:
 
 
 def _validate_page(report: ValidateReport) -> Page:
-    wrong = len(report.problems)
-    quality = () if report.accuracy is None else tuple(accuracy_tiles(report.accuracy))
     return Page(
         title=f"{Path(report.pruned).name} against {Path(report.original).name}",
-        lead="The structure is wrong." if wrong else "The structure is the original's.",
-        tiles=(_parameters(report), *quality, *speed_tiles(report.speed)),
+        lead=validation_lead(report),
+        tiles=(_parameters(report), *quality(report), *speed_tiles(report.speed)),
         alerts=tuple(f"{problem}." for problem in report.problems),
-        sections=(compared(report), metrics(report.accuracy, ())),
+        sections=(compared(report), metrics(report.accuracy, report.changes)),
     )
 
 

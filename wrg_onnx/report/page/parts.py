@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar, TypeAlias, TypeVar
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from wrg_onnx.report.details import Picture
 
@@ -16,7 +17,13 @@ Cell: TypeAlias = str | Markup
 Thing = TypeVar("Thing")
 
 MOST_ROWS = 40
-"""Rows of a table of layers."""
+"""Rows of a table with drawings of layers."""
+
+LISTED_BYTES = 600_000
+"""What a table without drawings takes at most: that of some thousand layers."""
+
+CELL_BYTES = 16
+"""What a cell takes beside its text, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class Table:
         words: The columns of words beside the first; the others are of numbers.
         more: What is not listed, in a sentence; empty where everything is.
         folded: Whether it is shown when asked for.
+        compact: Whether its cells are written in as few bytes as they take, all but the first of
+            numbers: for long tables.
     """
 
     caption: str
@@ -105,6 +114,7 @@ class Table:
     words: frozenset[int] = frozenset()
     more: str = ""
     folded: bool = False
+    compact: bool = False
     kind: ClassVar[str] = "table"
 
 
@@ -206,6 +216,36 @@ def most_of(things: Sequence[Thing], weights: Sequence[float]) -> list[Thing]:
     """Return the things that a page shows: those of most weight, in their own order."""
     ordered = sorted(range(len(things)), key=lambda place: -weights[place])
     return [things[place] for place in sorted(ordered[:MOST_ROWS])]
+
+
+def listed(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], what: str) -> Table | None:
+    """Return a folded table of all rows, where a drawing has no room for them; None where it has.
+
+    Args:
+        titles: Of the columns.
+        rows: Their cells: a name, and numbers.
+        what: What they are of.
+    """
+    if len(rows) <= MOST_ROWS:
+        return None
+    sizes = [sum(len(escape(cell).encode(errors="replace")) + CELL_BYTES for cell in row)
+             for row in rows]  # fmt: skip
+    fits = sum(size <= LISTED_BYTES for size in accumulate(sizes))
+    said = f"All {len(rows):,}" if fits == len(rows) else f"The first {fits:,} of {len(rows):,}"
+    more = f"{len(rows) - fits:,} more {what} are in the JSON alone." if fits < len(rows) else ""
+    return Table(f"{said} {what}", titles, tuple(rows[:fits]), more=more, folded=True,
+                 compact=True)  # fmt: skip
+
+
+def drawn_of(count: int, what: str, why: str) -> str:
+    """Say which of some things are drawn, and where all are; nothing where all are drawn.
+
+    Args:
+        count: How many there are.
+        what: What they are.
+        why: What those have that are drawn.
+    """
+    return f"Drawn are the {MOST_ROWS} {what} {why}." if count > MOST_ROWS else ""
 
 
 def left_out(count: int, what: str) -> str:

@@ -22,7 +22,7 @@ from wrg_onnx.report.page.parts import (
 from wrg_onnx.report.page.plots.rows import axis, dots
 from wrg_onnx.report.proof import proof_text
 from wrg_onnx.report.records import PruneReport, ValidateReport
-from wrg_onnx.report.rows import METRICS, cost_rows, signed_change
+from wrg_onnx.report.rows import LOWER_IS_BETTER, METRICS, cost_rows, signed_change
 from wrg_onnx.report.scale import Scale
 from wrg_onnx.report.search import interval
 from wrg_onnx.report.sentences import (
@@ -57,7 +57,10 @@ def before_and_after(report: PruneReport) -> Section:
 
 def compared(report: ValidateReport) -> Section:
     """Show a pruned model beside its original."""
-    found = compare(cost_rows(report.before, report.after), report.accuracy, report.speed)
+    accuracy, costs = report.accuracy, cost_rows(report.before, report.after)
+    # Those of metrics stand beside the drawing of these.
+    changes = report.changes if accuracy is not None and accuracy.before is None else ()
+    found = compare(costs, accuracy, report.speed, changes=changes)
     table = Table("Cost, latency and accuracy, before and after", found.titles, found.rows)
     said = [] if report.problems else [structure_text(report)]
     said += [*found.speed, *([found.judged] if found.judged is not None else [])]
@@ -119,7 +122,7 @@ def _metric_rows(
         label = ", ".join(f"{tone} {value:.3f}" for tone, value in zip(tones, values, strict=True))
         is_drawn = "mae" not in name
         drawn = dots(zip(values, tones, strict=True), scale, label) if is_drawn else ""
-        change = changes.get(title.removesuffix(" (lower is better)"))
+        change = changes.get(title.removesuffix(LOWER_IS_BETTER))
         sure = "-" if change is None else interval(change)
         shown = (f"{value:.3f}" for value in values)
         yield title, drawn, *shown, signed_change(after - before), sure

@@ -26,6 +26,9 @@ from wrg_onnx.report.sweep import (
     knee_lines,
     made_text,
     problem_lines,
+    rival_rows,
+    rival_text,
+    rival_titles,
     sweep_rows,
     sweep_titles,
 )
@@ -90,6 +93,7 @@ def swept(report: SweepReport) -> tuple[Section, Section]:
     parts += [_figure(cuts, report.metric, removed, table, knee)] if cuts else [table]
     parts += [
         Text(LATENCY_TEXT, "quiet"),
+        *_rivals(report),
         *_latency(report, removed),
         *(Text(line, "alert") for line in problem_lines(report)),
     ]
@@ -104,6 +108,15 @@ def swept(report: SweepReport) -> tuple[Section, Section]:
         Section("curve", "How far it can go", tuple(parts)),
         Section("commands", "Which cut to make", (*commands, *notes)),
     )
+
+
+def _rivals(report: SweepReport) -> Iterator[Part]:
+    """Yield criteria side by side on the same images, and what to make of that."""
+    said, rows = rival_text(report), tuple(rival_rows(report))
+    if said:
+        yield Text(said)
+    if rows:
+        yield Table("Criteria on the same images", rival_titles(report), rows)
 
 
 def _figure(cuts: Sequence[_Cut], metric: str, removed: str, table: Table, caption: str) -> Figure:

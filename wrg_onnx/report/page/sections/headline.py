@@ -9,7 +9,7 @@ from wrg_onnx.evaluate.judge import Accuracy
 from wrg_onnx.latency import Speed
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.page.parts import Tile
-from wrg_onnx.report.records import PruneReport
+from wrg_onnx.report.records import PruneReport, ValidateReport
 from wrg_onnx.report.rows import error_cell, short_count
 from wrg_onnx.report.search import interval, short, signed
 from wrg_onnx.report.speed import change_text, speed_text
@@ -17,7 +17,7 @@ from wrg_onnx.report.speed import change_text, speed_text
 
 def headline(report: PruneReport) -> tuple[Tile, ...]:
     """Return the figures of a pruning that decide."""
-    return (_removed(report), *_quality(report), *speed_tiles(report.speed), _proof(report))
+    return (_removed(report), *quality(report), *speed_tiles(report.speed), _proof(report))
 
 
 def lead(report: PruneReport) -> str:
@@ -31,9 +31,18 @@ def lead(report: PruneReport) -> str:
     return f"{'; '.join(said)}."
 
 
-def main_change(report: PruneReport) -> Change | None:
+def validation_lead(report: ValidateReport) -> str:
+    """Say whether the structure is right, and what that model is worth."""
+    if report.problems:
+        return "The structure is wrong."
+    change = main_change(report)
+    said = ["The structure is the original's", *([] if change is None else [_judged(change)])]
+    return f"{'; '.join([*said, *(_faster(one) for one in report.speed[:1])])}."
+
+
+def main_change(report: PruneReport | ValidateReport) -> Change | None:
     """Return the change that speaks for all: of what was searched by, max F, or the error."""
-    if report.search is not None:
+    if isinstance(report, PruneReport) and report.search is not None:
         return report.search.answer.change
     changes = {change.metric: change for change in report.changes}
     return changes.get("max F", next(iter(report.changes), None))
@@ -45,7 +54,8 @@ def _removed(report: PruneReport) -> Tile:
     return Tile(f"{QUANTITY_WORDS[report.budget]} removed", f"{report.reached:.1%}", counts)
 
 
-def _quality(report: PruneReport) -> Iterator[Tile]:
+def quality(report: PruneReport | ValidateReport) -> Iterator[Tile]:
+    """Yield how good it is, with how certain that is where it is known."""
     change = main_change(report)
     if change is not None:
         yield change_tile(change)

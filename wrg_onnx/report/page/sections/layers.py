@@ -14,13 +14,17 @@ from wrg_onnx.report.page.parts import (
     Legend,
     Section,
     Table,
-    left_out,
+    drawn_of,
+    listed,
     missing,
     most_of,
 )
 from wrg_onnx.report.page.plots.rows import stacked_bar
 from wrg_onnx.report.records import GroupReport, PruneReport
 from wrg_onnx.report.rows import short_count
+
+TITLES = ("layer width", "stay", "of", "gone", "a channel holds")
+"""Of the columns that are not drawn."""
 
 PARTS = {"kept": "kept", "frozen": "held", "removed": "gone"}
 """What becomes of channels, and the tones of that."""
@@ -39,14 +43,21 @@ def layers(report: PruneReport) -> Section:
         return missing(name, title, "No layer width of this model may shrink.")
     left = 0 if details is None else details.layers_left
     shown = most_of(widths, [one.units * one.parameters for one in widths])
-    rows, more = tuple(_rows(shown)), left_out(len(widths) + left, "layer widths")
-    titles = ("layer width", "channels", "stay", "of", "gone", "a channel holds")
-    drawn = Table("Channels of each layer", titles, rows, frozenset({1}), more=more)
+    rows = tuple(_rows(shown))
+    more = drawn_of(len(widths) + left, "layer widths", "that hold most parameters")
+    name_title, *titles = TITLES
+    drawn = Table("Channels of each layer", (name_title, "channels", *titles), rows, frozenset({1}),
+                  more=more)  # fmt: skip
+    # The report has all layers that may shrink, details those that hold most parameters.
+    every, what = (
+        (report.groups, "layer widths that may shrink") if left else (widths, "layer widths")
+    )
     chart = layer_bars(columns_of(("layer", "part", "value"), _bars(shown)), PARTS, "channels")
     figure = Figure(
         "layers-drawn", "What is left of each layer", drawn,
         "In the order of the model. A channel holds so many parameters, in all weights it is in.",
         Legend(tuple((tone, part) for part, tone in PARTS.items())), chart,
+        listed(TITLES, [(width.name, *_figures(width)) for width in every], what),
     )  # fmt: skip
     reasons = () if details is None else tuple(_reasons(details.layers))
     if not reasons:
@@ -67,11 +78,12 @@ def _rows(widths: Sequence[Width]) -> Iterator[tuple[Cell, ...]]:
         pieces = [(100 * count / whole, tone) for count, tone in
                   zip(counts, PARTS.values(), strict=True)]  # fmt: skip
         label = ", ".join(f"{count} {part}" for count, part in zip(counts, PARTS, strict=True))
-        share = 1 - width.kept / whole
-        yield (
-            width.name, stacked_bar(pieces, label), f"{width.kept:,}", f"{width.units:,}",
-            f"{share:.0%}", short_count(width.parameters),
-        )  # fmt: skip
+        yield width.name, stacked_bar(pieces, label), *_figures(width)
+
+
+def _figures(width: Width) -> tuple[str, ...]:
+    share = 1 - width.kept / max(width.units, 1)
+    return (f"{width.kept:,}", f"{width.units:,}", f"{share:.0%}", short_count(width.parameters))
 
 
 def _reasons(widths: Sequence[LayerDetail]) -> Iterator[tuple[Cell, ...]]:

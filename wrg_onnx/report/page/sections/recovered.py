@@ -15,7 +15,8 @@ from wrg_onnx.report.page.parts import (
     Section,
     Table,
     Text,
-    left_out,
+    drawn_of,
+    listed,
     missing,
     most_of,
 )
@@ -24,6 +25,9 @@ from wrg_onnx.report.page.plots.rows import axis, dots
 from wrg_onnx.report.records import RecoveryReport
 from wrg_onnx.report.scale import LogScale
 from wrg_onnx.report.sentences import recovery_text
+
+TITLES = ("layer's output", "cut", "recovered", "rows")
+"""Of the columns that are not drawn."""
 
 PARTS = {"before": "cut", "after": "after"}
 
@@ -51,10 +55,11 @@ def recovered(report: RecoveryReport | None) -> Section:
 def _fits(fits: Sequence[LayerFit]) -> Figure:
     scale = _scale(fits)
     shown = most_of(fits, [fit.before or 0.0 for fit in fits])
-    rows, more = tuple(_rows(shown, scale)), left_out(len(fits), "layers")
+    rows, more = tuple(_rows(shown, scale)), drawn_of(len(fits), "layers", "that lost most")
     head = Head("error", axis(scale, "{:.3g} %".format, "error in percent"))
-    titles = ("layer's output", head, "cut", "recovered", "rows")
-    drawn = Table("Error of each layer's output", titles, rows, frozenset({1}), more=more)
+    name_title, *titles = TITLES
+    drawn = Table("Error of each layer's output", (name_title, head, *titles), rows, frozenset({1}),
+                  more=more)  # fmt: skip
     bars = [
         (name, part, max(100 * value, 100 * LEAST))
         for name, fit in zip(own_names([fit.layer for fit in shown]), shown, strict=True)
@@ -67,6 +72,8 @@ def _fits(fits: Sequence[LayerFit]) -> Figure:
         "Mean square error over the variance of the original's output, on samples held out, with "
         "the weights as they were cut and with those solved for. An axis of logarithms.",
         Legend((("cut", "cut"), ("after", "recovered"))), chart,
+        listed(TITLES, [(fit.layer, *_figures(fit)) for fit in fits],
+               "layers that were solved for"),
     )  # fmt: skip
 
 
@@ -81,10 +88,14 @@ def _rows(fits: Sequence[LayerFit], scale: LogScale) -> Iterator[tuple[Cell, ...
     for fit in fits:
         assert fit.before is not None
         assert fit.after is not None
-        before, after = f"{fit.before:.2%}", f"{fit.after:.2%}"
         values = ((100 * fit.before, "cut"), (100 * fit.after, "after"))
+        before, after, *others = _figures(fit)
         drawn = dots(values, scale, f"from {before} to {after}")
-        yield fit.layer, drawn, before, after, f"{fit.rows:,}"
+        yield fit.layer, drawn, before, after, *others
+
+
+def _figures(fit: LayerFit) -> tuple[str, ...]:
+    return (f"{fit.before:.2%}", f"{fit.after:.2%}", f"{fit.rows:,}")
 
 
 def _training(report: RecoveryReport) -> Figure:

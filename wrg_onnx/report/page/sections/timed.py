@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrg_onnx.latency.profile import LayerTime
+from wrg_onnx.latency.profile import LayerTime, SideBySide
 from wrg_onnx.report.bench import LAYER_TITLES, layer_name, layer_rows
 from wrg_onnx.report.details import Details
 from wrg_onnx.report.page.charts import beside_bars, columns_of, own_names
@@ -45,7 +45,7 @@ def timed(details: Details | None) -> Section:
         for one, row in zip(shown, layer_rows(found, shown), strict=True)
     )  # fmt: skip
     left = len(found.layers) + details.timed_left - len(shown)
-    more = f"{left:,} more layers, which take less, are not shown." if left else ""
+    more = f"{left:,} more layers, which take less, are not drawn." if left else ""
     head = Head("milliseconds", axis(scale, "{:.2g}".format, "milliseconds"))
     titles = (LAYER_TITLES[0], head, *LAYER_TITLES[1:])
     plots, words = frozenset({1}), frozenset({len(titles) - 1})
@@ -57,8 +57,22 @@ def timed(details: Details | None) -> Section:
         Legend(tuple((tone, part) for part, tone in PARTS.items())),
         beside_bars(columns_of(("layer", "part", "value"), _bars(shown)),
                     PARTS, "milliseconds"),
+        _listed(found, details.timed_left) if left else None,
     )  # fmt: skip
     return Section(name, title, (figure,))
+
+
+def _listed(found: SideBySide, left: int) -> Table:
+    """Return all layers that a run told of, without drawings."""
+    count = len(found.layers)
+    said = (
+        f"The {count:,} layers that take longest"
+        if left
+        else f"All {count:,} layers that were timed"
+    )
+    words = frozenset({len(LAYER_TITLES) - 1})
+    return Table(said, LAYER_TITLES, tuple(layer_rows(found, found.layers)), words=words,
+                 folded=True)  # fmt: skip
 
 
 def _longest(one: LayerTime) -> float:
