@@ -1,4 +1,4 @@
-"""U2NET-P, the small net of nested U-shapes for salient object detection.
+"""U2-Net and U2NET-P, nets of nested U-shapes for salient object detection.
 
 Each stage of a U-shaped net is a U-shaped net itself, a *residual U-block*: what it makes of what
 it reads, over several scales, is added to a first convolution of it. All of it is made of 3x3
@@ -6,19 +6,29 @@ convolutions with batch normalisation and ReLU. Every scale of the decoder gives
 a 1x1 convolution fuses them.
 
 Source: Qin et al., "U2-Net: Going Deeper with Nested U-Structure for Salient Object Detection",
-Pattern Recognition 106, 2020, arXiv:2005.09007; figure 5 and table 1, row U2-Net with the dagger.
+Pattern Recognition 106, 2020, arXiv:2005.09007; figure 5 and table 1, rows U2-Net, and with the
+dagger U2NET-P.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+Width: TypeAlias = tuple[int, int]
+"""Channels inside a block, and those that it gives."""
+
 INNER, OUTER = 16, 64
-"""Channels inside a block, and those that each block gives."""
+"""The width of each block of U2NET-P."""
+
+ENCODER = ((32, 64), (32, 128), (64, 256), (128, 512), (256, 512))
+BOTTOM = (256, 512)
+DECODER = ((256, 512), (128, 256), (64, 128), (32, 64), (16, 64))
+"""Widths of the blocks of U2-Net, in the order in which they compute."""
 
 ENCODER_DEPTHS = (7, 6, 5, 4)
 """Layers of the blocks RSU-7 to RSU-4, whose insides shrink the map; the last two stages do not."""
@@ -89,32 +99,45 @@ class ResidualUBlock(nn.Module):
         return deep
 
 
-class U2NetP(nn.Module):
+class U2Net(nn.Module):
     """Six stages down, five up, a saliency map from each of the upper six, and the fused one.
 
     Args:
-        inner: Channels inside a block.
-        outer: Channels that each block gives.
+        encoder: Widths of the five upper stages on the way down.
+        bottom: Width of the deepest stage.
+        decoder: Widths of the stages on the way up.
 
     Shapes:
         image (N, 3, H, W) -> seven maps of (N, 1, H, W) in [0, 1], for any H and W from 32 upwards:
         the fused one, then those of the sides from the finest to the coarsest.
     """
 
-    def __init__(self, inner: int = INNER, outer: int = OUTER) -> None:
+    def __init__(
+        self,
+        encoder: Sequence[Width] = ENCODER,
+        bottom: Width = BOTTOM,
+        decoder: Sequence[Width] = DECODER,
+    ) -> None:
         super().__init__()
         shrinking = [(1,) * (depth - 1) + (2,) for depth in ENCODER_DEPTHS]
         kinds = [*((dilations, True) for dilations in shrinking), (DILATIONS, False)]
+        # What a stage of the decoder reads: the one below, and the encoder's beside it.
+        beside = [outer for _, outer in encoder]
+        given = [bottom[1], *(outer for _, outer in decoder)]
         self.encoder = nn.ModuleList(
-            ResidualUBlock(outer if stage else 3, inner, outer, dilations, shrinks=shrinks)
-            for stage, (dilations, shrinks) in enumerate(kinds)
+            ResidualUBlock(inputs, *width, dilations, shrinks=shrinks)
+            for inputs, width, (dilations, shrinks) in zip(
+                [3, *beside[:-1]], encoder, kinds, strict=True
+            )
         )
-        self.bottom = ResidualUBlock(outer, inner, outer, DILATIONS, shrinks=False)
+        self.bottom = ResidualUBlock(beside[-1], *bottom, DILATIONS, shrinks=False)
         self.decoder = nn.ModuleList(
-            ResidualUBlock(2 * outer, inner, outer, dilations, shrinks=shrinks)
-            for dilations, shrinks in reversed(kinds)
+            ResidualUBlock(below + skipped, *width, dilations, shrinks=shrinks)
+            for below, skipped, width, (dilations, shrinks) in zip(
+                given[:-1], reversed(beside), decoder, reversed(kinds), strict=True
+            )
         )
-        self.sides = nn.ModuleList(nn.Conv2d(outer, 1, 3, padding=1) for _ in range(len(kinds) + 1))
+        self.sides = nn.ModuleList(nn.Conv2d(outer, 1, 3, padding=1) for outer in reversed(given))
         self.fuse = nn.Conv2d(len(self.sides), 1, 1)
         _draw(self)
 
@@ -134,8 +157,26 @@ class U2NetP(nn.Module):
         return tuple(torch.sigmoid(x) for x in (fused, *logits))
 
 
+class U2NetP(U2Net):
+    """The same stages, all of one width.
+
+    Args:
+        inner: Channels inside a block.
+        outer: Channels that each block gives.
+    """
+
+    def __init__(self, inner: int = INNER, outer: int = OUTER) -> None:
+        width = (inner, outer)
+        super().__init__([width] * 5, width, [width] * 5)
+
+
+def u2net() -> U2Net:
+    """Build U2-Net with random weights; 44.0 M parameters."""
+    return U2Net()
+
+
 def u2netp() -> U2NetP:
-    """Build the net with random weights; 1.13 M parameters."""
+    """Build U2NET-P with random weights; 1.13 M parameters."""
     return U2NetP()
 
 
@@ -148,7 +189,7 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
     return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def _draw(net: U2NetP) -> None:
+def _draw(net: U2Net) -> None:
     """Draw weights that keep the signal's size along a path of layers.
 
     The biases keep torch's random start, and normalisations start where training starts them.

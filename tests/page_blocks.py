@@ -1,8 +1,9 @@
 """What pages of docs/ show as commands: found, run one after the other, and held to their output.
 
 A block of kind ``sh`` or ``python`` is run. One of kind ``text`` whose first line starts with ``$``
-is a command and what it prints, and a plain one behind code of Python is what that prints. What is
-not run has ``<!-- example: the reason -->`` in the line before it.
+is a command and what it prints, which fails if that is an error, and a plain one behind code of
+Python is what that prints. What is not run has ``<!-- example: the reason -->`` in the line before
+it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+
+COMMANDS = ("sh", "bash", "console", "shell", "python", "py")
+"""Kinds of blocks that hold what is run; what a page runs is of kind ``sh`` or ``python``."""
 
 _BLOCK = re.compile(
     r"(?:^<!-- example: (?P<reason>[^\n]*?) ?-->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$",
@@ -39,6 +43,11 @@ class Block:
     text: str
     reason: str | None
 
+    @property
+    def is_command(self):
+        """Whether a reader would type it: a command or code, rather than what is printed."""
+        return self.kind in COMMANDS or self.text.startswith("$ ")
+
 
 def blocks_of(page):
     """Return the blocks of a page in their order."""
@@ -50,17 +59,22 @@ def folder_for(page, folder):
     """Fill a folder with what pages take for granted; return the environment to run them in."""
     folder.joinpath("models").symlink_to(ROOT / "models")
     shutil.copy(ROOT / "models" / "tiny_unet.onnx", folder / "model.onnx")
-    start = folder / "bin" / "wrg-onnx"
-    start.parent.mkdir()
-    start.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m wrg_onnx "$@"\n', encoding="utf-8")
-    start.chmod(0o755)
+    folder.joinpath("build").mkdir()
+    folder.joinpath("docs").mkdir()
+    folder.joinpath("docs", "schema").symlink_to(DOCS / "schema")
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, what in (("wrg-onnx", "-m wrg_onnx "), ("python", "")):
+        start = programs / name
+        start.write_text(f'#!/bin/sh\nexec "{sys.executable}" {what}"$@"\n', encoding="utf-8")
+        start.chmod(0o755)
     environment = {
         **os.environ,
-        "PATH": f"{start.parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "80",
     }
-    if "tsod make" not in page.read_text(encoding="utf-8"):
+    if not any("-o my_images" in block.text for block in blocks_of(page)):
         images = "wrg-onnx tsod make --count 24 --size 160 -o my_images"
         assert run(images, folder, environment)[0] == 0
     return environment
@@ -82,8 +96,9 @@ def run_page(page, folder):
         elif block.text.startswith("$ "):
             command, expected = command_and_output(block.text)
             code, found = run(command, folder, environment)
-            assert code == 0, (command, found)
+            assert (code != 0) == expected.startswith("Error: "), (command, found)
             hold(found, expected)
+            code = 0
         else:
             assert before is not None, f"{page.name}: nothing printed {block.text!r}"
             hold(before, block.text)

@@ -96,6 +96,15 @@ def test_each_list_of_a_page_is_one_in_the_site(site):
             assert not re.search(r"^(?:[-*]|\d+\.) ", paragraph, re.MULTILINE), (path, paragraph)
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_what_goes_on_in_a_list_is_set_in_by_four(page):
+    """With less it is text behind the list in the site, and a formula no block of its own."""
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    assert not re.search(r"^\n(?: {1,3}| {5,7})\S.*", text, re.MULTILINE)
+
+
 def test_a_reader_of_it_asks_no_other_server_for_anything(site):
     loaded = re.compile(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+href="https?://')
     for path in site[0].rglob("*.html"):

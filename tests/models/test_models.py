@@ -100,6 +100,16 @@ def test_u2netp_gives_its_fused_map_and_those_of_six_scales(size):
     assert all(0.001 < float(each.min()) < float(each.max()) < 0.999 for each in maps)
 
 
+def test_u2net_has_the_parameters_of_the_published_one_and_gives_the_same_maps():
+    from models.u2netp import u2net
+
+    with torch.device("meta"):
+        net = u2net()
+        maps = net(torch.randn(1, 3, 64, 48))
+    assert sum(each.numel() for each in net.parameters()) == 44_009_869
+    assert [each.shape for each in maps] == [(1, 1, 64, 48)] * 7
+
+
 def test_a_block_of_u2netp_looks_over_as_many_scales_as_its_layers():
     net = build_module(NESTED)
     blocks = [*net.encoder, net.bottom, *net.decoder]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 sys.path[:0] = [
     *(str(ROOT / "tools" / name) for name in ("bench", "experiments", "fuzz")),
+    str(ROOT / "tools"),
     str(ROOT),
 ]
 
