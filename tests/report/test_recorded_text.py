@@ -111,7 +111,8 @@ def test_text_is_as_recorded(report, columns, golden):
 @pytest.mark.parametrize("columns", [30, 40, 80])
 def test_no_line_is_too_long_and_no_number_is_torn_from_its_unit(report, columns):
     lines = to_text(REPORTS[report], columns).splitlines()
-    assert max(map(len, lines)) <= columns
+    # But for commands, which are copied.
+    assert max(len(line) for line in lines if not line.startswith("  wrg-onnx ")) <= columns
     for line, below in pairwise(lines):
         torn = re.search(r"\d$", line) and re.match(r"(?:%|ms|s|[KMG](?:i?B)?)(?![\w/])", below)
         assert not torn, (line, below)

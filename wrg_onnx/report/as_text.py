@@ -46,7 +46,7 @@ def to_text(record: object, width: int = COLUMNS) -> str:
 
     Args:
         record: One of the reports.
-        width: Columns of the terminal.
+        width: Columns of the terminal; commands are longer, so that a copy of one is one line.
 
     Returns:
         Lines without blanks at their ends. What does not fit is folded; where figures would not
@@ -57,7 +57,7 @@ def to_text(record: object, width: int = COLUMNS) -> str:
         width=max(NARROWEST, width), highlight=False, soft_wrap=False, markup=False, emoji=False
     )
     with console.capture() as captured:
-        console.print(_glued(_TEXTS[type(record)](shown(record))))
+        console.print(_glued(_TEXTS[type(record)](shown(record))), crop=False)
     # Tables are filled up to their width.
     lines = captured.get().replace(_GLUE, " ").splitlines()
     return "\n".join(line.rstrip() for line in lines)
@@ -74,7 +74,7 @@ def _glued(part: RenderableType) -> RenderableType:
     """Keep numbers and their units together in sentences; in tables figures are whole anyway."""
     if isinstance(part, Group):
         return Group(*map(_glued, part.renderables))
-    if isinstance(part, Text) and not part.spans:
+    if isinstance(part, Text) and not part.spans and not part.no_wrap:
         return Text(_UNITS.sub(_GLUE, part.plain), part.style)
     return part
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from wrg_onnx.evaluate.bootstrap import Change
 from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.rows import Row
-from wrg_onnx.report.table_parts import table_of
+from wrg_onnx.report.table_parts import command_line, table_of
 
 INTERVAL = "95 % interval"
 """The title of a column with intervals of changes."""
@@ -110,7 +110,8 @@ def search_lines(search: SearchReport, budget: str) -> Iterator[Text | Table]:
         return
     yield Text(answer_text(search, budget))
     yield _table(search)
-    yield Text(f"{tried_text(search)} The same cut again: {search.command}")
+    yield Text(f"{tried_text(search)} The same cut again:")
+    yield command_line(search.command)
 
 
 def answer_text(search: SearchReport, budget: str) -> str:

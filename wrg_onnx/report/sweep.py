@@ -19,7 +19,7 @@ from wrg_onnx.report.budget import QUANTITY_WORDS
 from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.rows import Row, short_count
 from wrg_onnx.report.search import INTERVAL, interval, short, signed
-from wrg_onnx.report.table_parts import table_of
+from wrg_onnx.report.table_parts import command_line, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,11 @@ def sweep_text(report: SweepReport) -> RenderableType:
         Text(LATENCY_TEXT),
         *_against_first(report),
         *(Text(line, "red") for line in problem_lines(report)),
-        *(Text(line) for line in knee_lines(report)),
+        *(
+            line
+            for where, command in knees(report)
+            for line in (Text(where), command_line(command))
+        ),
         Text("--json has the command of every point; they differ in ratio and criterion alone."),
     ]
     if report.plot is not None:
@@ -266,18 +270,20 @@ def problem_lines(report: SweepReport) -> Iterator[str]:
             yield f"{point.criterion} at {point.ratio:g}: {point.problem}."
 
 
-def knee_lines(report: SweepReport) -> Iterator[str]:
-    """Say where each criterion begins to cost accuracy, and by which command that is made."""
+def knees(report: SweepReport) -> Iterator[tuple[str, str]]:
+    """Yield of each criterion where it begins to cost accuracy, and the command of that cut."""
     for criterion in dict.fromkeys(point.criterion for point in report.points):
         points = [p for p in report.points if p.criterion == criterion and p.cut is not None]
         knee = next((point for point in points if point.knee), None)
         if knee is not None:
-            yield (f"Knee of '{criterion}' at {knee.ratio:g}, furthest above the chord of its "
-                   f"curve: {knee.command}")  # fmt: skip
+            where = (
+                f"Knee of '{criterion}' at {knee.ratio:g}, furthest above the chord of its curve:"
+            )
+            yield where, knee.command
         elif points:
             last = points[-1]
             assert last.cut is not None
             why = "stands out of the intervals"
             if last.cut.change.may_be_none and last.cut.change.low is not None:
                 why = f"is there: nothing is lost for certain up to {last.ratio:g}"
-            yield f"No knee of '{criterion}' {why}. The last point: {last.command}"
+            yield f"No knee of '{criterion}' {why}. The last point:", last.command

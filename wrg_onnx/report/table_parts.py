@@ -1,4 +1,4 @@
-"""What tables of reports have in common: how they fit a terminal, and where they end."""
+"""What tables of reports have in common, and lines of commands: how they fit a terminal."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ GAP = 2
 
 INDENT = 2
 """Blanks before the figures of a row that has lines of its own."""
+
+
+def command_line(command: str) -> Text:
+    """Return a command as a line of its own: whole, however long, so that a copy of it runs."""
+    return Text(f"{INDENT * ' '}{command}", no_wrap=True, overflow="ignore")
 
 
 class FittingTable(Table):

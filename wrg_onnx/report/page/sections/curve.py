@@ -23,7 +23,7 @@ from wrg_onnx.report.search import (
 from wrg_onnx.report.sweep import (
     LATENCY_TEXT,
     SweepReport,
-    knee_lines,
+    knees,
     made_text,
     problem_lines,
     rival_rows,
@@ -97,12 +97,7 @@ def swept(report: SweepReport) -> tuple[Section, Section]:
         *_latency(report, removed),
         *(Text(line, "alert") for line in problem_lines(report)),
     ]
-    commands: list[Part] = [*map(Text, knee_lines(report))]
-    commands += [
-        Code(f"'{point.criterion}' at {point.ratio:g}:", point.command)
-        for point in report.points
-        if point.knee
-    ]
+    commands = [Code(where, command) for where, command in knees(report)]
     notes = [Text(f"Note: {note}.", "note") for note in report.notes]
     return (
         Section("curve", "How far it can go", tuple(parts)),
