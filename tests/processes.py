@@ -5,6 +5,7 @@ A process that is spawned finds this file by its bare name, and no test by ``tes
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -66,21 +67,39 @@ class Ended:
     peak_bytes: int
 
 
+BETWEEN = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, used = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+with open(sys.argv[1], "w") as told:
+    json.dump([process.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss], told)
+"""
+"""Starts a command, and writes how it ended and what it took."""
+
+
 def run_measured(*arguments, program=("-m", "wrg_onnx"), **environment) -> Ended:
-    """Run the command line in another process to its end, and measure what it took."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)],
+    """Run the command line in another process to its end, and measure what it took.
+
+    A process starts with the peak memory of the one that starts it: so a small one is between.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        tempfile.NamedTemporaryFile("r") as told,
+    ):
+        command = [sys.executable, *program, *map(str, arguments)]
+        subprocess.run(
+            [sys.executable, "-c", BETWEEN, told.name, *command], check=True,
             env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
         )  # fmt: skip
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        code, cpu_seconds, most = json.load(told)
         out.seek(0)
         err.seek(0)
         return Ended(
-            process.returncode,
+            code,
             out.read(),
             err.read().splitlines(),
-            used.ru_utime + used.ru_stime,
-            used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            cpu_seconds,
+            most * (1 if sys.platform == "darwin" else 1024),
         )

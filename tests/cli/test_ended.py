@@ -89,6 +89,7 @@ def test_the_folder_of_torch_that_a_killed_command_left_goes_too(model, folder, 
     (folder / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)  # torch has set it, once imported
     code = (
         "import os\nfrom wrg_onnx.cli.command import _torch_folder_removed\n"
         "with _torch_folder_removed():\n"

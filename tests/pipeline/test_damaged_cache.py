@@ -262,7 +262,7 @@ def test_each_value_of_a_point_changed_in_each_way_is_named_and_made_anew(writte
     assert tried > 1000
 
 
-TEXTS = (".metric", ".data", ".provider", ".output")
+TEXTS = (".metric", ".data", ".provider", ".output", ".sha256")
 
 
 def could_be(way: str) -> bool:

@@ -199,7 +199,7 @@ def test_a_model_that_cannot_be_fine_tuned_is_refused_before_the_first_cut(
     chosen = dataclasses.replace(config(recover=Recovery.FINETUNE), criterion=Criterion.L1)
     with pytest.raises(WrgError, match=message):
         prune(tmp_path / "m.onnx", None, chosen, progress=lambda *a: told.append(a[0]))
-    assert told == ["analyse", "data"]
+    assert [*dict.fromkeys(told)] == ["analyse", "data"]
 
 
 def test_epochs_without_fine_tuning_are_refused():
