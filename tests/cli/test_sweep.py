@@ -17,7 +17,7 @@ def test_a_sweep_prints_a_table_of_80_columns(run, model):
     done = run("sweep", model, "--ratios", "0.2,0.5", *SHORT)
     assert (done.exit_code, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(len(line) for line in lines if not line.startswith("  wrg-onnx ")) <= 80
     assert sum(line.startswith("l1 ") for line in lines) == 2
     assert "wrg-onnx prune m.onnx --ratio 0.5 --criterion l1" in " ".join(done.stdout.split())
 
@@ -115,7 +115,8 @@ def test_the_largest_cut_is_searched_for(run, model):
     assert "The largest cut found whose max F gets worse by at most .900" in " ".join(
         done.stdout.split()
     )
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    lines = done.stdout.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("  wrg-onnx ")) <= 80
 
 
 @pytest.mark.parametrize(
