@@ -209,7 +209,11 @@ def _read(path: Path, key: str) -> tuple[SweepCut | None, str | None]:
     if held["cut"] is None:
         return None, model
     _check_numbers(held["cut"])
-    return from_plain(SweepCut, held["cut"]), model
+    cut = from_plain(SweepCut, held["cut"])
+    images = cut.images
+    if images is not None and any(len(one) != images.images for one in images.values.values()):
+        raise UnsoundError
+    return cut, model
 
 
 _SIGNED = ("change", "reached")
