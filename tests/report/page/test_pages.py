@@ -52,6 +52,7 @@ from wrg_onnx.report.details import (
     WidthEdge,
     WidthNode,
 )
+from wrg_onnx.report.origin import Origin
 from wrg_onnx.report.page import to_html, to_html_of_two
 from wrg_onnx.report.records import GroupReport
 from wrg_onnx.report.unfinished import Unfinished
@@ -303,6 +304,17 @@ def test_a_validation_says_how_certain_each_change_is(pages):
     ):
         assert text in said
     assert said.count("95 % interval") == 2  # the tile, and beside the drawing
+
+
+def test_a_validation_says_which_files_it_is_of_and_how_it_was_asked():
+    known = dataclasses.replace(
+        VALIDATED, sha256={"a.onnx": "0" * 64}, config={"samples": 16},
+        origin=Origin("validate", "0.2.0"),
+    )  # fmt: skip
+    said = Read(to_html(known)).said
+    for text in ("SHA-256 of a.onnx " + "0" * 64, "wrg-onnx 0.2.0", "samples 16"):
+        assert text in said
+    assert f"judged on {VALIDATED.accuracy.data}" in said
 
 
 def test_a_validation_on_few_images_says_that_they_are():

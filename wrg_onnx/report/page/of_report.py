@@ -21,7 +21,7 @@ from wrg_onnx.report.page.sections.headline import (
 )
 from wrg_onnx.report.page.sections.images import images
 from wrg_onnx.report.page.sections.layers import layers
-from wrg_onnx.report.page.sections.provenance import provenance
+from wrg_onnx.report.page.sections.provenance import provenance, validated_from
 from wrg_onnx.report.page.sections.recovered import recovered
 from wrg_onnx.report.page.sections.spectra import spectra
 from wrg_onnx.report.page.sections.structure import structure
@@ -79,7 +79,11 @@ def _validate_page(report: ValidateReport) -> Page:
         lead=validation_lead(report),
         tiles=(_parameters(report), *quality(report), *speed_tiles(report.speed)),
         alerts=tuple(f"{problem}." for problem in report.problems),
-        sections=(compared(report), metrics(report.accuracy, report.changes)),
+        sections=(
+            compared(report),
+            metrics(report.accuracy, report.changes),
+            validated_from(report),
+        ),
     )
 
 

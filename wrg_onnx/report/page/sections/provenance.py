@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from wrg_onnx.report.details import DataSource, Environment
 from wrg_onnx.report.page.parts import Cell, Code, Facts, Figure, Part, Section, Table, Text
 from wrg_onnx.report.page.plots.rows import stacked_bar
-from wrg_onnx.report.records import PruneReport
+from wrg_onnx.report.records import PruneReport, ValidateReport
 
 
 def provenance(report: PruneReport) -> Section:
@@ -21,13 +21,31 @@ def provenance(report: PruneReport) -> Section:
     else:
         parts.append(Code("Command:", shlex.join(environment.command)))
     parts.append(Facts(tuple(facts_of(report))))
-    if report.config:
-        rows = tuple((name, _option(value)) for name, value in report.config.items())
-        parts.append(Table("Every option", ("option", "value"), rows, words=frozenset({1}),
-                           folded=True))  # fmt: skip
+    parts += _options(report.config)
     if report.seconds:
         parts.append(stages(report.seconds, report.cpu_seconds))
+    return _section(parts)
+
+
+def validated_from(report: ValidateReport) -> Section:
+    """Say which files were held against each other, on what, and how."""
+    facts = [("original", report.original), ("pruned", report.pruned)]
+    if report.accuracy is not None:
+        facts.append(("judged on", report.accuracy.data))
+    facts += [(f"SHA-256 of {path}", digest) for path, digest in report.sha256.items()]
+    if report.origin is not None:
+        facts.append(("wrg-onnx", report.origin.version))
+    return _section([Facts(tuple(facts)), *_options(report.config)])
+
+
+def _section(parts: Sequence[Part]) -> Section:
     return Section("provenance", "Where this comes from", tuple(parts))
+
+
+def _options(config: Mapping[str, object]) -> Iterator[Part]:
+    if config:
+        rows = tuple((name, _option(value)) for name, value in config.items())
+        yield Table("Every option", ("option", "value"), rows, words=frozenset({1}), folded=True)
 
 
 def facts_of(report: PruneReport) -> Iterator[tuple[str, str]]:
