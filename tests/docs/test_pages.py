@@ -17,7 +17,7 @@ HELD = {  # pages whose blocks make one thing together, and the tests that make 
 PAGES = {
     str(page.relative_to(ROOT)): page
     for page in (
-        ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "models" / "README.md",
+        ROOT / "README.md", ROOT / "models" / "README.md",
         *sorted(DOCS.rglob("*.md")),
     )
     if DOCS / "adr" not in page.parents  # decisions say what was run when they were taken
