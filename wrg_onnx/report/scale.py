@@ -27,8 +27,11 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Return the place of a value."""
-        share = (value - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 1)
+        return round(self.start + self.share(value) * (self.end - self.start), 1)
+
+    def share(self, value: float) -> float:
+        """Return how far a value is on the way from ``low`` to ``high``."""
+        return (value - self.low) / (self.high - self.low)
 
     def ticks(self, count: int = TICKS) -> list[float]:
         """Return round values within the axis."""
@@ -38,26 +41,14 @@ class Scale:
         return [number * step for number in range(first, last + 1)]
 
 
-@dataclass(frozen=True, slots=True)
-class LogScale:
-    """The same of logarithms: values of many sizes, all above 0.
+class LogScale(Scale):
+    """The same of logarithms: values of many sizes, all above 0. Smaller ones lie at ``start``."""
 
-    Attributes:
-        low: The value at ``start``; smaller ones lie there, too.
-        high: The value at ``end``.
-        start: A place.
-        end: Another one.
-    """
+    __slots__ = ()
 
-    low: float
-    high: float
-    start: float = 0.0
-    end: float = 100.0
-
-    def __call__(self, value: float) -> float:
-        """Return the place of a value."""
-        share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
-        return round(self.start + share * (self.end - self.start), 1)
+    def share(self, value: float) -> float:
+        """Return the same of its logarithm."""
+        return math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
 
     def ticks(self, count: int = TICKS) -> list[float]:
         """Return powers of ten within the axis."""

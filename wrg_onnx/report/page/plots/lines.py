@@ -19,8 +19,6 @@ HEAD = 26
 GUTTER = 46
 """Pixels left of it, for the ticks of that: the style sheet keeps them free."""
 
-AnyScale = Scale | LogScale
-
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -69,7 +67,7 @@ class Axis:
     shown: Callable[[float], str]
     is_log: bool = False
 
-    def scale(self, start: float, end: float) -> AnyScale:
+    def scale(self, start: float, end: float) -> Scale:
         """Return where its values are between two places."""
         return (LogScale if self.is_log else Scale)(self.low, self.high, start, end)
 
@@ -106,7 +104,7 @@ def plane(
                aria_label=label)  # fmt: skip
 
 
-def _grid(across: AnyScale, up: AnyScale, x: Axis, y: Axis, bottom: float) -> list[Markup]:
+def _grid(across: Scale, up: Scale, x: Axis, y: Axis, bottom: float) -> list[Markup]:
     parts = []
     for value in up.ticks(5):
         parts.append(_level(up(value), "grid"))
@@ -122,7 +120,7 @@ def _level(y: float, tone: str) -> Markup:
     return tag("line", x1="0%", y1=y, x2="100%", y2=y, class_=tone)
 
 
-def _drawn(curve: Curve, across: AnyScale, up: AnyScale, height: float) -> list[Markup]:
+def _drawn(curve: Curve, across: Scale, up: Scale, height: float) -> list[Markup]:
     way = " ".join(f"{10 * across(p.x):.0f},{up(p.y)}" for p in curve.points)
     line = tag("polyline", points=way, class_=f"curve {curve.tone}",
                vector_effect="non-scaling-stroke")  # fmt: skip

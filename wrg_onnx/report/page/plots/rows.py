@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup
 
 from wrg_onnx.report.page.markup import tag
-from wrg_onnx.report.scale import LogScale, Scale
-
-AnyScale = Scale | LogScale
+from wrg_onnx.report.scale import Scale
 
 TALL = 18
 """Pixels of a drawing."""
@@ -37,7 +35,7 @@ def stacked_bar(pieces: Iterable[Piece], label: str) -> Markup:
     return drawing(label, TALL, *parts)
 
 
-def two_bars(before: float | None, after: float | None, scale: AnyScale, label: str) -> Markup:
+def two_bars(before: float | None, after: float | None, scale: Scale, label: str) -> Markup:
     """Return the bar of before above that of after; one that is not known is left out."""
     parts = [
         _rect(0, scale(value), top, 6, tone)
@@ -47,7 +45,7 @@ def two_bars(before: float | None, after: float | None, scale: AnyScale, label: 
     return drawing(label, TALL, *parts)
 
 
-def dots(values: Iterable[tuple[float | None, str]], scale: AnyScale, label: str) -> Markup:
+def dots(values: Iterable[tuple[float | None, str]], scale: Scale, label: str) -> Markup:
     """Return the places of some values, and a line from the first to the last of them."""
     known = [(scale(value), tone) for value, tone in values if value is not None]
     places = [place for place, _ in known]
@@ -63,18 +61,18 @@ def _mark(place: float, tone: str) -> Markup:
     return tag("circle", cx=f"{place}%", cy=9, r=4.5, class_=tone)
 
 
-def strip(kept: Sequence[float], removed: Sequence[float], scale: AnyScale, label: str) -> Markup:
+def strip(kept: Sequence[float], removed: Sequence[float], scale: Scale, label: str) -> Markup:
     """Return a tick for each number: above for what stayed, below for what went."""
     return drawing(label, TALL, _ticks(kept, scale, 1, "kept"), _ticks(removed, scale, 10, "gone"))
 
 
-def boxes(kept: Sequence[float], removed: Sequence[float], scale: AnyScale, label: str) -> Markup:
+def boxes(kept: Sequence[float], removed: Sequence[float], scale: Scale, label: str) -> Markup:
     """Return the same of quantiles: a line from the least to the most, a box with half of them."""
     parts = [_box(kept, scale, 1, "kept"), _box(removed, scale, 10, "gone")]
     return drawing(label, TALL, *parts)
 
 
-def spark(values: Sequence[float], scale: AnyScale, label: str) -> Markup:
+def spark(values: Sequence[float], scale: Scale, label: str) -> Markup:
     """Return numbers as one curve, whose scale goes from 0 to 100, without axes."""
     last = max(len(values) - 1, 1)
     up = Scale(0, 100, 17, 1)
@@ -85,7 +83,7 @@ def spark(values: Sequence[float], scale: AnyScale, label: str) -> Markup:
     return drawing(label, TALL, inner)
 
 
-def axis(scale: AnyScale, shown: Callable[[float], str], title: str) -> Markup:
+def axis(scale: Scale, shown: Callable[[float], str], title: str) -> Markup:
     """Return the axis of a column, with its title in words for who sees none."""
     ticks = scale.ticks(4)
     parts = []
@@ -98,7 +96,7 @@ def axis(scale: AnyScale, shown: Callable[[float], str], title: str) -> Markup:
                aria_label=title)  # fmt: skip
 
 
-def _ticks(values: Sequence[float], scale: AnyScale, top: int, tone: str) -> Markup:
+def _ticks(values: Sequence[float], scale: Scale, top: int, tone: str) -> Markup:
     """Return ticks as one path in a box that is stretched, with lines that are not."""
     if not values:
         return Markup("")
@@ -108,7 +106,7 @@ def _ticks(values: Sequence[float], scale: AnyScale, top: int, tone: str) -> Mar
                preserveAspectRatio="none")  # fmt: skip
 
 
-def _box(quantiles: Sequence[float], scale: AnyScale, top: int, tone: str) -> Markup:
+def _box(quantiles: Sequence[float], scale: Scale, top: int, tone: str) -> Markup:
     if len(quantiles) != 5:
         return Markup("")
     least, low, middle, high, most = (scale(value) for value in quantiles)

@@ -22,7 +22,7 @@ from wrg_onnx.report.page.parts import (
     missing,
     most_of,
 )
-from wrg_onnx.report.page.plots.rows import AnyScale, axis, boxes, strip
+from wrg_onnx.report.page.plots.rows import axis, boxes, strip
 from wrg_onnx.report.scale import LogScale, Scale
 
 TITLES = {"scores": "score", "w": "W (weight)", "r": "R (rank)", "g": "G (gradient)"}
@@ -45,7 +45,7 @@ class _Column:
     """A quantity that some layers have, on one axis."""
 
     field: str
-    scale: AnyScale
+    scale: Scale
 
     @property
     def title(self) -> str:
