@@ -81,8 +81,8 @@ class Problem:
         self._sizes = (groups, inputs, sum(layer.width // groups for layer in layers))
         self.gram_bytes = gram_bytes(groups, inputs)
         rows = sum(len(one.places) for one in self._rows[0][: len(walk)])
+        self._most: int | None = None  # rows of a sample
         # A kernel of all rows is the smaller one if there are few, and the only one if D is large.
-        self._most: int | None = None
         if groups == 1 and (self.gram_bytes > GRAM_BYTES or FEW_ROWS * rows <= inputs):
             if rows > most_rows(KERNEL_BYTES):
                 self._most = max(1, most_rows(KERNEL_BYTES) // len(walk))
